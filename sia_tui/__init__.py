@@ -1,0 +1,1 @@
+"""sia-tui: human-supervised self-improvement of an agent's harness and weights."""

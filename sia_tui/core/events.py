@@ -1,0 +1,255 @@
+"""Everything that can happen to a run. A run is the sequence of these; nothing else is its truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sia_tui.core.episodes import Split
+from sia_tui.core.gates import Gate, GateKind, Verdict
+from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+
+
+@dataclass(frozen=True)
+class RunCreated:
+    run: str
+    task: str
+    config_hash: str
+    parent: str | None = None
+    """`<run>/g<N>` this run was branched from."""
+    start_commit: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineStarted:
+    pid: int
+    host: str
+    isolation: str
+
+
+@dataclass(frozen=True)
+class TaskReady:
+    split_hash: str
+    test_hash: str
+    verifier_hash: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PolicyReady:
+    model: str
+    sha256: str
+    serving_hash: str
+
+
+@dataclass(frozen=True)
+class BaselinesMeasured:
+    dev: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class GenerationCreated:
+    """A candidate (or the seed, index 0) that may now be measured."""
+
+    index: int
+    lever: Lever | None
+    commit: str
+    tree: str
+    key: str
+    """Content id of (harness tree, base model, adapter, serving config, verifier, split)."""
+    adapter: str | None = None
+    parent: int | None = None
+    proposal: str | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeDone:
+    episode: str
+    key: str
+    split: Split
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A split of a generation, measured over `n` cases: the mean reward with its 95 % interval."""
+
+    generation: int
+    split: Split
+    mean: float
+    lo: float
+    hi: float
+    n: int
+    tool_share: float
+    """Share of cases answered by the scaffold without the policy."""
+    failures: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ProposalMade:
+    id: str
+    proposal: Proposal
+
+
+@dataclass(frozen=True)
+class ProposalChecked:
+    id: str
+    lights: tuple[Light, ...]
+    commit: str | None
+    tree: str | None
+
+
+@dataclass(frozen=True)
+class PreviewDone:
+    id: str
+    preview: Preview
+
+
+@dataclass(frozen=True)
+class GateOpened:
+    gate: Gate
+
+
+@dataclass(frozen=True)
+class VerdictGiven:
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class ProposalRefused:
+    id: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate against its incumbent, paired over dev."""
+
+    id: str
+    generation: int
+    outcome: str
+    gain: float
+    lo: float
+    hi: float
+    n: int
+    fixed: tuple[str, ...]
+    broke: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GenerationKept:
+    index: int
+    why: str
+
+
+@dataclass(frozen=True)
+class GenerationRolledBack:
+    index: int
+    why: str
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """A person made an earlier generation the incumbent again."""
+
+    index: int
+    by: str
+
+
+@dataclass(frozen=True)
+class RunPaused:
+    by: str
+
+
+@dataclass(frozen=True)
+class RunResumed:
+    by: str
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    reason: str
+    by: str
+    open_test: bool
+    """True when the run comes to its end; False when a person breaks it off, and test stays sealed."""
+
+
+@dataclass(frozen=True)
+class TestOpened:
+    """From here on the final generation is fixed: only its measurement on test is left."""
+
+    generation: int
+    test_hash: str
+    opened_before: int
+    """How often runs of this workspace had opened this test set already."""
+
+
+@dataclass(frozen=True)
+class BaselinesTested:
+    test: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    status: str
+    """`done`, `stopped` (by a person) or `failed`."""
+    reason: str
+
+
+Event = (
+    RunCreated | EngineStarted | TaskReady | PolicyReady | BaselinesMeasured | GenerationCreated | EpisodeDone
+    | Evaluated | ProposalMade | ProposalChecked | PreviewDone | GateOpened | VerdictGiven | ProposalRefused
+    | Measured | GenerationKept | GenerationRolledBack | WentBack | RunPaused | RunResumed | StopAsked
+    | TestOpened | BaselinesTested | RunEnded
+)  # fmt: skip
+
+KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event with its place in the log and its time (ISO 8601, UTC)."""
+
+    seq: int
+    at: str
+    event: Event
+
+
+def encode(event: Event) -> tuple[str, dict[str, Any]]:
+    return type(event).__name__, dataclasses.asdict(event)
+
+
+def decode(kind: str, data: Mapping[str, Any]) -> Event:
+    """Raises ValueError for a kind this version does not know or data that does not fit it."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown event {kind!r}: written by a newer version?")
+    try:
+        return typing.cast(Event, _build(KINDS[kind], data))
+    except TypeError as error:
+        raise ValueError(f"event {kind} does not fit: {error}") from error
+
+
+def _build(kind: type[Any], data: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    """JSON's lists and dicts back into the tuples and dataclasses of the hint."""
+    if value is None:
+        return None
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return tuple(_value(typing.get_args(hint)[0], item) for item in value)
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type[Any], hint), value)
+    return value
+
+
+__all__ = ["Event", "GateKind", "Recorded", "decode", "encode", *KINDS]

@@ -1,0 +1,80 @@
+"""The question to a person, bound by a hash to everything it was asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sia_tui.core.hashing import digest
+from sia_tui.core.proposals import Light, Preview, Proposal
+
+GateKind = Literal["step", "keep"]
+VerdictKind = Literal["approve", "reject"]
+"""`step`: may this run on dev? approve runs it. `keep`: an indecisive result; approve keeps it, reject rolls back."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    id: str
+    kind: GateKind
+    proposal: str
+    hash: str
+    parts: Mapping[str, str]
+    """Digest of each thing the hash binds, by name."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    gate: str
+    kind: VerdictKind
+    by: str
+    """`auto` for the configured policy, else the person's login name."""
+    note: str
+    at: str
+
+
+class StaleHash(ValueError):
+    """The verdict names a hash that is not the open gate's."""
+
+
+def gate_parts(
+    kind: GateKind,
+    proposal: Proposal,
+    incumbent_key: str,
+    lights: tuple[Light, ...],
+    preview: Preview | None,
+    result: Mapping[str, Any] | None,
+    keep_rule: Mapping[str, str],
+    config_hash: str,
+) -> dict[str, str]:
+    """The digest of each thing the hash binds, by name, so that a stale verdict can be told what changed."""
+    parts: dict[str, Any] = {
+        "kind": kind,
+        "proposal": asdict(proposal),
+        "incumbent": incumbent_key,
+        "lights": [asdict(light) for light in lights],
+        "preview": asdict(preview) if preview else None,
+        "result": result,
+        "keep rule": dict(keep_rule),
+        "config": config_hash,
+    }
+    return {name: digest(part) for name, part in parts.items()}
+
+
+def gate_hash(parts: Mapping[str, str]) -> str:
+    return digest(dict(parts))
+
+
+def require_hash(gate: Gate, given: str, earlier: Iterable[Gate] = ()) -> None:
+    """Accept `given` if it is the gate's hash or a prefix of it (8 characters at least).
+
+    Raises StaleHash, naming what changed where `given` belongs to one of the `earlier` gates.
+    """
+    if len(given) >= 8 and gate.hash.startswith(given):
+        return
+    known = next((old for old in earlier if len(given) >= 8 and old.hash.startswith(given)), None)
+    if known is None:
+        raise StaleHash(f"hash {given[:12]} is not that of gate {gate.id} (its hash is {gate.hash[:12]})")
+    changed = [name for name, part in gate.parts.items() if known.parts.get(name) != part]
+    raise StaleHash(f"hash {given[:12]} is of gate {known.id}; since then changed: {', '.join(changed) or 'nothing'}")

@@ -1,0 +1,232 @@
+"""What to do next: a pure function of the run's state. The engine performs it and asks again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sia_tui.core.episodes import Split
+from sia_tui.core.gates import GateKind, VerdictKind
+from sia_tui.core.state import Generation, State, Step
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The part of a run's config that decides what comes next."""
+
+    max_steps: int
+    max_wall_s: float
+    max_tokens: int
+    max_refusals: int
+    """This many refused proposals in a row end the run."""
+    indecisive: Literal["ask", "keep", "roll_back"]
+
+
+@dataclass(frozen=True)
+class PrepareTask: ...
+
+
+@dataclass(frozen=True)
+class MeasureBaselines: ...
+
+
+@dataclass(frozen=True)
+class PreparePolicy: ...
+
+
+@dataclass(frozen=True)
+class PlantSeed: ...
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    generation: int
+    split: Split
+
+
+@dataclass(frozen=True)
+class Propose: ...
+
+
+@dataclass(frozen=True)
+class Check:
+    proposal: str
+
+
+@dataclass(frozen=True)
+class RunPreview:
+    proposal: str
+
+
+@dataclass(frozen=True)
+class OpenGate:
+    proposal: str
+    kind: GateKind
+
+
+@dataclass(frozen=True)
+class AwaitVerdict:
+    gate: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    proposal: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Apply:
+    proposal: str
+
+
+@dataclass(frozen=True)
+class Compare:
+    proposal: str
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Keep or roll back a measured candidate."""
+
+    generation: int
+    keep: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Stop proposing and bring the run to its end."""
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
+class OpenTest:
+    generation: int
+
+
+@dataclass(frozen=True)
+class TestBaselines: ...
+
+
+@dataclass(frozen=True)
+class End:
+    status: Literal["done", "stopped"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ended: ...
+
+
+Action = (
+    PrepareTask | MeasureBaselines | PreparePolicy | PlantSeed | Evaluate | Propose | Check | RunPreview | OpenGate
+    | AwaitVerdict | Refuse | Apply | Compare | Decide | Finish | OpenTest | TestBaselines | End | Ended
+)  # fmt: skip
+
+
+def next_action(state: State, rules: Rules) -> Action:
+    if state.status in ("done", "stopped", "failed"):
+        return Ended()
+    if state.stop_asked is not None:
+        return _closing(state)
+    if state.task_ready is None:
+        return PrepareTask()
+    if state.baselines_dev is None:
+        return MeasureBaselines()
+    if state.policy_ready is None:
+        return PreparePolicy()
+    best = state.best
+    if best is None:
+        return PlantSeed()
+    if state.current is not None:
+        return _stepping(state, state.current, rules)
+    for split in ("dev", "train", "hidden"):
+        if split not in best.results:
+            return Evaluate(best.index, split)
+    spent = _spent(state, rules)
+    return Finish(spent, "budget") if spent else Propose()
+
+
+def _closing(state: State) -> Action:
+    asked, best = state.stop_asked, state.best
+    assert asked is not None
+    if not asked.open_test or best is None or "dev" not in best.results:
+        return End("done" if asked.open_test else "stopped", asked.reason)
+    if state.test_opened is None:
+        return OpenTest(best.index)
+    tested = state.generations[state.test_opened.generation]
+    if "test" not in tested.results:
+        return Evaluate(tested.index, "test")
+    if state.baselines_test is None:
+        return TestBaselines()
+    return End("done", asked.reason)
+
+
+def _spent(state: State, rules: Rules) -> str | None:
+    """The budget that is used up, in words, or None."""
+    refused = 0
+    for step in reversed(state.steps):
+        if step.refused is None:
+            break
+        refused += 1
+    if len(state.steps) >= rules.max_steps:
+        return f"all {rules.max_steps} steps made"
+    if refused >= rules.max_refusals:
+        return f"{refused} proposals refused in a row"
+    if state.cost.wall_s >= rules.max_wall_s:
+        return f"wall clock budget of {rules.max_wall_s:.0f} s spent"
+    if state.cost.tokens >= rules.max_tokens:
+        return f"token budget of {rules.max_tokens} spent"
+    return None
+
+
+def _stepping(state: State, step: Step, rules: Rules) -> Action:
+    if step.lights is None:
+        return Check(step.id)
+    red = next((light for light in step.lights if light.level == "red"), None)
+    if red is not None:
+        return Refuse(step.id, "checks", f"{red.name}: {red.detail}")
+    if step.proposal.lever != "stop" and step.preview is None:
+        return RunPreview(step.id)
+    if step.open_gate is not None:
+        return AwaitVerdict(step.open_gate.id)
+    verdict = step.verdict_on("step")
+    if verdict is None:
+        return OpenGate(step.id, "step")
+    if verdict.kind == "reject":
+        return Refuse(step.id, verdict.by, verdict.note)
+    if step.proposal.lever == "stop":
+        return Finish(step.proposal.title, verdict.by)
+    if step.generation is None:
+        return Apply(step.id)
+    return _measuring(state.generations[step.generation], step, rules)
+
+
+def _measuring(candidate: Generation, step: Step, rules: Rules) -> Action:
+    if "dev" not in candidate.results:
+        return Evaluate(candidate.index, "dev")
+    if step.measured is None:
+        return Compare(step.id)
+    if step.measured.outcome != "indecisive":
+        keep = step.measured.outcome == "better"
+        return Decide(candidate.index, keep, f"{step.measured.outcome} on dev")
+    if rules.indecisive != "ask":
+        return Decide(candidate.index, rules.indecisive == "keep", "indecisive on dev, by the keep rule")
+    verdict = step.verdict_on("keep")
+    if verdict is None:
+        return OpenGate(step.id, "keep")
+    return Decide(candidate.index, verdict.kind == "approve", f"indecisive on dev, decided by {verdict.by}")
+
+
+def auto_verdict(step: Step) -> tuple[VerdictKind, str]:
+    """The automatic gate: yes, unless the preview on train is clearly worse; an indecisive result is not kept."""
+    gate = step.open_gate
+    if gate is not None and gate.kind == "keep":
+        return "reject", "indecisive: the incumbent stays"
+    if step.preview is not None and step.preview.hi < 0:
+        return "reject", "clearly worse in the preview on train"
+    return "approve", "no red light, not clearly worse in the preview"

@@ -1,0 +1,64 @@
+"""A proposed step, the lights on it, and what a preview of it showed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from sia_tui.core.hashing import short_id
+
+Lever = Literal["harness", "weights", "both", "stop"]
+Level = Literal["ok", "amber", "red"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One step the Feedback-Agent asks for. `idea` names what is tried, so that a refuted idea is recognised."""
+
+    lever: Lever
+    title: str
+    reason: str
+    idea: str
+    base_commit: str
+    evidence: tuple[str, ...] = ()
+    """Episode ids that the reason rests on."""
+    patch: str | None = None
+    """Unified diff against `base_commit`, paths relative to the task's harness package."""
+    plan: Mapping[str, Any] | None = None
+    predicted_gain: float | None = None
+    """Expected change of the dev mean, in reward units."""
+    predicted_cost: Mapping[str, float] = field(default_factory=dict)
+    """`calls` and `tokens` a case, as factors of the incumbent's."""
+    clusters: Mapping[str, int] = field(default_factory=dict)
+    """Failure class to number of trajectories, as read."""
+
+    def id_at(self, step: int) -> str:
+        """Content id of this proposal as the run's step number `step` (from 1)."""
+        return short_id("p", {"step": step, **asdict(self)})
+
+
+@dataclass(frozen=True)
+class Light:
+    """One check of a proposal. Red refuses it; amber is for the person to weigh."""
+
+    name: str
+    level: Level
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A proposal tried on a slice of train before anybody is asked. A hint, not proof."""
+
+    n: int
+    incumbent: float
+    candidate: float
+    gain: float
+    lo: float
+    hi: float
+    fixed: tuple[str, ...]
+    broke: tuple[str, ...]
+    tokens_before: float
+    """Mean sampled and prompt tokens a case."""
+    tokens_after: float

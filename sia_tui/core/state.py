@@ -1,0 +1,290 @@
+"""What a run is now: a pure fold over its events. The engine decides by it and every client shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import singledispatch
+from typing import Any, Literal
+
+from sia_tui.core import events as ev
+from sia_tui.core.episodes import Split
+from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+
+Status = Literal["running", "paused", "done", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    index: int
+    lever: Lever | None
+    commit: str
+    tree: str
+    key: str
+    adapter: str | None
+    parent: int | None
+    proposal: str | None
+    kept: bool | None = None
+    """None until measured and decided."""
+    results: Mapping[Split, ev.Evaluated] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One proposal and how far it has come."""
+
+    id: str
+    proposal: Proposal
+    lights: tuple[Light, ...] | None = None
+    commit: str | None = None
+    tree: str | None = None
+    preview: Preview | None = None
+    gates: tuple[Gate, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    generation: int | None = None
+    measured: ev.Measured | None = None
+    refused: ev.ProposalRefused | None = None
+    closed: bool = False
+
+    @property
+    def open_gate(self) -> Gate | None:
+        """The gate that still waits for its verdict."""
+        return self.gates[-1] if len(self.gates) > len(self.verdicts) and not self.closed else None
+
+    def verdict_on(self, kind: str) -> Verdict | None:
+        answered = zip(self.gates, self.verdicts, strict=False)
+        return next((verdict for gate, verdict in answered if gate.kind == kind), None)
+
+
+@dataclass(frozen=True)
+class Cost:
+    wall_s: float = 0.0
+    """Time engines have spent on this run; the time between two of them does not count."""
+    tokens: int = 0
+    """Prompt and sampled tokens of finished episodes."""
+    episodes: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    run: str = ""
+    task: str = ""
+    status: Status = "running"
+    stop_reason: str | None = None
+    parent: str | None = None
+    start_commit: str | None = None
+    config_hash: str = ""
+    task_ready: ev.TaskReady | None = None
+    policy_ready: ev.PolicyReady | None = None
+    engine: ev.EngineStarted | None = None
+    baselines_dev: Mapping[str, float] | None = None
+    baselines_test: Mapping[str, float] | None = None
+    generations: tuple[Generation, ...] = ()
+    incumbent: int | None = None
+    steps: tuple[Step, ...] = ()
+    stop_asked: ev.StopAsked | None = None
+    test_opened: ev.TestOpened | None = None
+    test_opened_at: str | None = None
+    cost: Cost = Cost()
+    last_at: str | None = None
+
+    @property
+    def current(self) -> Step | None:
+        """The step under way."""
+        return self.steps[-1] if self.steps and not self.steps[-1].closed else None
+
+    @property
+    def best(self) -> Generation | None:
+        return None if self.incumbent is None else self.generations[self.incumbent]
+
+    def step(self, proposal: str) -> Step:
+        return next(step for step in self.steps if step.id == proposal)
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        return tuple(gate for step in self.steps for gate in step.gates)
+
+    @property
+    def waiting(self) -> Gate | None:
+        return self.current.open_gate if self.current else None
+
+
+def fold(recorded: Iterable[ev.Recorded], state: State | None = None) -> State:
+    """The state after `recorded`, from the beginning or from an earlier `state`."""
+    state = state or State()
+    for entry in recorded:
+        state = advance(state, entry)
+    return state
+
+
+def advance(state: State, entry: ev.Recorded) -> State:
+    state = _on(entry.event, _clock(state, entry))
+    return replace(state, last_at=entry.at)
+
+
+def _clock(state: State, entry: ev.Recorded) -> State:
+    if isinstance(entry.event, ev.TestOpened):
+        state = replace(state, test_opened_at=entry.at)
+    if state.last_at is None or isinstance(entry.event, ev.EngineStarted):
+        return state
+    passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
+    return replace(state, cost=replace(state.cost, wall_s=state.cost.wall_s + max(0.0, passed)))
+
+
+@singledispatch
+def _on(event: Any, state: State) -> State:
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+@_on.register
+def _(event: ev.RunCreated, state: State) -> State:
+    return replace(
+        state, run=event.run, task=event.task, config_hash=event.config_hash, parent=event.parent,
+        start_commit=event.start_commit,
+    )  # fmt: skip
+
+
+@_on.register
+def _(event: ev.EngineStarted, state: State) -> State:
+    return replace(state, engine=event)
+
+
+@_on.register
+def _(event: ev.TaskReady, state: State) -> State:
+    return replace(state, task_ready=event)
+
+
+@_on.register
+def _(event: ev.PolicyReady, state: State) -> State:
+    return replace(state, policy_ready=event)
+
+
+@_on.register
+def _(event: ev.BaselinesMeasured, state: State) -> State:
+    return replace(state, baselines_dev=event.dev)
+
+
+@_on.register
+def _(event: ev.BaselinesTested, state: State) -> State:
+    return replace(state, baselines_test=event.test)
+
+
+@_on.register
+def _(event: ev.GenerationCreated, state: State) -> State:
+    generation = Generation(
+        event.index, event.lever, event.commit, event.tree, event.key, event.adapter, event.parent, event.proposal
+    )
+    state = replace(state, generations=(*state.generations, generation))
+    if event.proposal is None:
+        return replace(_generation(state, event.index, kept=True), incumbent=event.index)
+    return _step(state, event.proposal, generation=event.index)
+
+
+@_on.register
+def _(event: ev.EpisodeDone, state: State) -> State:
+    cost = replace(state.cost, episodes=state.cost.episodes + 1, tokens=state.cost.tokens + event.tokens)
+    return replace(state, cost=cost)
+
+
+@_on.register
+def _(event: ev.Evaluated, state: State) -> State:
+    results = {**state.generations[event.generation].results, event.split: event}
+    return _generation(state, event.generation, results=results)
+
+
+@_on.register
+def _(event: ev.ProposalMade, state: State) -> State:
+    return replace(state, steps=(*state.steps, Step(event.id, event.proposal)))
+
+
+@_on.register
+def _(event: ev.ProposalChecked, state: State) -> State:
+    return _step(state, event.id, lights=event.lights, commit=event.commit, tree=event.tree)
+
+
+@_on.register
+def _(event: ev.PreviewDone, state: State) -> State:
+    return _step(state, event.id, preview=event.preview)
+
+
+@_on.register
+def _(event: ev.GateOpened, state: State) -> State:
+    return _step(state, event.gate.proposal, gates=(*state.step(event.gate.proposal).gates, event.gate))
+
+
+@_on.register
+def _(event: ev.VerdictGiven, state: State) -> State:
+    step = next(step for step in state.steps if any(gate.id == event.verdict.gate for gate in step.gates))
+    return _step(state, step.id, verdicts=(*step.verdicts, event.verdict))
+
+
+@_on.register
+def _(event: ev.ProposalRefused, state: State) -> State:
+    return _step(state, event.id, refused=event, closed=True)
+
+
+@_on.register
+def _(event: ev.Measured, state: State) -> State:
+    return _step(state, event.id, measured=event)
+
+
+@_on.register
+def _(event: ev.GenerationKept, state: State) -> State:
+    return replace(_decided(state, event.index, kept=True), incumbent=event.index)
+
+
+@_on.register
+def _(event: ev.GenerationRolledBack, state: State) -> State:
+    return _decided(state, event.index, kept=False)
+
+
+@_on.register
+def _(event: ev.WentBack, state: State) -> State:
+    return replace(state, incumbent=event.index)
+
+
+@_on.register
+def _(event: ev.RunPaused, state: State) -> State:
+    return replace(state, status="paused")
+
+
+@_on.register
+def _(event: ev.RunResumed, state: State) -> State:
+    return replace(state, status="running")
+
+
+@_on.register
+def _(event: ev.StopAsked, state: State) -> State:
+    return replace(state, stop_asked=event, status="running")
+
+
+@_on.register
+def _(event: ev.TestOpened, state: State) -> State:
+    return replace(state, test_opened=event)
+
+
+@_on.register
+def _(event: ev.RunEnded, state: State) -> State:
+    return replace(state, status=_ending(event.status), stop_reason=event.reason)
+
+
+def _ending(status: str) -> Status:
+    return "done" if status == "done" else "stopped" if status == "stopped" else "failed"
+
+
+def _generation(state: State, index: int, **changes: Any) -> State:
+    changed = replace(state.generations[index], **changes)
+    return replace(state, generations=(*state.generations[:index], changed, *state.generations[index + 1 :]))
+
+
+def _step(state: State, proposal: str, **changes: Any) -> State:
+    steps = tuple(replace(step, **changes) if step.id == proposal else step for step in state.steps)
+    return replace(state, steps=steps)
+
+
+def _decided(state: State, index: int, kept: bool) -> State:
+    proposal = state.generations[index].proposal
+    state = _generation(state, index, kept=kept)
+    return state if proposal is None else _step(state, proposal, closed=True)

@@ -1,0 +1,30 @@
+"""Untrusted text made safe to show: control, escape and bidi characters become visible marks."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_KEPT = {"\n", "\t"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def _mark(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"<U+{code:04X}>"
+
+
+def clean(text: str) -> str:
+    """`text` with every invisible or terminal-steering character replaced by a mark; newline and tab stay."""
+    return "".join(
+        char if char in _KEPT or unicodedata.category(char) not in _HIDDEN else _mark(char) for char in text
+    )
+
+
+def one_line(text: str, width: int = 200) -> str:
+    """Cleaned, on one line, cut to `width` characters with an ellipsis."""
+    flat = " ".join(clean(text).split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"

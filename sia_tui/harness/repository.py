@@ -1,0 +1,259 @@
+"""The git repository that harnesses grow in: a branch per run, a commit per generation, nothing ever lost.
+
+GitPython is used only to run git (`Git.execute` keeps no helper processes open); trees are built through a private
+index file, so no working copy is needed and a crash leaves nothing half-applied. The user's git configuration and
+hooks play no part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from git.cmd import Git
+from git.exc import GitCommandError
+
+DEADLINE_S = 60.0
+SEED_BRANCH = "refs/heads/seed"
+SEED_DATE = "2026-01-01T00:00:00+00:00"
+_AUTHOR = {"NAME": "sia-tui", "EMAIL": "sia-tui@localhost"}
+_SETTINGS = ("core.hooksPath=/dev/null", "protocol.allow=never", "core.autocrlf=false", "commit.gpgSign=false",
+             "core.quotePath=false", "gc.auto=0")  # fmt: skip
+
+
+class RepositoryError(Exception):
+    """Git refused; the message is its last line."""
+
+
+class PatchFailed(RepositoryError):
+    """A patch that does not apply or touches what it may not."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file of a commit against its parent."""
+
+    path: str
+    mode: str
+    status: str
+
+
+class HarnessRepository:
+    """`WORKSPACE/harness`, grown from the project's harness_repo/."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._git = Git(str(root))
+
+    @classmethod
+    def plant(cls, root: Path, seeds: Path) -> tuple[HarnessRepository, str]:
+        """Open or make the repository; the seed branch follows `seeds`. Returns it and the seed commit."""
+        root.mkdir(parents=True, exist_ok=True)
+        repository = cls(root)
+        if not (root / ".git").exists():
+            repository._run("init", "-q", "--initial-branch=seed")
+            repository._run("config", "notes.displayRef", "refs/notes/sia/*")
+        with repository._index() as index:
+            names = [path for path in sorted(seeds.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+            for path in names:
+                blob = repository._write_blob(path.read_bytes())
+                repository._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path.relative_to(seeds)}", env=index)
+            tree = repository._run("write-tree", env=index)
+        head = repository.resolve(SEED_BRANCH)
+        if head is None or repository.resolve(f"{head}^{{tree}}") != tree:
+            seed = repository._commit_tree(tree, head, "Seed harnesses\n", SEED_DATE)
+            repository._swap(SEED_BRANCH, head, seed)
+            repository._run("reset", "-q", "--hard", "seed")
+        return repository, repository._must(SEED_BRANCH)
+
+    def start_run(self, run: str, commit: str, worktree: Path) -> None:
+        """A branch at `commit`, checked out at `worktree`. A second time changes nothing."""
+        branch = f"refs/heads/{run}"
+        if self.resolve(branch) is None:
+            self._swap(branch, None, commit)
+        self._run("worktree", "prune")
+        if not worktree.exists():
+            self._run("worktree", "add", "-q", "--force", str(worktree), run)
+
+    def subtree(self, commit: str, package: str) -> str:
+        """Tree id of a task's package: what `harness` means in a generation."""
+        return self._must(f"{commit}:{package}")
+
+    def files(self, commit: str, package: str) -> dict[str, str]:
+        """Text files of the package as {path: text}."""
+        names = self._run("ls-tree", "-r", "--name-only", f"{commit}:{package}").splitlines()
+        return {name: self._show(f"{commit}:{package}/{name}") for name in names}
+
+    def patched_tree(self, base: str, package: str, patch: str, surface: tuple[str, ...]) -> str:
+        """The tree of `base` with `patch` (paths relative to the package) applied. Raises PatchFailed."""
+        with self._index() as index, tempfile.NamedTemporaryFile("w", suffix=".patch", encoding="utf-8") as file:
+            file.write(patch)
+            file.flush()
+            self._run("read-tree", base, env=index)
+            try:
+                self._run("apply", "--cached", f"--directory={package}", "--whitespace=nowarn", file.name, env=index)
+            except RepositoryError as error:
+                raise PatchFailed(f"does not apply: {error}") from error
+            tree = self._run("write-tree", env=index)
+        for change in self._changes(self._must(f"{base}^{{tree}}"), tree):
+            _require_allowed(change, package, surface)
+        return tree
+
+    def commit_generation(
+        self, tree: str, generation: Mapping[str, Any], parent: str, message: str, trailers: Mapping[str, str], at: str
+    ) -> str:
+        """A commit of `tree` plus generation.json. The same arguments give the same commit id."""
+        with self._index() as index:
+            self._run("read-tree", tree, env=index)
+            blob = self._write_blob((json.dumps(generation, indent=2, sort_keys=True) + "\n").encode())
+            self._run("update-index", "--add", "--cacheinfo", f"100644,{blob},generation.json", env=index)
+            full = self._run("write-tree", env=index)
+        foot = "\n".join(f"{name}: {' '.join(value.split())}" for name, value in trailers.items())
+        return self._commit_tree(full, parent, f"{message.strip()}\n\n{foot}\n", at)
+
+    def mark_proposal(self, proposal: str, commit: str) -> None:
+        """Keep a proposal's commit reachable whatever becomes of it."""
+        self._run("update-ref", f"refs/sia/proposals/{proposal}", commit)
+
+    def tag(self, run: str, index: int, commit: str) -> None:
+        self._run("update-ref", f"refs/tags/{run}/g{index}", commit)
+
+    def move(self, run: str, old: str, new: str) -> None:
+        """Compare-and-swap the run's branch; done already is fine. Raises RepositoryError if it stands elsewhere."""
+        branch = f"refs/heads/{run}"
+        if self.resolve(branch) != new:
+            self._swap(branch, old, new)
+
+    def follow(self, worktree: Path, old: str, new: str) -> bool:
+        """Bring a worktree that shows `old` to `new`. False, and untouched, if a person has edits in it."""
+        if not (worktree / ".git").exists():
+            return False
+        place = ("-C", str(worktree))
+        try:
+            self._run(*place, "diff", "--quiet", old, "--")
+        except RepositoryError:
+            return not self._run(*place, "diff", "--name-only", new, "--")
+        self._run(*place, "reset", "-q", "--hard", new)
+        return True
+
+    def note(self, run: str, commit: str, text: str) -> None:
+        """Replace the note that `git log` shows below the commit."""
+        self._run("notes", f"--ref=sia/{run}", "add", "-f", "-m", text, commit)
+
+    def snapshot(self, commit: str, package: str, folder: Path) -> Path:
+        """The package's files at `folder/<tree id>`, written once."""
+        target = folder / self.subtree(commit, package)
+        if target.exists():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder, prefix="part-"))
+        try:
+            archive = self._bytes("archive", "--format=tar", f"{commit}:{package}")
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                tar.extractall(part, filter="data")
+            part.chmod(0o755)
+            with contextlib.suppress(FileExistsError):
+                part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return target
+
+    def diff(self, old: str, new: str, package: str | None = None) -> str:
+        """Unified diff between two commits, of one package if named."""
+        return self._run("diff", "--no-color", "--no-ext-diff", old, new, "--", *([package] if package else []))
+
+    def changed_lines(self, old: str, new: str) -> tuple[int, int, int]:
+        """(files, lines added, lines removed) between two commits, generation.json left out."""
+        rows = [row.split("\t") for row in self._run("diff", "--numstat", old, new, "--", ":!generation.json").splitlines()]
+        return len(rows), sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows)
+
+    def resolve(self, name: str) -> str | None:
+        try:
+            return self._run("rev-parse", "--verify", "--quiet", name) or None
+        except RepositoryError:
+            return None
+
+    def _must(self, name: str) -> str:
+        found = self.resolve(name)
+        if found is None:
+            raise RepositoryError(f"{name}: not in the harness repository {self.root}")
+        return found
+
+    def _changes(self, old: str, new: str) -> list[Change]:
+        lines = self._run("diff-tree", "-r", "--raw", "--no-renames", old, new).splitlines()
+        fields = [(line.split("\t", 1)[0].split(), line.split("\t", 1)[1]) for line in lines]
+        return [Change(path, meta[1], meta[4]) for meta, path in fields]
+
+    def _commit_tree(self, tree: str, parent: str | None, message: str, at: str) -> str:
+        dates = {"GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(message)
+            file.flush()
+            return self._run("commit-tree", tree, *(("-p", parent) if parent else ()), "-F", file.name, env=dates)
+
+    def _swap(self, ref: str, old: str | None, new: str) -> None:
+        self._run("update-ref", ref, new, old or "0" * 40)
+
+    def _write_blob(self, data: bytes) -> str:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            return self._run("hash-object", "-w", "--no-filters", file.name)
+
+    def _show(self, name: str) -> str:
+        return self._bytes("cat-file", "blob", name).decode("utf-8", "replace")
+
+    @contextlib.contextmanager
+    def _index(self) -> Iterator[dict[str, str]]:
+        with tempfile.TemporaryDirectory(prefix="sia-index-") as folder:
+            yield {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+
+    def _run(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        return self._bytes(*arguments, env=env).decode("utf-8", "replace").strip()
+
+    def _bytes(self, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
+        variables = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
+        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        command = ["env", "-i", *variables, "git", *settings, *arguments]
+        try:
+            output = self._git.execute(
+                command, stdout_as_string=False, strip_newline_in_stdout=False, kill_after_timeout=DEADLINE_S
+            )
+        except GitCommandError as error:
+            if error.status == 127:
+                raise RepositoryError("git is not installed; get it with: apt install git") from error
+            lines = str(error.stderr).removeprefix("\n  stderr: ").strip("' \n").splitlines()
+            raise RepositoryError(f"git {arguments[0]}: {lines[-1].strip() if lines else 'failed'}") from error
+        assert isinstance(output, bytes)
+        return output
+
+
+def _environment() -> dict[str, str]:
+    """All that git gets to see: nothing of the user's configuration, identity or surrounding repository."""
+    people = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _AUTHOR.items()}
+    return {
+        **people,
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def _require_allowed(change: Change, package: str, surface: tuple[str, ...]) -> None:
+    path = Path(change.path)
+    if not path.is_relative_to(package) or not any(path.relative_to(package).match(glob) for glob in surface):
+        raise PatchFailed(f"touches {change.path}, outside the edit surface ({', '.join(surface)} of {package}/)")
+    if change.mode not in ("100644", "000000"):
+        raise PatchFailed(f"makes {change.path} a file of mode {change.mode}; only plain files may be patched")

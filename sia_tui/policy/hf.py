@@ -1,0 +1,188 @@
+"""A Hugging Face model folder as a backend: tokenizer, base model and its LoRA adapters in this process.
+
+A batch under one adapter (or none) runs with that adapter active, which costs least; a batch under several runs with
+PEFT's adapter per row. Adapters are never merged into the base: unmerging does not give back the same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from sia_tui.policy.decode import Batch
+from sia_tui.policy.rows import BackendError, Completion, Row
+
+BASE = "__base__"
+"""PEFT's name for "no adapter" in a batch of several."""
+
+
+class HF:
+    """See `rows.Backend` for which thread may call what."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        threads: int = 1,
+        context: int | None = None,
+    ) -> None:
+        torch.set_num_threads(threads)
+        self.model_id = Path(folder).name
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._decoder = copy.deepcopy(self._tokenizer)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+        self._model = model.to(device).eval().requires_grad_(False)
+        if "logits_to_keep" not in inspect.signature(self._model.forward).parameters:
+            raise BackendError(f"{type(self._model).__name__} computes logits of every prompt token; not supported")
+        config = self._model.config.get_text_config(decoder=True)
+        self.context: int = min(context or config.max_position_embeddings, config.max_position_embeddings)
+        self.vocabulary: int = config.vocab_size
+        self._end_ids = end_ids(self._model.generation_config.eos_token_id, self._tokenizer.eos_token_id)
+        self._peft: Any = None
+        self._hashes: dict[str, str] = {}
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        """Name and sha256 of what is loaded."""
+        return dict(self._hashes)
+
+    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]:
+        """Raises BackendError for messages that the model's template refuses."""
+        try:
+            return tuple(
+                self._tokenizer.apply_chat_template(
+                    [dict(m) for m in messages], add_generation_prompt=True, tokenize=True, return_dict=False
+                )
+            )
+        except Exception as error:
+            raise BackendError(f"the chat template refused the messages: {error}") from error
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text)["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids)))
+
+    def load_adapter(self, name: str, path: str) -> str:
+        """Returns the sha256 of the adapter's files. The same content under the same name is loaded once.
+
+        Raises BackendError for a name that serves other content, and for a folder that PEFT cannot load.
+        """
+        digest = adapter_hash(Path(path))
+        if name in self._hashes:
+            if self._hashes[name] != digest:
+                raise BackendError(f"adapter {name!r} is loaded with other content; publish it under a new name")
+            return digest
+        try:
+            self._load(name, path)
+        except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
+            self._forget(name)
+            raise BackendError(f"adapter {name!r} does not fit {self.model_id}: {one_line(error)}") from error
+        self._hashes[name] = digest
+        return digest
+
+    def _load(self, name: str, path: str) -> None:
+        from peft import PeftModel
+
+        if self._peft is None:
+            self._peft = PeftModel.from_pretrained(self._model, path, adapter_name=name, is_trainable=False)
+        else:
+            self._peft.load_adapter(path, adapter_name=name, is_trainable=False)
+        self._peft.eval()
+
+    def unload_adapter(self, name: str) -> None:
+        """Raises BackendError when no such adapter is loaded."""
+        if self._hashes.pop(name, None) is None:
+            raise BackendError(f"adapter {name!r} is not loaded")
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """Takes the adapter's weights out of the model, and PEFT's layers too when it was the last."""
+        if self._peft is None:
+            return
+        if self._hashes:
+            if name in self._peft.peft_config:
+                self._peft.delete_adapter(name)
+        else:
+            self._model = self._peft.unload()
+            self._peft = None
+
+    def generate(
+        self, rows: Sequence[Row], done: Callable[[int, Completion], None], cancelled: Callable[[int], bool]
+    ) -> None:
+        """Calls `done(i, completion)` as each row ends; asks `cancelled(i)` each step and drops the row when true.
+
+        Raises BackendError for an adapter that is not loaded, and what torch raises when memory is short.
+        """
+        missing = {row.adapter for row in rows} - {None, *self._hashes}
+        if missing:
+            raise BackendError(f"adapter {missing.pop()!r} is not loaded")
+        Batch(
+            self._model,
+            rows,
+            cache=DynamicCache(config=self._model.config),
+            hooks=self._hooks,
+            end_ids=self._end_ids,
+            text=lambda ids: str(self._decoder.decode(ids, skip_special_tokens=True)),
+            done=done,
+            cancelled=cancelled,
+        ).run()
+
+    def _hooks(self, adapters: Sequence[str | None]) -> Any:
+        if self._peft is None:
+            return nullcontext()
+        if len(set(adapters)) == 1:
+            return self._one(adapters[0])
+        return self._several(adapters)
+
+    @contextmanager
+    def _one(self, adapter: str | None) -> Iterator[None]:
+        tuner = self._peft.base_model
+        if adapter is None:
+            tuner.disable_adapter_layers()
+            try:
+                yield
+            finally:
+                tuner.enable_adapter_layers()
+        else:
+            tuner.set_adapter(adapter, inference_mode=True)
+            yield
+
+    @contextmanager
+    def _several(self, adapters: Sequence[str | None]) -> Iterator[None]:
+        with self._peft.base_model._enable_peft_forward_hooks(adapter_names=[name or BASE for name in adapters]):
+            yield
+
+
+def end_ids(*found: int | list[int] | None) -> frozenset[int]:
+    """Every token that ends a completion, from what the model's and the tokenizer's configurations say."""
+    ids: set[int] = set()
+    for value in found:
+        ids.update([value] if isinstance(value, int) else value or ())
+    return frozenset(ids)
+
+
+def adapter_hash(folder: Path) -> str:
+    """sha256 over the adapter's configuration and weights. Raises BackendError when the folder is not an adapter."""
+    files = [folder / "adapter_config.json", folder / "adapter_model.safetensors"]
+    digest = hashlib.sha256()
+    for path in files:
+        if not path.is_file():
+            raise BackendError(f"no adapter at {folder}: {path.name} is missing")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    return " ".join(str(error).split())[:limit]

@@ -1,0 +1,48 @@
+"""Whose file is it, and of which version: asked before anything is read from or written to a run.db."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+APPLICATION_ID = 0x51A701
+SCHEMA_VERSION = 1
+
+
+class StoreError(Exception):
+    """A run.db that cannot be used, in one line: what is wrong, where, what to do."""
+
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a run.db. Raises StoreError; never changes the file."""
+    if not path.is_file():
+        raise StoreError(f"{path}: no such run database")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        _require_ours(connection, path)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: not a readable run database ({error}); it was left as it is") from error
+    return connection
+
+
+def require_sound(path: Path) -> None:
+    """Full integrity check before an engine writes. Raises StoreError; never changes the file."""
+    connection = open_readonly(path)
+    try:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        verdict = str(error)
+    finally:
+        connection.close()
+    if verdict != "ok":
+        raise StoreError(f"{path}: damaged ({verdict}); it was left as it is, restore it from a copy")
+
+
+def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise StoreError(f"{path}: not a run database of sia-tui; it was left as it is")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written by a newer sia-tui (schema {version}, this one knows {SCHEMA_VERSION}); upgrade sia-tui"
+        )

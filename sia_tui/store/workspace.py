@@ -1,0 +1,122 @@
+"""The folder everything lives in: paths, run names, and the one refusal (a network file system)."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sia_tui.store.version import StoreError
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "ncpfs"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """One run's folder."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def db(self) -> Path:
+        return self.root / "run.db"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "engine.lock"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def worktree(self) -> Path:
+        return self.root / "harness"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    root: Path
+
+    @classmethod
+    def locate(cls, given: str | None) -> Workspace:
+        """`--workspace`, else $SIA_WORKSPACE, else ./.sia. Not created here."""
+        return cls(Path(given or os.environ.get("SIA_WORKSPACE") or ".sia").absolute())
+
+    @property
+    def harness_repository(self) -> Path:
+        return self.root / "harness"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    def folder(self, name: str) -> Path:
+        """A shared folder (tasks, environments, policies, tools, baselines), created."""
+        path = self.root / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def run(self, name: str) -> RunPaths:
+        """Raises StoreError for a name that is no plain folder name."""
+        if not _NAME.fullmatch(name) or name.endswith((".lock", ".")) or ".." in name:
+            raise StoreError(f"{name!r}: not a run name; use letters, digits, '-', '_' and '.'")
+        return RunPaths(self.runs / name)
+
+    def run_names(self) -> list[str]:
+        """Newest first."""
+        found = [path.parent for path in self.runs.glob("*/run.db")]
+        return [path.name for path in sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)]
+
+    def existing(self, name: str | None) -> RunPaths:
+        """The named run, or the newest one. Raises StoreError."""
+        names = self.run_names() if name is None or self.runs.is_dir() else []
+        if name is None:
+            if not names:
+                raise StoreError(f"no runs in {self.root}; start one with: sia-tui run configs/lawbench-nano.yaml")
+            return self.run(names[0])
+        paths = self.run(name)
+        if not paths.db.is_file():
+            raise StoreError(f"no run {name!r} in {self.root}; there are: {', '.join(names) or 'none'}")
+        return paths
+
+    def create(self) -> None:
+        """Make the folder. Raises StoreError on a network file system, where SQLite's WAL corrupts."""
+        kind = file_system(self.root)
+        if kind in _NETWORK or kind.startswith("fuse.sshfs"):
+            raise StoreError(
+                f"{self.root} is on a network file system ({kind}), where the run database could be corrupted; "
+                "choose a local disk with --workspace or SIA_WORKSPACE"
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be created ({error.strerror})") from error
+
+
+def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The type of the file system that `path` (or its nearest existing parent) is on; '' when unknown."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    path = path.resolve()
+    best, kind = -1, ""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = Path(left.split()[4].replace("\\040", " "))
+        if path.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), right.split()[0]
+    return kind

@@ -1,0 +1,120 @@
+"""The engine's side of run.db: events and what is projected from them, in one transaction each.
+
+WAL with synchronous=NORMAL: a committed event survives kill -9 at any moment; a power cut may cost the last ones,
+never the file.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlite_utils import Database
+
+from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.events import EpisodeDone, Event, Recorded, decode, encode
+from sia_tui.core.state import State, advance, fold
+from sia_tui.store.schema import migrations
+from sia_tui.store.trajectories import pack
+from sia_tui.store.version import APPLICATION_ID, SCHEMA_VERSION, require_sound
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a client asks of the engine."""
+
+    id: int
+    kind: str
+    by: str
+    body: dict[str, Any]
+
+
+class RunStore:
+    """The one writer of a run.db. Holds the folded state of all it has written."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates. Raises StoreError for a file that is damaged, foreign or newer; it stays untouched."""
+        if path.exists():
+            require_sound(path)
+        self._db = Database(sqlite3.connect(path, timeout=10.0))
+        self._db.enable_wal()
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        migrations.apply(self._db)
+        self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self.state: State = fold(self._log())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._db.close()
+
+    def record(self, *events: Event) -> None:
+        """Append events, all or none, and fold them."""
+        with self._db.atomic():
+            entries = [self._append(event) for event in events]
+        self._fold(entries)
+
+    def record_episode(self, episode: str, key: str, attempt: Attempt, score: Score) -> None:
+        """A finished episode: event, row and trajectory in one transaction. A second time changes nothing."""
+        tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for call in attempt.calls)
+        with self._db.atomic():
+            if self._db["episodes"].count_where("id = ?", [episode]):
+                return
+            entry = self._append(EpisodeDone(episode, key, attempt.case.split, tokens))
+            self._db["episodes"].insert(
+                {
+                    "id": episode, "key": key, "case_id": attempt.case.id, "split": attempt.case.split,
+                    "fold": attempt.case.fold, "reward": score.reward, "failure": score.failure,
+                    "source": attempt.source, "answer": attempt.answer, "tokens": tokens,
+                    "seconds": attempt.seconds, "isolation": attempt.isolation, "at": entry.at,
+                }
+            )  # fmt: skip
+            self._db["trajectories"].insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
+        self._fold([entry])
+
+    def progress(self, phase: str, done: int, total: int, started_at: str, note: str = "") -> None:
+        """What the engine is doing right now; its `beat_at` is the heartbeat. Not part of the log."""
+        row = {
+            "id": 1, "phase": phase, "done": done, "total": total, "started_at": started_at, "beat_at": now(),
+            "note": note,
+        }  # fmt: skip
+        with self._db.atomic():
+            self._db["progress"].upsert(row, pk="id")
+
+    def commands(self) -> list[Command]:
+        """Those not answered yet, oldest first."""
+        rows = self._db["commands"].rows_where("answered_at is null", order_by="id")
+        return [Command(row["id"], row["kind"], row["by"], json.loads(row["body"])) for row in rows]
+
+    def answer(self, command: Command, ok: bool, message: str, *events: Event) -> None:
+        """Answer a command and record what it caused, in one transaction."""
+        with self._db.atomic():
+            entries = [self._append(event) for event in events]
+            self._db["commands"].update(command.id, {"answered_at": now(), "ok": int(ok), "message": message})
+        self._fold(entries)
+
+    def _append(self, event: Event) -> Recorded:
+        kind, data = encode(event)
+        at = now()
+        seq = self._db["events"].insert({"at": at, "kind": kind, "data": json.dumps(data, ensure_ascii=False)}).last_pk
+        return Recorded(int(seq), at, event)
+
+    def _fold(self, entries: list[Recorded]) -> None:
+        for entry in entries:
+            self.state = advance(self.state, entry)
+
+    def _log(self) -> list[Recorded]:
+        rows = self._db["events"].rows_where(order_by="seq")
+        return [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]
