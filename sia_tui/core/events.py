@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sia_tui.core.episodes import Split
-from sia_tui.core.gates import Gate, GateKind, Verdict
+from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 
 
@@ -120,6 +120,14 @@ class VerdictGiven:
 
 
 @dataclass(frozen=True)
+class GateDeferred:
+    """A person looked and put it off. Not a verdict: the gate stays open."""
+
+    gate: str
+    by: str
+
+
+@dataclass(frozen=True)
 class ProposalRefused:
     id: str
     by: str
@@ -197,13 +205,13 @@ class BaselinesTested:
 @dataclass(frozen=True)
 class RunEnded:
     status: str
-    """`done`, `stopped` (by a person) or `failed`."""
+    """`done`, `stopped` (by a person) or `failed` (may be resumed)."""
     reason: str
 
 
 Event = (
     RunCreated | EngineStarted | TaskReady | PolicyReady | BaselinesMeasured | GenerationCreated | EpisodeDone
-    | Evaluated | ProposalMade | ProposalChecked | PreviewDone | GateOpened | VerdictGiven | ProposalRefused
+    | Evaluated | ProposalMade | ProposalChecked | PreviewDone | GateOpened | VerdictGiven | GateDeferred | ProposalRefused
     | Measured | GenerationKept | GenerationRolledBack | WentBack | RunPaused | RunResumed | StopAsked
     | TestOpened | BaselinesTested | RunEnded
 )  # fmt: skip
@@ -250,6 +258,3 @@ def _value(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast(type[Any], hint), value)
     return value
-
-
-__all__ = ["Event", "GateKind", "Recorded", "decode", "encode", *KINDS]

@@ -33,9 +33,9 @@ class Proposal:
     clusters: Mapping[str, int] = field(default_factory=dict)
     """Failure class to number of trajectories, as read."""
 
-    def id_at(self, step: int) -> str:
-        """Content id of this proposal as the run's step number `step` (from 1)."""
-        return short_id("p", {"step": step, **asdict(self)})
+    def id_at(self, run: str, step: int) -> str:
+        """Content id of this proposal as step number `step` (from 1) of a run."""
+        return short_id("p", {"run": run, "step": step, **asdict(self)})
 
 
 @dataclass(frozen=True)

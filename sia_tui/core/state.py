@@ -37,6 +37,7 @@ class Step:
 
     id: str
     proposal: Proposal
+    made_at: str = ""
     lights: tuple[Light, ...] | None = None
     commit: str | None = None
     tree: str | None = None
@@ -70,6 +71,7 @@ class Cost:
 @dataclass(frozen=True)
 class State:
     run: str = ""
+    created_at: str = ""
     task: str = ""
     status: Status = "running"
     stop_reason: str | None = None
@@ -120,13 +122,23 @@ def fold(recorded: Iterable[ev.Recorded], state: State | None = None) -> State:
 
 
 def advance(state: State, entry: ev.Recorded) -> State:
-    state = _on(entry.event, _clock(state, entry))
+    state = _stamp(_on(entry.event, _clock(state, entry)), entry)
     return replace(state, last_at=entry.at)
 
 
+def _stamp(state: State, entry: ev.Recorded) -> State:
+    """The times that are shown or that a commit is dated by."""
+    match entry.event:
+        case ev.RunCreated():
+            return replace(state, created_at=entry.at)
+        case ev.ProposalMade(id=proposal):
+            return _step(state, proposal, made_at=entry.at)
+        case ev.TestOpened():
+            return replace(state, test_opened_at=entry.at)
+    return state
+
+
 def _clock(state: State, entry: ev.Recorded) -> State:
-    if isinstance(entry.event, ev.TestOpened):
-        state = replace(state, test_opened_at=entry.at)
     if state.last_at is None or isinstance(entry.event, ev.EngineStarted):
         return state
     passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
@@ -148,7 +160,14 @@ def _(event: ev.RunCreated, state: State) -> State:
 
 @_on.register
 def _(event: ev.EngineStarted, state: State) -> State:
+    if state.status == "failed":
+        state = replace(state, status="running", stop_reason=None)
     return replace(state, engine=event)
+
+
+@_on.register
+def _(event: ev.GateDeferred, state: State) -> State:
+    return state
 
 
 @_on.register
@@ -272,6 +291,15 @@ def _(event: ev.RunEnded, state: State) -> State:
 
 def _ending(status: str) -> Status:
     return "done" if status == "done" else "stopped" if status == "stopped" else "failed"
+
+
+def blind(state: State) -> State:
+    """The state as agents may see it: no result on hidden or test anywhere."""
+    seen = tuple(
+        replace(gen, results={split: found for split, found in gen.results.items() if split in ("train", "dev")})
+        for gen in state.generations
+    )
+    return replace(state, generations=seen, baselines_test=None, test_opened=None)
 
 
 def _generation(state: State, index: int, **changes: Any) -> State:

@@ -93,6 +93,16 @@ class HarnessRepository:
         names = self._run("ls-tree", "-r", "--name-only", f"{commit}:{package}").splitlines()
         return {name: self._show(f"{commit}:{package}/{name}") for name in names}
 
+    def tree_of(self, base: str, package: str, files: Mapping[str, str]) -> str:
+        """The tree of `base` with the package holding exactly `files`."""
+        with self._index() as index:
+            self._run("read-tree", base, env=index)
+            self._run("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", package, env=index)
+            for path, text in sorted(files.items()):
+                blob = self._write_blob(text.encode())
+                self._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{package}/{path}", env=index)
+            return self._run("write-tree", env=index)
+
     def patched_tree(self, base: str, package: str, patch: str, surface: tuple[str, ...]) -> str:
         """The tree of `base` with `patch` (paths relative to the package) applied. Raises PatchFailed."""
         with self._index() as index, tempfile.NamedTemporaryFile("w", suffix=".patch", encoding="utf-8") as file:

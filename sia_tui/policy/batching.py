@@ -23,6 +23,10 @@ SLACK_TOKENS = 128
 LONGEST_RATIO = 2.0
 PATIENCE = 5
 """A batch is held open for at most this many windows while rows keep arriving."""
+WINDOW_SHARE = 0.03
+LONGEST_WINDOW_S = 0.05
+"""After slow batches the window grows to this share of the last one, at most to this: callers whose rows ended
+together come back together, and half of them in a batch of their own costs more than the wait."""
 THROUGHPUT_S = 60.0
 
 
@@ -62,6 +66,7 @@ class Batcher:
         self._queue: deque[Waiting] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="generate")
+        self._last_s = 0.0
         self._recent: deque[tuple[float, int]] = deque()
         self.running = 0
         self.batches = 0
@@ -113,11 +118,12 @@ class Batcher:
 
     async def _gather(self) -> None:
         """Waits until no row has arrived for one window, all that are expected have, or patience ends."""
-        end = time.monotonic() + PATIENCE * self._window_s
+        window = max(self._window_s, min(WINDOW_SHARE * self._last_s, LONGEST_WINDOW_S))
+        end = time.monotonic() + PATIENCE * window
         while 0 < self.depth < min(self._max_batch, self._expected()) and time.monotonic() < end:
             self._arrived.clear()
             try:
-                async with asyncio.timeout(self._window_s):
+                async with asyncio.timeout(window):
                     await self._arrived.wait()
             except TimeoutError:
                 return
@@ -137,6 +143,7 @@ class Batcher:
 
     async def _execute(self, batch: list[Waiting]) -> None:
         loop = asyncio.get_running_loop()
+        start = time.monotonic()
         self.running = len(batch)
 
         def settle(i: int, completion: Completion) -> None:
@@ -155,6 +162,7 @@ class Batcher:
                 if not waiting.result.done():
                     waiting.result.set_exception(error)
         finally:
+            self._last_s = time.monotonic() - start
             self.running = 0
             self.batches += 1
             self.rows += len(batch)

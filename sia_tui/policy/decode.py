@@ -179,18 +179,12 @@ class Batch:
                 self._done(live.index, completion)
 
     def _ended(self, live: Live) -> Completion | None:
-        row, reason = live.row, None
-        text: str | None = None
-        if live.ids[-1] in self._end_ids and not row.ignore_eos:
-            reason = "stop"
-        elif row.stop and (text := self._stopped(live)) is not None:
-            reason = "stop"
-        elif len(live.ids) >= row.max_tokens:
-            reason = "length"
-        if reason is None:
+        text = self._stopped(live) if live.row.stop else None
+        stopped = text is not None or (live.ids[-1] in self._end_ids and not live.row.ignore_eos)
+        if not stopped and len(live.ids) < live.row.max_tokens:
             return None
-        finish: FinishReason = "stop" if reason == "stop" else "length"
-        return Completion(tuple(live.ids), tuple(live.logprobs), self._text(live.ids) if text is None else text, finish)
+        reason: FinishReason = "stop" if stopped else "length"
+        return Completion(tuple(live.ids), tuple(live.logprobs), self._text(live.ids) if text is None else text, reason)
 
     def _stopped(self, live: Live) -> str | None:
         """The text before the first stop string, if one is complete. Looks at the tail only, as each step does."""

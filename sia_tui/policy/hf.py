@@ -92,12 +92,16 @@ class HF:
         return digest
 
     def _load(self, name: str, path: str) -> None:
-        from peft import PeftModel
+        """The first adapter makes PEFT's layers before its weights are read, so that a failing read can be undone."""
+        from peft import LoraConfig, PeftConfig, PeftModel
 
+        config = PeftConfig.from_pretrained(path)
+        if not isinstance(config, LoraConfig) or config.use_dora or config.bias != "none" or config.modules_to_save:
+            raise ValueError("only plain LoRA is served: no DoRA, no bias, no modules_to_save")
+        config.inference_mode = True
         if self._peft is None:
-            self._peft = PeftModel.from_pretrained(self._model, path, adapter_name=name, is_trainable=False)
-        else:
-            self._peft.load_adapter(path, adapter_name=name, is_trainable=False)
+            self._peft = PeftModel(self._model, config, adapter_name=name)
+        self._peft.load_adapter(path, adapter_name=name, is_trainable=False)
         self._peft.eval()
 
     def unload_adapter(self, name: str) -> None:
@@ -133,7 +137,7 @@ class HF:
             cache=DynamicCache(config=self._model.config),
             hooks=self._hooks,
             end_ids=self._end_ids,
-            text=lambda ids: str(self._decoder.decode(ids, skip_special_tokens=True)),
+            text=lambda ids: str(self._decoder.decode(list(ids), skip_special_tokens=True)),
             done=done,
             cancelled=cancelled,
         ).run()

@@ -60,17 +60,17 @@ class NanoRecipe(BaseModel):
     """Size of the BPE vocabulary, special tokens and single characters included."""
     context: int = Field(512, ge=128, le=4096)
     """Longest prompt and answer together, in tokens."""
-    excerpt: int = Field(140, ge=30, le=1000)
+    excerpt: int = Field(180, ge=30, le=1000)
     """Longest excerpt of facts in a synthetic prompt, in characters."""
-    steps: int = Field(320, ge=1, le=20000)
+    steps: int = Field(480, ge=1, le=20000)
     """Optimizer steps."""
-    batch: int = Field(16, ge=1, le=256)
+    batch: int = Field(24, ge=1, le=256)
     """Synthetic exchanges a step."""
-    learning_rate: float = Field(2e-3, gt=0, le=0.1)
+    learning_rate: float = Field(3e-3, gt=0, le=0.1)
     """Peak of the learning rate; it rises linearly and falls along a cosine to nothing."""
     warmup: float = Field(0.15, ge=0, le=0.9)
     """Share of the steps in which the learning rate rises; without it a model this small stays at chance."""
-    reading: float = Field(0.25, ge=0, le=1)
+    reading: float = Field(0.15, ge=0, le=1)
     """Share of the prompt's tokens that are predicted too, so that the model learns the language of the texts."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Seed of the weights, of the synthetic exchanges and of their order."""
@@ -78,7 +78,7 @@ class NanoRecipe(BaseModel):
     """Threads of the training; another number adds in another order and so gives other weights."""
 
 
-QUICK: Final = NanoRecipe(steps=100)
+QUICK: Final = NanoRecipe(steps=140)
 """For trying things out: the forms are there, a little less clean."""
 
 

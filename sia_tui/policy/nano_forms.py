@@ -35,6 +35,8 @@ LIST_QUESTIONS: Final = (
 FACT_HEADS: Final = ("", "事实：", "案情：", "案件事实：\n", "事实：\n")
 LIST_HEADS: Final = ("", "候选：\n", "候选罪名：\n", "罪名：\n", "选项：\n")
 MARKS: Final = (". ", ". ", "、", "：", ".")
+SIZES: Final = (2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10)
+"""How many candidates are listed: short lists more often, because there a letter beyond the list is likelier."""
 
 OPEN_FORMS: Final = (
     (34, "{name}"),
@@ -84,10 +86,10 @@ def excerpt(rng: Random, text: str, characters: int) -> str:
 
 
 def examples(rng: Random, texts: Sequence[str], answers: Sequence[str], count: int, characters: int) -> list[Example]:
-    """`count` exchanges, two of three with lettered candidates."""
+    """`count` exchanges, two of three with lettered candidates; most are short, for the form is learned per exchange."""
     made = []
     for _ in range(count):
-        facts = rng.choice(FACT_HEADS) + excerpt(rng, rng.choice(texts), rng.randint(characters // 3, characters))
+        facts = rng.choice(FACT_HEADS) + excerpt(rng, rng.choice(texts), 3 + int(characters * rng.random() ** 2))
         made.append(_listed(rng, facts, answers) if rng.random() < 2 / 3 else _open(rng, facts, answers))
     return made
 
@@ -98,7 +100,7 @@ def _open(rng: Random, facts: str, answers: Sequence[str]) -> Example:
 
 
 def _listed(rng: Random, facts: str, answers: Sequence[str]) -> Example:
-    names = rng.sample(answers, min(rng.randint(2, len(LETTERS)), len(answers)))
+    names = rng.sample(answers, min(rng.choice(SIZES), len(answers)))
     mark = rng.choice(MARKS)
     lines = [f"{letter}{mark}{name}{_remark(rng)}" for letter, name in zip(LETTERS, names, strict=False)]
     candidates = rng.choice(LIST_HEADS) + "\n".join(lines)

@@ -53,8 +53,8 @@ class BackendError(Exception):
 
 
 class Backend(Protocol):
-    """A model behind the gateway. `generate`, `load_adapter` and `unload_adapter` run on one and the same worker thread;
-    the rest is called from the event loop meanwhile."""
+    """A model behind the gateway. `generate`, `load_adapter` and `unload_adapter` run on one and the same worker
+    thread; the rest is called from the event loop meanwhile."""
 
     @property
     def model_id(self) -> str: ...

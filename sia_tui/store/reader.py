@@ -63,21 +63,16 @@ class RunReader:
 
     def state(self) -> State:
         """The fold of the log. Episodes are counted by SQL: the same cost in a tenth of the time."""
-        rows = self._rows(f"select * from events where kind != '{EpisodeDone.__name__}' order by seq")
-        log = [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]
-        state = fold(log)
+        state = fold(self.log())
         sums = self._rows("select count(*) n, coalesce(sum(tokens), 0) t, max(at) last from episodes")[0]
         wall = state.cost.wall_s + _seconds_between(state.last_at, sums["last"])
         return replace(state, cost=Cost(wall, sums["t"], sums["n"]), last_at=max(state.last_at or "", sums["last"] or ""))
 
-    def created_at(self) -> str:
-        rows = self._rows("select at from events order by seq limit 1")
-        return str(rows[0]["at"]) if rows else ""
-
-    def times(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """(time, kind, data) of every event but the episodes, oldest first."""
-        rows = self._rows(f"select * from events where kind != '{EpisodeDone.__name__}' order by seq")
-        return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+    def log(self, after: int = 0) -> list[Recorded]:
+        """Every event but the episodes, oldest first, from the one that follows sequence number `after`."""
+        query = f"select * from events where kind != '{EpisodeDone.__name__}' and seq > ? order by seq"
+        rows = self._rows(query, [after])
+        return [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]
 
     def progress(self) -> Progress | None:
         rows = self._rows("select phase, done, total, started_at, beat_at, note from progress")

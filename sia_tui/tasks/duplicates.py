@@ -105,7 +105,7 @@ def _signatures(shingles: Any, starts: Sequence[int]) -> Any:
     import numpy as np
 
     salts = _mix(np.arange(1, BANDS * DEPTH + 1, dtype=np.uint64))
-    columns = [np.minimum.reduceat((shingles ^ salt) * np.uint64(0xD6E8FEB86659FD93) , starts) for salt in salts]
+    columns = [np.minimum.reduceat((shingles ^ salt) * np.uint64(0xD6E8FEB86659FD93), starts) for salt in salts]
     return np.stack(columns, axis=1)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,20 +80,21 @@ def write_folder(folder: Path, files: Mapping[str, bytes], progress: dataset.Pro
 
 
 def load(folder: Path, seed: int, folds: int, dev: float, hidden: float, limit: int | None) -> Task:
-    """The task, split by `seed`; `dev` and `hidden` are fractions of the shipped train rows.
+    """The task, split by `seed`; `dev` and `hidden` are fractions of the shipped train rows less those dropped.
 
     Near duplicates share a side and a fold; train rows that nearly repeat a test text are dropped. `limit` is the number
-    of train rows kept at most: dev, hidden and test then shrink by the same factor, rounded up, the first three
-    stratified by charge, test by a draw that ignores charges and seed. Raises TaskError.
+    of train rows kept at most: dev, hidden and test then shrink by the same factor, rounded up. Train, dev and hidden
+    stay stratified by charge; test is thinned by a draw that ignores charges and seed. Raises TaskError.
     """
     if not folder.exists():
         raise TaskError(f"no LawBench data at {folder}: run `sia-tui tasks fetch lawbench`")
     dataset.verify(folder)
     raw = _Raw.read(lambda name: (folder / name).read_bytes())
-    items, tests, group_of = _items(raw)
-    places = splits.split(items, seed, folds, dev, hidden, limit)
+    items, tests = _items(raw)
+    counts = _counts(raw, items, tests)
+    places = splits.split(list(items.values()), seed, folds, dev, hidden, limit)
     if limit is not None:
-        whole = splits.split(items, seed, folds, dev, hidden)
+        whole = splits.split(list(items.values()), seed, folds, dev, hidden)
         tests = _thinned(tests, limit, sum(place.split == "train" for place in whole.values()))
     cases = {id: Case(id, place.split, {"text": items[id].text}, place.fold) for id, place in places.items()}
     cases |= {id: Case(id, "test", {"text": item.text}) for id, item in tests.items()}
@@ -104,7 +105,7 @@ def load(folder: Path, seed: int, folds: int, dev: float, hidden: float, limit: 
         cases=cases,
         gold={id: (tests if case.split == "test" else items)[id].label for id, case in cases.items()},
         glosses=_glosses(raw.labels),
-        counts=_counts(raw, items, group_of),
+        counts=counts,
     )
 
 
@@ -158,15 +159,31 @@ def _labels(content: bytes) -> tuple[str, ...]:
         raise TaskError(f"{CLASSES} is no JSON ({error}): the data is not LawBench as published") from error
     if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
         raise TaskError(f"{CLASSES} must be a list of labels")
-    return tuple(dict.fromkeys(labels))
+    if len(set(labels)) != len(labels):
+        raise TaskError(f"{CLASSES} names a label twice")
+    return tuple(labels)
 
 
-def _test_share(
-    test: int, items: Sequence[splits.Item], seed: int, folds: int, dev: float, hidden: float, limit: int
-) -> int:
-    places = splits.split(items, seed, folds, dev, hidden).values()
-    whole = sum(place.split == "train" for place in places)
-    return min(test, splits.share(test, limit, whole))
+@dataclass(frozen=True)
+class _Item(splits.Item):
+    text: str
+
+
+def _items(raw: _Raw) -> tuple[dict[str, _Item], dict[str, _Item]]:
+    """By id: the train rows that repeat no test text, and the test rows."""
+    tests = [(row["text"], sealed["label"]) for row, sealed in zip(raw.test, raw.test_labels, strict=True)]
+    rows = [*tests, *((row["text"], row["label"]) for row in raw.train)]
+    ids = case_ids([(text, "" if index < len(tests) else label) for index, (text, label) in enumerate(rows)])
+    groups = [str(group) for group in duplicates.groups([text for text, _ in rows])]
+    items = [_Item(id, label, group, text) for id, group, (text, label) in zip(ids, groups, rows, strict=True)]
+    sealed_groups = set(groups[: len(tests)])
+    kept = [item for item in items[len(tests) :] if item.group not in sealed_groups]
+    return {item.id: item for item in kept}, {item.id: item for item in items[: len(tests)]}
+
+
+def _thinned(tests: Mapping[str, _Item], limit: int, whole: int) -> dict[str, _Item]:
+    """The share limit / whole of the test rows, the same ones whatever the seed."""
+    return {id: tests[id] for id in splits.shuffled(tests, 0, "test")[: splits.share(len(tests), limit, whole)]}
 
 
 def _glosses(labels: Sequence[str]) -> dict[str, str]:
@@ -174,13 +191,15 @@ def _glosses(labels: Sequence[str]) -> dict[str, str]:
     return {label: known[label] for label in labels if label in known}
 
 
-def _counts(raw: _Raw, items: Sequence[splits.Item], group_of: Sequence[int]) -> dict[str, int]:
-    sizes = Counter(item.group for item in items)
-    test = Counter(group_of[: len(raw.test)])
+def _counts(raw: _Raw, items: Mapping[str, _Item], tests: Mapping[str, _Item]) -> dict[str, int]:
     return {
         "shipped_train": len(raw.train),
         "shipped_test": len(raw.test),
         "dropped_near_test": len(raw.train) - len(items),
-        "train_rows_with_near_duplicate": sum(size for size in sizes.values() if size > 1),
-        "test_rows_with_near_duplicate": sum(size for size in test.values() if size > 1),
+        "train_rows_with_near_duplicate": _repeated(items.values()),
+        "test_rows_with_near_duplicate": _repeated(tests.values()),
     }
+
+
+def _repeated(items: Iterable[_Item]) -> int:
+    return sum(size for size in Counter(item.group for item in items).values() if size > 1)

@@ -36,7 +36,9 @@ class _Group:
     ids: tuple[str, ...]
 
 
-def split(items: Sequence[Item], seed: int, folds: int, dev: float, hidden: float, limit: int | None = None) -> dict[str, Place]:
+def split(
+    items: Sequence[Item], seed: int, folds: int, dev: float, hidden: float, limit: int | None = None
+) -> dict[str, Place]:
     """Where each row goes; rows beyond `limit` are left out.
 
     `limit` is the number of train rows kept at most; dev and hidden shrink by the same factor, rounded up. Every label

@@ -25,9 +25,9 @@ class Task:
     description: str
     """What agents are told, in English."""
     labels: tuple[str, ...]
-    cases: Mapping[str, Case]
-    gold: Mapping[str, str]
-    glosses: Mapping[str, str] = field(default_factory=dict)
+    cases: Mapping[str, Case] = field(repr=False)
+    gold: Mapping[str, str] = field(repr=False)
+    glosses: Mapping[str, str] = field(default_factory=dict, repr=False)
     """A short English gloss per label, for people."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What was found and dropped on the way, by name, in rows."""
@@ -47,7 +47,7 @@ class Task:
 
     def show(self, label: str) -> str:
         gloss = self.glosses.get(label)
-        return f"{label} ({gloss})" if gloss else label
+        return f"{label} · {gloss}" if gloss else label
 
     @cached_property
     def folds(self) -> tuple[int, ...]:

@@ -71,6 +71,7 @@ def confine(plan: Mapping[str, Any]) -> None:
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities(libc)
     if plan["level"] == "landlock" or landlock_abi() >= NEEDED_ABI:
+        _pin_own_proc()
         restrict_paths(plan["paths"])
     load_seccomp(libc, base64.b64decode(plan["seccomp"]))
 
@@ -98,6 +99,11 @@ def restrict_paths(paths: Mapping[str, Iterable[str]]) -> None:
         _check(libc.syscall(_RESTRICT_SELF, fd, 0))
     finally:
         os.close(fd)
+
+
+def _pin_own_proc() -> None:
+    """Keeps /proc/self open for good: a rule is tied to an inode, and procfs forgets its own when nobody holds them."""
+    os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
 
 
 def _handled_rights(abi: int) -> int:

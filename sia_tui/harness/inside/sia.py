@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reply:
-    """One completion. `tokens` is exact when the gateway tells it per choice, else an even share of the total."""
+    """One completion. `tokens` counts what was sampled; an even share of the total where no choice tells its own."""
 
     text: str
     finish_reason: str
@@ -143,6 +143,7 @@ class LLM:
             "max_tokens": max_tokens,
             "temperature": temperature,
             "top_p": top_p,
+            "return_token_ids": n > 1,
         }
         if seed is not None:
             payload["seed"] = seed

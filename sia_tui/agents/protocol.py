@@ -1,0 +1,60 @@
+"""What a Meta-Agent and a Feedback-Agent are to the engine: what they may read and what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.proposals import Proposal
+from sia_tui.core.state import State
+
+
+@dataclass(frozen=True)
+class Brief:
+    """The task as agents are told it."""
+
+    name: str
+    description: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One trajectory, whole. On dev the expected answer is withheld: dev selects, it must not be learned."""
+
+    episode: str
+    attempt: Attempt
+    score: Score
+
+    @property
+    def expected(self) -> str | None:
+        return self.score.detail.get("expected")
+
+
+class Record(Protocol):
+    """All that a Feedback-Agent may read. Nothing of hidden or test is behind it."""
+
+    @property
+    def brief(self) -> Brief: ...
+
+    @property
+    def state(self) -> State:
+        """The run so far: generations with train and dev results, steps with verdicts and reasons."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The incumbent's harness package, {path: text}."""
+
+    def trajectories(self, split: Literal["train", "dev"], generation: int | None = None) -> Iterator[Reading]:
+        """Every trajectory of a generation (default: the incumbent), in full."""
+
+
+class MetaAgent(Protocol):
+    async def first_harness(self, brief: Brief, seed: Mapping[str, str]) -> Mapping[str, str]:
+        """The package to start from, {path: text}; `seed` is the house's own for this task, or empty."""
+
+
+class FeedbackAgent(Protocol):
+    async def propose(self, record: Record) -> Proposal: ...

@@ -1,0 +1,1 @@
+"""The verbs. Nothing heavy is imported before a verb needs it."""

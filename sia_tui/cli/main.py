@@ -1,0 +1,107 @@
+"""`sia-tui`: parses the command line and hands over to the verb.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
+
+_VERBS = {
+    "run": "sia_tui.cli.running", "resume": "sia_tui.cli.running", "attach": "sia_tui.cli.running",
+    "branch": "sia_tui.cli.running",
+    "ls": "sia_tui.cli.reading", "show": "sia_tui.cli.reading", "pending": "sia_tui.cli.reading",
+    "history": "sia_tui.cli.reading", "diff": "sia_tui.cli.reading",
+    "approve": "sia_tui.cli.asking", "reject": "sia_tui.cli.asking", "defer": "sia_tui.cli.asking",
+    "pause": "sia_tui.cli.asking", "stop": "sia_tui.cli.asking", "rollback": "sia_tui.cli.asking",
+    "tasks": "sia_tui.cli.tasks", "doctor": "sia_tui.cli.doctor",
+}  # fmt: skip
+
+
+class UsageError(Exception):
+    """Said in one line on stderr; exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    from importlib import import_module
+
+    from sia_tui.store.version import StoreError
+
+    try:
+        return int(getattr(import_module(_VERBS[options.verb]), options.verb)(options))
+    except (UsageError, StoreError) as error:
+        print(f"sia-tui: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sia-tui",
+        description="Human-supervised self-improvement of an agent's harness and weights.",
+        epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    run = _verb(verbs, "run", "start a run from a config and take it to its end")
+    run.add_argument("config", metavar="CONFIG", help="a file such as configs/lawbench-nano.yaml")
+    run.add_argument("--name", metavar="N", help="the run's name (default: the config's, numbered)")
+    run.add_argument("--gate", choices=("ask", "auto"), help="who answers at the gate (default: as the config says)")
+    run.add_argument("--headless", action="store_true", help="do not wait at a gate: save it and exit with 3")
+    run.add_argument("--detach", action="store_true", help="run in the background; see it with attach")
+    run.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides", help="override one key")
+
+    resume = _verb(verbs, "resume", "go on with a paused, waiting, failed or killed run", run="RUN")
+    resume.add_argument("--headless", action="store_true", help="do not wait at a gate: exit with 3")
+    resume.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
+    _verb(verbs, "attach", "follow a run's progress (default: the newest)", run="[RUN]")
+    _verb(verbs, "ls", "list the runs", json=True)
+    _verb(verbs, "show", "a run's generations, scores and cost (default: the newest)", run="[RUN]", json=True)
+    _verb(verbs, "pending", "gates that wait for a person, with their hashes and diffs", json=True)
+
+    approve = _verb(verbs, "approve", "say yes at a gate")
+    reject = _verb(verbs, "reject", "say no at a gate")
+    defer = _verb(verbs, "defer", "put a gate off; it stays open")
+    for verb in (approve, reject, defer):
+        verb.add_argument("gate", metavar="GATE", help="GATE, or RUN/GATE when several runs wait")
+    for verb in (approve, reject):
+        verb.add_argument("--hash", required=True, metavar="H", help="the hash you looked at (8 characters or more)")
+    approve.add_argument("--note", default="", metavar="T", help="a note for the record and the Feedback-Agent")
+    reject.add_argument("--reason", default="", metavar="T", dest="note", help="why not; the Feedback-Agent reads it")
+
+    _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
+    _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")
+    _verb(verbs, "history", "how the harness evolved, refused and rolled-back steps included", run="RUN", json=True)
+    diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
+    diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
+    diff.add_argument("b", metavar="B")
+    for name, help_ in (("rollback", "make an earlier generation the incumbent again"),
+                        ("branch", "a new run that starts from a generation of this one")):  # fmt: skip
+        _verb(verbs, name, help_, run="RUN").add_argument("generation", metavar="GEN", help="such as g2")
+
+    tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it", json=True)
+    tasks.add_argument("action", choices=("ls", "get", "check"))
+    tasks.add_argument("task", nargs="?", metavar="TASK")
+    tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
+    _verb(verbs, "doctor", "check this machine; each failing row names the fix", json=True)
+    return parser
+
+
+def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str, run: str = "", json: bool = False) -> argparse.ArgumentParser:  # noqa: E501
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+    verb.add_argument("--workspace", metavar="DIR", help="default: $SIA_WORKSPACE, else ./.sia")
+    if run:
+        verb.add_argument("run", metavar="RUN", **({"nargs": "?"} if run.startswith("[") else {}))  # type: ignore[arg-type]
+    if json:
+        verb.add_argument("--json", action="store_true", help="for machines")
+    return verb

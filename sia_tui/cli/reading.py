@@ -1,0 +1,183 @@
+"""The reading verbs: standard library only, so that they answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sia_tui.cli.main import DONE, UsageError
+from sia_tui.cli.table import table
+from sia_tui.core.state import State
+from sia_tui.core.summary import gate, summary
+from sia_tui.core.telling import percent, points, tell
+from sia_tui.core.text import clean, one_line
+from sia_tui.engine.lock import is_held
+from sia_tui.store.reader import RunReader
+from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import RunPaths, Workspace
+
+
+def ls(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    runs = [_listed(workspace.run(name)) for name in workspace.run_names()]
+    rows = [(r["run"], r["task"], r["status"], r["steps"], _mean(r["dev"]), r["created_at"][:16]) for r in runs]
+    _print(options, runs, lambda: table(("run", "task", "status", "steps", "dev", "created"), rows))
+    return DONE
+
+
+def _listed(paths: RunPaths) -> dict[str, Any]:
+    try:
+        state, engine = read(paths), "alive" if is_held(paths.lock) else "none"
+    except (StoreError, ValueError) as error:
+        return {"run": paths.name, "task": "?", "status": str(error), "steps": 0, "dev": None, "created_at": "", "engine": "?"}
+    told = summary(state)
+    best = told["generations"][state.incumbent]["dev"] if state.incumbent is not None else None
+    return {
+        "run": paths.name, "task": state.task, "status": told["status"], "steps": len(state.steps),
+        "dev": best, "created_at": state.created_at, "engine": engine,
+    }  # fmt: skip
+
+
+def show(options: argparse.Namespace) -> int:
+    paths = Workspace.locate(options.workspace).existing(options.run)
+    state = read(paths)
+    told = summary(state) | {"engine": "alive" if is_held(paths.lock) else "none"}
+    _print(options, told, lambda: _shown(told))
+    return DONE
+
+
+def _shown(told: dict[str, Any]) -> str:
+    lines = [f"run {told['run']} · task {told['task']} · {told['status']}" + (f" · {told['stop_reason']}" if told["stop_reason"] else "")]
+    rows = [
+        (
+            ("▸" if g["index"] == told["incumbent"] else " ") + f"g{g['index']}", g["lever"], one_line(g["title"], 48),
+            _interval(g["dev"]), _gain(g["gain"]), _mean(g["hidden"]), {None: "…", True: "kept", False: "rolled back"}[g["kept"]],
+            g["verdict"]["by"] if g["verdict"] else "", g["commit"][:8],
+        )
+        for g in told["generations"]
+    ]  # fmt: skip
+    lines.append(table(("", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "", "verdict", "commit"), rows))
+    lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
+    if told["waiting"]:
+        asked = told["waiting"]
+        lines.append(f"waiting: {asked['gate']} {asked['hash'][:12]}: {one_line(asked['title'])}; see: sia-tui pending")
+    nulls = [(name, _percent(x["dev"]), _percent(x["test"])) for name, x in told["null_baselines"].items()]
+    if nulls:
+        lines += ["", table(("null baseline", "dev", "test"), nulls)]
+    if told["test"]:
+        test = told["test"]
+        lines.append(f"test, opened once for g{test['generation']}: {_interval(test)}, n = {test['n']}")
+    cost = told["cost"]
+    lines.append(f"cost: {cost['wall_s'] / 60:.1f} min, {cost['episodes']} episodes, {cost['tokens']} tokens")
+    return "\n".join(lines)
+
+
+def pending(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    states = [read(workspace.run(name)) for name in workspace.run_names()]
+    waiting = [gate(state) for state in states if state.waiting and state.status in ("running", "paused")]
+    _print(options, waiting, lambda: "\n\n".join(map(_question, waiting)) or "no gate is waiting")
+    return DONE
+
+
+def _question(asked: dict[str, Any]) -> str:
+    seen, measured = asked["preview"], asked["measured"]
+    lines = [f"{asked['run']}/{asked['gate']}  {asked['hash'][:12]}  {asked['lever']}: {one_line(asked['title'])}"]
+    lines.append(one_line(asked["reason"], 2000))
+    if asked["predicted_gain"] is not None:
+        lines.append(f"predicted: {points(asked['predicted_gain'])} points")
+    if seen:
+        lines.append(
+            f"preview:   {percent(seen['incumbent'])} → {percent(seen['candidate'])} on {seen['n']} train cases, "
+            f"{points(seen['gain'])} [{points(seen['ci95'][0])}, {points(seen['ci95'][1])}], "
+            f"fixed {seen['fixed']}, broke {seen['broke']}, tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}"
+        )
+    if measured:
+        lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
+    lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'])}" for light in asked["lights"]]
+    if asked["patch"]:
+        lines += ["", clean(asked["patch"]).rstrip()]
+    name = f"{asked['run']}/{asked['gate']} --hash {asked['hash'][:12]}"
+    return "\n".join([*lines, "", f"sia-tui approve {name}", f"sia-tui reject {name} --reason '…'"])
+
+
+def history(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    reader = RunReader(paths.db)
+    told = [{"at": entry.at, "kind": type(entry.event).__name__, "text": tell(entry.event)} for entry in reader.log()]
+    told = [line for line in told if line["text"]]
+
+    def lines() -> str:
+        story = [f"{line['at'][11:19]}  {one_line(line['text'], 400)}" for line in told]
+        how = f"git -C {workspace.harness_repository} log --graph --all --notes"
+        return "\n".join([*story, "", f"the same in git, diffs included: {how}"])
+
+    _print(options, told, lines)
+    return DONE
+
+
+def diff(options: argparse.Namespace) -> int:
+    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+    workspace = Workspace.locate(options.workspace)
+    state = read(workspace.existing(options.run))
+    old, new = _commit(state, options.a), _commit(state, options.b)
+    try:
+        text = HarnessRepository(workspace.harness_repository).diff(old, new, state.task)
+    except RepositoryError as error:
+        raise UsageError(str(error)) from error
+    _print(options, {"a": old, "b": new, "diff": text}, lambda: clean(text) or "no difference")
+    return DONE
+
+
+def generation_index(state: State, name: str) -> int:
+    """`g2` or `2`. Raises UsageError."""
+    number = name.removeprefix("g")
+    if not number.isdecimal() or int(number) >= len(state.generations):
+        known = f"g0 … g{len(state.generations) - 1}" if state.generations else "none yet"
+        raise UsageError(f"{state.run} has no generation {name}; there are: {known}")
+    return int(number)
+
+
+def _commit(state: State, name: str) -> str:
+    step = next((step for step in state.steps if step.id == name), None)
+    if step is not None and step.commit is not None:
+        return step.commit
+    if step is not None:
+        raise UsageError(f"{name} is no patch and has no commit")
+    return state.generations[generation_index(state, name)].commit
+
+
+def read(paths: RunPaths) -> State:
+    reader = RunReader(paths.db)
+    try:
+        return reader.state()
+    finally:
+        reader.close()
+
+
+def _print(options: argparse.Namespace, told: object, lines: Callable[[], str]) -> None:
+    print(json.dumps(told, ensure_ascii=False, indent=2) if options.json else lines())
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else percent(value)
+
+
+def _mean(found: dict[str, Any] | None) -> str:
+    return _percent(found["mean"] if found else None)
+
+
+def _interval(found: dict[str, Any] | None) -> str:
+    return "–" if not found else f"{percent(found['mean'])} {_bounds(found['ci95'], '.1f')}"
+
+
+def _gain(found: dict[str, Any] | None) -> str:
+    return "" if not found else f"{points(found['gain'])} {_bounds(found['ci95'], '+.1f')}"
+
+
+def _bounds(ci95: Sequence[float], form: str) -> str:
+    return f"[{100 * ci95[0]:{form}}, {100 * ci95[1]:{form}}]"

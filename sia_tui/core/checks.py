@@ -1,0 +1,136 @@
+"""What can be said of a harness patch before it runs: pure functions from its text to lights."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from sia_tui.core.proposals import Light, Proposal
+from sia_tui.core.state import Step
+
+GRAM = 12
+"""A patch that shares this many characters in a row with a case's text quotes the case."""
+
+_REACHING_OUT = {
+    "ctypes", "gc", "inspect", "subprocess", "socket", "multiprocessing", "importlib", "atexit", "signal", "os", "sys",
+    "threading", "_thread", "shutil", "runpy", "code", "pty", "resource", "mmap", "urllib", "http", "ssl", "builtins",
+}  # fmt: skip
+_KNOWN_PACKAGES = {"numpy", "scipy", "sklearn", "sia"}
+
+
+def check_patch(
+    proposal: Proposal,
+    old: Mapping[str, str],
+    new: Mapping[str, str],
+    case_texts: Iterable[str],
+    labels: Sequence[str],
+    earlier: Sequence[Step],
+) -> tuple[Light, ...]:
+    """Lights on a patch that applied: `old` and `new` are the package's files as {path: text}."""
+    added = _added_lines(old, new)
+    return (
+        Light("applies", "ok", f"{sum(old.get(path) != text for path, text in new.items())} files"),
+        _parses(new),
+        _imports(old, new),
+        _quotes_no_case(added, case_texts),
+        _names_no_labels(added, labels),
+        _compute(proposal),
+        check_idea(proposal, earlier),
+    )
+
+
+def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
+    """Red for an idea already refuted on this very commit, amber if it was on another one."""
+    refuted = [step for step in earlier if step.proposal.idea == proposal.idea and _refuted(step)]
+    if any(step.proposal.base_commit == proposal.base_commit for step in refuted):
+        return Light("new idea", "red", f"{proposal.idea} was refuted on this generation ({refuted[-1].id})")
+    if refuted:
+        return Light("new idea", "amber", f"{proposal.idea} was refuted on an earlier generation ({refuted[-1].id})")
+    return Light("new idea", "ok")
+
+
+def _refuted(step: Step) -> bool:
+    return step.refused is not None or (step.measured is not None and step.measured.outcome != "better")
+
+
+def _added_lines(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return [
+        line
+        for path, text in new.items()
+        for line in text.splitlines()
+        if line not in set(old.get(path, "").splitlines())
+    ]
+
+
+def _parses(files: Mapping[str, str]) -> Light:
+    for path, text in files.items():
+        if not path.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError) as error:
+            return Light("parses", "red", f"{path}: {error}")
+        if path == "harness.py" and not _defines_solve(tree):
+            return Light("parses", "red", "harness.py defines no async solve")
+    return Light("parses", "ok") if "harness.py" in files else Light("parses", "red", "harness.py is gone")
+
+
+def _defines_solve(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.AsyncFunctionDef) and node.name == "solve" for node in tree.body)
+
+
+def _imports(old: Mapping[str, str], new: Mapping[str, str]) -> Light:
+    own = {path.removesuffix(".py").split("/")[0] for path in new}
+    fresh = _all_imported(new) - _all_imported(old) - own
+    reaching = fresh & _REACHING_OUT
+    unknown = fresh - reaching - _KNOWN_PACKAGES - set(sys.stdlib_module_names)
+    if reaching or unknown:
+        return Light("imports", "red", f"new imports: {', '.join(sorted(reaching | unknown))}")
+    return Light("imports", "ok", ", ".join(sorted(fresh)))
+
+
+def _all_imported(files: Mapping[str, str]) -> set[str]:
+    return {name for path, text in files.items() if path.endswith(".py") for name in _imported(text)}
+
+
+def _imported(text: str) -> set[str]:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return set()
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.Name) and node.id in ("__import__", "eval", "exec", "compile"):
+            found.add("builtins")
+    return found
+
+
+def _quotes_no_case(added: Iterable[str], case_texts: Iterable[str]) -> Light:
+    grams = {line[at : at + GRAM] for line in added for at in range(len(line) - GRAM + 1)}
+    grams = {gram for gram in grams if len(gram.strip()) == GRAM}
+    if grams:
+        for text in case_texts:
+            for at in range(len(text) - GRAM + 1):
+                if text[at : at + GRAM] in grams:
+                    return Light("quotes no case", "red", f"“{text[at : at + GRAM]}” stands in a case")
+    return Light("quotes no case", "ok")
+
+
+def _names_no_labels(added: Sequence[str], labels: Sequence[str]) -> Light:
+    text = "\n".join(added)
+    named = [label for label in labels if len(label) > 1 and label in text]
+    if len(named) > 2:
+        return Light("names no labels", "red", f"{len(named)} labels written into the harness")
+    return Light("names no labels", "amber" if named else "ok", ", ".join(named))
+
+
+def _compute(proposal: Proposal) -> Light:
+    more = {name: factor for name, factor in proposal.predicted_cost.items() if factor > 1.05}
+    if not more:
+        return Light("compute", "ok")
+    return Light("compute", "amber", ", ".join(f"{name} ×{factor:.1f}" for name, factor in more.items()))

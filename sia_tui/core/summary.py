@@ -1,0 +1,124 @@
+"""A run's state as plain data: the stable shape of `show --json`, which scripts may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sia_tui.core import events as ev
+from sia_tui.core.state import Generation, State, Step
+
+
+def summary(state: State) -> dict[str, Any]:
+    return {
+        "run": state.run,
+        "task": state.task,
+        "status": "waiting" if state.waiting and state.status == "running" else state.status,
+        "stop_reason": state.stop_reason,
+        "parent": state.parent,
+        "incumbent": state.incumbent,
+        "generations": [_generation(state, generation) for generation in state.generations],
+        "refused": [_refused(step) for step in state.steps if step.refused is not None],
+        "waiting": None if state.waiting is None else gate(state),
+        "test": _test(state),
+        "null_baselines": _baselines(state),
+        "cost": {
+            "wall_s": round(state.cost.wall_s, 1),
+            "tokens": state.cost.tokens,
+            "episodes": state.cost.episodes,
+        },
+    }
+
+
+def gate(state: State) -> dict[str, Any]:
+    """The open gate with what it is about."""
+    waiting, step = state.waiting, state.current
+    assert waiting is not None and step is not None
+    seen = step.preview
+    return {
+        "run": state.run,
+        "gate": waiting.id,
+        "hash": waiting.hash,
+        "kind": waiting.kind,
+        "proposal": step.id,
+        "lever": step.proposal.lever,
+        "title": step.proposal.title,
+        "reason": step.proposal.reason,
+        "predicted_gain": step.proposal.predicted_gain,
+        "lights": [{"name": x.name, "level": x.level, "detail": x.detail} for x in step.lights or ()],
+        "preview": seen and {
+            "n": seen.n, "incumbent": seen.incumbent, "candidate": seen.candidate, "gain": seen.gain,
+            "ci95": [seen.lo, seen.hi], "fixed": len(seen.fixed), "broke": len(seen.broke),
+            "tokens_before": seen.tokens_before, "tokens_after": seen.tokens_after,
+        },
+        "measured": _measured(step.measured),
+        "patch": step.proposal.patch,
+    }  # fmt: skip
+
+
+def _generation(state: State, generation: Generation) -> dict[str, Any]:
+    step = next((step for step in state.steps if step.generation == generation.index), None)
+    hidden = generation.results.get("hidden")
+    return {
+        "index": generation.index,
+        "lever": generation.lever or "seed",
+        "commit": generation.commit,
+        "adapter": generation.adapter,
+        "dev": _result(generation.results.get("dev")),
+        "train": _result(generation.results.get("train")),
+        "hidden": hidden and {"mean": hidden.mean, "n": hidden.n},
+        "kept": generation.kept,
+        "proposal": generation.proposal,
+        "title": step.proposal.title if step else "the first harness",
+        "gain": _measured(step.measured) if step else None,
+        "verdict": _verdict(step),
+    }
+
+
+def _result(found: ev.Evaluated | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"mean": found.mean, "ci95": [found.lo, found.hi], "n": found.n, "tool_share": found.tool_share}
+
+
+def _measured(found: ev.Measured | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "outcome": found.outcome, "gain": found.gain, "ci95": [found.lo, found.hi], "n": found.n,
+        "fixed": len(found.fixed), "broke": len(found.broke),
+    }  # fmt: skip
+
+
+def _verdict(step: Step | None) -> dict[str, Any] | None:
+    if step is None or not step.verdicts:
+        return None
+    last = step.verdicts[-1]
+    return {"by": last.by, "kind": last.kind, "at": last.at, "note": last.note}
+
+
+def _refused(step: Step) -> dict[str, Any]:
+    assert step.refused is not None
+    return {
+        "proposal": step.id, "lever": step.proposal.lever, "title": step.proposal.title, "commit": step.commit,
+        "by": step.refused.by, "reason": step.refused.reason, "verdict": _verdict(step),
+    }  # fmt: skip
+
+
+def _test(state: State) -> dict[str, Any] | None:
+    """None until the run has ended: a score on test must not steer anything."""
+    opened = state.test_opened
+    if opened is None or state.status not in ("done", "stopped", "failed"):
+        return None
+    found = state.generations[opened.generation].results.get("test")
+    if found is None:
+        return None
+    return {
+        "mean": found.mean, "ci95": [found.lo, found.hi], "n": found.n, "generation": opened.generation,
+        "opened_at": state.test_opened_at, "opened_before": opened.opened_before, "tool_share": found.tool_share,
+    }  # fmt: skip
+
+
+def _baselines(state: State) -> dict[str, dict[str, float | None]]:
+    over = state.status in ("done", "stopped", "failed")
+    test = (state.baselines_test or {}) if over else {}
+    return {name: {"dev": mean, "test": test.get(name)} for name, mean in (state.baselines_dev or {}).items()}

@@ -1,0 +1,159 @@
+"""One line of plain English per event: the engine prints them, `attach` follows them, the history quotes them."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from sia_tui.core import events as ev
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+@singledispatch
+def tell(event: Any) -> str | None:
+    """The line, or None for an event nobody needs to read."""
+    return None
+
+
+@tell.register
+def _(event: ev.RunCreated) -> str:
+    return f"run {event.run} of task {event.task}" + (f", branched from {event.parent}" if event.parent else "")
+
+
+@tell.register
+def _(event: ev.EngineStarted) -> str:
+    return f"engine pid {event.pid} on {event.host}, harness code confined by {event.isolation}"
+
+
+@tell.register
+def _(event: ev.TaskReady) -> str:
+    return "task: " + ", ".join(f"{count} {name}" for name, count in event.counts.items())
+
+
+@tell.register
+def _(event: ev.BaselinesMeasured) -> str:
+    return "null baselines on dev: " + ", ".join(f"{name} {percent(mean)}" for name, mean in event.dev.items())
+
+
+@tell.register
+def _(event: ev.PolicyReady) -> str:
+    return f"policy ready: {event.model}, sha256 {event.sha256[:12]}"
+
+
+@tell.register
+def _(event: ev.GenerationCreated) -> str:
+    return f"g{event.index}: {event.lever or 'seed'}, commit {event.commit[:10]}"
+
+
+@tell.register
+def _(event: ev.Evaluated) -> str | None:
+    if event.split == "hidden":
+        return f"g{event.generation}: hidden audit made, {event.n} cases"
+    tool = f", {percent(event.tool_share)} answered without the policy" if event.tool_share else ""
+    mean = f"{percent(event.mean)} [{100 * event.lo:.1f}, {100 * event.hi:.1f}]"
+    return f"g{event.generation}: {event.split} {mean}, n = {event.n}{tool}"
+
+
+@tell.register
+def _(event: ev.ProposalMade) -> str:
+    gain = event.proposal.predicted_gain
+    expected = "" if gain is None else f" (predicts {points(gain)} points)"
+    return f"proposal {event.id}: {event.proposal.lever}: {event.proposal.title}{expected}. {event.proposal.reason}"
+
+
+@tell.register
+def _(event: ev.ProposalChecked) -> str:
+    odd = [f"{light.level} {light.name}: {light.detail}" for light in event.lights if light.level != "ok"]
+    return f"checks of {event.id}: {'; '.join(odd) if odd else f'{len(event.lights)} ok'}"
+
+
+@tell.register
+def _(event: ev.PreviewDone) -> str:
+    seen = event.preview
+    return (
+        f"preview on {seen.n} train cases: {percent(seen.incumbent)} → {percent(seen.candidate)}, "
+        f"{points(seen.gain)} [{points(seen.lo)}, {points(seen.hi)}]"
+    )
+
+
+@tell.register
+def _(event: ev.GateOpened) -> str:
+    question = "run it on dev?" if event.gate.kind == "step" else "indecisive on dev: keep it?"
+    return f"{event.gate.id} ({event.gate.proposal}): {question} hash {event.gate.hash[:12]}"
+
+
+@tell.register
+def _(event: ev.VerdictGiven) -> str:
+    note = f": {event.verdict.note}" if event.verdict.note else ""
+    return f"{event.verdict.gate}: {event.verdict.kind} by {event.verdict.by}{note}"
+
+
+@tell.register
+def _(event: ev.GateDeferred) -> str:
+    return f"{event.gate}: put off by {event.by}"
+
+
+@tell.register
+def _(event: ev.ProposalRefused) -> str:
+    return f"{event.id} refused by {event.by}: {event.reason}"
+
+
+@tell.register
+def _(event: ev.Measured) -> str:
+    return (
+        f"g{event.generation} against its parent on dev: {points(event.gain)} points "
+        f"[{points(event.lo)}, {points(event.hi)}], fixed {len(event.fixed)}, broke {len(event.broke)}: {event.outcome}"
+    )
+
+
+@tell.register
+def _(event: ev.GenerationKept) -> str:
+    return f"g{event.index} kept: {event.why}"
+
+
+@tell.register
+def _(event: ev.GenerationRolledBack) -> str:
+    return f"g{event.index} rolled back: {event.why}"
+
+
+@tell.register
+def _(event: ev.WentBack) -> str:
+    return f"{event.by} went back to g{event.index}"
+
+
+@tell.register
+def _(event: ev.RunPaused) -> str:
+    return f"paused by {event.by}"
+
+
+@tell.register
+def _(event: ev.RunResumed) -> str:
+    return f"resumed by {event.by}"
+
+
+@tell.register
+def _(event: ev.StopAsked) -> str:
+    return f"no further steps ({event.by}): {event.reason}"
+
+
+@tell.register
+def _(event: ev.TestOpened) -> str:
+    again = f"; {event.opened_before} other runs of this workspace opened it before" if event.opened_before else ""
+    return f"test opened, once, for g{event.generation}{again}"
+
+
+@tell.register
+def _(event: ev.BaselinesTested) -> str:
+    return "null baselines on test: " + ", ".join(f"{name} {percent(mean)}" for name, mean in event.test.items())
+
+
+@tell.register
+def _(event: ev.RunEnded) -> str:
+    return f"run {event.status}: {event.reason}"

@@ -1,0 +1,89 @@
+"""What people ask of a run, turned into events. Everything is answered; nothing is silently dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sia_tui.core import events as ev
+from sia_tui.core.gates import Verdict, require_hash
+from sia_tui.core.state import State
+from sia_tui.store.writer import Command, RunStore, now
+
+
+class Refused(Exception):
+    """The command cannot be carried out; the message says why and what to do."""
+
+
+def heed(store: RunStore) -> list[str]:
+    """Answer every open command. Returns the answers, for the log."""
+    said = []
+    for command in store.commands():
+        try:
+            message, events = _carry_out(command, store.state)
+            store.answer(command, True, message, *events)
+        except (Refused, ValueError, KeyError, TypeError) as error:
+            message = str(error) if isinstance(error, Refused | ValueError) else f"malformed command: {error!r}"
+            store.answer(command, False, message)
+        said.append(f"{command.kind} by {command.by}: {message}")
+    return said
+
+
+def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
+    body = command.body
+    match command.kind:
+        case "approve" | "reject":
+            return _verdict(command, state)
+        case "defer":
+            _waiting(state, str(body["gate"]))
+            return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
+        case "pause":
+            _require(state.status == "running", f"the run is {state.status}")
+            return "paused; what is under way was finished", [ev.RunPaused(command.by)]
+        case "resume":
+            _require(state.status == "paused", f"the run is {state.status}, not paused")
+            return "resumed", [ev.RunResumed(command.by)]
+        case "stop":
+            _require(state.status in ("running", "paused"), f"the run is {state.status}")
+            return "stopping; test stays sealed", [ev.StopAsked("stopped by a person", command.by, open_test=False)]
+        case "rollback":
+            return _go_back(command, state)
+    raise Refused(f"no command {command.kind!r}")
+
+
+def _verdict(command: Command, state: State) -> tuple[str, list[ev.Event]]:
+    body: dict[str, Any] = command.body
+    gate = _waiting(state, str(body["gate"]))
+    require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
+    kind = "approve" if command.kind == "approve" else "reject"
+    verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now())
+    return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict)]
+
+
+def _waiting(state: State, gate_id: str) -> Any:
+    gate = state.waiting
+    if gate is None or gate.id != gate_id:
+        known = any(gate_id == old.id for old in state.gates)
+        now_open = f"; open now: {gate.id}" if gate else "; no gate is open"
+        raise Refused(f"gate {gate_id} {'is answered already' if known else 'is unknown'}{now_open}")
+    return gate
+
+
+def _go_back(command: Command, state: State) -> tuple[str, list[ev.Event]]:
+    index = int(command.body["generation"])
+    _require(0 <= index < len(state.generations), f"no generation g{index}")
+    _require(state.incumbent != index, f"g{index} is the incumbent already")
+    _require("dev" in state.generations[index].results, f"g{index} was never measured")
+    step = state.current
+    _require(step is None or step.open_gate is not None, "a step is under way; pause at its gate or wait for its end")
+    events: list[ev.Event] = []
+    if step is not None:
+        if step.generation is not None:
+            events.append(ev.GenerationRolledBack(step.generation, f"{command.by} went back to g{index}"))
+        else:
+            events.append(ev.ProposalRefused(step.id, command.by, f"went back to g{index}"))
+    return f"g{index} is the incumbent", [*events, ev.WentBack(index, command.by)]
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Refused(otherwise)

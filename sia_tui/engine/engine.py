@@ -1,0 +1,234 @@
+"""The loop: ask the pure core what comes next, do it, record it, ask again. Killed at any moment, it goes on from its log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sia_tui.config import RunConfig
+from sia_tui.core import events as ev
+from sia_tui.core import loop
+from sia_tui.engine import evaluate, finish, history, prepare, step
+from sia_tui.engine.commands import heed
+from sia_tui.engine.jobs import JobFailed
+from sia_tui.engine.lock import hold
+from sia_tui.engine.progress import Reporter
+from sia_tui.engine.rollout import Interrupted
+from sia_tui.engine.session import EngineError, Session
+from sia_tui.harness.environment import EnvironmentFailed
+from sia_tui.harness.repository import RepositoryError
+from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
+from sia_tui.harness.workers import HarnessBroken, WorkerDied
+from sia_tui.policy.client import GatewayDied, GatewayError
+from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writer import RunStore
+from sia_tui.tasks.task import Task, TaskError, load_task
+from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+
+DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
+POLL_S = 0.3
+
+_EXPECTED = (
+    EngineError, JobFailed, RepositoryError, SandboxUnavailable, EnvironmentFailed, HarnessBroken, WorkerDied,
+    GatewayDied, GatewayError, VerifierFailed, TaskError, OSError,
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an engine is run, as against what it runs (that is the config)."""
+
+    exit_at_gate: bool = False
+    """Leave with WAITING at a gate that needs a person, instead of waiting there."""
+    write: Callable[[str], None] = print
+
+
+async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, options: Options) -> int:
+    """Take the run as far as it goes; returns an exit code. Raises RunHeld, StoreError."""
+    _log_to(paths.logs)
+    with hold(paths.lock), RunStore(paths.db) as store:
+        report = Reporter(store, options.write)
+        try:
+            async with _session(workspace, paths, config, store, report) as session:
+                return await _Engine(session, options).run()
+        except asyncio.CancelledError:
+            report.say(f"engine stopped; go on with: sia-tui resume {paths.name}")
+            return CUT_OFF
+        except _EXPECTED as error:
+            return _fail(store, report, paths, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run's log must end with it
+            return _fail(store, report, paths, EngineError(f"unexpected {type(error).__name__}: {error}"))
+
+
+def _fail(store: RunStore, report: Reporter, paths: RunPaths, error: BaseException) -> int:
+    log.error("the run failed\n%s", traceback.format_exc())
+    reason = str(error).strip() or type(error).__name__
+    with suppress(Exception):
+        store.record(ev.RunEnded("failed", reason))
+    report.say(f"failed: {reason.splitlines()[0]} (details: {paths.logs / 'engine.log'}); resume with: sia-tui resume {paths.name}")
+    return FAILED
+
+
+@asynccontextmanager
+async def _session(
+    workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Reporter
+) -> AsyncIterator[Session]:
+    report.phase("reading the task")
+    task = await asyncio.to_thread(open_task, workspace, config, report.say)
+    level = choose(config.harness.isolation, probe())
+    gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
+    async with AsyncExitStack() as stack:
+        verifier = await stack.enter_async_context(VerifierProcess(paths.root / "verifier", gold, task.labels))
+        yield Session(
+            workspace, paths, config, store, report, task, verifier, level,
+            lambda: store.state.status == "paused" or store.state.stop_asked is not None and not store.state.test_opened,
+            stack,
+        )  # fmt: skip
+
+
+def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None]) -> Task:
+    """The task as the config splits it; its data is fetched into the workspace on first use. Raises TaskError."""
+    from sia_tui.tasks import lawbench
+
+    settings = config.task
+    folder = settings.data or workspace.root / "tasks" / settings.name
+    if settings.data is None and settings.name == lawbench.NAME:
+        folder = lawbench.fetch(workspace.folder("tasks"), say)
+    return load_task(
+        settings.name, Path(folder), seed=settings.seed, folds=settings.folds, dev=settings.dev,
+        hidden=settings.hidden, limit=settings.limit,
+    )  # fmt: skip
+
+
+class _Engine:
+    def __init__(self, session: Session, options: Options) -> None:
+        self._session, self._options = session, options
+
+    async def run(self) -> int:
+        session = self._session
+        session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level))
+        prepare.require_same_task(session)
+        await finish.unseal(session)
+        watcher = asyncio.create_task(self._watch())
+        try:
+            return await self._loop()
+        finally:
+            watcher.cancel()
+
+    async def _loop(self) -> int:
+        session = self._session
+        while True:
+            history.follow_log(session)
+            if session.state.status == "paused":
+                await self._idle("paused")
+                continue
+            action = loop.next_action(session.state, session.config.rules)
+            if isinstance(action, loop.Ended):
+                return DONE
+            if isinstance(action, loop.AwaitVerdict) and session.config.gate.policy == "ask":
+                if self._options.exit_at_gate:
+                    return WAITING
+                await self._idle(f"waiting at {action.gate}")
+                continue
+            with suppress(Interrupted):
+                await self._perform(action)
+
+    async def _idle(self, why: str) -> None:
+        """Until a command changes the state."""
+        before = self._session.state
+        self._session.report.phase(why)
+        while self._session.state is before:
+            await asyncio.sleep(POLL_S)
+            self._session.report.beat()
+
+    async def _watch(self) -> None:
+        """Answers commands while something long is under way."""
+        while True:
+            for said in heed(self._session.store):
+                self._session.report.say(said)
+            await asyncio.sleep(POLL_S)
+
+    async def _perform(self, action: loop.Action) -> None:
+        session, state = self._session, self._session.state
+        match action:
+            case loop.PrepareTask():
+                await prepare.prepare_task(session)
+            case loop.MeasureBaselines():
+                await self._interruptible(prepare.measure_baselines(session))
+            case loop.PreparePolicy():
+                await self._interruptible(prepare.prepare_policy(session))
+            case loop.PlantSeed():
+                await prepare.plant_seed(session)
+            case loop.Evaluate(generation=index, split=split):
+                await evaluate.evaluate(session, index, split)
+            case loop.Propose():
+                await step.propose(session)
+            case loop.Check(proposal=proposal):
+                step.check(session, state.step(proposal))
+            case loop.RunPreview(proposal=proposal):
+                await self._preview(proposal)
+            case loop.OpenGate(proposal=proposal, kind=kind):
+                step.open_gate(session, state.step(proposal), kind)
+            case loop.AwaitVerdict():
+                assert state.current is not None
+                step.answer_by_policy(session, state.current)
+            case loop.Refuse(proposal=proposal, by=by, reason=reason):
+                session.record(ev.ProposalRefused(proposal, by, reason))
+            case loop.Apply(proposal=proposal):
+                step.apply(session, state.step(proposal))
+            case loop.Compare(proposal=proposal):
+                evaluate.compare(session, state.step(proposal))
+            case loop.Decide(generation=index, keep=keep, why=why):
+                step.decide(session, index, keep, why)
+            case loop.Finish(reason=reason, by=by):
+                session.record(ev.StopAsked(reason, by, open_test=True))
+            case loop.OpenTest(generation=index):
+                await finish.open_test(session, index)
+            case loop.TestBaselines():
+                await finish.test_baselines(session)
+            case loop.End(status=status, reason=reason):
+                session.record(ev.RunEnded(status, reason))
+
+    async def _preview(self, proposal: str) -> None:
+        session = self._session
+        try:
+            await evaluate.preview(session, session.state.step(proposal))
+        except HarnessBroken as broken:
+            session.record(ev.ProposalRefused(proposal, "preview", f"the patched harness does not begin: {broken}"))
+
+    async def _interruptible(self, work: object) -> None:
+        """Run a long job; pausing or stopping the run cancels it, and it starts over when the run goes on."""
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        while not task.done():
+            await asyncio.wait({task}, timeout=POLL_S)
+            self._session.report.beat()
+            if self._session.interrupted():
+                task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def cancel_on_signals() -> None:
+    """SIGINT and SIGTERM end the engine in good order: what is finished is saved, children are stopped."""
+    task, running = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        running.add_signal_handler(number, task.cancel)
+
+
+def _log_to(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "engine.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger("sia_tui").addHandler(handler)
+    logging.getLogger("sia_tui").setLevel(logging.INFO)

@@ -1,0 +1,88 @@
+"""Measuring: a generation on a split, a proposal on a slice of train, a candidate against its incumbent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sia_tui.core import events as ev
+from sia_tui.core.episodes import Attempt, Case, Score, Split
+from sia_tui.core.hashing import short_id
+from sia_tui.core.proposals import Preview
+from sia_tui.core.state import Step
+from sia_tui.core.stats import estimate, paired_gain
+from sia_tui.engine.prepare import policy_folder
+from sia_tui.engine.rollout import Candidate, Rollout
+from sia_tui.engine.session import Session, rewards
+
+
+async def evaluate(session: Session, index: int, split: Split) -> None:
+    generation = session.state.generations[index]
+    cases = session.cases(split, getattr(session.config.evaluate, split))
+    await _run(session, generation.commit, generation.key, generation.adapter, cases, f"g{index} on {split}")
+    mine = {case.id for case in cases}
+    rows = [row for row in session.reader.episodes(generation.key, split) if row.case_id in mine]
+    found = estimate([row.reward for row in rows])
+    failures = Counter(row.failure for row in rows if row.failure)
+    tool_share = sum(row.source == "tool" and row.answer is not None for row in rows) / len(rows)
+    session.record(
+        ev.Evaluated(index, split, found.mean, found.lo, found.hi, found.n, tool_share, dict(failures.most_common()))
+    )
+
+
+async def preview(session: Session, step: Step) -> None:
+    """Try a patch on a slice of train. Raises HarnessBroken when its code does not even begin."""
+    best = session.state.best
+    assert best is not None and step.commit is not None and step.tree is not None
+    cases = session.cases("train", min(session.config.evaluate.preview, best.results["train"].n))
+    key = session.key(step.tree, best.adapter)
+    await _run(session, step.commit, key, best.adapter, cases, f"preview of {step.id}")
+    gain = paired_gain(rewards(session, best.key, cases), rewards(session, key, cases))
+    before, after = _mean_tokens(session, best.key, cases), _mean_tokens(session, key, cases)
+    means = [sum(rewards(session, of, cases).values()) / len(cases) for of in (best.key, key)]
+    seen = Preview(gain.n, *means, gain.mean, gain.lo, gain.hi, gain.fixed, gain.broke, before, after)
+    session.record(ev.PreviewDone(step.id, seen))
+
+
+def compare(session: Session, step: Step) -> None:
+    """Paired over dev: better, worse or indecisive."""
+    assert step.generation is not None
+    candidate = session.state.generations[step.generation]
+    assert candidate.parent is not None
+    parent = session.state.generations[candidate.parent]
+    cases = session.cases("dev", session.config.evaluate.dev)
+    gain = paired_gain(rewards(session, parent.key, cases), rewards(session, candidate.key, cases))
+    session.record(
+        ev.Measured(
+            step.id, candidate.index, gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke
+        )
+    )
+
+
+async def _run(
+    session: Session, commit: str, key: str, adapter: str | None, cases: Sequence[Case], phase: str
+) -> None:
+    """Run those cases that have no finished episode yet."""
+    finished = {row.case_id for row in session.reader.episodes(key)}
+    left = [case for case in cases if case.id not in finished]
+    done = len(cases) - len(left)
+    if not left:
+        return
+    place = await session.place(await policy_folder(session))
+    repository = session.repository
+    tree = repository.snapshot(commit, session.package, session.paths.root / "trees")
+    candidate = Candidate(tree, repository.files(commit, session.package), adapter)
+    session.report.phase(phase, len(cases))
+
+    def save(attempt: Attempt, score: Score) -> None:
+        nonlocal done
+        session.store.record_episode(short_id("e", [key, attempt.case.id, 0]), key, attempt, score)
+        done += 1
+        session.report.at(done)
+
+    await Rollout(place, candidate, save, session.interrupted).run(left)
+
+
+def _mean_tokens(session: Session, key: str, cases: Sequence[Case]) -> float:
+    wanted = {case.id for case in cases}
+    return sum(row.tokens for row in session.reader.episodes(key) if row.case_id in wanted) / len(wanted)

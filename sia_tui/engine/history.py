@@ -1,0 +1,65 @@
+"""Git brought in line with the log: branch, tags, proposal refs, notes, worktree. Safe to repeat at any time."""
+
+from __future__ import annotations
+
+from sia_tui.core.state import Generation, State, Step
+from sia_tui.core.telling import percent, points, tell
+from sia_tui.engine.session import Session
+from sia_tui.harness.repository import RepositoryError
+
+
+def follow_log(session: Session) -> None:
+    """Make every ref say what the log says. Raises RepositoryError if somebody else moved the run's branch."""
+    state, repository = session.state, session.repository
+    if not state.generations:
+        return
+    for generation in state.generations:
+        repository.tag(state.run, generation.index, generation.commit)
+        repository.note(state.run, generation.commit, generation_note(state, generation))
+    for step in state.steps:
+        if step.commit is not None:
+            repository.mark_proposal(step.id, step.commit)
+            if step.generation is None:
+                repository.note(state.run, step.commit, step_note(step))
+    _move_branch(session)
+
+
+def _move_branch(session: Session) -> None:
+    state, repository = session.state, session.repository
+    best, branch = state.best, repository.resolve(f"refs/heads/{state.run}")
+    assert best is not None
+    if branch is None or branch == best.commit:
+        return
+    if branch not in {generation.commit for generation in state.generations}:
+        raise RepositoryError(
+            f"branch {state.run} of {repository.root} stands at {branch[:10]}, which is no generation of this run; "
+            f"move it back with: git -C {repository.root} branch -f {state.run} {best.commit[:10]}"
+        )
+    repository.move(state.run, branch, best.commit)
+    if not repository.follow(session.paths.worktree, branch, best.commit):
+        session.report.say(f"{session.paths.worktree} has edits of yours and was left as it is")
+
+
+def generation_note(state: State, generation: Generation) -> str:
+    """What `git log --notes` shows below a generation's commit. Hidden results are for the person, who reads git too."""
+    lines = [f"g{generation.index} of {state.run}"]
+    lines += [
+        f"{split}: {percent(found.mean)} [{100 * found.lo:.1f}, {100 * found.hi:.1f}], n = {found.n}"
+        for split, found in generation.results.items()
+    ]
+    step = next((step for step in state.steps if step.generation == generation.index), None)
+    if step is not None:
+        lines += step_note(step).splitlines()
+    decided = {None: "not decided yet", True: "kept", False: "rolled back"}[generation.kept]
+    return "\n".join([*lines, decided])
+
+
+def step_note(step: Step) -> str:
+    lines = []
+    if step.proposal.predicted_gain is not None:
+        lines.append(f"predicted: {points(step.proposal.predicted_gain)} points")
+    if step.preview is not None:
+        lines.append(f"preview: {points(step.preview.gain)} points on {step.preview.n} train cases")
+    lines += [f"verdict: {verdict.kind} by {verdict.by}, {verdict.note or 'no note'}" for verdict in step.verdicts]
+    lines += [line for event in (step.measured, step.refused) if event and (line := tell(event))]
+    return "\n".join(lines) or "no verdict yet"

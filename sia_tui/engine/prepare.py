@@ -1,0 +1,127 @@
+"""Before generation 0: the task's facts, the null baselines, the policy, the first harness."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sia_tui.agents import make_meta_agent
+from sia_tui.agents.protocol import Brief
+from sia_tui.core import events as ev
+from sia_tui.engine.jobs import run_job
+from sia_tui.engine.session import SEEDS, EngineError, Session, serving_hash
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.policy import nano
+from sia_tui.tasks import baselines
+from sia_tui.tasks.task import text_of
+
+BASELINES_S = 1800.0
+TRAINING_S = 7200.0
+
+
+async def prepare_task(session: Session) -> None:
+    task = session.task
+    counts = {split: len(task.ids(split)) for split in ("train", "dev", "hidden", "test")}
+    session.record(ev.TaskReady(task.split_hash, task.test_hash, session.verifier.verifier_hash, counts))
+
+
+def require_same_task(session: Session) -> None:
+    """Raises EngineError if the data or the verifier are not what the run began with."""
+    ready = session.state.task_ready
+    if ready is None:
+        return
+    if ready.split_hash != session.task.split_hash or ready.test_hash != session.task.test_hash:
+        raise EngineError(f"the data of task {session.task.name} changed since this run began; start a new run")
+    if ready.verifier_hash != session.verifier.verifier_hash:
+        raise EngineError("the verifier changed since this run began; start a new run")
+
+
+async def measure_baselines(session: Session) -> None:
+    """Predictions for dev and test cases are made without their labels; only dev is scored now."""
+    job = _baselines_job(session)
+    if not (job.parent / "predictions.json").exists():
+        session.report.phase("null baselines", len(baselines.BASELINES))
+        await run_job(
+            baselines.command(job), session.paths.logs / "baselines.log",
+            lambda said: session.report.at(int(said["done"]), str(said["what"])), BASELINES_S,
+        )  # fmt: skip
+    session.record(ev.BaselinesMeasured(await baseline_scores(session, "dev", session.config.evaluate.dev)))
+
+
+async def baseline_scores(session: Session, split: Any, n: int | None) -> dict[str, float]:
+    """Mean reward of each null baseline, by the run's own verifier."""
+    cases = session.cases(split, n)
+    means = {}
+    for name, predicted in baselines.read_predictions(_baselines_job(session)).items():
+        scores = [await session.verifier.score(case.id, predicted[case.id]) for case in cases]
+        means[name] = sum(score.reward for score in scores) / len(scores)
+    return means
+
+
+def _baselines_job(session: Session) -> Path:
+    task = session.task
+    folder = session.workspace.folder("baselines") / task.split_hash[:16]
+    job = folder / "job.json"
+    if not job.exists():
+        asked = [task.cases[case] for split in ("dev", "test") for case in task.ids(split)]  # type: ignore[arg-type]
+        baselines.write_job(folder, task.rows("all"), asked)
+    return job
+
+
+async def prepare_policy(session: Session) -> None:
+    folder = await policy_folder(session)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    model = f"{folder.name}, {manifest['parameters'] / 1e6:.1f} M parameters"
+    session.record(ev.PolicyReady(model, manifest["weights_sha256"], serving_hash(session.config)))
+
+
+async def policy_folder(session: Session) -> Path:
+    """The nano model's folder, trained unless it is there. Raises EngineError if it is not the run's own."""
+    task, recipe = session.task, nano.NanoRecipe(**session.config.policy.recipe)
+    texts, answers = [text_of(row.inputs) for row in task.rows("all")], list(task.labels)
+    folder = session.workspace.folder("policies") / f"nano-{nano.recipe_hash(recipe, texts, answers)}"
+    if not (folder / "manifest.json").exists():
+        await _train(session, recipe, texts, answers, folder)
+    ready = session.state.policy_ready
+    if ready and json.loads((folder / "manifest.json").read_text())["weights_sha256"] != ready.sha256:
+        raise EngineError(f"{folder} is not the policy this run began with; start a new run")
+    return folder
+
+
+async def _train(session: Session, recipe: nano.NanoRecipe, texts: list[str], answers: list[str], folder: Path) -> None:
+    job = session.paths.logs / "nano-job"
+    job.mkdir(parents=True, exist_ok=True)
+    (job / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
+    (job / "answers.json").write_text(json.dumps(answers))
+    described = {
+        "recipe": recipe.model_dump(), "texts_file": str(job / "texts.jsonl"),
+        "answers_file": str(job / "answers.json"), "out_dir": str(folder),
+    }  # fmt: skip
+    (job / "job.json").write_text(json.dumps(described))
+    session.report.phase("training the nano policy", recipe.steps)
+    await run_job(
+        [sys.executable, "-m", "sia_tui.policy.nano", "--job", str(job / "job.json")],
+        session.paths.logs / "nano.log",
+        lambda said: session.report.at(int(said["done"]), f"loss {said['loss']:.2f}"), TRAINING_S,
+    )  # fmt: skip
+
+
+async def plant_seed(session: Session) -> None:
+    """Generation 0: the Meta-Agent's first harness, or the generation this run was branched from."""
+    state, package = session.state, session.package
+    repository, seed = HarnessRepository.plant(session.workspace.harness_repository, SEEDS)
+    base = state.start_commit or seed
+    brief = Brief(session.task.name, session.task.description, session.task.labels)
+    files = repository.files(base, package)
+    if state.start_commit is None:
+        files = dict(await make_meta_agent(session.config.agents.meta).first_harness(brief, files))
+    tree = repository.tree_of(base, package, files)
+    subtree = repository.subtree(tree, package)
+    about = f"g0 of {state.run}: " + (f"branched from {state.parent}" if state.parent else "the first harness")
+    trailers = {"Run": state.run, "Lever": "seed"}
+    generation = session.generation(subtree, None)
+    commit = repository.commit_generation(tree, generation, base, about, trailers, state.created_at)
+    repository.start_run(state.run, commit, session.paths.worktree)
+    session.record(ev.GenerationCreated(0, None, commit, subtree, session.key(subtree, None)))

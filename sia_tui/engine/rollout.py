@@ -1,0 +1,198 @@
+"""Episodes of one generation: sandboxed workers solve cases through the gateway, the verifier scores them outside.
+
+A worker serves one view, so no case is ever solved beside rows it must not see. What a dead worker leaves unfinished is
+tried again alone; whoever then kills its worker once more is to blame, and only that case fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sia_tui.config import HarnessConfig
+from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
+from sia_tui.core.hashing import digest
+from sia_tui.engine import tools
+from sia_tui.harness.launch import Limits, Setup
+from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.workers import HarnessBroken, Outcome, Worker, WorkerDied
+from sia_tui.policy.client import Gateway
+from sia_tui.tasks.task import Task
+from sia_tui.tasks.verifier import VerifierProcess
+
+VIEWS_AT_ONCE = 2
+Done = Callable[[Attempt, Score], None]
+
+
+class Interrupted(Exception):
+    """The run was asked to pause or stop; finished episodes are saved, the rest is for later."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where episodes run: the same for every generation of a run."""
+
+    task: Task
+    gateway: Gateway
+    verifier: VerifierProcess
+    python: Path
+    level: Isolation
+    config: HarnessConfig
+    rows_root: Path
+    tools_root: Path
+    log: Path
+    seed: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is run: a harness package with the adapter that answers it."""
+
+    tree: Path
+    files: Mapping[str, str]
+    adapter: str | None
+
+
+class Rollout:
+    """One pass over some cases. `done` is called once per finished episode, in the order they finish."""
+
+    def __init__(self, place: Place, candidate: Candidate, done: Done, interrupted: Callable[[], bool]) -> None:
+        self._place, self._candidate, self._done, self._interrupted = place, candidate, done, interrupted
+        self._lanes: asyncio.Queue[int] = asyncio.Queue()
+        for lane in range(place.gateway.lanes):
+            self._lanes.put_nowait(lane)
+
+    async def run(self, cases: Iterable[Case]) -> None:
+        """Raises Interrupted, HarnessBroken, GatewayDied, VerifierFailed; what is done by then stays done."""
+        by_view: dict[str, list[Case]] = {}
+        for case in cases:
+            by_view.setdefault(case.view, []).append(case)
+        self._place.verifier.check()
+        width = max(1, self._place.gateway.lanes // min(VIEWS_AT_ONCE, max(1, len(by_view))))
+        turns = asyncio.Semaphore(VIEWS_AT_ONCE)
+        watch = asyncio.create_task(_raise_death(self._place.gateway))
+        work = asyncio.gather(*(self._view(view, found, width, turns) for view, found in sorted(by_view.items())))
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                watch.result()
+            await work
+        finally:
+            watch.cancel()
+            work.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await work
+        self._place.verifier.check()
+
+    async def _view(self, view: str, cases: Sequence[Case], width: int, turns: asyncio.Semaphore) -> None:
+        async with turns:
+            setup = await self._setup(view)
+            queue, unfinished = deque(cases), list[Case]()
+            while queue:
+                unfinished += await self._serve(setup, queue, min(width, len(queue)))
+            for case in unfinished:
+                await self._alone(setup, case)
+
+    async def _setup(self, view: str) -> Setup:
+        place = self._place
+        rows = tools.rows_folder(place.rows_root, place.task, view)
+        setup = Setup(
+            level=place.level, python=place.python, harness=self._candidate.tree, rows=rows, tools=rows, log=place.log,
+            limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
+        )  # fmt: skip
+        name = tools.tools_name(self._candidate.files, rows)
+        made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
+        return setup.model_copy(update={"tools": made})
+
+    async def _serve(self, setup: Setup, queue: deque[Case], width: int) -> list[Case]:
+        """Solve cases of the queue side by side until it is empty or the worker dies; returns what it was solving then."""
+        lanes = [await self._lanes.get() for _ in range(width)]
+        unfinished: list[Case] = []
+        try:
+            async with self._worker(setup, lanes) as worker, asyncio.TaskGroup() as group:
+                for slot, lane in enumerate(lanes):
+                    group.create_task(self._lane(worker, slot, lane, queue, unfinished))
+        except BaseExceptionGroup as several:
+            raise _first(several) from several
+        finally:
+            for lane in lanes:
+                self._lanes.put_nowait(lane)
+        return unfinished
+
+    async def _lane(self, worker: Worker, slot: int, lane: int, queue: deque[Case], unfinished: list[Case]) -> None:
+        while queue and worker.alive:
+            if self._interrupted():
+                raise Interrupted
+            case = queue.popleft()
+            try:
+                await self._episode(worker, slot, lane, case)
+            except WorkerDied:
+                unfinished.append(case)
+
+    @asynccontextmanager
+    async def _worker(self, setup: Setup, lanes: Sequence[int]) -> AsyncIterator[Worker]:
+        """Raises HarnessBroken also when the process dies before it is ready: that is no case's doing."""
+        starting = AsyncExitStack()
+        try:
+            worker = await starting.enter_async_context(Worker(setup, [self._place.gateway.connect(n) for n in lanes]))
+        except WorkerDied as death:
+            raise HarnessBroken("import", HarnessError("crash", death.reason)) from death
+        async with starting:
+            yield worker
+
+    async def _alone(self, setup: Setup, case: Case) -> None:
+        if self._interrupted():
+            raise Interrupted
+        lane = await self._lanes.get()
+        try:
+            async with self._worker(setup, [lane]) as worker:
+                await self._episode(worker, 0, lane, case)
+        except WorkerDied as death:
+            kind = "timeout" if "did not end within" in death.reason else "crash"
+            await self._finish(case, Outcome(None, "policy", (), {}, HarnessError(kind, death.reason), 0.0), ())
+        finally:
+            self._lanes.put_nowait(lane)
+
+    async def _episode(self, worker: Worker, slot: int, lane: int, case: Case) -> None:
+        config, gateway = self._place.config, self._place.gateway
+        seed = int(digest([self._place.seed, case.id])[:15], 16)
+        await gateway.open_lane(
+            lane, case.id, adapter=self._candidate.adapter, max_calls=config.max_calls,
+            max_total_tokens=config.max_tokens, seed=seed,
+        )  # fmt: skip
+        try:
+            outcome = await worker.solve(slot, case, config.deadline_s)
+        finally:
+            calls = await gateway.close_lane(lane)
+        await self._finish(case, outcome, calls)
+
+    async def _finish(self, case: Case, outcome: Outcome, calls: tuple[Call, ...]) -> None:
+        attempt = Attempt(
+            case, outcome.answer, outcome.source, calls, outcome.tool_calls, outcome.error, outcome.seconds,
+            self._place.level, outcome.notes,
+        )  # fmt: skip
+        score = await self._place.verifier.score(case.id, outcome.answer)
+        if outcome.error is not None and score.failure is not None:
+            score = Score(score.reward, outcome.error.kind, score.metrics, score.detail)
+        self._done(attempt, score)
+
+
+async def _raise_death(gateway: Gateway) -> None:
+    raise await gateway.wait_died()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first, in place of the group around it."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def first_of(cases: Sequence[Case], n: int | None, seed: int) -> list[Case]:
+    """The first `n` cases in an order drawn by `seed`; smaller draws are the beginning of larger ones."""
+    order = sorted(cases, key=lambda case: digest([seed, case.id]))
+    return list(itertools.islice(order, n))

@@ -1,0 +1,136 @@
+"""What one run's engine holds open, each thing started when it is first needed and closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from sia_tui.config import RunConfig
+from sia_tui.core.episodes import Case, Split
+from sia_tui.core.hashing import digest
+from sia_tui.core.state import State
+from sia_tui.core.telling import tell
+from sia_tui.engine.progress import Reporter
+from sia_tui.engine.rollout import Place, first_of
+from sia_tui.harness.environment import ensure_environment
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.harness.sandbox import Isolation
+from sia_tui.policy.client import Gateway
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writer import RunStore
+from sia_tui.tasks.task import Task
+from sia_tui.tasks.verifier import VerifierProcess
+
+SEEDS = Path(__file__).resolve().parents[2] / "harness_repo"
+
+
+class EngineError(Exception):
+    """What ends a run as failed, in one line; it may be resumed."""
+
+
+@dataclass
+class Session:
+    workspace: Workspace
+    paths: RunPaths
+    config: RunConfig
+    store: RunStore
+    report: Reporter
+    task: Task
+    verifier: VerifierProcess
+    level: Isolation
+    interrupted: Callable[[], bool]
+    open: AsyncExitStack
+    _place: Place | None = field(default=None, init=False)
+
+    @property
+    def state(self) -> State:
+        return self.store.state
+
+    @property
+    def package(self) -> str:
+        """The task's folder in the harness repository."""
+        return self.task.name
+
+    @cached_property
+    def reader(self) -> RunReader:
+        reader = RunReader(self.paths.db)
+        self.open.callback(reader.close)
+        return reader
+
+    @cached_property
+    def repository(self) -> HarnessRepository:
+        return HarnessRepository(self.workspace.harness_repository)
+
+    def record(self, *events: object) -> None:
+        """Append to the log and say it."""
+        self.store.record(*events)  # type: ignore[arg-type]
+        for event in events:
+            line = tell(event)
+            if line:
+                self.report.say(line)
+
+    def cases(self, split: Split, n: int | None) -> list[Case]:
+        """The cases of a split that this run measures on: the same ones, in the same order, every time."""
+        return first_of([self.task.cases[case] for case in self.task.ids(split)], n, self.config.seed)
+
+    def key(self, tree: str, adapter: str | None) -> str:
+        """Content id of a generation."""
+        return digest(self.generation(tree, adapter))
+
+    def generation(self, tree: str, adapter: str | None) -> dict[str, str | None]:
+        """The tuple that a generation is, as it stands in generation.json."""
+        policy, task = self.state.policy_ready, self.state.task_ready
+        assert policy is not None and task is not None
+        return {
+            "harness": tree,
+            "base_model": policy.sha256,
+            "adapter": adapter,
+            "serving": policy.serving_hash,
+            "verifier": task.verifier_hash,
+            "split": task.split_hash,
+        }
+
+    async def place(self, model: Path) -> Place:
+        """Where episodes run; starts the gateway and makes the harness' environment the first time."""
+        if self._place is None:
+            self.report.phase("harness environment")
+            python = await self.environment()
+            self.report.phase("starting the gateway")
+            gateway = await Gateway.start(
+                model, self.paths.root, lanes=self.config.harness.lanes, threads=self.config.policy.threads,
+                max_batch=self.config.policy.max_batch, log_file=self.paths.logs / "gateway.log",
+            )  # fmt: skip
+            self._place = Place(
+                task=self.task, gateway=await self.open.enter_async_context(gateway), verifier=self.verifier,
+                python=python, level=self.level, config=self.config.harness,
+                rows_root=self.workspace.folder("rows"), tools_root=self.workspace.folder("tools"),
+                log=self.paths.logs / "harness.log", seed=self.config.seed,
+            )  # fmt: skip
+        return self._place
+
+    async def environment(self) -> Path:
+        """The Python of the harness' own environment, by the seed's requirements.txt."""
+        import asyncio
+
+        requirements = SEEDS / self.package / "requirements.txt"
+        folder = self.workspace.folder("environments")
+        return await asyncio.to_thread(ensure_environment, requirements, folder, self.report.say)
+
+
+def serving_hash(config: RunConfig) -> str:
+    """Of what decides an answer besides model, adapter and harness."""
+    harness = config.harness
+    return digest([config.policy.backend, harness.max_calls, harness.max_tokens, harness.deadline_s, config.seed])
+
+
+def rewards(session: Session, key: str, cases: Sequence[Case]) -> dict[str, float]:
+    """{case id: reward} of finished episodes, over exactly these cases. Raises EngineError if one is missing."""
+    wanted = {case.id for case in cases}
+    found = {row.case_id: row.reward for row in session.reader.episodes(key) if row.case_id in wanted}
+    if len(found) != len(wanted):
+        raise EngineError(f"{len(wanted) - len(found)} episodes are missing from the store")
+    return found

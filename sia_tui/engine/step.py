@@ -1,0 +1,99 @@
+"""One step: propose, check, ask, apply, decide. Measuring is in evaluate.py."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sia_tui.agents import make_feedback_agent
+from sia_tui.agents.protocol import Brief
+from sia_tui.core import events as ev
+from sia_tui.core.checks import check_idea, check_patch
+from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
+from sia_tui.core.loop import auto_verdict
+from sia_tui.core.proposals import Light
+from sia_tui.core.state import Step
+from sia_tui.engine.record import StoredRecord
+from sia_tui.engine.session import Session
+from sia_tui.harness.repository import PatchFailed
+from sia_tui.store.writer import now
+from sia_tui.tasks.task import text_of
+
+
+async def propose(session: Session) -> None:
+    """Let the Feedback-Agent read everything it may and say what to do next."""
+    best = session.state.best
+    assert best is not None
+    session.report.phase("the Feedback-Agent reads the trajectories")
+    task = session.task
+    brief = Brief(task.name, task.description, task.labels)
+    files = session.repository.files(best.commit, session.package)
+    record = StoredRecord(session.paths.db, brief, session.state, files)
+    proposal = await make_feedback_agent(session.config.agents.feedback).propose(record)
+    session.record(ev.ProposalMade(proposal.id_at(session.state.run, len(session.state.steps) + 1), proposal))
+
+
+def check(session: Session, step: Step) -> None:
+    """Build the proposal's commit, whatever becomes of it, and light the lights."""
+    proposal, earlier = step.proposal, session.state.steps[:-1]
+    if proposal.lever == "stop":
+        session.record(ev.ProposalChecked(step.id, (check_idea(proposal, earlier),), None, None))
+        return
+    repository, package, base = session.repository, session.package, proposal.base_commit
+    old = repository.files(base, package)
+    try:
+        tree = repository.patched_tree(base, package, proposal.patch or "", session.config.harness.surface)
+        texts = (text_of(case.inputs) for case in session.task.cases.values())
+        new = repository.files(tree, package)
+        lights = check_patch(proposal, old, new, texts, session.task.labels, earlier)
+    except PatchFailed as fault:
+        tree, lights = f"{base}^{{tree}}", (Light("applies", "red", str(fault)),)
+    subtree = repository.subtree(tree, package)
+    commit = _commit(session, step, tree, subtree, applied=lights[0].level == "ok")
+    repository.mark_proposal(step.id, commit)
+    session.record(ev.ProposalChecked(step.id, lights, commit, subtree))
+
+
+def _commit(session: Session, step: Step, tree: str, subtree: str, applied: bool) -> str:
+    proposal = step.proposal
+    message = f"{proposal.title}\n\n{proposal.reason}"
+    if not applied and proposal.patch:
+        message += f"\n\nThe patch, which did not apply:\n\n{proposal.patch}"
+    best = session.state.best
+    generation = session.generation(subtree, best.adapter if best else None)
+    trailers = {"Run": session.state.run, "Lever": proposal.lever, "Proposal": step.id}
+    return session.repository.commit_generation(tree, generation, proposal.base_commit, message, trailers, step.made_at)
+
+
+def open_gate(session: Session, step: Step, kind: GateKind) -> None:
+    """Ask, with a hash over all that the answer will be about."""
+    state, best = session.state, session.state.best
+    assert best is not None
+    result = asdict(step.measured) if step.measured else None
+    rule = {"indecisive": session.config.gate.indecisive}
+    lights = step.lights or ()
+    parts = gate_parts(kind, step.proposal, best.key, lights, step.preview, result, rule, state.config_hash)
+    session.record(ev.GateOpened(Gate(f"gate-{len(state.gates) + 1}", kind, step.id, gate_hash(parts), parts)))
+
+
+def answer_by_policy(session: Session, step: Step) -> None:
+    """The automatic gate: the config said so beforehand, and the log says that nobody looked."""
+    gate = step.open_gate
+    assert gate is not None
+    kind, note = auto_verdict(step)
+    session.record(ev.VerdictGiven(Verdict(gate.id, kind, "auto", note, now())))
+
+
+def apply(session: Session, step: Step) -> None:
+    """The proposal's commit becomes a generation that may be measured."""
+    state, best = session.state, session.state.best
+    assert best is not None and step.commit is not None and step.tree is not None
+    session.record(
+        ev.GenerationCreated(
+            len(state.generations), step.proposal.lever, step.commit, step.tree, session.key(step.tree, best.adapter),
+            best.adapter, best.index, step.id,
+        )
+    )  # fmt: skip
+
+
+def decide(session: Session, index: int, keep: bool, why: str) -> None:
+    session.record(ev.GenerationKept(index, why) if keep else ev.GenerationRolledBack(index, why))

@@ -1,0 +1,134 @@
+"""The harness' own Python environment: pinned, made once per set of requirements, never the engine's.
+
+Requirements are part of the harness and so may have been written by a model. Only `name==version` lines are taken, and
+only wheels: a source distribution, a URL or an index of its own would run or fetch something outside the sandbox.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TIMEOUT_S = 900.0
+_PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w.,\s-]+\])?\s*==\s*[\w.!+-]+(\s*;[^#]+)?")
+_COMPLETE = ".complete"
+
+Progress = Callable[[str], None]
+
+
+class EnvironmentFailed(RuntimeError):
+    """The environment could not be made; the message is one line that says what to do."""
+
+
+def base_interpreter() -> Path:
+    """The Python this process runs on, without its packages."""
+    return Path(getattr(sys, "_base_executable", sys.executable))
+
+
+def ensure_environment(requirements: Path, root: Path, progress: Progress = lambda line: None) -> Path:
+    """The `bin/python` whose site-packages are what `requirements` pins; the plain interpreter when it pins nothing.
+
+    Blocks, possibly for minutes. Safe to call from several processes at once.
+    """
+    pins = read_pins(requirements)
+    if not pins:
+        return base_interpreter()
+    folder = root / environment_id(pins)
+    python = folder / "bin" / "python"
+    if (folder / _COMPLETE).exists():
+        return python
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root / f"{folder.name}.lock"):
+        if not (folder / _COMPLETE).exists():
+            _make(folder, pins, progress)
+    return python
+
+
+def read_pins(requirements: Path) -> tuple[str, ...]:
+    """The requirement lines, or EnvironmentFailed for one that is not a plain pin."""
+    if not requirements.exists():
+        return ()
+    pins = []
+    for number, line in enumerate(requirements.read_text(encoding="utf-8").splitlines(), 1):
+        pin = re.sub(r"(^|\s)#.*", "", line).strip()
+        if pin and not _PINNED.fullmatch(pin):
+            raise EnvironmentFailed(f"{requirements.name} line {number}: write name==version, not {pin[:80]!r}")
+        pins.append(pin)
+    return tuple(sorted(pin for pin in pins if pin))
+
+
+def environment_id(pins: Sequence[str]) -> str:
+    """Names an environment by what makes it: the pins, the Python and the machine."""
+    parts = (*pins, platform.python_version(), platform.machine(), sys.platform)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _make(folder: Path, pins: Sequence[str], progress: Progress) -> None:
+    """Makes it in its place, since a virtual environment cannot be moved, and marks it when it is whole."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        progress("creating the harness environment")
+        _run([str(base_interpreter()), "-m", "venv", str(folder)], progress, "venv")
+        listed = folder / "requirements.txt"
+        listed.write_text("\n".join(pins) + "\n", encoding="utf-8")
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+        _run([*pip, "--only-binary", ":all:", "--progress-bar", "off", "-r", str(listed)], progress, "pip")
+        (folder / _COMPLETE).touch()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _run(argv: Sequence[str], progress: Progress, name: str) -> None:
+    """Runs one step, telling its lines, and kills it with its children when time is up."""
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    timer = threading.Timer(TIMEOUT_S, _kill, (process,))
+    timer.start()
+    last = ""
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            progress(line.rstrip())
+            last = line.strip() if line.startswith("ERROR") or not last.startswith("ERROR") else last
+        code = process.wait()
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        late = not timer.is_alive()
+        timer.cancel()
+    if late:
+        raise EnvironmentFailed(f"{name} took longer than {TIMEOUT_S:g} s: check the package index, then start again")
+    if code != 0:
+        raise EnvironmentFailed(f"{name} failed: {last[:300]} (check requirements.txt and pip's configuration)")
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

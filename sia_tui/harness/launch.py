@@ -1,0 +1,229 @@
+"""Starts one confined process and ends it for certain.
+
+Knows nothing of episodes: it hands over a control socket, keeps the process' output in a file of bounded size, and kills
+the whole group when told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sia_tui.harness import sandbox, seccomp
+from sia_tui.harness.interpreter import Interpreter, inspect
+from sia_tui.harness.messages import CAPS, LINE_BYTES
+from sia_tui.harness.sandbox import Isolation, Layout, Mount
+
+INSIDE = Path(__file__).parent / "inside"
+Mode = Literal["serve", "prepare"]
+
+
+class Limits(BaseModel):
+    """What one worker may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory_mb: int = Field(default=4096, ge=128)
+    """Address space, so somewhat more than what is resident."""
+    scratch_mb: int = Field(default=256, ge=1)
+    """Size of /scratch and of /tmp; without bubblewrap the size of any one file."""
+    tools_mb: int = Field(default=1024, ge=1)
+    """What prepare() may leave behind."""
+    cpu_s: int = Field(default=86_400, ge=1)
+    open_files: int = Field(default=256, ge=32)
+    threads: int = Field(default=1, ge=1)
+    """For numpy and its kin, in each worker."""
+    ready_s: float = Field(default=60.0, gt=0)
+    grace_s: float = Field(default=2.0, gt=0)
+    """How long past its deadline an episode may be silent before the worker is taken for stuck and killed."""
+    log_kb: int = Field(default=1024, ge=1)
+
+
+class Setup(BaseModel):
+    """What is mounted for a worker and how it is confined. `tools` is the folder that prepare() wrote."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Isolation
+    python: Path
+    harness: Path
+    rows: Path
+    tools: Path
+    log: Path
+    limits: Limits = Limits()
+
+
+@dataclass
+class Child:
+    """A running confined process. `control` carries JSON lines both ways."""
+
+    process: asyncio.subprocess.Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    drain: asyncio.Task[None]
+    scratch: Path | None
+
+    def kill(self) -> None:
+        """The group at once; bubblewrap's process namespace dies with its parent."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    async def ending(self) -> str:
+        """How the process ended, in words, once it is known."""
+        try:
+            code = await asyncio.wait_for(self.process.wait(), 2)
+        except TimeoutError:
+            return "it closed its control socket"
+        number = -code if code < 0 else code - 128 if code > 128 else 0
+        if number in {s.value for s in signal.Signals}:
+            name = signal.Signals(number).name
+            return f"killed by {name}" + (" (CPU time limit)" if name == "SIGXCPU" else "")
+        return f"exit status {code}"
+
+    async def close(self) -> None:
+        self.kill()
+        self.writer.close()
+        await self.process.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.drain, 2)
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> Child:
+    """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
+    ours, theirs = socket.socketpair()
+    scratch = None if setup.level == "bwrap" else Path(tempfile.mkdtemp(prefix="sia-scratch-"))
+    try:
+        python = await asyncio.to_thread(inspect, setup.python)
+        found = await asyncio.to_thread(sandbox.probe)
+        plan = _Plan(setup, mode, python, scratch)
+        told = plan.told(theirs.fileno(), [lane.fileno() for lane in lanes])
+        argv = [str(python.executable), "-s", "-S", "-B", "-X", "utf8", str(plan.inside / "worker.py"), json.dumps(told)]
+        environment = plan.environment()
+        process = await asyncio.create_subprocess_exec(
+            *sandbox.command(found, setup.level, plan.layout, environment, argv),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={} if setup.level == "bwrap" else environment,
+            pass_fds=[theirs.fileno(), *(lane.fileno() for lane in lanes)],
+            start_new_session=True,
+            cwd="/",
+        )
+    except BaseException:
+        ours.close()
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    finally:
+        theirs.close()
+        for lane in lanes:
+            lane.close()
+    reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+    drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
+    return Child(process, reader, writer, drain, scratch)
+
+
+class _Plan:
+    """Where everything stands inside, and what the worker is told about it."""
+
+    def __init__(self, setup: Setup, mode: Mode, python: Interpreter, scratch: Path | None) -> None:
+        self._setup = setup
+        self._mode = mode
+        self._python = python
+        self._mounts: list[Mount] = []
+        self.inside = self._at(INSIDE, "/sia")
+        self.harness = self._at(setup.harness, "/harness")
+        self.rows = self._at(setup.rows, "/rows")
+        self.tools = self._at(setup.tools, "/tools", writable=mode == "prepare")
+        self.packages = self._at(python.site_packages, "/environment") if python.site_packages else None
+        self.scratch, self.tmp = (scratch, scratch) if scratch else (Path("/scratch"), Path("/tmp"))
+        size = setup.limits.scratch_mb * 1024 * 1024
+        self.layout = Layout(
+            mounts=(*sandbox.system_mounts(python), *self._mounts),
+            hidden=python.foreign_packages,
+            sized={self.scratch: size, self.tmp: size},
+        )
+
+    def _at(self, source: Path, target: str, writable: bool = False) -> Path:
+        real = source.resolve(strict=True)
+        mount = Mount(real, Path(target) if self._setup.level == "bwrap" else real, writable)
+        self._mounts.append(mount)
+        return mount.target
+
+    def told(self, control: int, lanes: list[int]) -> dict[str, Any]:
+        return {
+            "mode": self._mode,
+            "control": control,
+            "lanes": lanes,
+            "harness": str(self.harness),
+            "rows": str(self.rows),
+            "tools": str(self.tools),
+            "site_packages": str(self.packages) if self.packages else None,
+            "caps": CAPS,
+            "confine": self._confinement(),
+        }
+
+    def _confinement(self) -> dict[str, Any]:
+        level = self._setup.level
+        code = b"" if level == "none" else seccomp.program(level == "landlock")
+        return {
+            "level": level,
+            "limits": self._limits(),
+            "paths": sandbox.allowed_paths(level, self.layout, dict.fromkeys((self.scratch, self.tmp))),
+            "seccomp": base64.b64encode(code).decode("ascii"),
+        }
+
+    def _limits(self) -> dict[str, int]:
+        """The process limit counts all of a user's processes unless the worker has a user namespace of its own."""
+        limits = self._setup.limits
+        largest = max(limits.scratch_mb, limits.tools_mb) if self._mode == "prepare" else limits.scratch_mb
+        named = {
+            "memory": limits.memory_mb * 1024 * 1024,
+            "cpu": limits.cpu_s,
+            "file": largest * 1024 * 1024,
+            "files": limits.open_files,
+            "core": 0,
+        }
+        return named | ({"processes": 256} if self._setup.level == "bwrap" else {})
+
+    def environment(self) -> dict[str, str]:
+        """All there is. One thread each for the numeric libraries, no process pools, and the same hashes every time."""
+        threads = str(self._setup.limits.threads)
+        pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+        return {
+            "HOME": str(self.scratch),
+            "TMPDIR": str(self.tmp),
+            "LOGNAME": "harness",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "PYTHONHASHSEED": "0",
+            "JOBLIB_MULTIPROCESSING": "0",
+            **dict.fromkeys(pools, threads),
+        }
+
+
+async def _keep_output(process: asyncio.subprocess.Process, log: Path, limit: int) -> None:
+    """Writes the first `limit` bytes to the log and throws the rest away, so that a chatty harness never blocks."""
+    assert process.stdout is not None
+    left = limit
+    with log.open("ab", buffering=0) as file:
+        while chunk := await process.stdout.read(65536):
+            file.write(chunk[:left])
+            if left and len(chunk) > left:
+                file.write(b"\n[the rest is not kept]\n")
+            left = max(0, left - len(chunk))

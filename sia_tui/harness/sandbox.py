@@ -1,0 +1,194 @@
+"""Which walls this machine has, and how they are put up around one process.
+
+Two levels hold: `bwrap` (namespaces: the harness sees a file system of its own, no network, no other process) and
+`landlock` (the same files at their real places, everything else denied by the kernel). Both also load the seccomp
+program. `none` is for those who ask for it by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sia_tui.harness import seccomp
+from sia_tui.harness.inside import confine
+from sia_tui.harness.interpreter import Interpreter, system_folders
+
+Isolation = Literal["bwrap", "landlock", "none"]
+Wanted = Literal["auto", "bwrap", "landlock", "none"]
+
+_PATH = "/usr/bin:/bin"
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_UNSHARE = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+
+
+class SandboxUnavailable(RuntimeError):
+    """No wall that was asked for stands here; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a level works here; if not, why, and how to get it."""
+
+    works: bool
+    why_not: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return "works" if self.works else f"{self.why_not} ({self.hint})"
+
+
+@dataclass(frozen=True)
+class Probe:
+    bwrap: Finding
+    landlock: Finding
+    landlock_abi: int
+    bwrap_path: str = ""
+    disable_userns: bool = False
+
+    def of(self, level: Isolation) -> Finding:
+        return Finding(True) if level == "none" else self.bwrap if level == "bwrap" else self.landlock
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A host file or folder and where the harness finds it. Without bubblewrap the two are the same."""
+
+    source: Path
+    target: Path
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that a harness may see. `hidden` are folders inside mounted ones, shown empty; `sized` are tmpfs folders."""
+
+    mounts: tuple[Mount, ...]
+    hidden: tuple[Path, ...] = ()
+    sized: Mapping[Path, int] | None = None
+
+
+@functools.cache
+def probe() -> Probe:
+    """Tries each level for real, once per process: a version number does not tell whether namespaces are allowed."""
+    abi = confine.landlock_abi()
+    blocked = _seccomp_missing()
+    path = shutil.which("bwrap") or ""
+    bwrap, disable_userns = _probe_bwrap(path)
+    return Probe(blocked or bwrap, blocked or _probe_landlock(abi), abi, path, disable_userns)
+
+
+def choose(wanted: Wanted, found: Probe) -> Isolation:
+    """The level to run at. Never less than what was asked for, and `none` only when asked for by name."""
+    if wanted == "none":
+        return "none"
+    levels: tuple[Isolation, ...] = ("bwrap", "landlock") if wanted == "auto" else (wanted,)
+    for level in levels:
+        if found.of(level).works:
+            return level
+    reasons = "; ".join(f"{level}: {found.of(level)}" for level in levels)
+    raise SandboxUnavailable(f"no sandbox for harness code: {reasons}; or set isolation to none to run it unconfined")
+
+
+def _seccomp_missing() -> Finding | None:
+    try:
+        seccomp.program(False)
+    except seccomp.SeccompUnavailable as error:
+        return Finding(False, f"seccomp cannot be used: {error}", "apt install libseccomp2")
+    return None
+
+
+def _probe_landlock(abi: int) -> Finding:
+    if abi >= confine.NEEDED_ABI:
+        return Finding(True)
+    why = f"the kernel has Landlock version {abi}" if abi else "the kernel has no Landlock"
+    return Finding(False, why, "Linux 6.2 or later, with landlock among the lsm= boot parameter's values")
+
+
+def _probe_bwrap(path: str) -> tuple[Finding, bool]:
+    if not path:
+        return Finding(False, "bubblewrap is not installed", "apt install bubblewrap"), False
+    said = ""
+    for disable in (True, False):
+        extra = ("--disable-userns",) if disable else ()
+        sized = ("--size", "65536", "--tmpfs", "/tmp")
+        argv = [path, *_UNSHARE, *extra, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *sized, "true"]
+        try:
+            run = subprocess.run(
+                argv, capture_output=True, text=True, check=False, timeout=10, stdin=subprocess.DEVNULL, env={"PATH": _PATH}
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Finding(False, f"bubblewrap does not start: {error}", "apt install --reinstall bubblewrap"), False
+        if run.returncode == 0:
+            return Finding(True), disable
+        said = run.stderr.strip().splitlines()[-1] if run.stderr.strip() else f"exit status {run.returncode}"
+    if "nknown option" in said:
+        return Finding(False, f"bubblewrap is too old: {said}", "bubblewrap 0.6 or later"), False
+    return Finding(False, f"bubblewrap is refused: {said}", _namespace_hint()), False
+
+
+def _namespace_hint() -> str:
+    """What most likely denies user namespaces here, as a command to run."""
+    if _kernel_says("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return "AppArmor denies user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile for bwrap"
+    if _kernel_says("kernel/unprivileged_userns_clone") == "0":
+        return "sysctl kernel.unprivileged_userns_clone=1"
+    if _kernel_says("user/max_user_namespaces") == "0":
+        return "sysctl user.max_user_namespaces=15000"
+    return "in a container: docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+
+
+def _kernel_says(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def system_mounts(python: Interpreter) -> tuple[Mount, ...]:
+    """What any Python process needs: the interpreter, its library, and the system's shared libraries."""
+    paths = [python.executable, *python.stdlib, *python.libraries, Path("/etc/ld.so.cache")]
+    paths += [path for path, folder in system_folders() if path == folder]
+    return tuple(Mount(path, path) for path in paths if path.exists())
+
+
+def command(found: Probe, level: Isolation, layout: Layout, environment: Mapping[str, str], argv: Sequence[str]) -> list[str]:
+    """The command line that runs `argv` at that level. Start it with an empty environment: /proc would show bwrap's."""
+    if level != "bwrap":
+        return list(argv)
+    words = [found.bwrap_path, *_UNSHARE, *(("--disable-userns",) if found.disable_userns else ())]
+    words += ["--hostname", "harness", "--uid", "65534", "--gid", "65534", "--clearenv"]
+    words += [word for name, value in environment.items() for word in ("--setenv", name, value)]
+    words += [word for path, folder in system_folders() if path != folder for word in ("--symlink", str(folder), str(path))]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for mount in layout.mounts:
+        words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), str(mount.target)]
+    for path, size in (layout.sized or {}).items():
+        words += ["--size", str(size), "--tmpfs", str(path)]
+    for path in layout.hidden:
+        words += ["--size", "4096", "--tmpfs", str(path), "--remount-ro", str(path)]
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--", *argv]
+
+
+def allowed_paths(level: Isolation, layout: Layout, scratch: Iterable[Path]) -> dict[str, list[str]]:
+    """The same layout as Landlock rules. A rule covers all below it, so around hidden folders each neighbour is named."""
+    names, reads = [], [Path(device) for device in DEVICES]
+    writes = [*scratch, Path("/dev/null"), *(mount.target for mount in layout.mounts if mount.writable)]
+    reads += [Path("/proc"), Path("/dev")] if level == "bwrap" else [Path("/proc/self")]
+    for mount in layout.mounts:
+        inside = [path for path in layout.hidden if path.parent == mount.source]
+        if inside:
+            names.append(mount.target)
+            reads += [mount.target / child.name for child in mount.source.iterdir() if child not in inside]
+        else:
+            reads.append(mount.target)
+    return {"list": _texts(names), "read": _texts(reads), "write": _texts(writes)}
+
+
+def _texts(paths: Iterable[Path]) -> list[str]:
+    return [str(path) for path in dict.fromkeys(paths)]

@@ -1,0 +1,123 @@
+"""Compiles the list of system calls a harness may not make, as a program the worker loads once it is running.
+
+A deny list, not an allow list: numpy, libc and Python reach for new calls with every release, and the file system and
+the network are held by other walls. What is denied here is what those walls do not cover: new processes and programs,
+every way to a socket that was not handed over, other processes of the same user, and the kernel's rarely used corners.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import socket
+from typing import Any
+
+CLONE_THREAD = 0x00010000
+_LOW = 0xFFFFFFFF
+
+PROCESSES = ("fork", "vfork", "execve", "execveat", "unshare", "setns")
+SOCKETS = ("socket", "connect", "bind", "listen", "accept", "accept4", "socketcall")
+OTHERS = (
+    *("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_getfd"),
+    *("pidfd_send_signal", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease"),
+    *("kcmp", "setpriority", "sched_setscheduler", "sched_setparam", "sched_setattr", "ioprio_set"),
+    *("migrate_pages", "move_pages"),
+)
+"""Everything that reaches another process; signals too, since an old Landlock does not hold them."""
+SHARED = (
+    *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl"),
+    *("mq_open", "mq_unlink", "add_key", "request_key", "keyctl"),
+)
+"""System V memory, message queues and keyrings are shared with the user's other processes without a new namespace."""
+KERNEL = (
+    *("mount", "umount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount"),
+    *("open_tree", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd", "acct", "nfsservctl"),
+    *("bpf", "userfaultfd", "perf_event_open", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "syslog"),
+    *("name_to_handle_at", "open_by_handle_at", "fanotify_init", "fanotify_mark", "lookup_dcookie", "personality"),
+    *("iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "uselib", "ustat", "sysfs", "_sysctl", "vhangup"),
+    *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "stime", "sethostname", "setdomainname"),
+    *("mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
+)
+METADATA = (
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
+    *("utime", "utimes", "utimensat", "futimesat", "inotify_add_watch"),
+)
+"""Landlock does not hold these back, so without bubblewrap a harness could change modes and times of the user's files."""
+
+
+class SeccompUnavailable(RuntimeError):
+    """libseccomp is not on this machine."""
+
+
+@functools.cache
+def program(hold_metadata: bool) -> bytes:
+    """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap."""
+    rules = _Rules()
+    for name in (*PROCESSES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *(METADATA if hold_metadata else ())):
+        rules.deny(name)
+    _only_threads(rules)
+    _only_stream_pairs(rules)
+    _only_oneself(rules)
+    return rules.compiled()
+
+
+class _Rules:
+    """A filter that allows what no rule denies."""
+
+    def __init__(self) -> None:
+        self.module = _module()
+        self.filter = self.module.SyscallFilter(self.module.ALLOW)
+        self.filter.set_attr(self.module.Attr.ACT_BADARCH, self.module.KILL_PROCESS)
+
+    def deny(self, name: str, *conditions: tuple[int, int, int, int], code: int = errno.EPERM) -> None:
+        """Denies a call when every (argument, comparison, a, b) holds. Names this kernel never had are skipped."""
+        try:
+            number = self.module.resolve_syscall(self.module.Arch.NATIVE, name)
+        except (ValueError, OSError):
+            return
+        arguments = [self.module.Arg(*condition) for condition in conditions]
+        self.filter.add_rule(self.module.ERRNO(code), number, *arguments)
+
+    def compiled(self) -> bytes:
+        fd = os.memfd_create("seccomp")
+        with os.fdopen(fd, "r+b") as file:
+            self.filter.export_bpf(file)
+            file.seek(0)
+            return bytes(file.read())
+
+
+def _module() -> Any:
+    try:
+        import pyseccomp  # type: ignore[import-untyped]
+    except (ImportError, RuntimeError, OSError) as error:
+        raise SeccompUnavailable(str(error)) from None
+    return pyseccomp
+
+
+def _only_threads(rules: _Rules) -> None:
+    """ENOSYS for clone3, whose flags a filter cannot read: libc then falls back to clone, whose flags it can."""
+    masked = rules.module.MASKED_EQ
+    rules.deny("clone", (0, masked, CLONE_THREAD, 0))
+    rules.deny("clone3", code=errno.ENOSYS)
+
+
+def _only_stream_pairs(rules: _Rules) -> None:
+    """asyncio needs a socket pair for itself. A datagram one could send to any Unix socket by address."""
+    masked, unequal = rules.module.MASKED_EQ, rules.module.NE
+    rules.deny("socketpair", (0, unequal, socket.AF_UNIX, 0))
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_RDM, socket.SOCK_SEQPACKET):
+        rules.deny("socketpair", (1, masked, 0xF, kind))
+    rules.deny("sendto", (4, unequal, 0, 0))
+
+
+def _only_oneself(rules: _Rules) -> None:
+    """Calls that are needed for oneself and that name another process, or a terminal, in an argument."""
+    masked, unequal = rules.module.MASKED_EQ, rules.module.NE
+    rules.deny("prlimit64", (0, unequal, 0, 0))
+    rules.deny("sched_setaffinity", (0, unequal, 0, 0))
+    for set_owner in (8, 15):
+        rules.deny("fcntl", (1, masked, _LOW, set_owner))
+    for request in (0x5412, 0x541C, 0x8901, 0x8902):
+        rules.deny("ioctl", (1, masked, _LOW, request))

@@ -1,0 +1,226 @@
+"""The engine's side of a worker: episodes in, outcomes out, and a clear end when the process cannot be trusted to go on.
+
+A worker holds no state worth saving. Whatever is odd, be it silence past a deadline, garbage on the control socket or an
+exit, kills the process group and fails everything that was in flight, with the list of it: who was to blame cannot be
+known, so the caller tries these one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sia_tui.core.episodes import Case, HarnessError, Source, ToolCall
+from sia_tui.harness import launch, messages
+from sia_tui.harness.launch import Child, Limits, Setup
+
+__all__ = ["HarnessBroken", "Limits", "Outcome", "Setup", "Worker", "WorkerDied", "prepare"]
+
+
+class WorkerDied(Exception):
+    """The process is gone. `in_flight` are the ids of the cases it was solving, this caller's among them."""
+
+    def __init__(self, reason: str, in_flight: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.in_flight = in_flight
+
+
+class HarnessBroken(Exception):
+    """The harness cannot begin: its code does not import, or load or prepare fails. No case is to blame."""
+
+    def __init__(self, stage: str, error: HarnessError) -> None:
+        super().__init__(f"{stage}: {error.message}")
+        self.stage = stage
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a harness made of one case."""
+
+    answer: str | None
+    source: Source
+    tool_calls: tuple[ToolCall, ...]
+    notes: Mapping[str, Any]
+    error: HarnessError | None
+    seconds: float
+
+
+@dataclass
+class _Pending:
+    case_id: str
+    lane: int
+    watchdog: asyncio.TimerHandle
+    future: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Worker:
+    """One confined harness process. Takes over the lanes it is given; each solves one case at a time."""
+
+    def __init__(self, setup: Setup, lanes: Sequence[socket.socket]) -> None:
+        self._setup = setup
+        self._sockets = list(lanes)
+        self._lanes = [asyncio.Lock() for _ in lanes]
+        self._ids = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._death: WorkerDied | None = None
+        self._child: Child | None = None
+        self._listener: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._child = await launch.spawn(self._setup, "serve", self._sockets)
+        try:
+            await _begun(self._child, messages.Ready, self._setup.limits.ready_s)
+        except BaseException:
+            await self._child.close()
+            raise
+        self._listener = asyncio.create_task(self._listen(self._child))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._die("the worker was closed")
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        if self._child is not None:
+            await self._child.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._death is None
+
+    async def solve(self, lane: int, case: Case, deadline_s: float) -> Outcome:
+        """Solves one case. Raises WorkerDied; whatever the harness itself does wrong is in `Outcome.error`.
+
+        The deadline is the harness'; it is killed only after a grace. Cancelling this cancels the episode, and the lane
+        is free again once the worker has said so.
+        """
+        await self._lanes[lane].acquire()
+        if not self.alive:
+            self._lanes[lane].release()
+            raise WorkerDied(self._death.reason if self._death else "the worker was not started")
+        number = next(self._ids)
+        pending = self._begin(number, lane, case, deadline_s)
+        try:
+            return await asyncio.shield(pending.future)
+        except asyncio.CancelledError:
+            self._tell({"cancel": {"id": number}})
+            raise
+
+    def _begin(self, number: int, lane: int, case: Case, deadline_s: float) -> _Pending:
+        reason = f"case {case.id} did not end within its {deadline_s:g} s and did not give way"
+        loop = asyncio.get_running_loop()
+        watchdog = loop.call_later(deadline_s + self._setup.limits.grace_s, self._die, reason)
+        pending = self._pending[number] = _Pending(case.id, lane, watchdog)
+        pending.future.add_done_callback(lambda future: future.exception())
+        told = {"id": case.id, "inputs": dict(case.inputs)}
+        self._tell({"solve": {"id": number, "lane": lane, "case": told, "deadline_s": deadline_s}})
+        return pending
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        if self._child is not None and self._death is None:
+            self._child.writer.write(json.dumps(message).encode("ascii") + b"\n")
+
+    async def _listen(self, child: Child) -> None:
+        try:
+            while line := await child.reader.readline():
+                self._take(messages.parse(line))
+        except messages.Garbage as error:
+            return self._die(f"the worker wrote garbage on its control socket: {error}")
+        except ValueError:
+            return self._die("the worker wrote an endless line on its control socket")
+        except OSError as error:
+            return self._die(f"the control socket broke: {error}")
+        self._die(f"the worker ended: {await child.ending()}")
+
+    def _take(self, said: object) -> None:
+        pending = self._pending.pop(said.id, None) if isinstance(said, messages.Done) else None
+        if pending is None or not isinstance(said, messages.Done):
+            raise messages.Garbage("an answer to no question")
+        self._free(pending)
+        pending.future.set_result(_outcome(said))
+
+    def _free(self, pending: _Pending) -> None:
+        pending.watchdog.cancel()
+        self._lanes[pending.lane].release()
+
+    def _die(self, reason: str) -> None:
+        """Synchronous, so that nothing can be sent between the verdict and the kill."""
+        if self._death is not None:
+            return
+        self._death = WorkerDied(reason, tuple(pending.case_id for pending in self._pending.values()))
+        if self._child is not None:
+            self._child.kill()
+        for pending in self._pending.values():
+            self._free(pending)
+            pending.future.set_exception(WorkerDied(reason, self._death.in_flight))
+        self._pending.clear()
+
+
+async def prepare(setup: Setup, deadline_s: float) -> None:
+    """Runs tools.prepare(rows, out) confined, `setup.tools` being the out folder, which must be there and empty.
+
+    The rest of the machine will read that folder, so it may hold plain files and folders only. Raises HarnessBroken for
+    what the harness did, WorkerDied for what became of the process; what was half written is the caller's to remove.
+    """
+    if any(setup.tools.iterdir()):
+        raise ValueError(f"{setup.tools} is not empty")
+    child = await launch.spawn(setup, "prepare")
+    try:
+        await _begun(child, messages.Prepared, deadline_s)
+    finally:
+        await child.close()
+    fault = await asyncio.to_thread(_fault_of, setup.tools, setup.limits.tools_mb * 1024 * 1024)
+    if fault:
+        raise HarnessBroken("prepare", HarnessError("exception", fault))
+
+
+async def _begun(child: Child, wanted: type[messages.Ready | messages.Prepared], deadline_s: float) -> None:
+    """The first line, which has to be the one wanted."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            line = await child.reader.readline()
+        said = messages.parse(line) if line else None
+    except TimeoutError:
+        error = HarnessError("timeout", f"not ready within {deadline_s:g} s")
+        raise HarnessBroken("prepare" if wanted is messages.Prepared else "import", error) from None
+    except (ValueError, OSError) as error:
+        raise WorkerDied(f"the worker wrote garbage on its control socket: {error}") from None
+    if said is None:
+        raise WorkerDied(f"the worker ended before it began: {await child.ending()}")
+    if isinstance(said, messages.Failed) and said.stage == "confine":
+        raise WorkerDied(f"the sandbox could not be put up: {said.message}")
+    if isinstance(said, messages.Failed):
+        raise HarnessBroken(said.stage, HarnessError("exception", said.message, said.traceback))
+    if not isinstance(said, wanted):
+        raise WorkerDied("the worker began with the wrong message")
+
+
+def _outcome(done: messages.Done) -> Outcome:
+    return Outcome(done.answer, done.source, done.recorded_calls(), done.notes, done.harness_error(), done.seconds)
+
+
+def _fault_of(folder: Path, limit: int) -> str:
+    """Why what prepare() left cannot be used, or nothing. Links are not followed and set-id bits are refused."""
+    size = 0
+    for root, folders, files in os.walk(folder):
+        for name in itertools.chain(folders, files):
+            with contextlib.suppress(FileNotFoundError):
+                entry = os.lstat(os.path.join(root, name))
+                if not (stat.S_ISREG(entry.st_mode) or stat.S_ISDIR(entry.st_mode)) or entry.st_mode & 0o7000:
+                    return f"prepare left {name!r}, which is no plain file or folder"
+                size += entry.st_size
+    return f"prepare left {size} bytes, at most {limit} are taken" if size > limit else ""

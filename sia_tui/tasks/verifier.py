@@ -1,0 +1,222 @@
+"""The verifier as its own process: a pristine, hashed copy of verify.py beside a hashed file of gold.
+
+The copy runs isolated with an empty environment. Gold of the test split is not on disk until `open_test`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sia_tui.core.episodes import Score
+from sia_tui.tasks import verify
+
+CODE, GOLD, TEST_GOLD = "verify.py", "gold.json", "gold-test.json"
+START_SECONDS = 60.0
+"""For the process to come up; generous, because a busy machine is no verdict on an answer."""
+FAILED = Score(0.0, "verifier_failed")
+"""What to record for an answer that nobody judged: not the policy's zero, and not to be counted as one."""
+
+
+class VerifierFailed(Exception):
+    """The verifier gave no judgement, also not after a restart. The caller decides what becomes of the episode."""
+
+    score = FAILED
+
+
+class VerifierTampered(VerifierFailed):
+    """The verifier's code or gold is not what it was at the start: no score since the last check can be trusted."""
+
+
+class VerifierProcess:
+    """Scores answers, one at a time, each within `deadline` seconds; async context manager.
+
+    `gold` holds train, dev and hidden, never test. `source` is the verifier's code, a single file that speaks
+    verify.py's protocol. Scores raise VerifierFailed, a changed file VerifierTampered.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        gold: Mapping[str, str],
+        labels: Sequence[str],
+        *,
+        deadline: float = 10.0,
+        source: Path | None = None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self._deadline = deadline
+        self._files = {
+            CODE: (source or Path(verify.__file__)).read_bytes(),
+            GOLD: _canonical({"gold": dict(gold), "labels": list(labels)}),
+        }
+        self.verifier_hash = _combined(self._files)
+        """Of code and gold; the same for the same inputs, and not changed by opening the test."""
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._requests = 0
+
+    async def __aenter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / TEST_GOLD).unlink(missing_ok=True)
+        for name, content in self._files.items():
+            _write(self.folder / name, content)
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def check(self) -> None:
+        """Call before and after a batch: VerifierTampered unless every file is byte for byte what was written."""
+        for name, content in self._files.items():
+            path = self.folder / name
+            try:
+                same = not path.is_symlink() and path.read_bytes() == content
+            except OSError:
+                same = False
+            if not same:
+                raise VerifierTampered(f"{path} was changed or removed: scores since the last check are void")
+
+    async def open_test(self, gold: Mapping[str, str]) -> None:
+        """Make the test split scorable; to be called once its opening is on record."""
+        self._files[TEST_GOLD] = _canonical({"gold": dict(gold)})
+        _write(self.folder / TEST_GOLD, self._files[TEST_GOLD])
+        async with self._turn:
+            await self._twice({"open": str(self.folder / TEST_GOLD)})
+
+    async def score(self, case_id: str, answer: object) -> Score:
+        """The judgement of an untrusted answer. Raises VerifierFailed; its `score` says so in a record."""
+        plain = answer if answer is None or type(answer) is str else {"type": type(answer).__name__}
+        async with self._turn:
+            reply = await self._twice({"case": case_id, "answer": plain})
+        if "score" not in reply:
+            raise VerifierFailed(f"the verifier has no gold for case {case_id}: a test case before the test is opened?")
+        return _judgement(reply["score"])
+
+    async def _twice(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask; after a crash, a timeout or nonsense restart once and ask again."""
+        try:
+            return await self._ask(request)
+        except VerifierFailed as first:
+            await self._stop()
+            if isinstance(first, VerifierTampered):
+                raise
+        try:
+            return await self._ask(request)
+        except VerifierFailed:
+            await self._stop()
+            raise
+
+    async def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if self._process is None:
+            await self._start()
+        self._requests += 1
+        line = json.dumps({"id": self._requests, **request}).encode() + b"\n"
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._exchange(line, self._requests)
+        except TimeoutError as error:
+            raise VerifierFailed(f"the verifier gave no judgement within {self._deadline:g} s") from error
+        except (OSError, ValueError) as error:
+            raise VerifierFailed(f"the verifier broke off: {error}") from error
+
+    async def _exchange(self, line: bytes, number: int) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdin is None:
+            raise VerifierFailed("the verifier is not running")
+        process.stdin.write(line)
+        await process.stdin.drain()
+        while True:
+            reply = await self._reply()
+            if reply.get("id") == number:
+                return reply
+
+    async def _reply(self) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise VerifierFailed("the verifier is not running")
+        line = await process.stdout.readline()
+        if not line:
+            raise VerifierFailed(f"the verifier ended with code {await process.wait()}")
+        reply = json.loads(line)
+        if not isinstance(reply, dict):
+            raise VerifierFailed("the verifier answered with something other than an object")
+        return reply
+
+    async def _start(self) -> None:
+        self.check()
+        command = [sys.executable, "-I", "-S", str(self.folder / CODE), str(self.folder / GOLD)]
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env={}, cwd=self.folder
+        )
+        try:
+            await self._greet()
+        except BaseException:
+            await self._stop()
+            raise
+
+    async def _greet(self) -> None:
+        """Wait until the process is up with the right gold; an opened test is opened again."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                ready = await self._reply()
+        except (TimeoutError, ValueError) as error:
+            raise VerifierFailed(f"the verifier did not start: {error}") from error
+        if ready.get("ready") != hashlib.sha256(self._files[GOLD]).hexdigest():
+            raise VerifierTampered("the verifier read another gold than was written: scores are void")
+        if TEST_GOLD in self._files:
+            await self._ask({"open": str(self.folder / TEST_GOLD)})
+
+    async def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _judgement(plain: Any) -> Score:
+    try:
+        score = Score(**plain)
+        sound = 0.0 <= score.reward <= 1.0 and (score.failure is None or type(score.failure) is str)
+    except TypeError as error:
+        raise VerifierFailed(f"the verifier's judgement is malformed: {error}") from error
+    if not sound:
+        raise VerifierFailed(f"the verifier's judgement is out of range: reward {score.reward}")
+    return score
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _combined(files: Mapping[str, bytes]) -> str:
+    each = [hashlib.sha256(files[name]).hexdigest() for name in sorted(files)]
+    return hashlib.sha256("".join(each).encode()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, readable by this user only."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    with open(handle, "wb") as file:
+        file.write(content)
+    temporary.replace(path)
