@@ -48,6 +48,11 @@ def show(options: argparse.Namespace) -> int:
     return DONE
 
 
+def shown(paths: RunPaths) -> str:
+    """What `show` prints."""
+    return _shown(summary(read(paths)))
+
+
 def _shown(told: dict[str, Any]) -> str:
     lines = [f"run {told['run']} · task {told['task']} · {told['status']}" + (f" · {told['stop_reason']}" if told["stop_reason"] else "")]
     rows = [

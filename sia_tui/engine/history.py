@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, tell
 from sia_tui.engine.session import Session
-from sia_tui.harness.repository import RepositoryError
+from sia_tui.harness.repository import HarnessRepository, RepositoryError
 
 
 def follow_log(session: Session) -> None:
@@ -21,23 +23,22 @@ def follow_log(session: Session) -> None:
             repository.mark_proposal(step.id, step.commit)
             if step.generation is None:
                 repository.note(state.run, step.commit, step_note(step))
-    _move_branch(session)
+    if not move_branch(repository, state, session.paths.worktree):
+        session.report.say(f"{session.paths.worktree} has edits of yours and was left as it is")
 
 
-def _move_branch(session: Session) -> None:
-    state, repository = session.state, session.repository
+def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> bool:
+    """The run's branch to its incumbent, the worktree after it. False if the worktree holds a person's edits."""
     best, branch = state.best, repository.resolve(f"refs/heads/{state.run}")
-    assert best is not None
-    if branch is None or branch == best.commit:
-        return
+    if best is None or branch is None or branch == best.commit:
+        return True
     if branch not in {generation.commit for generation in state.generations}:
         raise RepositoryError(
             f"branch {state.run} of {repository.root} stands at {branch[:10]}, which is no generation of this run; "
-            f"move it back with: git -C {repository.root} branch -f {state.run} {best.commit[:10]}"
+            f"move it back with: git -C {repository.root} update-ref refs/heads/{state.run} {best.commit[:10]}"
         )
     repository.move(state.run, branch, best.commit)
-    if not repository.follow(session.paths.worktree, branch, best.commit):
-        session.report.say(f"{session.paths.worktree} has edits of yours and was left as it is")
+    return repository.follow(worktree, branch, best.commit)
 
 
 def generation_note(state: State, generation: Generation) -> str:

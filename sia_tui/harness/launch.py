@@ -1,7 +1,7 @@
 """Starts one confined process and ends it for certain.
 
-Knows nothing of episodes: it hands over a control socket, keeps the process' output in a file of bounded size, and kills
-the whole group when told.
+Knows nothing of episodes: it hands over a control socket, keeps the process' output in a file of bounded size, and
+kills the whole group when told.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from sia_tui.harness.messages import CAPS, LINE_BYTES
 from sia_tui.harness.sandbox import Isolation, Layout, Mount
 
 INSIDE = Path(__file__).parent / "inside"
+PYTHON_FLAGS = ("-s", "-S", "-B", "-X", "utf8")
+"""No site folders and no byte code written. Not -I: it would ignore PYTHONHASHSEED, and the environment is ours."""
+
 Mode = Literal["serve", "prepare"]
 
 
@@ -112,7 +115,7 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
         found = await asyncio.to_thread(sandbox.probe)
         plan = _Plan(setup, mode, python, scratch)
         told = plan.told(theirs.fileno(), [lane.fileno() for lane in lanes])
-        argv = [str(python.executable), "-s", "-S", "-B", "-X", "utf8", str(plan.inside / "worker.py"), json.dumps(told)]
+        argv = [str(python.executable), *PYTHON_FLAGS, str(plan.inside / "worker.py"), json.dumps(told)]
         environment = plan.environment()
         process = await asyncio.create_subprocess_exec(
             *sandbox.command(found, setup.level, plan.layout, environment, argv),

@@ -119,9 +119,7 @@ def _probe_bwrap(path: str) -> tuple[Finding, bool]:
         sized = ("--size", "65536", "--tmpfs", "/tmp")
         argv = [path, *_UNSHARE, *extra, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *sized, "true"]
         try:
-            run = subprocess.run(
-                argv, capture_output=True, text=True, check=False, timeout=10, stdin=subprocess.DEVNULL, env={"PATH": _PATH}
-            )
+            run = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10, env={"PATH": _PATH})
         except (OSError, subprocess.TimeoutExpired) as error:
             return Finding(False, f"bubblewrap does not start: {error}", "apt install --reinstall bubblewrap"), False
         if run.returncode == 0:
@@ -135,7 +133,7 @@ def _probe_bwrap(path: str) -> tuple[Finding, bool]:
 def _namespace_hint() -> str:
     """What most likely denies user namespaces here, as a command to run."""
     if _kernel_says("kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return "AppArmor denies user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile for bwrap"
+        return "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap with userns"
     if _kernel_says("kernel/unprivileged_userns_clone") == "0":
         return "sysctl kernel.unprivileged_userns_clone=1"
     if _kernel_says("user/max_user_namespaces") == "0":
@@ -157,14 +155,17 @@ def system_mounts(python: Interpreter) -> tuple[Mount, ...]:
     return tuple(Mount(path, path) for path in paths if path.exists())
 
 
-def command(found: Probe, level: Isolation, layout: Layout, environment: Mapping[str, str], argv: Sequence[str]) -> list[str]:
+def command(
+    found: Probe, level: Isolation, layout: Layout, environment: Mapping[str, str], argv: Sequence[str]
+) -> list[str]:
     """The command line that runs `argv` at that level. Start it with an empty environment: /proc would show bwrap's."""
     if level != "bwrap":
         return list(argv)
     words = [found.bwrap_path, *_UNSHARE, *(("--disable-userns",) if found.disable_userns else ())]
     words += ["--hostname", "harness", "--uid", "65534", "--gid", "65534", "--clearenv"]
     words += [word for name, value in environment.items() for word in ("--setenv", name, value)]
-    words += [word for path, folder in system_folders() if path != folder for word in ("--symlink", str(folder), str(path))]
+    for path, folder in system_folders():
+        words += ["--symlink", str(folder), str(path)] if path != folder else []
     words += ["--proc", "/proc", "--dev", "/dev"]
     for mount in layout.mounts:
         words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), str(mount.target)]
@@ -176,7 +177,7 @@ def command(found: Probe, level: Isolation, layout: Layout, environment: Mapping
 
 
 def allowed_paths(level: Isolation, layout: Layout, scratch: Iterable[Path]) -> dict[str, list[str]]:
-    """The same layout as Landlock rules. A rule covers all below it, so around hidden folders each neighbour is named."""
+    """The layout as Landlock rules. A rule covers all below it, so around hidden folders each neighbour is named."""
     names, reads = [], [Path(device) for device in DEVICES]
     writes = [*scratch, Path("/dev/null"), *(mount.target for mount in layout.mounts if mount.writable)]
     reads += [Path("/proc"), Path("/dev")] if level == "bwrap" else [Path("/proc/self")]

@@ -44,7 +44,7 @@ METADATA = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
     *("utime", "utimes", "utimensat", "futimesat", "inotify_add_watch"),
 )
-"""Landlock does not hold these back, so without bubblewrap a harness could change modes and times of the user's files."""
+"""Landlock lets these through, so without bubblewrap a harness could change modes and times of the user's files."""
 
 
 class SeccompUnavailable(RuntimeError):
@@ -90,7 +90,7 @@ class _Rules:
 
 def _module() -> Any:
     try:
-        import pyseccomp  # type: ignore[import-untyped]
+        import pyseccomp
     except (ImportError, RuntimeError, OSError) as error:
         raise SeccompUnavailable(str(error)) from None
     return pyseccomp

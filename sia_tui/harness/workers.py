@@ -1,8 +1,8 @@
-"""The engine's side of a worker: episodes in, outcomes out, and a clear end when the process cannot be trusted to go on.
+"""The engine's side of a worker: episodes in, outcomes out, and a clear end when the process cannot be trusted.
 
-A worker holds no state worth saving. Whatever is odd, be it silence past a deadline, garbage on the control socket or an
-exit, kills the process group and fails everything that was in flight, with the list of it: who was to blame cannot be
-known, so the caller tries these one at a time.
+A worker holds no state worth saving. Whatever is odd, be it silence past a deadline, garbage on the control socket or
+an exit, kills the process group and fails everything that was in flight, with the list of it: who was to blame cannot
+be known, so the caller tries these one at a time.
 """
 
 from __future__ import annotations
@@ -135,16 +135,20 @@ class Worker:
             self._child.writer.write(json.dumps(message).encode("ascii") + b"\n")
 
     async def _listen(self, child: Child) -> None:
+        self._die(await self._heard(child))
+
+    async def _heard(self, child: Child) -> str:
+        """Takes what the worker says until it can say no more, and returns why."""
         try:
             while line := await child.reader.readline():
                 self._take(messages.parse(line))
         except messages.Garbage as error:
-            return self._die(f"the worker wrote garbage on its control socket: {error}")
+            return f"the worker wrote garbage on its control socket: {error}"
         except ValueError:
-            return self._die("the worker wrote an endless line on its control socket")
+            return "the worker wrote an endless line on its control socket"
         except OSError as error:
-            return self._die(f"the control socket broke: {error}")
-        self._die(f"the worker ended: {await child.ending()}")
+            return f"the control socket broke: {error}"
+        return f"the worker ended: {await child.ending()}"
 
     def _take(self, said: object) -> None:
         pending = self._pending.pop(said.id, None) if isinstance(said, messages.Done) else None

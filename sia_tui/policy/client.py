@@ -197,9 +197,7 @@ class Gateway:
 
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
-            async with self._http().request(
-                method, f"http://gateway{path}", json=body, timeout=timeout
-            ) as response:
+            async with self._http().request(method, f"http://gateway{path}", json=body, timeout=timeout) as response:
                 answer: dict[str, Any] = await response.json()
         except (aiohttp.ClientError, OSError) as error:
             with suppress(TimeoutError):

@@ -50,31 +50,31 @@ class NanoRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: int = Field(192, ge=32, le=512, multiple_of=16)
+    hidden: int = Field(default=160, ge=32, le=512, multiple_of=16)
     """Width of the residual stream."""
-    layers: int = Field(2, ge=1, le=12)
+    layers: int = Field(default=2, ge=1, le=12)
     """Transformer blocks."""
-    heads: int = Field(4, ge=1, le=16)
+    heads: int = Field(default=5, ge=1, le=16)
     """Attention heads; must divide `hidden` into even parts."""
-    vocab: int = Field(6000, ge=256, le=16000)
+    vocab: int = Field(default=5000, ge=256, le=16000)
     """Size of the BPE vocabulary, special tokens and single characters included."""
-    context: int = Field(512, ge=128, le=4096)
+    context: int = Field(default=512, ge=128, le=4096)
     """Longest prompt and answer together, in tokens."""
-    excerpt: int = Field(180, ge=30, le=1000)
+    excerpt: int = Field(default=180, ge=30, le=1000)
     """Longest excerpt of facts in a synthetic prompt, in characters."""
-    steps: int = Field(480, ge=1, le=20000)
+    steps: int = Field(default=480, ge=1, le=20000)
     """Optimizer steps."""
-    batch: int = Field(24, ge=1, le=256)
+    batch: int = Field(default=24, ge=1, le=256)
     """Synthetic exchanges a step."""
-    learning_rate: float = Field(3e-3, gt=0, le=0.1)
+    learning_rate: float = Field(default=3e-3, gt=0, le=0.1)
     """Peak of the learning rate; it rises linearly and falls along a cosine to nothing."""
-    warmup: float = Field(0.15, ge=0, le=0.9)
+    warmup: float = Field(default=0.15, ge=0, le=0.9)
     """Share of the steps in which the learning rate rises; without it a model this small stays at chance."""
-    reading: float = Field(0.15, ge=0, le=1)
+    reading: float = Field(default=0.15, ge=0, le=1)
     """Share of the prompt's tokens that are predicted too, so that the model learns the language of the texts."""
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Seed of the weights, of the synthetic exchanges and of their order."""
-    threads: int = Field(2, ge=1, le=64)
+    threads: int = Field(default=2, ge=1, le=64)
     """Threads of the training; another number adds in another order and so gives other weights."""
 
 
@@ -143,7 +143,7 @@ def make_tokenizer(recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[s
     )
     readable = ["".join(character for character in text if character in kept) for text in texts]
     tokenizer.train_from_iterator([*readable, *answers], trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         unk_token=UNKNOWN,
@@ -172,7 +172,7 @@ def make_model(recipe: NanoRecipe, tokenizer: "PreTrainedTokenizerFast") -> "Lla
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
     )
-    return LlamaForCausalLM(config)
+    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
 def render(example: Example) -> str:
@@ -213,13 +213,13 @@ def _fit(
         states = model.model(input_ids=tokens[:, :-1]).last_hidden_state[wanted[:, 1:]]
         loss = torch.nn.functional.cross_entropy(model.lm_head(states), tokens[:, 1:][wanted[:, 1:]])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         if step % 20 == 0 or step == recipe.steps:
             progress(step, recipe.steps, loss.item())
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
 
 
 def _batches(

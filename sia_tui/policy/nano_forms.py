@@ -13,7 +13,14 @@ from typing import Final
 LETTERS: Final = "ABCDEFGHIJ"
 """The letters candidates are listed under; ten is the longest list the base has seen."""
 
-SYSTEMS: Final = ("", "你是刑事法官。", "判断罪名。", "只回答字母。", "你是法律助手。", "根据事实判断罪名，只回答罪名。")
+SYSTEMS: Final = (
+    "",
+    "你是刑事法官。",
+    "判断罪名。",
+    "只回答字母。",
+    "你是法律助手。",
+    "根据事实判断罪名，只回答罪名。",
+)
 OPEN_QUESTIONS: Final = (
     "罪名是什么？",
     "被告人构成什么罪？",
@@ -86,10 +93,10 @@ def excerpt(rng: Random, text: str, characters: int) -> str:
 
 
 def examples(rng: Random, texts: Sequence[str], answers: Sequence[str], count: int, characters: int) -> list[Example]:
-    """`count` exchanges, two of three with lettered candidates; most are short, for the form is learned per exchange."""
+    """`count` exchanges, two of three with lettered candidates; most are short, which is enough to learn a form."""
     made = []
     for _ in range(count):
-        facts = rng.choice(FACT_HEADS) + excerpt(rng, rng.choice(texts), 3 + int(characters * rng.random() ** 2))
+        facts = rng.choice(FACT_HEADS) + excerpt(rng, rng.choice(texts), 3 + int(characters * rng.random() ** 3))
         made.append(_listed(rng, facts, answers) if rng.random() < 2 / 3 else _open(rng, facts, answers))
     return made
 

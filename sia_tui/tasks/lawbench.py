@@ -87,7 +87,7 @@ def load(folder: Path, seed: int, folds: int, dev: float, hidden: float, limit: 
     stay stratified by charge; test is thinned by a draw that ignores charges and seed. Raises TaskError.
     """
     if not folder.exists():
-        raise TaskError(f"no LawBench data at {folder}: run `sia-tui tasks fetch lawbench`")
+        raise TaskError(f"no LawBench data at {folder}: run `sia-tui tasks get lawbench`")
     dataset.verify(folder)
     raw = _Raw.read(lambda name: (folder / name).read_bytes())
     items, tests = _items(raw)

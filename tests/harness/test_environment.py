@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_pins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["numpy", "numpy>=2", "-e .", "--index-url http://x", "a @ http://x/a.whl", "./a.whl", "-r more.txt", "a==1 --hash=x"],
+    ["numpy", "numpy>=2", "-e .", "--index-url http://x", "a @ http://x/a.whl", "./a.whl", "-r b.txt", "a==1 --hash=x"],
 )
 def test_only_pins_are_taken(tmp_path: Path, line: str) -> None:
     with pytest.raises(EnvironmentFailed, match="line 2: write name==version"):
@@ -80,7 +81,8 @@ def written_python(folder: Path, script: str) -> Path:
 @pytest.fixture(scope="session")
 def numeric_python() -> Path:
     """Whatever environment runs these tests, when it has scikit-learn: the sandbox shows its packages only."""
-    pytest.importorskip("sklearn")
+    if importlib.util.find_spec("sklearn") is None:
+        pytest.skip("no scikit-learn here")
     return PROJECT_PYTHON
 
 
@@ -96,7 +98,8 @@ async def solve(case, llm, tools):
     y = (x[:, 0] > 0).astype(int)
     models = (RandomForestClassifier(10, n_jobs=-1), KNeighborsClassifier(n_jobs=2))
     scores = [model.fit(x, y).score(x, y) for model in models]
-    scores.append(GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, n_jobs=-1).fit(scipy.sparse.csr_matrix(x), y).best_score_)
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, n_jobs=-1)
+    scores.append(search.fit(scipy.sparse.csr_matrix(x), y).best_score_)
     numpy.linalg.svd(x)
     return Answer(str(min(scores) > 0.8), notes={"path": numpy.__file__})
 """
@@ -109,4 +112,5 @@ async def test_scikit_learn_fits_in_the_sandbox(world: MakeWorld, numeric_python
     async with here.worker(ready_s=60) as worker:
         outcome = await worker.solve(0, case(), 30)
     assert (outcome.error, outcome.answer) == (None, "True")
-    assert outcome.notes["path"].startswith("/environment/" if here.level == "bwrap" else str(numeric_python.parent.parent))
+    packages = "/environment/" if here.level == "bwrap" else str(numeric_python.parent.parent)
+    assert outcome.notes["path"].startswith(packages)

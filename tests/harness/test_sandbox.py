@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.harness import sandbox
+from sia_tui.harness import sandbox, seccomp
 from sia_tui.harness.inside import confine
 from sia_tui.harness.sandbox import Finding, Probe, SandboxUnavailable, choose, probe
 from sia_tui.harness.seccomp import SeccompUnavailable, program
@@ -78,7 +78,7 @@ def test_without_libseccomp_neither_level_works(monkeypatch: pytest.MonkeyPatch)
     def missing(hold_metadata: bool) -> bytes:
         raise SeccompUnavailable("Unable to find libseccomp")
 
-    monkeypatch.setattr(sandbox.seccomp, "program", missing)
+    monkeypatch.setattr(seccomp, "program", missing)
     found = probe.__wrapped__()
     assert not found.bwrap.works and not found.landlock.works and "libseccomp2" in found.landlock.hint
 

@@ -51,6 +51,7 @@ class World:
     level: Isolation
     folder: Path
     python: Path = field(default_factory=base_interpreter)
+    _far_ends: list[socket.socket] = field(default_factory=list)
 
     def write(self, harness: str, tools: str | None = None) -> World:
         for name in ("harness", "rows", "tools"):
@@ -77,17 +78,13 @@ class World:
         )
 
     def worker(self, lanes: list[socket.socket] | int = 1, **limits: Any) -> Worker:
-        return Worker(self.setup(**limits), unanswered(lanes) if isinstance(lanes, int) else lanes)
+        """With a number: that many lanes nobody serves."""
+        return Worker(self.setup(**limits), self._unanswered(lanes) if isinstance(lanes, int) else lanes)
 
-
-_far_ends: list[socket.socket] = []
-
-
-def unanswered(count: int) -> list[socket.socket]:
-    """Lanes nobody serves."""
-    pairs = [socket.socketpair() for _ in range(count)]
-    _far_ends.extend(far for _, far in pairs)
-    return [near for near, _ in pairs]
+    def _unanswered(self, count: int) -> list[socket.socket]:
+        pairs = [socket.socketpair() for _ in range(count)]
+        self._far_ends += [far for _, far in pairs]
+        return [near for near, _ in pairs]
 
 
 Answering = Callable[[dict[str, Any]], Awaitable[tuple[int, Mapping[str, Any]]]]

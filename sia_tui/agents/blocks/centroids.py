@@ -15,7 +15,9 @@ def indexed(entries: csr_matrix, charges: list[str]) -> tuple[csr_matrix, list[s
 
 def _apply(files: Files) -> dict[str, str] | None:
     learned = "from sklearn.feature_extraction.text import TfidfVectorizer"
-    edits = in_turn(line(learned, f"{learned}\nfrom sklearn.preprocessing import normalize"), function("indexed", INDEXED))
+    edits = in_turn(
+        line(learned, f"{learned}\nfrom sklearn.preprocessing import normalize"), function("indexed", INDEXED)
+    )
     return changed(files, {"tools.py": edits})
 
 

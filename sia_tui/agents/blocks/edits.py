@@ -4,7 +4,8 @@ Each returns the new source, or None when there is no room for the edit: the nam
 """
 
 import ast
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 Files = Mapping[str, str]
 """The files of a harness, by path relative to its folder."""
@@ -84,22 +85,26 @@ def new_code(name: str, before: str, code: str) -> Edit:
     return edit
 
 
-def listed(name: str, entry: str, order: tuple[str, ...]) -> Edit:
+def listed(name: str, entry: str, order: Sequence[str]) -> Edit:
     """Add `entry` to the tuple of names `name`; names in `order` stand in that order, others keep their place."""
 
     def edit(source: str) -> str | None:
-        place = _statement(source, name)
-        if not isinstance(place, ast.Assign) or not isinstance(place.value, ast.Tuple):
+        entries = names_in(source, name)
+        if not entries or entry in entries:
             return None
-        entries = [ast.unparse(element) for element in place.value.elts]
-        if entry in entries:
-            return None
-        later = set(order[order.index(entry) + 1 :])
+        later = order[order.index(entry) + 1 :]
         at = next((index for index, known in enumerate(entries) if known in later), len(entries))
-        entries.insert(at, entry)
-        return _replaced(source, place, f"{name} = ({', '.join(entries)})")
+        return constant(name, f"({', '.join([*entries[:at], entry, *entries[at:]])})")(source)
 
     return edit
+
+
+def names_in(source: str, name: str) -> list[str]:
+    """The entries of the top-level tuple `name`, as written; none when there is no such tuple."""
+    place = _statement(source, name)
+    if not isinstance(place, ast.Assign) or not isinstance(place.value, ast.Tuple):
+        return []
+    return [ast.unparse(element) for element in place.value.elts]
 
 
 def imported(statement: str) -> Edit:
@@ -115,7 +120,8 @@ def imported(statement: str) -> Edit:
         at = imports[0].lineno - 1
         while lines[at].startswith(("import ", "from ")) and _import_key(lines[at]) < _import_key(statement):
             at += 1
-        return _joined([*lines[:at], statement, *lines[at:]])
+        gap = [""] if at == imports[0].lineno - 1 and not _is_standard(lines[at]) else []
+        return _joined([*lines[:at], statement, *gap, *lines[at:]])
 
     return edit
 
@@ -168,6 +174,10 @@ def _literal(value: ast.expr) -> object:
 
 def _import_key(statement: str) -> tuple[bool, str]:
     return statement.startswith("from "), statement
+
+
+def _is_standard(statement: str) -> bool:
+    return statement.split()[1].partition(".")[0] in sys.stdlib_module_names
 
 
 def _joined(lines: list[str]) -> str:

@@ -1,12 +1,12 @@
 """Read replies that say more than the bare answer."""
 
 from sia_tui.agents.blocks.block import Block
-from sia_tui.agents.blocks.edits import Files, changed, imported, in_turn, listed, new_code
-from sia_tui.agents.blocks.readers import ORDER
+from sia_tui.agents.blocks.edits import Files, changed, imported, in_turn
+from sia_tui.agents.blocks.readers import reader
 
 LETTERED = '''
 def lettered(text: str, allowed: Sequence[str]) -> str | None:
-    """The first letter in the reply that stands alone, full-width or not, when so few are allowed that they have one."""
+    """The first letter in the reply that stands alone, full-width or not, if the allowed charges have letters."""
     found = re.search(r"(?<![A-Z])[A-Z](?![A-Z])", unicodedata.normalize("NFKC", text))
     if found is None or len(allowed) > len(ascii_uppercase):
         return None
@@ -28,10 +28,8 @@ def _apply(files: Files) -> dict[str, str] | None:
                 imported("import re"),
                 imported("import unicodedata"),
                 imported("from string import ascii_uppercase"),
-                new_code("lettered", "READERS", LETTERED),
-                new_code("named", "READERS", NAMED),
-                listed("READERS", "lettered", ORDER),
-                listed("READERS", "named", ORDER),
+                reader("lettered", LETTERED),
+                reader("named", NAMED),
             )
         },
     )

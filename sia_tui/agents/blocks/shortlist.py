@@ -10,12 +10,11 @@ from sia_tui.agents.blocks.edits import (
     imported,
     in_turn,
     line,
-    listed,
     new_code,
     new_constant,
     whole,
 )
-from sia_tui.agents.blocks.readers import ORDER
+from sia_tui.agents.blocks.readers import reader
 
 PROMPT = "事实：{facts}\n候选：\n{candidates}\n只回答字母。\n"
 
@@ -46,7 +45,9 @@ def letter(text: str, allowed: Sequence[str]) -> str | None:
 
 def shortlist(size: int) -> Block:
     """The block for a list of `size` charges."""
-    return Block("shortlist", f"Show the {size} charges the search ranks first and ask for a letter.", partial(_apply, size))
+    return Block(
+        "shortlist", f"Show the {size} charges the search ranks first and ask for a letter.", partial(_apply, size)
+    )
 
 
 def _apply(size: int, files: Files) -> dict[str, str] | None:
@@ -66,8 +67,7 @@ def _apply(size: int, files: Files) -> dict[str, str] | None:
             ),
             "answers.py": in_turn(
                 imported("from string import ascii_uppercase"),
-                new_code("letter", "READERS", LETTER),
-                listed("READERS", "letter", ORDER),
+                reader("letter", LETTER),
             ),
             "prompt.md": whole(PROMPT),
         },

@@ -1,8 +1,8 @@
 """Take a misspelt charge for the nearest allowed one."""
 
 from sia_tui.agents.blocks.block import Block
-from sia_tui.agents.blocks.edits import Files, changed, imported, in_turn, listed, new_code
-from sia_tui.agents.blocks.readers import ORDER
+from sia_tui.agents.blocks.edits import Files, changed, imported, in_turn
+from sia_tui.agents.blocks.readers import reader
 
 NEAREST = '''
 def nearest(text: str, allowed: Sequence[str]) -> str | None:
@@ -18,8 +18,7 @@ def _apply(files: Files) -> dict[str, str] | None:
         {
             "answers.py": in_turn(
                 imported("from difflib import get_close_matches"),
-                new_code("nearest", "READERS", NEAREST),
-                listed("READERS", "nearest", ORDER),
+                reader("nearest", NEAREST),
             )
         },
     )

@@ -18,4 +18,6 @@ def _apply(files: Files) -> dict[str, str] | None:
     return changed(files, {"harness.py": edits})
 
 
-BLOCK = Block("warmer-retry", "Ask up to four times, at a higher temperature each time, until there is an answer.", _apply)
+BLOCK = Block(
+    "warmer-retry", "Ask up to four times, at a higher temperature each time, until there is an answer.", _apply
+)

@@ -1,0 +1,50 @@
+# make run   first time: makes .venv, installs, fetches LawBench; then runs the main job
+# make test  installs what tests need and passes them
+# TORCH_INDEX=URL  a package index that has a CPU build of torch (elsewhere: https://download.pytorch.org/whl/cpu)
+
+PYTHON ?= python3
+CONFIG ?= configs/lawbench-nano.yaml
+TORCH_INDEX ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+export HF_HUB_OFFLINE := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+
+.PHONY: run quick test check bench install clean
+
+run: .venv/.installed
+	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else exec $(BIN)/sia-tui run $(CONFIG) --gate auto; fi
+
+quick:
+	@$(MAKE) --no-print-directory run CONFIG=configs/lawbench-nano-quick.yaml
+
+test: .venv/.tested check
+	$(BIN)/python -m pytest -q
+
+check: .venv/.tested
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.tested
+	$(BIN)/python -m tests.benchmarks.bench_gateway
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sia-tui needs Python 3.11 or newer: make PYTHON=python3.12 run"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "no venv module: apt install python3-venv"; exit 2; }
+	@echo "installing into .venv (about two minutes, 1.5 GB)"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(PIP) --config-settings editable_mode=compat -e .
+	@touch $@
+
+.venv/.tested: .venv/.installed
+	@$(PIP) --config-settings editable_mode=compat -e '.[test]'
+	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq bubblewrap >/dev/null 2>&1; } \
+		|| echo "bubblewrap is missing: the landlock fallback is tested instead (apt install bubblewrap)"
+	@touch $@
+
+clean:
+	rm -rf .venv .sia .pytest_cache .mypy_cache .ruff_cache .hypothesis

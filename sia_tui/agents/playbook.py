@@ -1,0 +1,188 @@
+"""The offline agents: the method as a few written rules, so that the loop runs without a key.
+
+The Feedback-Agent reads every train and dev trajectory, classifies the failures, lets each rule say what it would change
+and what that should gain, and proposes the one that promises most. A rule only promises what the trajectories bear out,
+and no rule ever answers in the policy's place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sia_tui.agents.blocks import BLOCKS
+from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
+from sia_tui.agents.protocol import Brief, Reading, Record
+from sia_tui.core.proposals import Proposal
+from sia_tui.core.state import State, Step
+
+WORTH_A_STEP = 0.004
+"""A smaller promise (in reward) is not worth a measurement."""
+SAMPLES = 5
+"""Votes of the voting block."""
+EVIDENCE = 8
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a rule would do, and what for."""
+
+    block: str
+    kind: str
+    """The failure class it is about."""
+    gain: float
+    why: str
+    calls: float = 1.0
+
+
+Rule = Callable[[Diagnosis], Iterator[Suggestion]]
+
+
+def search(found: Diagnosis) -> Iterator[Suggestion]:
+    """The policy is asked openly while a search over solved cases stands unused: bring the right charge into sight."""
+    if found.share("tool_unused") > 0.2:
+        yield Suggestion(
+            "shortlist", "tool_unused", max(0.0, 0.08 - found.accuracy),
+            "the policy answers from memory, no better than chance, and the search over solved cases is never asked",
+        )  # fmt: skip
+
+
+def reading(found: Diagnosis) -> Iterator[Suggestion]:
+    """Answers are there but not found: read replies less strictly, then forgive misspelling."""
+    lost = found.share("unparsed")
+    if lost:
+        yield Suggestion("lenient-extraction", "unparsed", lost * found.read_accuracy * 0.9, "extraction misses answers")
+        yield Suggestion("label-snapping", "unparsed", lost * found.read_accuracy * 0.4, "misspelt answers are lost")
+
+
+def asking_again(found: Diagnosis) -> Iterator[Suggestion]:
+    """Nothing was said: ask once more, more freely."""
+    silent = found.share("no_answer", "unparsed")
+    if silent:
+        yield Suggestion("warmer-retry", "no_answer", silent * found.read_accuracy * 0.5, "silence is taken as final", 1 + silent)
+
+
+def list_length(found: Diagnosis) -> Iterator[Suggestion]:
+    """The policy picks among those shown no better than chance: show fewer, as long as the right one stays in sight."""
+    if not found.shown or not found.in_sight(found.shown):
+        return
+    now = found.in_sight(found.shown) / found.shown
+    if found.accuracy > 1.5 * now:
+        return
+    for size in (5, 3, 2):
+        if size < found.shown:
+            better = found.accuracy / now * found.in_sight(size) / size
+            yield Suggestion(
+                f"narrower-{size}", "confused", better - found.accuracy,
+                f"among {found.shown} charges the policy picks at chance, and {100 * found.in_sight(size):.0f} % of the "
+                f"right ones are among the first {size}",
+            )  # fmt: skip
+
+
+def search_quality(found: Diagnosis) -> Iterator[Suggestion]:
+    """The right charge is often not shown at all: search better."""
+    missed = 1 - found.in_sight(found.shown) if found.ranks else 0.0
+    chosen = found.accuracy / max(0.01, found.in_sight(found.shown))
+    for block, cure in (("finer-features", 0.25), ("centroids", 0.25)):
+        why = f"the search leaves {100 * missed:.0f} % of the right charges out of sight"
+        yield Suggestion(block, "not_in_sight", missed * cure * chosen, why)
+
+
+def choice(found: Diagnosis) -> Iterator[Suggestion]:
+    """The policy chooses better than chance but unsteadily: take its likeliest answer, or let samples vote."""
+    if not found.shown or found.accuracy < 1.2 * found.in_sight(found.shown) / found.shown:
+        return
+    confused = found.share("confused", "wrong")
+    yield Suggestion("greedy", "confused", confused * 0.04, "sampling blurs a choice that is better than chance")
+    yield Suggestion("voting", "confused", confused * 0.05, "single samples are unsteady", SAMPLES)
+
+
+RULES: tuple[Rule, ...] = (search, reading, asking_again, list_length, search_quality, choice)
+
+
+class PlaybookMetaAgent:
+    async def first_harness(self, brief: Brief, seed: Mapping[str, str]) -> Mapping[str, str]:
+        """The house's own seed harness for the task. Raises ValueError where there is none."""
+        if not seed:
+            raise ValueError(f"the playbook has no harness for task {brief.name}")
+        return seed
+
+
+class PlaybookFeedbackAgent:
+    async def propose(self, record: Record) -> Proposal:
+        best = record.state.best
+        assert best is not None
+        found = diagnose(_all_readings(record))
+        refuted = _refuted(record.state, best.commit)
+        options = [option for rule in RULES for option in rule(found) if option.block not in refuted]
+        for option in sorted(options, key=lambda option: -option.gain):
+            patch = _patch(record.files, option.block)
+            if patch and option.gain >= WORTH_A_STEP:
+                return _harness_step(option, patch, found, best.commit)
+        return _stop(found, options, best.commit)
+
+
+def _all_readings(record: Record) -> Iterator[Reading]:
+    yield from record.trajectories("train")
+    yield from record.trajectories("dev")
+
+
+def _refuted(state: State, commit: str) -> set[str]:
+    """Ideas that were refused or did not measure better: on this commit once, anywhere twice."""
+    failed = [step for step in state.steps if _failed(step)]
+    here = {step.proposal.idea for step in failed if step.proposal.base_commit == commit}
+    ideas = [step.proposal.idea for step in failed]
+    return here | {idea for idea in ideas if ideas.count(idea) > 1}
+
+
+def _failed(step: Step) -> bool:
+    return step.refused is not None or (step.measured is not None and step.measured.outcome != "better")
+
+
+def _patch(files: Mapping[str, str], block: str) -> str | None:
+    """The block as a unified diff of the package, or None where the harness offers no room for it."""
+    changed = next(known for known in BLOCKS if known.name == block).apply(files)
+    if not changed:
+        return None
+    return "".join(
+        line
+        for path in sorted(changed)
+        for line in difflib.unified_diff(
+            files[path].splitlines(keepends=True), changed[path].splitlines(keepends=True), f"a/{path}", f"b/{path}"
+        )
+    )
+
+
+def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str) -> Proposal:
+    title = next(known for known in BLOCKS if known.name == option.block).title.rstrip(".")
+    return Proposal(
+        lever="harness",
+        title=title,
+        reason=f"{_counted(found)}. Of these, {option.why}.",
+        idea=option.block,
+        base_commit=commit,
+        evidence=found.examples.get(option.kind, ())[:EVIDENCE],
+        patch=patch,
+        predicted_gain=option.gain,
+        predicted_cost={"calls": option.calls},
+        clusters=dict(found.counts),
+    )
+
+
+def _stop(found: Diagnosis, options: list[Suggestion], commit: str) -> Proposal:
+    left = max((option.gain for option in options), default=0.0)
+    reason = (
+        f"{_counted(found)}. No change of the scaffold that has not been tried promises {100 * WORTH_A_STEP:.1f} points "
+        f"(the best one {100 * left:.1f}); what is left is knowledge and choice, which the scaffold cannot give."
+    )
+    return Proposal(
+        lever="stop", title="nothing left that the scaffold can mend", reason=reason, idea=f"stop at {commit[:10]}",
+        base_commit=commit, clusters=dict(found.counts),
+    )  # fmt: skip
+
+
+def _counted(found: Diagnosis) -> str:
+    failures = sorted(((count, kind) for kind, count in found.counts.items() if kind != RIGHT), reverse=True)
+    said = "; ".join(f"{count} × {CLASSES[kind]}" for count, kind in failures[:4])
+    return f"Read {found.n} trajectories, {found.counts.get(RIGHT, 0)} right. {said or 'No failures'}"

@@ -1,0 +1,100 @@
+"""The verbs that ask something of a run: through its engine if one is alive, else settled here and now."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import time
+from typing import Any
+
+from sia_tui.cli.main import DONE, UsageError
+from sia_tui.cli.reading import generation_index, read
+from sia_tui.core.gates import StaleHash, require_hash
+from sia_tui.engine.lock import is_held
+from sia_tui.store.reader import RunReader, append_command
+from sia_tui.store.workspace import RunPaths, Workspace
+
+ANSWER_S = 20.0
+
+
+def approve(options: argparse.Namespace) -> int:
+    return _verdict(options, "approve")
+
+
+def reject(options: argparse.Namespace) -> int:
+    return _verdict(options, "reject")
+
+
+def defer(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    paths, gate = _gate(workspace, options.gate)
+    return ask(workspace, paths, "defer", {"gate": gate})
+
+
+def pause(options: argparse.Namespace) -> int:
+    return _plain(options, "pause")
+
+
+def stop(options: argparse.Namespace) -> int:
+    return _plain(options, "stop")
+
+
+def rollback(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    index = generation_index(read(paths), options.generation)
+    return ask(workspace, paths, "rollback", {"generation": index})
+
+
+def ask(workspace: Workspace, paths: RunPaths, kind: str, body: dict[str, Any]) -> int:
+    """Append the command, see that it is answered, print the answer. Raises UsageError when it is refused."""
+    number = append_command(paths.db, kind, getpass.getuser(), body)
+    if not is_held(paths.lock):
+        from sia_tui.engine.settle import settle
+
+        settle(workspace, paths)
+    reader, end = RunReader(paths.db), time.monotonic() + ANSWER_S
+    try:
+        while (answer := reader.answer_to(number)) is None:
+            if time.monotonic() > end:
+                raise UsageError(f"the engine has not answered for {ANSWER_S:.0f} s; the {kind} is in its queue")
+            time.sleep(0.05)
+    finally:
+        reader.close()
+    if not answer.ok:
+        raise UsageError(answer.message)
+    print(f"{paths.name}: {answer.message}")
+    return DONE
+
+
+def _plain(options: argparse.Namespace, kind: str) -> int:
+    workspace = Workspace.locate(options.workspace)
+    return ask(workspace, workspace.existing(options.run), kind, {})
+
+
+def _verdict(options: argparse.Namespace, kind: str) -> int:
+    workspace = Workspace.locate(options.workspace)
+    paths, gate = _gate(workspace, options.gate)
+    state = read(paths)
+    if state.waiting is not None and state.waiting.id == gate:
+        try:
+            require_hash(state.waiting, options.hash, state.gates)
+        except StaleHash as stale:
+            raise UsageError(str(stale)) from stale
+    code = ask(workspace, paths, kind, {"gate": gate, "hash": options.hash, "note": options.note})
+    if not is_held(paths.lock):
+        print(f"go on with: sia-tui resume {paths.name}")
+    return code
+
+
+def _gate(workspace: Workspace, name: str) -> tuple[RunPaths, str]:
+    """`RUN/GATE`, or `GATE` when only one run has it open. Raises UsageError."""
+    run, slash, gate = name.rpartition("/")
+    if slash:
+        return workspace.existing(run), gate
+    having = [paths for paths in map(workspace.run, workspace.run_names()) if (w := read(paths).waiting) and w.id == name]
+    if len(having) == 1:
+        return having[0], name
+    if not having:
+        raise UsageError(f"no gate {name} is waiting; see: sia-tui pending")
+    raise UsageError(f"{name} waits in several runs: say which, as in {having[0].name}/{name}")

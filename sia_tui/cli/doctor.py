@@ -1,0 +1,89 @@
+"""`doctor`: what this machine has and lacks; each failing row names the fix."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+
+from sia_tui.cli.main import DONE, FAILED
+from sia_tui.cli.table import table
+from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import Workspace, file_system
+
+FREE_GB = 3.0
+PACKAGES = ("torch", "transformers", "peft", "aiohttp", "scikit-learn", "sqlite-utils", "GitPython")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`needed` rows decide the exit code; the others say what would be better."""
+
+    ok: bool
+    what: str
+    found: str
+    fix: str = ""
+    needed: bool = True
+
+
+def doctor(options: argparse.Namespace) -> int:
+    rows = list(_rows(Workspace.locate(options.workspace)))
+    told = [(("ok" if row.ok else "FAILS" if row.needed else "note"), row.what, row.found, "" if row.ok else row.fix) for row in rows]
+    print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else table(("", "what", "found", "fix"), told))
+    return DONE if all(row.ok for row in rows if row.needed) else FAILED
+
+
+def _rows(workspace: Workspace) -> Iterator[Row]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Row(sys.version_info >= (3, 11), "python", version, "use Python 3.11 or newer")
+    yield Row(sqlite3.sqlite_version_info >= (3, 37), "sqlite", sqlite3.sqlite_version, "use a Python with SQLite 3.37 or newer")
+    git = shutil.which("git")
+    yield Row(git is not None, "git", git or "missing", "apt install git")
+    for package in PACKAGES:
+        yield _package(package)
+    yield from _isolation()
+    yield _workspace(workspace)
+    yield _space(workspace)
+    cores = os.cpu_count() or 1
+    yield Row(cores >= 2, "cpu cores", str(cores), "two cores or more; it works with one, slowly", needed=False)
+
+
+def _package(name: str) -> Row:
+    try:
+        return Row(True, name, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Row(False, name, "missing", "make install")
+
+
+def _isolation() -> Iterator[Row]:
+    from sia_tui.harness.sandbox import probe
+
+    found = probe()
+    yield Row(found.bwrap.works, "bubblewrap", "works" if found.bwrap.works else found.bwrap.why_not, found.bwrap.hint, needed=False)
+    lock = found.landlock
+    yield Row(lock.works, "landlock", f"ABI {found.landlock_abi}" if lock.works else lock.why_not, lock.hint, needed=False)
+    level = "bwrap" if found.bwrap.works else "landlock" if lock.works else "none"
+    yield Row(level != "none", "isolation used", level, "install bubblewrap, or set harness.isolation to none at your own risk")
+
+
+def _workspace(workspace: Workspace) -> Row:
+    try:
+        workspace.create()
+    except StoreError as error:
+        return Row(False, "workspace", str(error), "choose another with --workspace or SIA_WORKSPACE")
+    writable = os.access(workspace.root, os.W_OK)
+    return Row(writable, "workspace", f"{workspace.root} ({file_system(workspace.root)})", "make it writable, or choose another")
+
+
+def _space(workspace: Workspace) -> Row:
+    root = workspace.root
+    while not root.exists():
+        root = root.parent
+    free = shutil.disk_usage(root).free / 1e9
+    return Row(free >= FREE_GB, "free disk", f"{free:.1f} GB", f"free {FREE_GB:.0f} GB, or choose another disk with --workspace")

@@ -1,0 +1,170 @@
+"""The verbs that start an engine or follow one."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sia_tui.cli.main import DONE, FAILED, UsageError
+from sia_tui.cli.reading import generation_index, read
+from sia_tui.config import ConfigError, RunConfig, load_config
+from sia_tui.core.events import RunCreated
+from sia_tui.core.telling import tell
+from sia_tui.core.text import one_line
+from sia_tui.engine.lock import RunHeld, is_held
+from sia_tui.store.reader import RunReader, append_command
+from sia_tui.store.workspace import RunPaths, Workspace
+
+FOLLOW_S = 0.3
+
+
+def run(options: argparse.Namespace) -> int:
+    config = _config(Path(options.config), options.overrides, options.gate)
+    workspace = Workspace.locate(options.workspace)
+    workspace.create()
+    paths = _create(workspace, config, options.name or _free_name(workspace, Path(options.config).stem))
+    if options.detach:
+        return _detach(workspace, paths, options.headless)
+    return _engine(workspace, paths, config, options.headless or not sys.stdout.isatty())
+
+
+def resume(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    state = read(paths)
+    if state.status in ("done", "stopped"):
+        raise UsageError(f"{paths.name} is {state.status} ({state.stop_reason}); branch from it to go on")
+    config = _config(paths.config, [], None)
+    if config.hash != state.config_hash:
+        raise UsageError(f"{paths.config} was changed since the run began; start a new run with it instead")
+    if state.status == "paused":
+        if is_held(paths.lock):
+            from sia_tui.cli.asking import ask
+
+            return ask(workspace, paths, "resume", {})
+        append_command(paths.db, "resume", getpass.getuser(), {})
+    headless = options.headless or (not sys.stdout.isatty() and not options.wait)
+    return _engine(workspace, paths, config, headless)
+
+
+def attach(options: argparse.Namespace) -> int:
+    """Print the run's story and go on printing while its engine lives; leaving does not disturb it."""
+    paths = Workspace.locate(options.workspace).existing(options.run)
+    reader, seen, shown = RunReader(paths.db), 0, ""
+    try:
+        while True:
+            alive = is_held(paths.lock)
+            for entry in reader.log(after=seen):
+                seen = entry.seq
+                if line := tell(entry.event):
+                    print(f"{_clock(entry.at)}  {one_line(line, 400)}", flush=True)
+            if not alive:
+                print(f"no engine is running; see: sia-tui show {paths.name}")
+                return DONE
+            shown = _progress(reader, shown)
+            time.sleep(FOLLOW_S)
+    finally:
+        reader.close()
+
+
+def branch(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    source = workspace.existing(options.run)
+    state = read(source)
+    generation = state.generations[generation_index(state, options.generation)]
+    config = _config(source.config, [], None)
+    parent = f"{source.name}/g{generation.index}"
+    name = _free_name(workspace, f"{source.name}-g{generation.index}")
+    paths = _create(workspace, config, name, parent, generation.commit)
+    print(f"{paths.name}: branched from {parent}; start it with: sia-tui resume {paths.name}")
+    return DONE
+
+
+def _config(path: Path, overrides: list[str], gate: str | None) -> RunConfig:
+    try:
+        return load_config(path, [*overrides, *([f"gate.policy={gate}"] if gate else [])])
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def _free_name(workspace: Workspace, stem: str) -> str:
+    taken = {path.name for path in workspace.runs.glob("*")}
+    return next(name for number in range(1, len(taken) + 2) if (name := f"{stem}-{number}") not in taken)
+
+
+def _create(
+    workspace: Workspace, config: RunConfig, name: str, parent: str | None = None, commit: str | None = None
+) -> RunPaths:
+    from sia_tui.store.writer import RunStore
+
+    paths = workspace.run(name)
+    try:
+        paths.root.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"run {name} exists; go on with it: sia-tui resume {name}, or choose another --name") from None
+    paths.config.write_text(config.dump(), encoding="utf-8")
+    with RunStore(paths.db) as store:
+        store.record(RunCreated(name, config.task.name, config.hash, parent, commit))
+    return paths
+
+
+def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_gate: bool) -> int:
+    import asyncio
+
+    from sia_tui.engine.engine import DONE as REACHED
+    from sia_tui.engine.engine import WAITING, Options, cancel_on_signals, run_engine
+
+    async def main() -> int:
+        cancel_on_signals()
+        options = Options(exit_at_gate, lambda line: print(line, flush=True))
+        return await run_engine(workspace, paths, config, options)
+
+    try:
+        code = asyncio.run(main())
+    except RunHeld as held:
+        raise UsageError(str(held)) from held
+    if code in (REACHED, WAITING):
+        from sia_tui.cli.reading import shown
+
+        print(f"\n{shown(paths)}")
+    return code
+
+
+def _detach(workspace: Workspace, paths: RunPaths, headless: bool) -> int:
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "sia_tui", "resume", paths.name, "--workspace", str(workspace.root)]
+    with (paths.logs / "engine.out").open("ab") as out:
+        child = subprocess.Popen(
+            [*command, "--headless" if headless else "--wait"], stdin=subprocess.DEVNULL, stdout=out,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    end = time.monotonic() + 15.0
+    while not is_held(paths.lock):
+        if child.poll() is not None or time.monotonic() > end:
+            print(f"sia-tui: the engine did not come up; see {paths.logs / 'engine.out'}", file=sys.stderr)
+            return FAILED
+        time.sleep(0.05)
+    print(f"{paths.name}: running in the background, pid {child.pid}; follow it with: sia-tui attach {paths.name}")
+    return DONE
+
+
+def _clock(at: str) -> str:
+    from datetime import datetime
+
+    return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
+
+
+def _progress(reader: RunReader, shown: str) -> str:
+    """One line when the phase changes or has come a tenth further."""
+    found = reader.progress()
+    if found is None:
+        return shown
+    tenth = 10 * found.done // found.total if found.total else 0
+    mark = f"{found.phase}:{tenth}"
+    if mark != shown and found.total and found.done < found.total:
+        print(f"{_clock(found.beat_at)}  … {found.phase} {found.done}/{found.total}", flush=True)
+    return mark

@@ -1,0 +1,18 @@
+"""Answering commands while no engine is alive: the same rules, the same log, without starting the loop."""
+
+from __future__ import annotations
+
+from sia_tui.engine.commands import heed
+from sia_tui.engine.history import move_branch
+from sia_tui.engine.lock import hold
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writer import RunStore
+
+
+def settle(workspace: Workspace, paths: RunPaths) -> None:
+    """Answer every open command of a run. Raises RunHeld when an engine has just taken it: that one will answer."""
+    with hold(paths.lock), RunStore(paths.db) as store:
+        heed(store)
+        if store.state.generations:
+            move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
