@@ -6,9 +6,10 @@ nothing extra, sizes capped. What does not fit is no message at all, and the wor
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from sia_tui.core.episodes import HarnessError, Source, ToolCall
 
@@ -45,6 +46,14 @@ class Done(Untrusted):
     tool_calls_dropped: int = Field(ge=0)
     error: ErrorLine | None
     seconds: Seconds
+
+    @field_validator("notes")
+    @classmethod
+    def storable(cls, notes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """JSON that parses need not be JSON that can be written again: NaN, numbers of thousands of digits."""
+        if len(json.dumps(notes, ensure_ascii=False, allow_nan=False)) > CAPS["notes"]:
+            raise ValueError("too long")
+        return notes
 
     def recorded_calls(self) -> tuple[ToolCall, ...]:
         calls = tuple(ToolCall(c.name, c.arguments, c.result, c.seconds) for c in self.tool_calls)

@@ -24,6 +24,8 @@ Wanted = Literal["auto", "bwrap", "landlock", "none"]
 
 _PATH = "/usr/bin:/bin"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+OWN_PROC = ("maps", "status", "stat", "cmdline", "environ")
+"""What a process may read of itself in the host's /proc; threadpoolctl, and so scikit-learn, reads maps."""
 _UNSHARE = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
 
 
@@ -180,7 +182,7 @@ def allowed_paths(level: Isolation, layout: Layout, scratch: Iterable[Path]) -> 
     """The layout as Landlock rules. A rule covers all below it, so around hidden folders each neighbour is named."""
     names, reads = [], [Path(device) for device in DEVICES]
     writes = [*scratch, Path("/dev/null"), *(mount.target for mount in layout.mounts if mount.writable)]
-    reads += [Path("/proc"), Path("/dev")] if level == "bwrap" else [Path("/proc/self")]
+    reads += [Path("/proc"), Path("/dev")] if level == "bwrap" else [Path("/proc/self", name) for name in OWN_PROC]
     for mount in layout.mounts:
         inside = [path for path in layout.hidden if path.parent == mount.source]
         if inside:

@@ -39,12 +39,21 @@ KERNEL = (
     *("iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "uselib", "ustat", "sysfs", "_sysctl", "vhangup"),
     *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "stime", "sethostname", "setdomainname"),
     *("mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
+    *("setxattrat", "removexattrat", "open_tree_attr", "statmount", "listmount"),
 )
 METADATA = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
-    *("utime", "utimes", "utimensat", "futimesat", "inotify_add_watch"),
+    *("utime", "utimes", "utimensat", "futimesat", "file_setattr", "inotify_add_watch"),
 )
 """Landlock lets these through, so without bubblewrap a harness could change modes and times of the user's files."""
+
+
+RECENT = {
+    **{"process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "process_mrelease": 448, "fchmodat2": 452},
+    **{"statmount": 457, "listmount": 458, "setxattrat": 463, "removexattrat": 466, "open_tree_attr": 467},
+    **{"file_setattr": 469},
+}
+"""Numbers, the same on every architecture, of calls that an older libseccomp does not know by name."""
 
 
 class SeccompUnavailable(RuntimeError):
@@ -72,13 +81,16 @@ class _Rules:
         self.filter.set_attr(self.module.Attr.ACT_BADARCH, self.module.KILL_PROCESS)
 
     def deny(self, name: str, *conditions: tuple[int, int, int, int], code: int = errno.EPERM) -> None:
-        """Denies a call when every (argument, comparison, a, b) holds. Names this kernel never had are skipped."""
-        try:
-            number = self.module.resolve_syscall(self.module.Arch.NATIVE, name)
-        except (ValueError, OSError):
+        """Denies a call when every (argument, comparison, a, b) holds. Names of other architectures are skipped."""
+        number = self._number(name)
+        if number is None:
             return
         arguments = [self.module.Arg(*condition) for condition in conditions]
         self.filter.add_rule(self.module.ERRNO(code), number, *arguments)
+
+    def _number(self, name: str) -> int | None:
+        number = int(self.module.resolve_syscall(self.module.Arch.NATIVE, name))
+        return RECENT.get(name) if number == -1 else number
 
     def compiled(self) -> bytes:
         fd = os.memfd_create("seccomp")

@@ -223,7 +223,7 @@ def _fault_of(folder: Path, limit: int) -> str:
     for root, folders, files in os.walk(folder):
         for name in itertools.chain(folders, files):
             with contextlib.suppress(FileNotFoundError):
-                entry = os.lstat(os.path.join(root, name))
+                entry = Path(root, name).lstat()
                 if not (stat.S_ISREG(entry.st_mode) or stat.S_ISDIR(entry.st_mode)) or entry.st_mode & 0o7000:
                     return f"prepare left {name!r}, which is no plain file or folder"
                 size += entry.st_size

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sia_tui.harness.workers import HarnessBroken, Outcome, WorkerDied, prepare
+from sia_tui.harness.workers import Outcome, WorkerDied
 from tests.harness.conftest import MakeWorld
-from tests.harness.world import ECHO, World, case
+from tests.harness.world import World, case
 
 pytestmark = pytest.mark.asyncio
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 MANY_WAYS = """
 import asyncio, os, sys, time
@@ -160,6 +163,34 @@ def running(world: World) -> list[str]:
     return found
 
 
+ORPHANED = """
+import asyncio, sys
+from pathlib import Path
+from tests.harness.test_workers import MANY_WAYS
+from tests.harness.world import World, case
+async def main():
+    world = World(sys.argv[1], Path(sys.argv[2])).write(MANY_WAYS)
+    async with world.worker() as worker:
+        print("started", flush=True)
+        await worker.solve(0, case(way="spins"), 60)
+asyncio.run(main())
+"""
+
+
+async def test_a_worker_dies_with_its_engine(world: MakeWorld) -> None:
+    here = world(MANY_WAYS)
+    argv = [sys.executable, "-c", ORPHANED, here.level, str(here.folder)]
+    engine = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY)
+    assert engine.stdout is not None
+    assert await engine.stdout.readline() == b"started\n"
+    await asyncio.sleep(0.2)
+    assert running(here)
+    engine.kill()
+    await engine.wait()
+    await asyncio.sleep(0.2)
+    assert not running(here)
+
+
 async def test_cancelling_frees_the_lane(world: MakeWorld) -> None:
     async with world(MANY_WAYS).worker() as worker:
         first = asyncio.create_task(worker.solve(0, case(way="sleeps"), 30))
@@ -190,12 +221,22 @@ async def solve(case, llm, tools):
 """
 
 
+DONE = (
+    '{"done": {"id": 1, "answer": "right", "source": "policy", "notes": NOTES, "tool_calls": [], '
+    '"tool_calls_dropped": 0, "error": null, "seconds": 0.5}}'
+)
+
+
 @pytest.mark.parametrize(
     ("said", "times"),
     [
         ("hello", 1),
         ("\xff\x00", 1),
         ('{"ready": {"seconds": 1}}', 1),
+        (DONE.replace("NOTES", '{"n": NaN}'), 1),
+        (DONE.replace("NOTES", '{"n": 1' + "0" * 5000 + "}"), 1),
+        (DONE.replace("NOTES", '{"n": "\\\\ud800"}'), 1),
+        (DONE.replace("NOTES", "{}").replace("0.5", "-1"), 1),
         ('{"done": {"id": 99, "answer": "right", "source": "policy"}}', 1),
         ("[" * 5000, 1),
         ("x" * 65536, 200),
@@ -205,104 +246,3 @@ async def test_garbage_on_the_control_socket(world: MakeWorld, said: str, times:
     async with world(GARBAGE).worker() as worker:
         with pytest.raises(WorkerDied, match=r"garbage|endless line"):
             await worker.solve(0, case(bytes=said, times=str(times)), 5)
-
-
-TOOLS = """
-import asyncio, json
-def prepare(rows, out):
-    labels = [json.loads(line)["label"] for line in (rows / "rows.jsonl").open()]
-    (out / "labels.json").write_text(json.dumps(labels))
-def load(rows, out):
-    return Tools(json.loads((out / "labels.json").read_text()))
-class Tools:
-    size = 3
-    def __init__(self, labels): self.labels = labels
-    def look(self, text, k=1): return self.rank(text)[:k]
-    def rank(self, text): return list(self.labels)
-    async def slowly(self, text): await asyncio.sleep(0.02); return text * 3000
-    def fails(self): raise KeyError("gone")
-    def _private(self): return 1
-"""
-
-USES_TOOLS = """
-import asyncio
-from sia import Answer
-async def solve(case, llm, tools):
-    name = case.inputs["text"]
-    found = tools.look(name, k=tools.size)
-    await asyncio.gather(tools.slowly(name), asyncio.to_thread(tools.rank, name))
-    tools._private()
-    try: tools.fails()
-    except KeyError: pass
-    return Answer(found[0], source="tool")
-"""
-
-
-async def test_tools_are_prepared_loaded_and_recorded(world: MakeWorld) -> None:
-    here = world(USES_TOOLS, TOOLS)
-    await prepare(here.setup(), 10)
-    async with here.worker(2) as worker:
-        texts = ("one", "two")
-        outcomes = await asyncio.gather(*(worker.solve(i, case(text=t), 5) for i, t in enumerate(texts)))
-    for text, outcome in zip(texts, outcomes, strict=True):
-        assert outcome.error is None and (outcome.answer, outcome.source) == ("b", "tool")
-        calls = {call.name: call for call in outcome.tool_calls}
-        assert calls.keys() == {"look", "rank", "slowly", "fails"}
-        assert (calls["look"].arguments, calls["look"].result) == (f"'{text}', k=3", "['b']")
-        assert calls["slowly"].seconds >= 0.02 and len(calls["slowly"].result) == 2000
-        assert calls["fails"].result == "raised KeyError: 'gone'"
-
-
-async def test_too_many_tool_calls_are_counted(world: MakeWorld) -> None:
-    here = world(
-        """
-        from sia import Answer
-        async def solve(case, llm, tools):
-            for _ in range(250): tools.rank("x" * 5000)
-            return Answer("ok")
-        """,
-        TOOLS,
-    )
-    await prepare(here.setup(), 10)
-    async with here.worker() as worker:
-        calls = (await worker.solve(0, case(), 5)).tool_calls
-    assert len(calls) == 201 and calls[-1].result == "50 further calls are not recorded"
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ("raise RuntimeError('no rows')", "RuntimeError: no rows"),
-        ("import time; time.sleep(30)", "not ready within"),
-        ("(out / 'link').symlink_to('/etc/passwd')", "no plain file|PermissionError"),
-        ("(out / 'big').write_bytes(bytes(3 << 20))", "at most|File too large"),
-        ("open(rows / 'rows.jsonl', 'a')", "Read-only|Permission denied"),
-    ],
-)
-async def test_prepare_is_held_to_its_folder(world: MakeWorld, body: str, reason: str) -> None:
-    here = world(ECHO, f"def prepare(rows, out):\n    {body}\n")
-    with pytest.raises(HarnessBroken, match=reason):
-        await prepare(here.setup(tools_mb=2, scratch_mb=2), 1.0)
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("def solve(", "SyntaxError"),
-        ("import not_there", "ModuleNotFoundError"),
-        ("def solve(case, llm, tools): pass", "async function"),
-        ("x = 1", "AttributeError"),
-        ("import sys; sys.exit(1)", "SystemExit"),
-        ("while True: pass", "not ready within"),
-    ],
-)
-async def test_a_harness_that_cannot_begin(world: MakeWorld, code: str, reason: str) -> None:
-    with pytest.raises(HarnessBroken, match=reason):
-        async with world(code).worker(ready_s=0.7):
-            pass
-
-
-async def test_one_that_exits_while_imported(world: MakeWorld) -> None:
-    with pytest.raises(WorkerDied, match="exit status 5"):
-        async with world("import os; os._exit(5)").worker():
-            pass

@@ -11,6 +11,7 @@ import ctypes
 import os
 import resource
 import signal
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -60,18 +61,18 @@ class _CapHeader(ctypes.Structure):
 def confine(plan: Mapping[str, Any]) -> None:
     """Carries out the plan the engine wrote: limits, capabilities, Landlock rules, then the seccomp program.
 
-    `level` "none" keeps to resource limits. Whatever the level promises and cannot do raises OSError, so that a worker
+    `level` "none" keeps to resource limits and to dying with the engine. Whatever the level promises and cannot do raises OSError, so that a worker
     never runs a harness less confined than was recorded.
     """
     _set_limits(plan["limits"])
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform.startswith("linux"):
+        _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL)
     if plan["level"] == "none":
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL)
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities(libc)
     if plan["level"] == "landlock" or landlock_abi() >= NEEDED_ABI:
-        _pin_own_proc()
         restrict_paths(plan["paths"])
     load_seccomp(libc, base64.b64decode(plan["seccomp"]))
 
@@ -101,28 +102,25 @@ def restrict_paths(paths: Mapping[str, Iterable[str]]) -> None:
         os.close(fd)
 
 
-def _pin_own_proc() -> None:
-    """Keeps /proc/self open for good: a rule is tied to an inode, and procfs forgets its own when nobody holds them."""
-    os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
-
-
 def _handled_rights(abi: int) -> int:
     """Every file right the kernel knows (bit 15 is ioctl on devices), so that what is not granted is denied."""
     return (1 << (16 if abi >= 5 else 15)) - 1
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
+    """Files of /proc/self stay open: a rule is tied to an inode, and procfs makes a new one when nobody holds it."""
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        if not os.path.isdir(path):
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
             rights &= _FILE_RIGHTS
         rule = _PathBeneath(rights, fd)
         _check(libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(rule), 0))
     finally:
-        os.close(fd)
+        if not path.startswith("/proc/self/"):
+            os.close(fd)
 
 
 def load_seccomp(libc: ctypes.CDLL, program: bytes) -> None:

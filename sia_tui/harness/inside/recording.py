@@ -24,7 +24,7 @@ class Record:
         if len(self.entries) >= self._calls:
             self.dropped += 1
             return
-        self.entries.append({"name": name, "arguments": arguments, "result": result, "seconds": seconds})
+        self.entries.append({"name": clip(name, 200), "arguments": arguments, "result": result, "seconds": seconds})
 
 
 current: contextvars.ContextVar[Record | None] = contextvars.ContextVar("current", default=None)
@@ -42,6 +42,8 @@ class Recorded:
         self.__tools = tools
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_Recorded__tools":
+            raise AttributeError(name)
         value = getattr(self.__tools, name)
         if name.startswith("_") or not callable(value):
             return value

@@ -39,12 +39,20 @@ def main() -> None:
     except OSError as error:
         _say(control, {"failed": {"stage": "confine", "kind": "crash", "message": str(error)}})
         os._exit(1)
+    _make_room()
     sys.path += [path for path in (setup["harness"], setup["site_packages"]) if path]
     if setup["mode"] == "prepare":
         _prepare(setup, control)
     else:
         asyncio.run(_serve(setup, control, started))
     os._exit(0)
+
+
+def _make_room() -> None:
+    """Takes this package's own names away, but for `sia`, so that a harness may have a `recording.py` of its own."""
+    sys.path.remove(str(Path(__file__).parent))
+    for name in ("confine", "recording"):
+        del sys.modules[name]
 
 
 def _say(control: socket.socket, message: dict[str, Any]) -> None:
@@ -202,14 +210,14 @@ def _fault(answer: object, limit: int) -> str:
 
 
 def _plain(notes: dict[str, Any], limit: int) -> dict[str, Any]:
-    """Notes as JSON can carry them: a value that cannot be is shown as code, and too much of it is cut to one text."""
+    """Notes as JSON can carry them: a value that cannot be is shown as code, and too much is cut to one text."""
     try:
         text = json.dumps(notes, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         notes = {str(key): recording.shown(value, limit) for key, value in notes.items()}
         text = json.dumps(notes, ensure_ascii=False)
     if len(text) > limit:
-        return {"clipped": recording.clip(text, limit)}
+        return {"clipped": recording.clip(text, limit // 3)}
     plain: dict[str, Any] = json.loads(recording.clip(text, limit))
     return plain
 

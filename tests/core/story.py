@@ -1,0 +1,94 @@
+"""A generator of runs: whatever the outside world answers, the loop's own actions make the events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sia_tui.core import events as ev
+from sia_tui.core import loop
+from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.proposals import Light, Preview, Proposal
+from sia_tui.core.state import State, advance
+
+RULES = loop.Rules(max_steps=4, max_wall_s=1e9, max_tokens=10**9, max_refusals=3, indecisive="ask")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+Choose = Callable[[list[object]], object]
+"""Picks one of the things the world might answer."""
+
+
+def proposal(idea: str, lever: str = "harness") -> Proposal:
+    return Proposal(lever, f"try {idea}", "because", idea, "c0", patch="--- a\n+++ b\n", predicted_gain=0.1)  # type: ignore[arg-type]
+
+
+def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
+    """The events of performing one action, in a world that `choose` decides."""
+    step = state.current
+    match action:
+        case loop.PrepareTask():
+            return [ev.TaskReady("split", "test", "verifier", {"train": 10})]
+        case loop.MeasureBaselines():
+            return [ev.BaselinesMeasured({"majority": 0.01})]
+        case loop.PreparePolicy():
+            return [ev.PolicyReady("nano", "sha", "serving")]
+        case loop.PlantSeed():
+            return [ev.GenerationCreated(0, None, "c0", "t0", "k0")]
+        case loop.Evaluate(generation=index, split=split):
+            done = ev.EpisodeDone(f"e{index}{split}", "k", split, 7)
+            return [done, ev.Evaluated(index, split, 0.5, 0.4, 0.6, 10, 0.0, {"wrong": 5})]
+        case loop.Propose():
+            lever = choose(["harness", "harness", "harness", "stop"])
+            made = proposal(f"idea-{len(state.steps)}", str(lever))
+            return [ev.ProposalMade(f"p-{len(state.steps) + 1}", made)]
+        case loop.Check(proposal=name):
+            level = choose(["ok", "ok", "red"])
+            commit = f"c{len(state.steps)}"
+            return [ev.ProposalChecked(name, (Light("parses", level, "x"),), commit, f"t{len(state.steps)}")]  # type: ignore[arg-type]
+        case loop.RunPreview(proposal=name):
+            return [ev.PreviewDone(name, Preview(5, 0.4, 0.6, 0.2, -0.1, 0.5, ("a",), (), 10.0, 11.0))]
+        case loop.OpenGate(proposal=name, kind=kind):
+            number = len(state.gates) + 1
+            return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]
+        case loop.AwaitVerdict(gate=gate):
+            return [ev.VerdictGiven(Verdict(gate, str(choose(["approve", "reject"])), "me", "", "now"))]  # type: ignore[arg-type]
+        case loop.Refuse(proposal=name, by=by, reason=reason):
+            return [ev.ProposalRefused(name, by, reason)]
+        case loop.Apply(proposal=name):
+            index = len(state.generations)
+            return [ev.GenerationCreated(index, "harness", f"c{index}", f"t{index}", f"k{index}", None, 0, name)]
+        case loop.Compare(proposal=name):
+            assert step is not None and step.generation is not None
+            outcome = str(choose(["better", "worse", "indecisive"]))
+            return [ev.Measured(name, step.generation, outcome, 0.1, 0.0, 0.2, 10, ("a",), ())]
+        case loop.Decide(generation=index, keep=keep, why=why):
+            return [ev.GenerationKept(index, why) if keep else ev.GenerationRolledBack(index, why)]
+        case loop.Finish(reason=reason, by=by):
+            return [ev.StopAsked(reason, by, open_test=True)]
+        case loop.OpenTest(generation=index):
+            return [ev.TestOpened(index, "test", 0)]
+        case loop.TestBaselines():
+            return [ev.BaselinesTested({"majority": 0.01})]
+        case loop.End(status=status, reason=reason):
+            return [ev.RunEnded(status, reason)]
+    raise AssertionError(action)
+
+
+def tell_story(choose: Choose, most: int = 400) -> list[ev.Recorded]:
+    """The log of a whole run."""
+    log: list[ev.Recorded] = []
+    state = State()
+
+    def record(event: ev.Event) -> None:
+        nonlocal state
+        entry = ev.Recorded(len(log) + 1, (START + timedelta(seconds=len(log))).isoformat(), event)
+        log.append(entry)
+        state = advance(state, entry)
+
+    record(ev.RunCreated("r", "lawbench", "config"))
+    record(ev.EngineStarted(1, "here", "bwrap"))
+    while not isinstance(action := loop.next_action(state, RULES), loop.Ended):
+        assert len(log) < most, "the loop does not come to an end"
+        for event in answer(action, state, choose):
+            record(event)
+    return log

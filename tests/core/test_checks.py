@@ -1,0 +1,67 @@
+"""Each light goes red for what it is there for, and stays green for an honest patch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.core.story import proposal
+
+from sia_tui.core import events as ev
+from sia_tui.core.checks import check_patch
+from sia_tui.core.proposals import Light
+from sia_tui.core.state import Step
+
+OLD = {"harness.py": "import json\n\nasync def solve(case, llm, tools):\n    return None\n", "prompt.md": "Which?\n"}
+CASE = "2014年2月26日，被告人贾某伙同潘某经事先预谋，故意制造交通事故，骗取保险金。"
+LABELS = ("盗窃", "诈骗", "保险诈骗", "抢劫")
+
+
+def lights(new: dict[str, str], earlier: tuple[Step, ...] = (), **changes: object) -> dict[str, Light]:
+    made = replace(proposal("voting"), **changes)  # type: ignore[arg-type]
+    return {light.name: light for light in check_patch(made, OLD, {**OLD, **new}, [CASE], LABELS, earlier)}
+
+
+def test_an_honest_patch_is_all_green() -> None:
+    new = OLD["harness.py"].replace("return None", "return await llm.chat([])")
+    assert {light.level for light in lights({"harness.py": new}).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def solve(:\n", "def solve(case, llm, tools):\n    return 1\n", "x = 1\n", "async def solve():\n  pass\n\x00"],
+)
+def test_what_does_not_parse_is_red(text: str) -> None:
+    assert lights({"harness.py": text})["parses"].level == "red"
+
+
+@pytest.mark.parametrize("line", ["import subprocess", "from os import path", "import requests", "x = __import__('os')", "eval('1')"])
+def test_reaching_out_is_red(line: str) -> None:
+    assert lights({"tools.py": f"{line}\n"})["imports"].level == "red"
+
+
+@pytest.mark.parametrize("line", ["import re", "import numpy as np", "from sklearn.svm import LinearSVC", "from tools import x"])
+def test_honest_imports_are_green(line: str) -> None:
+    assert lights({"tools.py": f"{line}\n"})["imports"].level == "ok"
+
+
+def test_a_case_written_into_the_harness_is_red() -> None:
+    assert lights({"prompt.md": f"Example: {CASE[8:30]}\n"})["quotes no case"].level == "red"
+    assert lights({"prompt.md": "Example: 2014年2月26日\n"})["quotes no case"].level == "ok"
+
+
+def test_labels_in_the_harness_are_amber_then_red() -> None:
+    assert lights({"prompt.md": "such as 盗窃\n"})["names no labels"].level == "amber"
+    assert lights({"table.py": "T = ['盗窃', '保险诈骗', '抢劫']\n"})["names no labels"].level == "red"
+
+
+def test_a_refuted_idea_is_red_on_the_same_commit_and_amber_later() -> None:
+    refused = Step("p-1", proposal("voting"), refused=ev.ProposalRefused("p-1", "me", "no"), closed=True)
+    assert lights({}, (refused,))["new idea"].level == "red"
+    assert lights({}, (refused,), base_commit="c7")["new idea"].level == "amber"
+    assert lights({}, (refused,), idea="other")["new idea"].level == "ok"
+
+
+def test_more_compute_is_amber_and_says_how_much() -> None:
+    light = lights({}, predicted_cost={"calls": 5.0})["compute"]
+    assert (light.level, light.detail) == ("amber", "calls ×5.0")

@@ -1,0 +1,110 @@
+"""The laws of the fold and of the loop, over runs in which the world answers anything."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.story import RULES, tell_story
+
+from sia_tui.core import events as ev
+from sia_tui.core import loop
+from sia_tui.core.gates import Gate, StaleHash, require_hash
+from sia_tui.core.state import blind, fold
+from sia_tui.core.summary import summary
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[ev.Recorded]:
+    return tell_story(lambda options: draw(st.sampled_from(options)))
+
+
+@given(logs())
+def test_every_run_comes_to_an_end_and_opens_test_once(log: list[ev.Recorded]) -> None:
+    state = fold(log)
+    assert state.status == "done" and state.stop_reason
+    assert sum(isinstance(entry.event, ev.TestOpened) for entry in log) == 1
+    assert len(state.steps) <= RULES.max_steps
+    tested = [g for g in state.generations if "test" in g.results]
+    assert [g.index for g in tested] == [state.incumbent]
+
+
+@given(logs(), st.data())
+def test_folding_in_two_parts_is_folding_at_once(log: list[ev.Recorded], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(log)))
+    assert fold(log[cut:], fold(log[:cut])) == fold(log)
+
+
+@given(logs())
+def test_an_event_survives_its_way_through_json(log: list[ev.Recorded]) -> None:
+    for entry in log:
+        kind, data = ev.encode(entry.event)
+        assert ev.decode(kind, json.loads(json.dumps(data))) == entry.event
+
+
+@given(logs(), st.data())
+def test_a_run_cut_anywhere_asks_for_the_same_next_action(log: list[ev.Recorded], data: st.DataObject) -> None:
+    """What makes kill -9 harmless: the next action depends on the log alone."""
+    cut = data.draw(st.integers(1, len(log)))
+    again = [ev.Recorded(e.seq, e.at, ev.decode(*ev.encode(e.event))) for e in log[:cut]]
+    assert loop.next_action(fold(again), RULES) == loop.next_action(fold(log[:cut]), RULES)
+
+
+@given(logs())
+def test_nothing_is_measured_on_dev_without_a_yes(log: list[ev.Recorded]) -> None:
+    approved: set[str] = set()
+    gates: dict[str, str] = {}
+    for entry in log:
+        match entry.event:
+            case ev.GateOpened(gate=gate):
+                gates[gate.id] = gate.proposal
+            case ev.VerdictGiven(verdict=verdict) if verdict.kind == "approve":
+                approved.add(gates[verdict.gate])
+            case ev.GenerationCreated(proposal=proposal) if proposal is not None:
+                assert proposal in approved
+
+
+@given(logs())
+def test_agents_see_no_hidden_and_no_test_result(log: list[ev.Recorded]) -> None:
+    seen = blind(fold(log))
+    assert all(set(generation.results) <= {"train", "dev"} for generation in seen.generations)
+    assert seen.baselines_test is None and seen.test_opened is None
+
+
+@given(logs(), st.data())
+def test_test_scores_stay_null_until_the_run_has_ended(log: list[ev.Recorded], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(log) - 1))
+    told = summary(fold(log[:cut]))
+    assert told["test"] is None and all(x["test"] is None for x in told["null_baselines"].values())
+    assert summary(fold(log))["test"]["mean"] == 0.5
+
+
+def test_an_unknown_event_is_refused_with_its_name() -> None:
+    with pytest.raises(ValueError, match="unknown event 'Teleported'"):
+        ev.decode("Teleported", {})
+    with pytest.raises(ValueError, match="does not fit"):
+        ev.decode("RunPaused", {})
+
+
+def test_wall_clock_is_the_engines_time_only() -> None:
+    entries = [
+        ev.Recorded(1, "2026-01-01T00:00:00+00:00", ev.RunCreated("r", "t", "c")),
+        ev.Recorded(2, "2026-01-01T00:00:10+00:00", ev.EngineStarted(1, "h", "bwrap")),
+        ev.Recorded(3, "2026-01-01T00:00:15+00:00", ev.TaskReady("s", "t", "v", {})),
+        ev.Recorded(4, "2026-01-02T00:00:00+00:00", ev.EngineStarted(2, "h", "bwrap")),
+        ev.Recorded(5, "2026-01-02T00:00:02+00:00", ev.RunPaused("me")),
+    ]
+    assert fold(entries).cost.wall_s == 7.0
+
+
+def test_a_stale_hash_is_told_what_changed() -> None:
+    old = Gate("gate-1", "step", "p-1", "a" * 64, {"kind": "1", "config": "2"})
+    new = Gate("gate-2", "step", "p-1", "b" * 64, {"kind": "1", "config": "3"})
+    require_hash(new, "b" * 8)
+    with pytest.raises(StaleHash, match="since then changed: config"):
+        require_hash(new, "a" * 64, [old])
+    for bad in ("", "b" * 7, "c" * 64):
+        with pytest.raises(StaleHash, match="is not that of gate"):
+            require_hash(new, bad, [old])

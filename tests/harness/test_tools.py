@@ -1,0 +1,113 @@
+"""What a harness prepares and loads before its first case, and what is written down of its tool calls."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sia_tui.harness.workers import HarnessBroken, WorkerDied, prepare
+from tests.harness.conftest import MakeWorld
+from tests.harness.world import ECHO, case
+
+pytestmark = pytest.mark.asyncio
+
+TOOLS = """
+import asyncio, json
+def prepare(rows, out):
+    labels = [json.loads(line)["label"] for line in (rows / "rows.jsonl").open()]
+    (out / "labels.json").write_text(json.dumps(labels))
+def load(rows, out):
+    return Tools(json.loads((out / "labels.json").read_text()))
+class Tools:
+    size = 3
+    def __init__(self, labels): self.labels = labels
+    def look(self, text, k=1): return self.rank(text)[:k]
+    def rank(self, text): return list(self.labels)
+    async def slowly(self, text): await asyncio.sleep(0.02); return text * 3000
+    def fails(self): raise KeyError("gone")
+    def _private(self): return 1
+"""
+
+USES_TOOLS = """
+import asyncio
+from sia import Answer
+async def solve(case, llm, tools):
+    name = case.inputs["text"]
+    found = tools.look(name, k=tools.size)
+    await asyncio.gather(tools.slowly(name), asyncio.to_thread(tools.rank, name))
+    tools._private()
+    try: tools.fails()
+    except KeyError: pass
+    return Answer(found[0], source="tool")
+"""
+
+
+async def test_tools_are_prepared_loaded_and_recorded(world: MakeWorld) -> None:
+    here = world(USES_TOOLS, TOOLS)
+    await prepare(here.setup(), 10)
+    async with here.worker(2) as worker:
+        texts = ("one", "two")
+        outcomes = await asyncio.gather(*(worker.solve(i, case(text=t), 5) for i, t in enumerate(texts)))
+    for text, outcome in zip(texts, outcomes, strict=True):
+        assert outcome.error is None and (outcome.answer, outcome.source) == ("b", "tool")
+        calls = {call.name: call for call in outcome.tool_calls}
+        assert calls.keys() == {"look", "rank", "slowly", "fails"}
+        assert (calls["look"].arguments, calls["look"].result) == (f"'{text}', k=3", "['b']")
+        assert calls["slowly"].seconds >= 0.02 and len(calls["slowly"].result) == 2000
+        assert calls["fails"].result == "raised KeyError: 'gone'"
+
+
+async def test_too_many_tool_calls_are_counted(world: MakeWorld) -> None:
+    here = world(
+        """
+        from sia import Answer
+        async def solve(case, llm, tools):
+            for _ in range(250): tools.rank("x" * 5000)
+            return Answer("ok")
+        """,
+        TOOLS,
+    )
+    await prepare(here.setup(), 10)
+    async with here.worker() as worker:
+        calls = (await worker.solve(0, case(), 5)).tool_calls
+    assert len(calls) == 201 and calls[-1].result == "50 further calls are not recorded"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise RuntimeError('no rows')", "RuntimeError: no rows"),
+        ("import time; time.sleep(30)", "not ready within"),
+        ("(out / 'link').symlink_to('/etc/passwd')", "no plain file|PermissionError"),
+        ("(out / 'big').write_bytes(bytes(3 << 20))", "at most|File too large"),
+        ("open(rows / 'rows.jsonl', 'a')", "Read-only|Permission denied"),
+    ],
+)
+async def test_prepare_is_held_to_its_folder(world: MakeWorld, body: str, reason: str) -> None:
+    here = world(ECHO, f"def prepare(rows, out):\n    {body}\n")
+    with pytest.raises(HarnessBroken, match=reason):
+        await prepare(here.setup(tools_mb=2, scratch_mb=2), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def solve(", "SyntaxError"),
+        ("import not_there", "ModuleNotFoundError"),
+        ("def solve(case, llm, tools): pass", "async function"),
+        ("x = 1", "AttributeError"),
+        ("import sys; sys.exit(1)", "SystemExit"),
+        ("while True: pass", "not ready within"),
+    ],
+)
+async def test_a_harness_that_cannot_begin(world: MakeWorld, code: str, reason: str) -> None:
+    with pytest.raises(HarnessBroken, match=reason):
+        async with world(code).worker(ready_s=0.7):
+            pass
+
+
+async def test_one_that_exits_while_imported(world: MakeWorld) -> None:
+    with pytest.raises(WorkerDied, match="exit status 5"):
+        async with world("import os; os._exit(5)").worker():
+            pass
