@@ -16,7 +16,7 @@ CLASSES = {
     "no_answer": "the policy gave no answer",
     "unparsed": "an answer was there, but extraction did not find it",
     "not_a_label": "the answer is no label of the task",
-    "tool_unused": "wrong, and the search tool was never called",
+    "tool_unused": "failed without ever calling the search tool",
     "not_in_sight": "wrong, and the right charge was not among those shown",
     "confused": "wrong, with the right charge in sight: close charges confused",
     "wrong": "wrong (the expected answer is withheld on dev)",
@@ -36,6 +36,8 @@ class Diagnosis:
     """Train only: where the right charge stood in the list shown (from 0), None if it was not there."""
     shown: int
     """How many charges were shown, at the most; 0 when none were."""
+    without_search: int = 0
+    """Trajectories that never called the search tool, whatever their class."""
     names: Mapping[str, int] = field(default_factory=dict)
     """Train only: pairs "right charge → answer" that were confused, by number."""
 
@@ -65,18 +67,19 @@ def diagnose(readings: Iterable[Reading]) -> Diagnosis:
     examples: dict[str, list[str]] = defaultdict(list)
     ranks: list[int | None] = []
     confusions: dict[str, int] = defaultdict(int)
-    shown = 0
+    shown = without_search = 0
     for reading in readings:
         kind, charges = classify(reading), charges_shown(reading)
         examples[kind].append(reading.episode)
         shown = max(shown, len(charges))
+        without_search += not charges
         if reading.expected is not None and charges:
             ranks.append(charges.index(reading.expected) if reading.expected in charges else None)
         if kind == "confused":
             confusions[f"{reading.expected} → {reading.attempt.answer}"] += 1
     counts = {kind: len(found) for kind, found in examples.items()}
     worst = dict(sorted(confusions.items(), key=lambda item: (-item[1], item[0])))
-    return Diagnosis(counts, {kind: tuple(found) for kind, found in examples.items()}, ranks, shown, worst)
+    return Diagnosis(counts, {kind: tuple(found) for kind, found in examples.items()}, ranks, shown, without_search, worst)
 
 
 def classify(reading: Reading) -> str:

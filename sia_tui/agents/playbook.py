@@ -41,10 +41,11 @@ Rule = Callable[[Diagnosis], Iterator[Suggestion]]
 
 def search(found: Diagnosis) -> Iterator[Suggestion]:
     """The policy is asked openly while a search over solved cases stands unused: bring the right charge into sight."""
-    if found.share("tool_unused") > 0.2:
+    if found.without_search > found.n / 2:
         yield Suggestion(
             "shortlist", "tool_unused", max(0.0, 0.08 - found.accuracy),
-            "the policy answers from memory, no better than chance, and the search over solved cases is never asked",
+            f"{found.without_search} never asked the search over solved cases: the policy answers from memory, which holds "
+            "no charges of cases",
         )  # fmt: skip
 
 
@@ -162,12 +163,18 @@ def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str)
         reason=f"{_counted(found)}. Of these, {option.why}.",
         idea=option.block,
         base_commit=commit,
-        evidence=found.examples.get(option.kind, ())[:EVIDENCE],
+        evidence=_evidence(found, option.kind),
         patch=patch,
         predicted_gain=option.gain,
         predicted_cost={"calls": option.calls},
         clusters=dict(found.counts),
     )
+
+
+def _evidence(found: Diagnosis, kind: str) -> tuple[str, ...]:
+    """Trajectories of the class the step is about; where that class is empty, of the commonest failure."""
+    failures = sorted((name for name in found.examples if name != RIGHT), key=lambda name: -found.counts[name])
+    return found.examples.get(kind, found.examples[failures[0]] if failures else ())[:EVIDENCE]
 
 
 def _stop(found: Diagnosis, options: list[Suggestion], commit: str) -> Proposal:

@@ -117,7 +117,7 @@ def history(options: argparse.Namespace) -> int:
 
     def lines() -> str:
         story = [f"{line['at'][11:19]}  {one_line(line['text'], 400)}" for line in told]
-        how = f"git -C {workspace.harness_repository} log --graph --all --notes"
+        how = f"git -C {workspace.harness_repository} log --graph --notes --exclude='refs/notes/*' --all"
         return "\n".join([*story, "", f"the same in git, diffs included: {how}"])
 
     _print(options, told, lines)

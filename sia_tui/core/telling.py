@@ -85,7 +85,7 @@ def _(event: ev.PreviewDone) -> str:
 
 @tell.register
 def _(event: ev.GateOpened) -> str:
-    question = "run it on dev?" if event.gate.kind == "step" else "indecisive on dev: keep it?"
+    question = "go ahead?" if event.gate.kind == "step" else "indecisive on dev: keep it?"
     return f"{event.gate.id} ({event.gate.proposal}): {question} hash {event.gate.hash[:12]}"
 
 

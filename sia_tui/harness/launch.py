@@ -31,6 +31,9 @@ INSIDE = Path(__file__).parent / "inside"
 PYTHON_FLAGS = ("-s", "-S", "-B", "-X", "utf8")
 """No site folders and no byte code written. Not -I: it would ignore PYTHONHASHSEED, and the environment is ours."""
 
+SCRATCH = "scratch-"
+"""Without bubblewrap scratch is a folder beside the log; one that outlived a killed engine is known by this name."""
+
 Mode = Literal["serve", "prepare"]
 
 
@@ -109,7 +112,7 @@ class Child:
 async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> Child:
     """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
     ours, theirs = socket.socketpair()
-    scratch = None if setup.level == "bwrap" else Path(tempfile.mkdtemp(prefix="sia-scratch-"))
+    scratch = None if setup.level == "bwrap" else Path(tempfile.mkdtemp(prefix=SCRATCH, dir=setup.log.parent.resolve()))
     try:
         python = await asyncio.to_thread(inspect, setup.python)
         found = await asyncio.to_thread(sandbox.probe)

@@ -156,8 +156,14 @@ class HarnessRepository:
         return True
 
     def note(self, run: str, commit: str, text: str) -> None:
-        """Replace the note that `git log` shows below the commit."""
-        self._run("notes", f"--ref=sia/{run}", "add", "-f", "-m", text, commit)
+        """Replace the note that `git log` shows below the commit; one that says so already stays."""
+        notes = ("notes", f"--ref=sia/{run}")
+        try:
+            said = self._run(*notes, "show", commit)
+        except RepositoryError:
+            said = None
+        if said != text.strip():
+            self._run(*notes, "add", "-f", "-m", text, commit)
 
     def snapshot(self, commit: str, package: str, folder: Path) -> Path:
         """The package's files at `folder/<tree id>`, written once."""

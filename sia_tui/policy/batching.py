@@ -7,6 +7,7 @@ prompts are of like length, since a short prompt beside a long one is padded to 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sia_tui.policy.rows import Completion, Row
+
+log = logging.getLogger("sia.gateway")
 
 T = TypeVar("T")
 
@@ -105,13 +108,13 @@ class Batcher:
     async def run(self) -> None:
         """Serves until cancelled. A failing batch fails its own rows only."""
         while True:
-            await self._arrived.wait()
+            if not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
             await self._gather()
             batch = self._take()
             if batch:
                 await self._execute(batch)
-            if not self._queue:
-                self._arrived.clear()
 
     def _drop_cancelled(self) -> None:
         self._queue = deque(w for w in self._queue if not w.result.done())
@@ -158,6 +161,7 @@ class Batcher:
             rows = [w.row for w in batch]
             await self.call(self._generate, rows, done, lambda i: batch[i].result.cancelled())
         except Exception as error:
+            log.exception("a batch of %d rows failed", len(batch))
             for waiting in batch:
                 if not waiting.result.done():
                     waiting.result.set_exception(error)

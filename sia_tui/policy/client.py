@@ -59,7 +59,7 @@ class Gateway:
         max_batch: int = 32,
         python: str = sys.executable,
         log_file: Path | None = None,
-        ready_s: float = 120.0,
+        ready_s: float = 300.0,
         **settings: Any,
     ) -> Gateway:
         """Spawns the process and waits until it serves. Sockets and configuration go to `run_dir/gateway`, output to
@@ -67,11 +67,10 @@ class Gateway:
 
         Raises GatewayDied when it ends or is not healthy within `ready_s`.
         """
-        folder = run_dir.resolve() / "gateway"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = absolute(run_dir) / "gateway"
         log_file = log_file or folder / "gateway.log"
         config = Settings(
-            model_dir=str(model_dir.resolve()),
+            model_dir=str(absolute(model_dir)),
             sockets=str(folder),
             lanes=lanes,
             threads=threads,
@@ -79,9 +78,7 @@ class Gateway:
             watch_stdin=True,
             **settings,
         )
-        written = folder / "gateway.json"
-        written.write_text(config.model_dump_json(indent=1))
-        process = await spawn(python, written, log_file, threads)
+        process = await spawn(python, write(config), log_file, threads)
         gateway = cls(process, folder, log_file, lanes)
         try:
             await gateway._healthy(ready_s)
@@ -110,6 +107,7 @@ class Gateway:
         train: bool = False,
         max_calls: int = 64,
         max_total_tokens: int = 65536,
+        seed: int | None = None,
     ) -> None:
         """Raises GatewayError: 409 when the lane is open, 404 for an adapter that is not loaded."""
         terms = {
@@ -118,6 +116,7 @@ class Gateway:
             "sampling": {"train": train},
             "max_calls": max_calls,
             "max_total_tokens": max_total_tokens,
+            "seed": seed,
         }
         await self._ask("POST", f"/lanes/{i}/open", terms)
 
@@ -138,7 +137,7 @@ class Gateway:
 
     async def load_adapter(self, name: str, path: Path) -> str:
         """Returns the sha256 of what is served. Raises GatewayError (400) for a name that serves other content."""
-        answer = await self._ask("POST", "/adapters", {"name": name, "path": str(path.resolve())})
+        answer = await self._ask("POST", "/adapters", {"name": name, "path": str(absolute(path))})
         return str(answer["sha256"])
 
     async def unload_adapter(self, name: str) -> None:
@@ -212,6 +211,19 @@ class Gateway:
         code = self._process.returncode
         what = "the gateway" + (" does not answer" if code is None else f" ended with status {code}")
         return GatewayDied("\n".join([f"{what}: {why}" if why else what, *last_lines(self._log_file)]))
+
+
+def absolute(path: Path) -> Path:
+    return path.resolve()
+
+
+def write(config: Settings) -> Path:
+    """Puts the configuration beside the sockets; returns its file."""
+    folder = Path(config.sockets)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "gateway.json"
+    path.write_text(config.model_dump_json(indent=1))
+    return path
 
 
 async def spawn(python: str, config: Path, log_file: Path, threads: int) -> asyncio.subprocess.Process:

@@ -98,7 +98,7 @@ class Lane:
         """
         session = self.current()
         allowed = session.reserve(len(prompt_ids), request.n, self._clamp(prompt_ids, wanted))
-        rows = make_rows(request, session.terms, prompt_ids, allowed)
+        rows = make_rows(request, session, prompt_ids, allowed)
         task = asyncio.ensure_future(self._sample(session, messages, rows))
         session.in_flight.add(task)
         try:
@@ -141,8 +141,13 @@ class Lane:
         return completions
 
 
-def make_rows(request: Request, terms: OpenLane, prompt_ids: tuple[int, ...], max_tokens: int) -> list[Row]:
-    train = terms.sampling.train
+def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], max_tokens: int) -> list[Row]:
+    """One row per completion; `session` has them reserved already."""
+    terms, train = session.terms, session.terms.sampling.train
+    seeds = [f"{request.seed}:{i}" for i in range(request.n)]
+    if request.seed is None:
+        first = session.completions - request.n
+        seeds = [f"{terms.seed}/{first + i}" for i in range(request.n)]
     return [
         Row(
             prompt_ids=prompt_ids,
@@ -150,12 +155,12 @@ def make_rows(request: Request, terms: OpenLane, prompt_ids: tuple[int, ...], ma
             temperature=request.temperature,
             top_p=1.0 if train else request.top_p,
             top_k=0 if train else max(request.top_k or 0, 0),
-            seed=None if request.seed is None else f"{request.seed}:{i}",
+            seed=seed if request.seed is not None or terms.seed is not None else None,
             stop=request.stops,
             adapter=terms.adapter,
             ignore_eos=request.ignore_eos,
         )
-        for i in range(request.n)
+        for seed in seeds
     ]
 
 

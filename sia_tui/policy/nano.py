@@ -184,7 +184,7 @@ def render(example: Example) -> str:
 def _wordings(answers: Sequence[str]) -> Iterator[str]:
     """Text that must be writable: every answer, and enough examples to meet every wording around them."""
     yield from answers
-    for example in examples(Random(0), ["事实"], answers, 2000, 30):
+    for example in examples(Random(0), ["事实" * 20], answers, 2000, 30):
         yield from (example.system, example.user, example.answer)
 
 

@@ -95,6 +95,8 @@ class OpenLane(Strict):
     """Completions, so that a request with n = 4 is four."""
     max_total_tokens: Annotated[int, Field(ge=1)] = 65536
     """Prompt and sampled tokens, the prompt counted once per completion."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """For requests that name no seed of their own: the n-th completion of the episode then repeats itself exactly."""
 
 
 class CloseLane(Strict):

@@ -37,7 +37,7 @@ class Plain:
 
         base = AutoModelForCausalLM.from_pretrained(model)
         self.parameters = sum(p.numel() for p in base.parameters())
-        self._model = PeftModel.from_pretrained(base, adapter).eval()
+        self._model: Any = PeftModel.from_pretrained(base, adapter).eval()
 
     def run(self, prompts: Sequence[Sequence[int]], new: int) -> float:
         import torch
@@ -98,8 +98,8 @@ async def measure(options: argparse.Namespace, root: Path) -> list[tuple[int, fl
         for i in range(options.rows):
             adapter = f"adapter{i % options.adapters}"
             await gateway.open_lane(i, f"bench-{i}", adapter, True, max_calls=10**6, max_total_tokens=10**9)
-            path = str(root / "run" / "gateway" / f"lane-{i}.sock")
-            sessions.append(aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=path)))
+            socket = str(root / "run" / "gateway" / f"lane-{i}.sock")
+            sessions.append(aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=socket)))
         for new in options.new:
             table.append(await compare(plain, sessions, prompts, new, options.rounds))
             health = await gateway.health()

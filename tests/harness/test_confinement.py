@@ -58,10 +58,12 @@ ATTEMPTS = {
     "os.system": "import os; assert os.system('true') == 0, 'refused'",
     "multiprocessing": "import multiprocessing as m; p = m.get_context('fork').Process(target=print); p.start()",
     "unshare": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0, 'refused'",
-    "fchmodat2": "import ctypes; assert ctypes.CDLL(None).syscall(452, -100, {home_secret!r}.encode(), 511, 0) == 0, 'refused'",
-    "mounts of the host": "result = open('/proc/self/mountinfo').read(); assert {repository!r} in result, 'refused'",
+    "fchmodat2": (
+        "import ctypes; c = ctypes.CDLL(None); p = {home_secret!r}.encode(); "
+        "assert c.syscall(452, -100, p, 511, 0) == 0, 'refused'"
+    ),
+    "mounts of the host": "result = open('/proc/self/mountinfo').read(); assert ' /sys ' in result, 'refused'",
     "sockets of the host": "result = open('/proc/self/net/unix').read(); assert {socket!r} in result, 'refused'",
-    "32-bit system calls": "import ctypes; assert ctypes.CDLL(None).syscall(0x40000000 + 41, 2, 1, 0) >= 0, 'refused'",
     "mount": "import ctypes; assert ctypes.CDLL(None).mount(b'x', b'/', b'tmpfs', 0, None) == 0, 'refused'",
     "ptrace": "import ctypes; assert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0, 'refused'",
     "signal to the parent": "import os, signal; os.kill(os.getppid(), signal.SIGCONT)",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,16 +65,15 @@ async def test_a_lane_asks_one_thing_at_a_time_and_lanes_run_side_by_side(world:
     async with gateway(slow) as fake, world(ASKS).worker(fake.lanes(4)) as worker:
         assert (await worker.solve(0, case(say="a", how="together"), 5)).answer == "4"
         assert fake.most_at_once == 1
-        started = time.monotonic()
         outcomes = await asyncio.gather(*(worker.solve(i, case(say=str(i)), 5) for i in range(4)))
         assert [outcome.answer for outcome in outcomes] == ["0/0", "1/0", "2/0", "3/0"]
-        assert fake.most_at_once == 4 and time.monotonic() - started < 0.7
+        assert fake.most_at_once == 4
 
 
 async def test_solves_on_one_lane_wait_for_each_other(world: MakeWorld) -> None:
     async with gateway(slow) as fake, world(ASKS).worker(fake.lanes(1)) as worker:
-        outcomes = await asyncio.gather(*(worker.solve(0, case(say=str(i)), 0.4) for i in range(3)))
-        assert [outcome.answer for outcome in outcomes] == ["0/0", "1/0", "2/0"]
+        outcomes = await asyncio.gather(*(worker.solve(0, case(say=str(i)), 0.8) for i in range(5)))
+        assert [outcome.answer for outcome in outcomes] == [f"{i}/0" for i in range(5)]
         assert fake.most_at_once == 1
 
 
@@ -129,4 +126,3 @@ async def test_the_worker_takes_its_lanes_over(world: MakeWorld) -> None:
         lanes = fake.lanes(2)
         async with world(ASKS).worker(lanes):
             assert all(lane.fileno() == -1 for lane in lanes)
-        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) < 200

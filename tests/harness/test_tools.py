@@ -87,7 +87,7 @@ async def test_too_many_tool_calls_are_counted(world: MakeWorld) -> None:
 async def test_prepare_is_held_to_its_folder(world: MakeWorld, body: str, reason: str) -> None:
     here = world(ECHO, f"def prepare(rows, out):\n    {body}\n")
     with pytest.raises(HarnessBroken, match=reason):
-        await prepare(here.setup(tools_mb=2, scratch_mb=2), 1.0)
+        await prepare(here.setup(tools_mb=2, scratch_mb=2), 1.0 if "sleep" in body else 20.0)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_prepare_is_held_to_its_folder(world: MakeWorld, body: str, reason
 )
 async def test_a_harness_that_cannot_begin(world: MakeWorld, code: str, reason: str) -> None:
     with pytest.raises(HarnessBroken, match=reason):
-        async with world(code).worker(ready_s=0.7):
+        async with world(code).worker(ready_s=0.7 if "while" in code else 20.0):
             pass
 
 

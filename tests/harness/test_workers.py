@@ -46,6 +46,8 @@ async def stubborn(case):
 async def spins(case):
     while True: pass
 async def dies(case): os._exit(7)
+async def calls_otherwise(case):
+    import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 41, 2, 1, 0)
 async def crashes(case):
     import ctypes; ctypes.string_at(0)
 async def eats(case): return Answer(str(len(bytearray(2 << 30))))
@@ -112,7 +114,7 @@ async def test_a_blocked_worker_is_killed_with_all_it_was_solving(world: MakeWor
         started = time.monotonic()
         with pytest.raises(WorkerDied, match="case spinner did not end") as death:
             await worker.solve(2, case("spinner", way="spins"), 0.3)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         assert set(death.value.in_flight) == {"sleeper", "other", "spinner"}
         for task in (sleeping, other):
             with pytest.raises(WorkerDied):
@@ -123,7 +125,9 @@ async def test_a_blocked_worker_is_killed_with_all_it_was_solving(world: MakeWor
         assert later.value.in_flight == ()
 
 
-@pytest.mark.parametrize(("way", "reason"), [("dies", "exit status 7"), ("crashes", "SIGSEGV")])
+@pytest.mark.parametrize(
+    ("way", "reason"), [("dies", "exit status 7"), ("crashes", "SIGSEGV"), ("calls_otherwise", "SIGSYS")]
+)
 async def test_a_death_says_how(world: MakeWorld, way: str, reason: str) -> None:
     with pytest.raises(WorkerDied, match=reason) as death:
         await solved(world(MANY_WAYS), way)
@@ -151,15 +155,15 @@ async def test_no_process_outlives_its_worker(world: MakeWorld) -> None:
 
 
 def running(world: World) -> list[str]:
-    """Processes with this test's folder on their command line, that is bubblewrap or the worker."""
+    """Processes with this harness on their command line or mounted: bubblewrap, and the worker in it or without it."""
+    mark = f"{world.folder.name}/harness".encode()
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            line = entry.read_bytes()
+            if mark in (entry / "cmdline").read_bytes() or mark in (entry / "mountinfo").read_bytes():
+                found.append(entry.name)
         except OSError:
             continue
-        if str(world.folder / "harness").encode() in line or (b"/sia/worker.py" in line and b"bwrap" in line):
-            found.append(entry.parent.name)
     return found
 
 
@@ -235,7 +239,7 @@ DONE = (
         ('{"ready": {"seconds": 1}}', 1),
         (DONE.replace("NOTES", '{"n": NaN}'), 1),
         (DONE.replace("NOTES", '{"n": 1' + "0" * 5000 + "}"), 1),
-        (DONE.replace("NOTES", '{"n": "\\\\ud800"}'), 1),
+        (DONE.replace("NOTES", '{"n": "\\ud800"}'), 1),
         (DONE.replace("NOTES", "{}").replace("0.5", "-1"), 1),
         ('{"done": {"id": 99, "answer": "right", "source": "policy"}}', 1),
         ("[" * 5000, 1),

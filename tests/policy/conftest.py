@@ -63,7 +63,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = make_model(root / "tiny")
     adapters = {name: make_adapter(folder, root / name, seed=seed) for name, seed in (("red", 1), ("blue", 2))}
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    return Reference(folder, adapters, tokenizer, AutoModelForCausalLM.from_pretrained(folder).eval())
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    return Reference(folder, adapters, tokenizer, model.eval())
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -29,9 +29,8 @@ def make_tokenizer(folder: Path, vocabulary: int) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator([" ".join(words)] * 3, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|pad|>", chat_template=TEMPLATE
-    )
+    wrap: Any = PreTrainedTokenizerFast
+    fast = wrap(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|pad|>", chat_template=TEMPLATE)
     fast.save_pretrained(folder)
     return fast
 
@@ -59,7 +58,8 @@ def make_model(
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(seed)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    build: Any = LlamaForCausalLM
+    build(config).save_pretrained(folder)
     return folder
 
 
@@ -76,5 +76,5 @@ def make_adapter(model: Path, folder: Path, *, seed: int, rank: int = 4) -> Path
     for name, parameter in adapted.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(parameter, std=0.2)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(str(folder))
     return folder

@@ -166,5 +166,5 @@ def test_damage_is_found(tmp_path: Path, harm: str) -> None:
 
 
 def test_nothing_fetched_yet(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="tasks fetch lawbench"):
+    with pytest.raises(TaskError, match="tasks get lawbench"):
         load_task("lawbench", tmp_path / "lawbench")

@@ -61,8 +61,8 @@ class _CapHeader(ctypes.Structure):
 def confine(plan: Mapping[str, Any]) -> None:
     """Carries out the plan the engine wrote: limits, capabilities, Landlock rules, then the seccomp program.
 
-    `level` "none" keeps to resource limits and to dying with the engine. Whatever the level promises and cannot do raises OSError, so that a worker
-    never runs a harness less confined than was recorded.
+    `level` "none" keeps to resource limits and to dying with the engine. Whatever the level promises and cannot do
+    raises OSError, so that a worker never runs a harness less confined than was recorded.
     """
     _set_limits(plan["limits"])
     libc = ctypes.CDLL(None, use_errno=True)
