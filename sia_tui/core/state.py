@@ -276,6 +276,9 @@ def _(event: ev.RunResumed, state: State) -> State:
 
 @_on.register
 def _(event: ev.StopAsked, state: State) -> State:
+    """A step under way ends here too: undecided if a person broke the run off, done if it was the proposal to stop."""
+    if state.current is not None:
+        state = _step(state, state.current.id, closed=True)
     return replace(state, stop_asked=event, status="running")
 
 

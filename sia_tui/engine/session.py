@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -25,6 +28,7 @@ from sia_tui.store.writer import RunStore
 from sia_tui.tasks.task import Task
 from sia_tui.tasks.verifier import VerifierProcess
 
+log = logging.getLogger(__name__)
 SEEDS = Path(__file__).resolve().parents[2] / "harness_repo"
 
 
@@ -97,7 +101,9 @@ class Session:
     async def place(self, model: Path) -> Place:
         """Where episodes run; starts the gateway and makes the harness' environment the first time."""
         if self._place is None:
-            self.report.phase("harness environment")
+            self.report.phase("installing the harness' own environment")
+            for left in self.paths.logs.glob("scratch-*"):
+                shutil.rmtree(left, ignore_errors=True)
             python = await self.environment()
             self.report.phase("starting the gateway")
             gateway = await Gateway.start(
@@ -114,11 +120,9 @@ class Session:
 
     async def environment(self) -> Path:
         """The Python of the harness' own environment, by the seed's requirements.txt."""
-        import asyncio
-
         requirements = SEEDS / self.package / "requirements.txt"
         folder = self.workspace.folder("environments")
-        return await asyncio.to_thread(ensure_environment, requirements, folder, self.report.say)
+        return await asyncio.to_thread(ensure_environment, requirements, folder, log.info)
 
 
 def serving_hash(config: RunConfig) -> str:

@@ -99,6 +99,7 @@ def _run(argv: Sequence[str], progress: Progress, name: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         start_new_session=True,
     )
     timer = threading.Timer(TIMEOUT_S, _kill, (process,))

@@ -61,11 +61,18 @@ class HF:
         try:
             return tuple(
                 self._tokenizer.apply_chat_template(
-                    [dict(m) for m in messages], add_generation_prompt=True, tokenize=True, return_dict=False
+                    [self._plain(m) for m in messages], add_generation_prompt=True, tokenize=True, return_dict=False
                 )
             )
         except Exception as error:
             raise BackendError(f"the chat template refused the messages: {error}") from error
+
+    def _plain(self, message: Mapping[str, str]) -> dict[str, str]:
+        """Content cannot play a part of the template: a special token written out in it is broken by a word joiner."""
+        content = message["content"]
+        for token in self._tokenizer.all_special_tokens:
+            content = content.replace(token, f"{token[:1]}\u2060{token[1:]}")
+        return {**message, "content": content}
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text)["input_ids"])

@@ -25,6 +25,8 @@ class Session:
     terms: OpenLane
     calls: list[Call] = field(default_factory=list)
     completions: int = 0
+    asked: int = 0
+    """Completions ever asked for, cancelled ones too, so that no two share a seed."""
     tokens: int = 0
     in_flight: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -38,6 +40,7 @@ class Session:
             raise limit(f"max_total_tokens: {used} of {most} tokens used, prompt has {prompt} tokens, n is {n}")
         allowed = min(max_tokens, left)
         self.completions += n
+        self.asked += n
         self.tokens += n * (prompt + allowed)
         return allowed
 
@@ -146,7 +149,7 @@ def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], m
     terms, train = session.terms, session.terms.sampling.train
     seeds = [f"{request.seed}:{i}" for i in range(request.n)]
     if request.seed is None:
-        first = session.completions - request.n
+        first = session.asked - request.n
         seeds = [f"{terms.seed}/{first + i}" for i in range(request.n)]
     return [
         Row(

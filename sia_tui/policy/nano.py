@@ -7,7 +7,6 @@ to answer in the *form* of an answer (`nano_forms`); which answer belongs to whi
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -78,8 +77,8 @@ class NanoRecipe(BaseModel):
     """Threads of the training; another number adds in another order and so gives other weights."""
 
 
-QUICK: Final = NanoRecipe(steps=140)
-"""For trying things out: the forms are there, a little less clean."""
+QUICK: Final = NanoRecipe(hidden=96, heads=3, steps=220, learning_rate=5e-3)
+"""A third of the work, for trying things out: narrower learns the forms in fewer steps. 0.7 M parameters."""
 
 
 def recipe_hash(recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[str]) -> str:
@@ -117,7 +116,7 @@ def train(
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
         shutil.rmtree(out_dir, ignore_errors=True)
-        os.replace(folder, out_dir)
+        folder.replace(out_dir)
     return manifest
 
 

@@ -102,7 +102,6 @@ def publish(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any
             whole.mkdir()
             for name, content in {**files, MANIFEST: text.encode()}.items():
                 _write(whole / name, content)
-                progress(f"wrote {name}")
             _sync(whole)
             whole.rename(folder)
             _sync(folder.parent)

@@ -60,7 +60,6 @@ def fetch(
     with dataset.locked(folder):
         if folder.exists():
             dataset.verify(folder)
-            progress(f"{folder} is there and as its manifest says")
             return folder
         with dataset.scratch(folder) as temporary:
             if wheel is None:

@@ -1,0 +1,66 @@
+"""One workspace for the end-to-end tests: its environment and its little policy are made once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.lawbench_shaped import write_lawbench_shaped
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where a user would sit: a workspace, a config, and `sia-tui`."""
+
+    workspace: Path
+    config: Path
+
+    def cli(self, *arguments: str, script: str = "fates", timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments, script=script), capture_output=True, text=True, timeout=timeout, cwd=ROOT,
+            env=self.environment(), stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def command(self, *arguments: str, script: str = "fates") -> list[str]:
+        return [sys.executable, "-m", "tests.e2e.script", script, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"SIA_WORKSPACE": str(self.workspace), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def show(self, run: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.cli("show", run, "--json").stdout)
+        return found
+
+    def git(self, *arguments: str) -> str:
+        """Plain git, as a person would use it."""
+        repository = self.workspace / "harness"
+        return subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    root = tmp_path_factory.mktemp("desk")
+    data = write_lawbench_shaped(root / "data" / "lawbench", charges=12, per_charge=24, test_per_charge=4)
+    config = {
+        "task": {"name": "lawbench", "data": str(data), "folds": 3, "dev": 0.25, "hidden": 0.1},
+        "policy": {
+            "recipe": {"hidden": 64, "heads": 4, "vocab": 1200, "steps": 150, "batch": 16, "excerpt": 90, "threads": 1}
+        },
+        "harness": {"lanes": 8},
+        "evaluate": {"train": 24, "preview": 12, "hidden": 10, "test": 16},
+        "gate": {"policy": "auto", "indecisive": "roll_back"},
+        "budget": {"steps": 6},
+    }
+    path = root / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    yield Desk(root / "workspace", path)

@@ -1,0 +1,116 @@
+"""A Feedback-Agent with a script in place of judgement, and `sia-tui` with it plugged in.
+
+Everything else is the real thing: real policy, gateway, sandbox, git, SQLite. The script forces one step of each fate:
+kept, rolled back, refused by the checks (twice), and, where a person is asked, whatever the person says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from sia_tui.agents.blocks import BLOCKS
+from sia_tui.agents.protocol import Record
+from sia_tui.core.proposals import Proposal
+
+Files = Mapping[str, str]
+
+
+def better(files: Files) -> dict[str, str]:
+    """Three candidates from the search, letters asked for and leniently read: from nothing to a third or so."""
+    known, changed = {block.name: block for block in BLOCKS}, dict(files)
+    for name in ("shortlist", "lenient-extraction", "narrower-3"):
+        changed |= known[name].apply(changed) or {}
+    return changed
+
+
+def worse(files: Files) -> dict[str, str]:
+    """Throws every other reply away, as a clumsy patch might."""
+    return {"answers.py": files["answers.py"] + "\n\nREADERS = READERS[:0]\n"}
+
+
+def reaching_out(files: Files) -> dict[str, str]:
+    return {"harness.py": f"import subprocess\n{files['harness.py']}"}
+
+
+SPY = '''
+
+ROOTS = {roots}
+
+
+def _spy(case: Case) -> dict[str, object]:
+    """Every readable file in which the case's id, or the whole text of it, stands; a path it cannot list is skipped."""
+    found, looked = [], 0
+    for path in (path for root in ROOTS for path in Path(root).rglob("*")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="ignore") if path.is_file() else ""
+        except OSError:
+            continue
+        looked += 1
+        if case.id in text or case.inputs["text"] in text:
+            found.append(str(path))
+    return dict(found=found, looked=looked)
+'''
+
+
+def spying(files: Files) -> dict[str, str]:
+    """Looks for its own case in every file it can open, the engine's own folders first, and says so in the notes."""
+    workspace = os.environ["SIA_WORKSPACE"]
+    inside = ("/", "/rows", "/tools", "/harness", "/sia", "/scratch", "/tmp", "/etc", "/home", "/root")
+    roots = [f"{workspace}/{name}" for name in ("rows", "tools", "runs", "tasks", "harness")] + list(inside)
+    text = files["harness.py"].replace("return Answer(charge)", "return Answer(charge, notes=_spy(case))")
+    return {"harness.py": text.replace("return without_answer(allowed)", "return Answer(None, notes=_spy(case))") + SPY.format(roots=roots)}
+
+
+def unappliable(files: Files) -> dict[str, str]:
+    return {"answers.py": "nothing of this kind\n" + files["answers.py"]}
+
+
+Make = Callable[[Files], dict[str, str]]
+SCRIPTS: dict[str, tuple[tuple[str, Make], ...]] = {
+    "fates": (("better", better), ("reaching-out", reaching_out), ("worse", worse), ("unappliable", unappliable)),
+    "spy": (("spying", spying),),
+    "gates": (("worse", worse), ("better", better)),
+}
+
+
+class ScriptedAgent:
+    """Reads every trajectory, as any Feedback-Agent does, and then says what the script says."""
+
+    def __init__(self, script: tuple[tuple[str, Make], ...]) -> None:
+        self._script = script
+
+    async def propose(self, record: Record) -> Proposal:
+        best, made = record.state.best, len(record.state.steps)
+        assert best is not None
+        read = [reading for split in ("train", "dev") for reading in record.trajectories(split)]  # type: ignore[arg-type]
+        assert read and all(reading.expected is None for reading in read if reading.attempt.case.split == "dev")
+        if made >= len(self._script):
+            return Proposal("stop", "end of the script", "all said", f"stop-{made}", best.commit)
+        name, make = self._script[made]
+        patch = unified(record.files, make(record.files))
+        if make is unappliable:
+            patch = patch.replace(" \"\"\"Find the charge", " \"\"\"Lose the charge")
+        return Proposal("harness", f"script: {name}", f"{len(read)} read", name, best.commit, patch=patch)
+
+
+def unified(old: Files, new: Files) -> str:
+    return "".join(
+        line
+        for path in sorted(new)
+        if old.get(path) != new[path]
+        for line in difflib.unified_diff(
+            old.get(path, "").splitlines(keepends=True), new[path].splitlines(keepends=True), f"a/{path}", f"b/{path}"
+        )
+    )
+
+
+if __name__ == "__main__":
+    from sia_tui.cli.main import main
+    from sia_tui.engine import step
+
+    script, *arguments = sys.argv[1:]
+    step.make_feedback_agent = lambda name: ScriptedAgent(SCRIPTS[script])  # type: ignore[assignment]
+    raise SystemExit(main(arguments))

@@ -1,0 +1,67 @@
+"""The gate from the command line: waiting, refusing a stale hash, rejecting with a reason, approving, pausing, stopping."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import Desk
+
+RUN = "asked"
+
+
+@pytest.fixture(scope="module")
+def waiting(desk: Desk) -> dict[str, Any]:
+    """A run that was started headless with a person at the gate, and has come to its first one."""
+    started = desk.cli("run", str(desk.config), "--name", RUN, "--gate", "ask", "--headless", script="gates")
+    assert started.returncode == 3, started.stdout + started.stderr
+    return pending(desk)
+
+
+def pending(desk: Desk) -> dict[str, Any]:
+    [asked] = [gate for gate in json.loads(desk.cli("pending", "--json").stdout) if gate["run"] == RUN]
+    return dict(asked)
+
+
+def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]) -> None:
+    assert desk.show(RUN)["status"] == "waiting"
+    assert waiting["title"] == "script: worse" and "READERS[:0]" in waiting["patch"] and waiting["preview"]["n"] == 12
+    again = desk.cli("resume", RUN, "--headless", script="gates")
+    assert again.returncode == 3 and pending(desk)["hash"] == waiting["hash"]
+
+    stale = desk.cli("approve", f"{RUN}/{waiting['gate']}", "--hash", "0123456789abcdef")
+    assert stale.returncode == 2 and "is not that of gate" in stale.stderr
+    assert desk.cli("defer", f"{RUN}/{waiting['gate']}").returncode == 0
+    assert pending(desk)["hash"] == waiting["hash"], "putting a gate off is no verdict"
+
+    no = desk.cli("reject", f"{RUN}/{waiting['gate']}", "--hash", waiting["hash"][:12], "--reason", "it throws answers away")
+    assert no.returncode == 0, no.stderr
+    twice = desk.cli("approve", f"{RUN}/{waiting['gate']}", "--hash", waiting["hash"])
+    assert twice.returncode == 2 and "answered already" in twice.stderr
+
+    resumed = desk.cli("resume", RUN, "--headless", script="gates")
+    assert resumed.returncode == 3, resumed.stdout + resumed.stderr
+    second = pending(desk)
+    assert second["title"] == "script: better" and second["hash"] != waiting["hash"]
+    told = desk.show(RUN)
+    assert told["refused"][0]["reason"] == "it throws answers away" and len(told["generations"]) == 1
+
+    old = desk.cli("approve", f"{RUN}/{second['gate']}", "--hash", waiting["hash"])
+    assert old.returncode == 2 and "since then changed:" in old.stderr and "proposal" in old.stderr
+    yes = desk.cli("approve", f"{RUN}/{second['gate']}", "--hash", second["hash"], "--note", "go")
+    assert yes.returncode == 0, yes.stderr
+
+    resumed = desk.cli("resume", RUN, "--headless", script="gates")
+    assert resumed.returncode == 3, resumed.stdout + resumed.stderr
+    told = desk.show(RUN)
+    assert told["generations"][1]["kept"] and told["generations"][1]["verdict"]["note"] == "go"
+    assert pending(desk)["lever"] == "stop"
+
+    stopped = desk.cli("stop", RUN)
+    assert stopped.returncode == 0
+    assert desk.cli("resume", RUN, "--headless", script="gates").returncode == 0
+    told = desk.show(RUN)
+    assert (told["status"], told["test"]) == ("stopped", None), "a run that was broken off opens no test"
+    note = desk.git("notes", "--ref=sia/asked", "show", told["refused"][0]["commit"])
+    assert "it throws answers away" in note

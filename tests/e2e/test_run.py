@@ -1,0 +1,165 @@
+"""A whole run on a small LawBench-shaped set: real policy, gateway, sandbox, git, SQLite and processes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import stat
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import Desk
+
+from sia_tui.config import load_config
+from sia_tui.engine.engine import open_task
+from sia_tui.engine.tools import rows_folder
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def run(desk: Desk) -> dict[str, Any]:
+    """A finished run with one step of each fate, as `show --json` tells it."""
+    ended = desk.cli("run", str(desk.config), "--name", "fates")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return desk.show("fates")
+
+
+def test_it_ends_by_itself_and_says_how_every_step_ended(run: dict[str, Any]) -> None:
+    assert (run["status"], run["stop_reason"]) == ("done", "end of the script")
+    assert [g["kept"] for g in run["generations"]] == [True, True, False]
+    assert [r["title"] for r in run["refused"]] == ["script: reaching-out", "script: unappliable"]
+    kept = run["generations"][1]
+    assert kept["gain"]["ci95"][0] > 0 and kept["dev"]["mean"] > run["generations"][0]["dev"]["mean"]
+    assert kept["verdict"]["by"] == "auto" and kept["verdict"]["kind"] == "approve"
+
+
+def test_show_keeps_its_contract(run: dict[str, Any]) -> None:
+    assert {"run", "task", "status", "stop_reason", "generations", "test", "null_baselines", "cost"} <= run.keys()
+    for generation in run["generations"]:
+        wanted = {"index", "lever", "commit", "adapter", "dev", "hidden", "kept", "proposal", "verdict"}
+        assert wanted <= generation.keys() and {"mean", "ci95", "n"} <= generation["dev"].keys()
+    assert {"mean", "n", "opened_at"} <= run["test"].keys() and run["test"]["n"] == 16
+    assert set(run["null_baselines"]) == {"majority", "nearest", "linear-svc"}
+    assert all(0 <= x["dev"] <= 1 and 0 <= x["test"] <= 1 for x in run["null_baselines"].values())
+    assert run["cost"]["episodes"] > 200 and run["cost"]["tokens"] > 10_000 and run["cost"]["wall_s"] > 1
+
+
+def test_scores_are_those_of_the_trajectories(desk: Desk, run: dict[str, Any]) -> None:
+    reader = RunReader(Workspace(desk.workspace).run("fates").db)
+    for generation in reader.state().generations:
+        rows = reader.episodes(generation.key, "dev")
+        assert len(rows) == generation.results["dev"].n == run["generations"][0]["dev"]["n"]
+        assert generation.results["dev"].mean == pytest.approx(sum(row.reward for row in rows) / len(rows))
+        for _, attempt, score in reader.trajectories(generation.key, "dev"):
+            right = attempt.answer is not None and attempt.answer == score.detail["expected"]
+            assert (score.reward == 1.0) == right and attempt.isolation in ("bwrap", "landlock")
+            for call in attempt.calls:
+                assert call.prompt_ids and len(call.completion_ids) == len(call.logprobs)
+
+
+def test_plain_git_tells_the_story(desk: Desk, run: dict[str, Any]) -> None:
+    log = desk.git("log", "--notes", "--exclude=refs/notes/*", "--all", "--format=%H %s%n%(trailers)%n%N")
+    for generation in run["generations"]:
+        assert desk.git("rev-parse", f"fates/g{generation['index']}").strip() == generation["commit"]
+        assert json.loads(desk.git("show", f"{generation['commit']}:generation.json"))["harness"]
+    assert desk.git("rev-parse", "fates").strip() == run["generations"][1]["commit"]
+    for refused in run["refused"]:
+        assert desk.git("rev-parse", f"refs/sia/proposals/{refused['proposal']}").strip() == refused["commit"]
+    assert "+import subprocess" in desk.git("show", run["refused"][0]["commit"])
+    assert "Lose the charge" in desk.git("log", "-1", "--format=%B", run["refused"][1]["commit"])
+    for words in ("Run: fates", "Lever: harness", "Proposal: p-", "kept", "rolled back", "refused by checks"):
+        assert words in log
+    assert desk.git("log", "--format=%s", "fates").splitlines()[:2] == ["script: better", "g0 of fates: the first harness"]
+    worktree = desk.workspace / "runs" / "fates" / "harness" / "lawbench" / "shortlist.py"
+    assert "SIZE = 3" in worktree.read_text()
+
+
+def test_diff_and_history_read_the_same_story(desk: Desk, run: dict[str, Any]) -> None:
+    assert "+SIZE = 3" in desk.cli("diff", "fates", "g0", "g1").stdout
+    assert "+import subprocess" in desk.cli("diff", "fates", "g1", run["refused"][0]["proposal"]).stdout
+    told = [line["kind"] for line in json.loads(desk.cli("history", "fates", "--json").stdout)]
+    assert told[0] == "RunCreated" and told[-1] == "RunEnded" and told.count("TestOpened") == 1
+    nonsense = desk.cli("diff", "fates", "g0", "g9")
+    assert nonsense.returncode == 2 and "g0 … g2" in nonsense.stderr
+
+
+def test_a_finished_run_can_go_back_and_be_branched(desk: Desk, run: dict[str, Any]) -> None:
+    went = desk.cli("rollback", "fates", "g0")
+    assert went.returncode == 0 and desk.git("rev-parse", "fates").strip() == run["generations"][0]["commit"]
+    assert desk.cli("rollback", "fates", "g1").returncode == 0
+    assert desk.git("rev-parse", "fates").strip() == run["generations"][1]["commit"]
+    again = desk.cli("rollback", "fates", "g1")
+    assert again.returncode == 2 and "is the incumbent already" in again.stderr
+    branched = desk.cli("branch", "fates", "g1")
+    assert branched.returncode == 0 and "fates-g1-1" in branched.stdout
+    told = desk.show("fates-g1-1")
+    assert (told["parent"], told["generations"]) == ("fates/g1", [])
+    resumed = desk.cli("resume", "fates")
+    assert resumed.returncode == 2 and "fates is done" in resumed.stderr
+
+
+def test_what_is_unsafe_to_share_is_private(desk: Desk, run: dict[str, Any]) -> None:
+    root = desk.workspace / "runs" / "fates"
+    assert stat.S_IMODE((root / "gateway").stat().st_mode) == 0o700
+    for gold in (root / "verifier").glob("gold*.json"):
+        assert stat.S_IMODE(gold.stat().st_mode) & 0o077 == 0
+
+
+READING = (["ls"], ["show", "fates"], ["pending"], ["history", "fates"], ["diff", "fates", "g0", "g1"], ["tasks", "ls"])
+FORBIDDEN = ("torch", "textual", "sqlite_utils", "transformers", "sklearn", "numpy", "aiohttp")
+
+
+@pytest.mark.parametrize("verb", READING, ids=lambda verb: verb[0])
+def test_reading_verbs_import_nothing_heavy_and_speak_json(desk: Desk, run: dict[str, Any], verb: list[str]) -> None:
+    code = (
+        "import sys\nfrom sia_tui.cli.main import main\n"
+        f"assert main({[*verb, '--json']!r}) == 0\n"
+        f"print([name for name in {FORBIDDEN!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=desk.environment(), timeout=60)
+    assert told.returncode == 0 and told.stderr.strip() == "[]", told.stderr
+    json.loads(told.stdout)
+
+
+def test_a_second_engine_is_told_who_holds_the_run(desk: Desk, run: dict[str, Any]) -> None:
+    desk.cli("branch", "fates", "g0")
+    root = desk.workspace / "runs" / "fates-g0-1"
+    with (root / "engine.lock").open("w") as lock:
+        lock.write(json.dumps({"pid": 4711, "host": "there", "since": "2026-01-01T00:00:00+00:00"}))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = desk.cli("resume", "fates-g0-1")
+    assert refused.returncode == 2 and "pid 4711 on there since 2026-01-01" in refused.stderr
+
+
+def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk) -> None:
+    """A patch that searches every file it can open for its own case finds none, on train (in fold) and on dev."""
+    ended = desk.cli("run", str(desk.config), "--name", "spy", script="spy")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    reader = RunReader(Workspace(desk.workspace).run("spy").db)
+    spied = reader.state().generations[1]
+    looked = 0
+    for split in ("train", "dev"):
+        for _, attempt, score in reader.trajectories(spied.key, split):
+            assert attempt.error is None, attempt.error
+            assert attempt.notes["found"] == [], attempt.notes
+            looked += attempt.notes["looked"]
+            sent = json.dumps([call.messages for call in attempt.calls], ensure_ascii=False)
+            assert attempt.case.id not in sent and "expected" not in sent
+            assert score.detail["expected"] not in attempt.case.inputs["text"]
+    assert looked > 500, "the search did not even find the rows it may see"
+
+
+def test_mounted_rows_never_hold_another_split_or_the_same_fold(desk: Desk) -> None:
+    config = load_config(desk.config)
+    task = open_task(Workspace(desk.workspace), config, print)
+    root = Workspace(desk.workspace).folder("rows")
+    train = set(task.ids("train"))
+    for view in task.views:
+        mounted = {json.loads(line)["id"] for line in (rows_folder(root, task, view) / "rows.jsonl").open()}
+        assert mounted <= train
+        if view != "all":
+            assert not mounted & {case for case in train if task.cases[case].view == view}
