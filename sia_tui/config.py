@@ -150,7 +150,9 @@ def _parse(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        raise ConfigError(f"{where}:{line} not valid YAML ({getattr(error, 'problem', None) or 'cannot be parsed'})") from None
+        raise ConfigError(
+            f"{where}:{line} not valid YAML ({getattr(error, 'problem', None) or 'cannot be parsed'})"
+        ) from None
 
 
 def _override(tree: dict[str, Any], override: str) -> None:

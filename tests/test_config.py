@@ -29,7 +29,10 @@ def test_the_shipped_configs_load(path: Path) -> None:
         ("task: [\n", "line 2: not valid YAML"),
         ("- a\n", "expected a mapping at the top, got list"),
         ("", "expected a mapping at the top, got NoneType"),
-        ("task: {name: lawbench}\ngate: {policy: maybe}\n", "gate.policy: input should be 'ask' or 'auto', got 'maybe'"),
+        (
+            "task: {name: lawbench}\ngate: {policy: maybe}\n",
+            "gate.policy: input should be 'ask' or 'auto', got 'maybe'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, text: str, said: str) -> None:

@@ -34,6 +34,8 @@ class Diagnosis:
     """Episode ids by class."""
     ranks: Sequence[int | None]
     """Train only: where the right charge stood in the list shown (from 0), None if it was not there."""
+    picks: Sequence[int]
+    """Where the answer stood in the list shown (from 0), of every trajectory that answered with one of the list."""
     shown: int
     """How many charges were shown, at the most; 0 when none were."""
     without_search: int = 0
@@ -62,10 +64,26 @@ class Diagnosis:
         """Train: how often the right charge is among the first `size` shown."""
         return sum(rank is not None and rank < size for rank in self.ranks) / max(1, len(self.ranks))
 
+    def right_at(self, place: int) -> float:
+        """Train: how often the right charge stands in this place of the list."""
+        return self.ranks.count(place) / max(1, len(self.ranks))
+
+    def habit(self) -> list[float]:
+        """How often the policy picks each place of the list, whatever stands there."""
+        return [self.picks.count(place) / max(1, len(self.picks)) for place in range(self.shown)]
+
+    def expect(self, habit: Sequence[float]) -> float:
+        """Accuracy to expect of other habits of picking: how often each place is right, scaled by the skill shown so far,
+        which is the accuracy over what blind picking with the present habit would reach."""
+        blind = sum(self.right_at(place) * share for place, share in enumerate(self.habit()))
+        skill = self.accuracy / blind if blind else 0.0
+        return skill * sum(self.right_at(place) * share for place, share in enumerate(habit))
+
 
 def diagnose(readings: Iterable[Reading]) -> Diagnosis:
     examples: dict[str, list[str]] = defaultdict(list)
     ranks: list[int | None] = []
+    picks: list[int] = []
     confusions: dict[str, int] = defaultdict(int)
     shown = without_search = 0
     for reading in readings:
@@ -75,11 +93,15 @@ def diagnose(readings: Iterable[Reading]) -> Diagnosis:
         without_search += not charges
         if reading.expected is not None and charges:
             ranks.append(charges.index(reading.expected) if reading.expected in charges else None)
+        if reading.attempt.answer in charges:
+            picks.append(charges.index(reading.attempt.answer))
         if kind == "confused":
             confusions[f"{reading.expected} → {reading.attempt.answer}"] += 1
     counts = {kind: len(found) for kind, found in examples.items()}
     worst = dict(sorted(confusions.items(), key=lambda item: (-item[1], item[0])))
-    return Diagnosis(counts, {kind: tuple(found) for kind, found in examples.items()}, ranks, shown, without_search, worst)
+    return Diagnosis(
+        counts, {kind: tuple(found) for kind, found in examples.items()}, ranks, picks, shown, without_search, worst
+    )
 
 
 def classify(reading: Reading) -> str:

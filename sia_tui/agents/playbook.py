@@ -43,17 +43,21 @@ def search(found: Diagnosis) -> Iterator[Suggestion]:
     """The policy is asked openly while a search over solved cases stands unused: bring the right charge into sight."""
     if found.without_search > found.n / 2:
         yield Suggestion(
-            "shortlist", "tool_unused", max(0.0, 0.08 - found.accuracy),
+            "shortlist",
+            "tool_unused",
+            max(0.0, 0.08 - found.accuracy),
             f"{found.without_search} never asked the search over solved cases: the policy answers from memory, which holds "
             "no charges of cases",
-        )  # fmt: skip
+        )
 
 
 def reading(found: Diagnosis) -> Iterator[Suggestion]:
     """Answers are there but not found: read replies less strictly, then forgive misspelling."""
     lost = found.share("unparsed")
     if lost:
-        yield Suggestion("lenient-extraction", "unparsed", lost * found.read_accuracy * 0.9, "extraction misses answers")
+        yield Suggestion(
+            "lenient-extraction", "unparsed", lost * found.read_accuracy * 0.9, "extraction misses answers"
+        )
         yield Suggestion("label-snapping", "unparsed", lost * found.read_accuracy * 0.4, "misspelt answers are lost")
 
 
@@ -61,24 +65,24 @@ def asking_again(found: Diagnosis) -> Iterator[Suggestion]:
     """Nothing was said: ask once more, more freely."""
     silent = found.share("no_answer", "unparsed")
     if silent:
-        yield Suggestion("warmer-retry", "no_answer", silent * found.read_accuracy * 0.5, "silence is taken as final", 1 + silent)
+        yield Suggestion(
+            "warmer-retry", "no_answer", silent * found.read_accuracy * 0.5, "silence is taken as final", 1 + silent
+        )
 
 
 def list_length(found: Diagnosis) -> Iterator[Suggestion]:
-    """The policy picks among those shown no better than chance: show fewer, as long as the right one stays in sight."""
-    if not found.shown or not found.in_sight(found.shown):
-        return
-    now = found.in_sight(found.shown) / found.shown
-    if found.accuracy > 1.5 * now:
-        return
-    for size in (5, 3, 2):
-        if size < found.shown:
-            better = found.accuracy / now * found.in_sight(size) / size
+    """Much of what the policy picks stands low in the list, where the right charge seldom is: show fewer."""
+    for size in (5, 3):
+        shorter = found.habit()[:size]
+        if size < found.shown and any(shorter):
+            gain = found.expect([share / sum(shorter) for share in shorter]) - found.accuracy
             yield Suggestion(
-                f"narrower-{size}", "confused", better - found.accuracy,
-                f"among {found.shown} charges the policy picks at chance, and {100 * found.in_sight(size):.0f} % of the "
-                f"right ones are among the first {size}",
-            )  # fmt: skip
+                f"narrower-{size}",
+                "confused",
+                gain,
+                f"{100 * (1 - sum(shorter)):.0f} % of the picks fall below place {size}, where only "
+                f"{100 * (found.in_sight(found.shown) - found.in_sight(size)):.0f} % of the right charges stand",
+            )
 
 
 def search_quality(found: Diagnosis) -> Iterator[Suggestion]:
@@ -91,12 +95,16 @@ def search_quality(found: Diagnosis) -> Iterator[Suggestion]:
 
 
 def choice(found: Diagnosis) -> Iterator[Suggestion]:
-    """The policy chooses better than chance but unsteadily: take its likeliest answer, or let samples vote."""
-    if not found.shown or found.accuracy < 1.2 * found.in_sight(found.shown) / found.shown:
+    """Where the policy's likeliest pick is right more often than its usual one: take it, or let samples vote for it."""
+    habit = found.habit()
+    if not any(habit):
         return
-    confused = found.share("confused", "wrong")
-    yield Suggestion("greedy", "confused", confused * 0.04, "sampling blurs a choice that is better than chance")
-    yield Suggestion("voting", "confused", confused * 0.05, "single samples are unsteady", SAMPLES)
+    greedy = [float(share == max(habit)) for share in habit]
+    spread = sum(share**2 for share in habit)
+    votes = [share**2 / spread for share in habit]
+    why = "sampling blurs a choice that is better than its noise"
+    yield Suggestion("greedy", "confused", found.expect(greedy) - found.accuracy, why)
+    yield Suggestion("voting", "confused", found.expect(votes) - found.accuracy, why, SAMPLES)
 
 
 RULES: tuple[Rule, ...] = (search, reading, asking_again, list_length, search_quality, choice)
@@ -184,9 +192,13 @@ def _stop(found: Diagnosis, options: list[Suggestion], commit: str) -> Proposal:
         f"(the best one {100 * left:.1f}); what is left is knowledge and choice, which the scaffold cannot give."
     )
     return Proposal(
-        lever="stop", title="nothing left that the scaffold can mend", reason=reason, idea=f"stop at {commit[:10]}",
-        base_commit=commit, clusters=dict(found.counts),
-    )  # fmt: skip
+        lever="stop",
+        title="nothing left that the scaffold can mend",
+        reason=reason,
+        idea=f"stop at {commit[:10]}",
+        base_commit=commit,
+        clusters=dict(found.counts),
+    )
 
 
 def _counted(found: Diagnosis) -> str:

@@ -92,7 +92,9 @@ def _gate(workspace: Workspace, name: str) -> tuple[RunPaths, str]:
     run, slash, gate = name.rpartition("/")
     if slash:
         return workspace.existing(run), gate
-    having = [paths for paths in map(workspace.run, workspace.run_names()) if (w := read(paths).waiting) and w.id == name]
+    having = [
+        paths for paths in map(workspace.run, workspace.run_names()) if (w := read(paths).waiting) and w.id == name
+    ]
     if len(having) == 1:
         return having[0], name
     if not having:

@@ -34,15 +34,27 @@ class Row:
 
 def doctor(options: argparse.Namespace) -> int:
     rows = list(_rows(Workspace.locate(options.workspace)))
-    told = [(("ok" if row.ok else "FAILS" if row.needed else "note"), row.what, row.found, "" if row.ok else row.fix) for row in rows]
-    print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else table(("", "what", "found", "fix"), told))
+    told = [
+        (("ok" if row.ok else "FAILS" if row.needed else "note"), row.what, row.found, "" if row.ok else row.fix)
+        for row in rows
+    ]
+    print(
+        json.dumps([asdict(row) for row in rows], indent=2)
+        if options.json
+        else table(("", "what", "found", "fix"), told)
+    )
     return DONE if all(row.ok for row in rows if row.needed) else FAILED
 
 
 def _rows(workspace: Workspace) -> Iterator[Row]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Row(sys.version_info >= (3, 11), "python", version, "use Python 3.11 or newer")
-    yield Row(sqlite3.sqlite_version_info >= (3, 37), "sqlite", sqlite3.sqlite_version, "use a Python with SQLite 3.37 or newer")
+    yield Row(
+        sqlite3.sqlite_version_info >= (3, 37),
+        "sqlite",
+        sqlite3.sqlite_version,
+        "use a Python with SQLite 3.37 or newer",
+    )
     git = shutil.which("git")
     yield Row(git is not None, "git", git or "missing", "apt install git")
     for package in PACKAGES:
@@ -65,11 +77,24 @@ def _isolation() -> Iterator[Row]:
     from sia_tui.harness.sandbox import probe
 
     found = probe()
-    yield Row(found.bwrap.works, "bubblewrap", "works" if found.bwrap.works else found.bwrap.why_not, found.bwrap.hint, needed=False)
+    yield Row(
+        found.bwrap.works,
+        "bubblewrap",
+        "works" if found.bwrap.works else found.bwrap.why_not,
+        found.bwrap.hint,
+        needed=False,
+    )
     lock = found.landlock
-    yield Row(lock.works, "landlock", f"ABI {found.landlock_abi}" if lock.works else lock.why_not, lock.hint, needed=False)
+    yield Row(
+        lock.works, "landlock", f"ABI {found.landlock_abi}" if lock.works else lock.why_not, lock.hint, needed=False
+    )
     level = "bwrap" if found.bwrap.works else "landlock" if lock.works else "none"
-    yield Row(level != "none", "isolation used", level, "install bubblewrap, or set harness.isolation to none at your own risk")
+    yield Row(
+        level != "none",
+        "isolation used",
+        level,
+        "install bubblewrap, or set harness.isolation to none at your own risk",
+    )
 
 
 def _workspace(workspace: Workspace) -> Row:
@@ -78,7 +103,12 @@ def _workspace(workspace: Workspace) -> Row:
     except StoreError as error:
         return Row(False, "workspace", str(error), "choose another with --workspace or SIA_WORKSPACE")
     writable = os.access(workspace.root, os.W_OK)
-    return Row(writable, "workspace", f"{workspace.root} ({file_system(workspace.root)})", "make it writable, or choose another")
+    return Row(
+        writable,
+        "workspace",
+        f"{workspace.root} ({file_system(workspace.root)})",
+        "make it writable, or choose another",
+    )
 
 
 def _space(workspace: Workspace) -> Row:
@@ -86,4 +116,9 @@ def _space(workspace: Workspace) -> Row:
     while not root.exists():
         root = root.parent
     free = shutil.disk_usage(root).free / 1e9
-    return Row(free >= FREE_GB, "free disk", f"{free:.1f} GB", f"free {FREE_GB:.0f} GB, or choose another disk with --workspace")
+    return Row(
+        free >= FREE_GB,
+        "free disk",
+        f"{free:.1f} GB",
+        f"free {FREE_GB:.0f} GB, or choose another disk with --workspace",
+    )

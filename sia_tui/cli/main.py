@@ -13,14 +13,24 @@ from collections.abc import Sequence
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 
 _VERBS = {
-    "run": "sia_tui.cli.running", "resume": "sia_tui.cli.running", "attach": "sia_tui.cli.running",
+    "run": "sia_tui.cli.running",
+    "resume": "sia_tui.cli.running",
+    "attach": "sia_tui.cli.running",
     "branch": "sia_tui.cli.running",
-    "ls": "sia_tui.cli.reading", "show": "sia_tui.cli.reading", "pending": "sia_tui.cli.reading",
-    "history": "sia_tui.cli.reading", "diff": "sia_tui.cli.reading",
-    "approve": "sia_tui.cli.asking", "reject": "sia_tui.cli.asking", "defer": "sia_tui.cli.asking",
-    "pause": "sia_tui.cli.asking", "stop": "sia_tui.cli.asking", "rollback": "sia_tui.cli.asking",
-    "tasks": "sia_tui.cli.tasks", "doctor": "sia_tui.cli.doctor",
-}  # fmt: skip
+    "ls": "sia_tui.cli.reading",
+    "show": "sia_tui.cli.reading",
+    "pending": "sia_tui.cli.reading",
+    "history": "sia_tui.cli.reading",
+    "diff": "sia_tui.cli.reading",
+    "approve": "sia_tui.cli.asking",
+    "reject": "sia_tui.cli.asking",
+    "defer": "sia_tui.cli.asking",
+    "pause": "sia_tui.cli.asking",
+    "stop": "sia_tui.cli.asking",
+    "rollback": "sia_tui.cli.asking",
+    "tasks": "sia_tui.cli.tasks",
+    "doctor": "sia_tui.cli.doctor",
+}
 
 
 class UsageError(Exception):
@@ -85,8 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
     diff.add_argument("b", metavar="B")
-    for name, help_ in (("rollback", "make an earlier generation the incumbent again"),
-                        ("branch", "a new run that starts from a generation of this one")):  # fmt: skip
+    for name, help_ in (
+        ("rollback", "make an earlier generation the incumbent again"),
+        ("branch", "a new run that starts from a generation of this one"),
+    ):
         _verb(verbs, name, help_, run="RUN").add_argument("generation", metavar="GEN", help="such as g2")
 
     tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it", json=True)
@@ -97,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str, run: str = "", json: bool = False) -> argparse.ArgumentParser:  # noqa: E501
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str, run: str = "", json: bool = False
+) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
     verb.add_argument("--workspace", metavar="DIR", help="default: $SIA_WORKSPACE, else ./.sia")
     if run:

@@ -31,13 +31,26 @@ def _listed(paths: RunPaths) -> dict[str, Any]:
     try:
         state, engine = read(paths), "alive" if is_held(paths.lock) else "none"
     except (StoreError, ValueError) as error:
-        return {"run": paths.name, "task": "?", "status": str(error), "steps": 0, "dev": None, "created_at": "", "engine": "?"}
+        return {
+            "run": paths.name,
+            "task": "?",
+            "status": str(error),
+            "steps": 0,
+            "dev": None,
+            "created_at": "",
+            "engine": "?",
+        }
     told = summary(state)
     best = told["generations"][state.incumbent]["dev"] if state.incumbent is not None else None
     return {
-        "run": paths.name, "task": state.task, "status": told["status"], "steps": len(state.steps),
-        "dev": best, "created_at": state.created_at, "engine": engine,
-    }  # fmt: skip
+        "run": paths.name,
+        "task": state.task,
+        "status": told["status"],
+        "steps": len(state.steps),
+        "dev": best,
+        "created_at": state.created_at,
+        "engine": engine,
+    }
 
 
 def show(options: argparse.Namespace) -> int:
@@ -54,15 +67,24 @@ def shown(paths: RunPaths) -> str:
 
 
 def _shown(told: dict[str, Any]) -> str:
-    lines = [f"run {told['run']} · task {told['task']} · {told['status']}" + (f" · {told['stop_reason']}" if told["stop_reason"] else "")]
+    lines = [
+        f"run {told['run']} · task {told['task']} · {told['status']}"
+        + (f" · {told['stop_reason']}" if told["stop_reason"] else "")
+    ]
     rows = [
         (
-            ("▸" if g["index"] == told["incumbent"] else " ") + f"g{g['index']}", g["lever"], one_line(g["title"], 48),
-            _interval(g["dev"]), _gain(g["gain"]), _mean(g["hidden"]), {None: "…", True: "kept", False: "rolled back"}[g["kept"]],
-            g["verdict"]["by"] if g["verdict"] else "", g["commit"][:8],
+            ("▸" if g["index"] == told["incumbent"] else " ") + f"g{g['index']}",
+            g["lever"],
+            one_line(g["title"], 48),
+            _interval(g["dev"]),
+            _gain(g["gain"]),
+            _mean(g["hidden"]),
+            {None: "…", True: "kept", False: "rolled back"}[g["kept"]],
+            g["verdict"]["by"] if g["verdict"] else "",
+            g["commit"][:8],
         )
         for g in told["generations"]
-    ]  # fmt: skip
+    ]
     lines.append(table(("", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "", "verdict", "commit"), rows))
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     if told["waiting"]:
@@ -97,7 +119,8 @@ def _question(asked: dict[str, Any]) -> str:
         lines.append(
             f"preview:   {percent(seen['incumbent'])} → {percent(seen['candidate'])} on {seen['n']} train cases, "
             f"{points(seen['gain'])} [{points(seen['ci95'][0])}, {points(seen['ci95'][1])}], "
-            f"fixed {seen['fixed']}, broke {seen['broke']}, tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}"
+            f"fixed {seen['fixed']}, broke {seen['broke']}, "
+            f"tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}"
         )
     if measured:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
@@ -112,8 +135,11 @@ def history(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     reader = RunReader(paths.db)
-    told = [{"at": entry.at, "kind": type(entry.event).__name__, "text": tell(entry.event)} for entry in reader.log()]
-    told = [line for line in told if line["text"]]
+    told = [
+        {"at": entry.at, "kind": type(entry.event).__name__, "text": text}
+        for entry in reader.log()
+        if (text := tell(entry.event))
+    ]
 
     def lines() -> str:
         story = [f"{line['at'][11:19]}  {one_line(line['text'], 400)}" for line in told]

@@ -139,9 +139,12 @@ def _detach(workspace: Workspace, paths: RunPaths, headless: bool) -> int:
     command = [sys.executable, "-m", "sia_tui", "resume", paths.name, "--workspace", str(workspace.root)]
     with (paths.logs / "engine.out").open("ab") as out:
         child = subprocess.Popen(
-            [*command, "--headless" if headless else "--wait"], stdin=subprocess.DEVNULL, stdout=out,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [*command, "--headless" if headless else "--wait"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     end = time.monotonic() + 15.0
     while not is_held(paths.lock):
         if child.poll() is not None or time.monotonic() > end:

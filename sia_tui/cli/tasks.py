@@ -28,8 +28,13 @@ def tasks(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
-    told = [{"task": name, "fetched": (workspace.root / "tasks" / name / "manifest.json").is_file()} for name in available()]
-    rows = [(line["task"], "fetched" if line["fetched"] else f"fetch it with: sia-tui tasks get {line['task']}") for line in told]
+    told = [
+        {"task": name, "fetched": (workspace.root / "tasks" / name / "manifest.json").is_file()} for name in available()
+    ]
+    rows = [
+        (line["task"], "fetched" if line["fetched"] else f"fetch it with: sia-tui tasks get {line['task']}")
+        for line in told
+    ]
     print(json.dumps(told, indent=2) if options.json else table(("task", "data"), rows))
     return DONE
 

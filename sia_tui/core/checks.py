@@ -13,9 +13,30 @@ GRAM = 12
 """A patch that shares this many characters in a row with a case's text quotes the case."""
 
 _REACHING_OUT = {
-    "ctypes", "gc", "inspect", "subprocess", "socket", "multiprocessing", "importlib", "atexit", "signal", "os", "sys",
-    "threading", "_thread", "shutil", "runpy", "code", "pty", "resource", "mmap", "urllib", "http", "ssl", "builtins",
-}  # fmt: skip
+    "ctypes",
+    "gc",
+    "inspect",
+    "subprocess",
+    "socket",
+    "multiprocessing",
+    "importlib",
+    "atexit",
+    "signal",
+    "os",
+    "sys",
+    "threading",
+    "_thread",
+    "shutil",
+    "runpy",
+    "code",
+    "pty",
+    "resource",
+    "mmap",
+    "urllib",
+    "http",
+    "ssl",
+    "builtins",
+}
 _KNOWN_PACKAGES = {"numpy", "scipy", "sklearn", "sia"}
 
 

@@ -210,11 +210,32 @@ class RunEnded:
 
 
 Event = (
-    RunCreated | EngineStarted | TaskReady | PolicyReady | BaselinesMeasured | GenerationCreated | EpisodeDone
-    | Evaluated | ProposalMade | ProposalChecked | PreviewDone | GateOpened | VerdictGiven | GateDeferred | ProposalRefused
-    | Measured | GenerationKept | GenerationRolledBack | WentBack | RunPaused | RunResumed | StopAsked
-    | TestOpened | BaselinesTested | RunEnded
-)  # fmt: skip
+    RunCreated
+    | EngineStarted
+    | TaskReady
+    | PolicyReady
+    | BaselinesMeasured
+    | GenerationCreated
+    | EpisodeDone
+    | Evaluated
+    | ProposalMade
+    | ProposalChecked
+    | PreviewDone
+    | GateOpened
+    | VerdictGiven
+    | GateDeferred
+    | ProposalRefused
+    | Measured
+    | GenerationKept
+    | GenerationRolledBack
+    | WentBack
+    | RunPaused
+    | RunResumed
+    | StopAsked
+    | TestOpened
+    | BaselinesTested
+    | RunEnded
+)
 
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}
 

@@ -123,9 +123,26 @@ class Ended: ...
 
 
 Action = (
-    PrepareTask | MeasureBaselines | PreparePolicy | PlantSeed | Evaluate | Propose | Check | RunPreview | OpenGate
-    | AwaitVerdict | Refuse | Apply | Compare | Decide | Finish | OpenTest | TestBaselines | End | Ended
-)  # fmt: skip
+    PrepareTask
+    | MeasureBaselines
+    | PreparePolicy
+    | PlantSeed
+    | Evaluate
+    | Propose
+    | Check
+    | RunPreview
+    | OpenGate
+    | AwaitVerdict
+    | Refuse
+    | Apply
+    | Compare
+    | Decide
+    | Finish
+    | OpenTest
+    | TestBaselines
+    | End
+    | Ended
+)
 
 
 def next_action(state: State, rules: Rules) -> Action:

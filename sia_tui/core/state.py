@@ -153,9 +153,13 @@ def _on(event: Any, state: State) -> State:
 @_on.register
 def _(event: ev.RunCreated, state: State) -> State:
     return replace(
-        state, run=event.run, task=event.task, config_hash=event.config_hash, parent=event.parent,
+        state,
+        run=event.run,
+        task=event.task,
+        config_hash=event.config_hash,
+        parent=event.parent,
         start_commit=event.start_commit,
-    )  # fmt: skip
+    )
 
 
 @_on.register

@@ -45,14 +45,21 @@ def gate(state: State) -> dict[str, Any]:
         "reason": step.proposal.reason,
         "predicted_gain": step.proposal.predicted_gain,
         "lights": [{"name": x.name, "level": x.level, "detail": x.detail} for x in step.lights or ()],
-        "preview": seen and {
-            "n": seen.n, "incumbent": seen.incumbent, "candidate": seen.candidate, "gain": seen.gain,
-            "ci95": [seen.lo, seen.hi], "fixed": len(seen.fixed), "broke": len(seen.broke),
-            "tokens_before": seen.tokens_before, "tokens_after": seen.tokens_after,
+        "preview": seen
+        and {
+            "n": seen.n,
+            "incumbent": seen.incumbent,
+            "candidate": seen.candidate,
+            "gain": seen.gain,
+            "ci95": [seen.lo, seen.hi],
+            "fixed": len(seen.fixed),
+            "broke": len(seen.broke),
+            "tokens_before": seen.tokens_before,
+            "tokens_after": seen.tokens_after,
         },
         "measured": _measured(step.measured),
         "patch": step.proposal.patch,
-    }  # fmt: skip
+    }
 
 
 def _generation(state: State, generation: Generation) -> dict[str, Any]:
@@ -84,9 +91,13 @@ def _measured(found: ev.Measured | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "outcome": found.outcome, "gain": found.gain, "ci95": [found.lo, found.hi], "n": found.n,
-        "fixed": len(found.fixed), "broke": len(found.broke),
-    }  # fmt: skip
+        "outcome": found.outcome,
+        "gain": found.gain,
+        "ci95": [found.lo, found.hi],
+        "n": found.n,
+        "fixed": len(found.fixed),
+        "broke": len(found.broke),
+    }
 
 
 def _verdict(step: Step | None) -> dict[str, Any] | None:
@@ -99,9 +110,14 @@ def _verdict(step: Step | None) -> dict[str, Any] | None:
 def _refused(step: Step) -> dict[str, Any]:
     assert step.refused is not None
     return {
-        "proposal": step.id, "lever": step.proposal.lever, "title": step.proposal.title, "commit": step.commit,
-        "by": step.refused.by, "reason": step.refused.reason, "verdict": _verdict(step),
-    }  # fmt: skip
+        "proposal": step.id,
+        "lever": step.proposal.lever,
+        "title": step.proposal.title,
+        "commit": step.commit,
+        "by": step.refused.by,
+        "reason": step.refused.reason,
+        "verdict": _verdict(step),
+    }
 
 
 def _test(state: State) -> dict[str, Any] | None:
@@ -113,9 +129,14 @@ def _test(state: State) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "mean": found.mean, "ci95": [found.lo, found.hi], "n": found.n, "generation": opened.generation,
-        "opened_at": state.test_opened_at, "opened_before": opened.opened_before, "tool_share": found.tool_share,
-    }  # fmt: skip
+        "mean": found.mean,
+        "ci95": [found.lo, found.hi],
+        "n": found.n,
+        "generation": opened.generation,
+        "opened_at": state.test_opened_at,
+        "opened_before": opened.opened_before,
+        "tool_share": found.tool_share,
+    }
 
 
 def _baselines(state: State) -> dict[str, dict[str, float | None]]:

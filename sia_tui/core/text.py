@@ -19,9 +19,7 @@ def _mark(char: str) -> str:
 
 def clean(text: str) -> str:
     """`text` with every invisible or terminal-steering character replaced by a mark; newline and tab stay."""
-    return "".join(
-        char if char in _KEPT or unicodedata.category(char) not in _HIDDEN else _mark(char) for char in text
-    )
+    return "".join(char if char in _KEPT or unicodedata.category(char) not in _HIDDEN else _mark(char) for char in text)
 
 
 def one_line(text: str, width: int = 200) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sia_tui.core import events as ev
-from sia_tui.core.gates import Verdict, require_hash
+from sia_tui.core.gates import Gate, Verdict, VerdictKind, require_hash
 from sia_tui.core.state import State
 from sia_tui.store.writer import Command, RunStore, now
 
@@ -54,12 +54,12 @@ def _verdict(command: Command, state: State) -> tuple[str, list[ev.Event]]:
     body: dict[str, Any] = command.body
     gate = _waiting(state, str(body["gate"]))
     require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
-    kind = "approve" if command.kind == "approve" else "reject"
+    kind: VerdictKind = "approve" if command.kind == "approve" else "reject"
     verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now())
     return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict)]
 
 
-def _waiting(state: State, gate_id: str) -> Any:
+def _waiting(state: State, gate_id: str) -> Gate:
     gate = state.waiting
     if gate is None or gate.id != gate_id:
         known = any(gate_id == old.id for old in state.gates)

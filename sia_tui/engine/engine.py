@@ -37,9 +37,19 @@ DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
 
 _EXPECTED = (
-    EngineError, JobFailed, RepositoryError, SandboxUnavailable, EnvironmentFailed, HarnessBroken, WorkerDied,
-    GatewayDied, GatewayError, VerifierFailed, TaskError, OSError,
-)  # fmt: skip
+    EngineError,
+    JobFailed,
+    RepositoryError,
+    SandboxUnavailable,
+    EnvironmentFailed,
+    HarnessBroken,
+    WorkerDied,
+    GatewayDied,
+    GatewayError,
+    VerifierFailed,
+    TaskError,
+    OSError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +85,8 @@ def _fail(store: RunStore, report: Reporter, paths: RunPaths, error: BaseExcepti
     reason = str(error).strip() or type(error).__name__
     with suppress(Exception):
         store.record(ev.RunEnded("failed", reason))
-    report.say(f"failed: {reason.splitlines()[0]} (details: {paths.logs / 'engine.log'}); resume with: sia-tui resume {paths.name}")
+    where = paths.logs / "engine.log"
+    report.say(f"failed: {reason.splitlines()[0]} (details: {where}); go on with: sia-tui resume {paths.name}")
     return FAILED
 
 
@@ -90,10 +101,19 @@ async def _session(
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(VerifierProcess(paths.root / "verifier", gold, task.labels))
         yield Session(
-            workspace, paths, config, store, report, task, verifier, level,
-            lambda: store.state.status == "paused" or store.state.stop_asked is not None and not store.state.test_opened,
+            workspace,
+            paths,
+            config,
+            store,
+            report,
+            task,
+            verifier,
+            level,
+            lambda: (
+                store.state.status == "paused" or (store.state.stop_asked is not None and not store.state.test_opened)
+            ),
             stack,
-        )  # fmt: skip
+        )
 
 
 def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None]) -> Task:
@@ -105,9 +125,14 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
     if settings.data is None and settings.name == lawbench.NAME:
         folder = lawbench.fetch(workspace.folder("tasks"), say)
     return load_task(
-        settings.name, Path(folder), seed=settings.seed, folds=settings.folds, dev=settings.dev,
-        hidden=settings.hidden, limit=settings.limit,
-    )  # fmt: skip
+        settings.name,
+        Path(folder),
+        seed=settings.seed,
+        folds=settings.folds,
+        dev=settings.dev,
+        hidden=settings.hidden,
+        limit=settings.limit,
+    )
 
 
 class _Engine:

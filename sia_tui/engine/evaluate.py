@@ -37,10 +37,20 @@ async def preview(session: Session, step: Step) -> None:
     cases = session.cases("train", min(session.config.evaluate.preview, best.results["train"].n))
     key = session.key(step.tree, best.adapter)
     await _run(session, step.commit, key, best.adapter, cases, f"preview of {step.id}")
-    gain = paired_gain(rewards(session, best.key, cases), rewards(session, key, cases))
-    before, after = _mean_tokens(session, best.key, cases), _mean_tokens(session, key, cases)
-    means = [sum(rewards(session, of, cases).values()) / len(cases) for of in (best.key, key)]
-    seen = Preview(gain.n, *means, gain.mean, gain.lo, gain.hi, gain.fixed, gain.broke, before, after)
+    old, new = rewards(session, best.key, cases), rewards(session, key, cases)
+    gain = paired_gain(old, new)
+    seen = Preview(
+        n=gain.n,
+        incumbent=sum(old.values()) / gain.n,
+        candidate=sum(new.values()) / gain.n,
+        gain=gain.mean,
+        lo=gain.lo,
+        hi=gain.hi,
+        fixed=gain.fixed,
+        broke=gain.broke,
+        tokens_before=_mean_tokens(session, best.key, cases),
+        tokens_after=_mean_tokens(session, key, cases),
+    )
     session.record(ev.PreviewDone(step.id, seen))
 
 
@@ -53,15 +63,11 @@ def compare(session: Session, step: Step) -> None:
     cases = session.cases("dev", session.config.evaluate.dev)
     gain = paired_gain(rewards(session, parent.key, cases), rewards(session, candidate.key, cases))
     session.record(
-        ev.Measured(
-            step.id, candidate.index, gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke
-        )
+        ev.Measured(step.id, candidate.index, gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke)
     )
 
 
-async def _run(
-    session: Session, commit: str, key: str, adapter: str | None, cases: Sequence[Case], phase: str
-) -> None:
+async def _run(session: Session, commit: str, key: str, adapter: str | None, cases: Sequence[Case], phase: str) -> None:
     """Run those cases that have no finished episode yet."""
     finished = {row.case_id for row in session.reader.episodes(key)}
     left = [case for case in cases if case.id not in finished]

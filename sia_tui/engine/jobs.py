@@ -31,9 +31,13 @@ async def run_job(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
-            env=os.environ | _QUIET, start_new_session=True,
-        )  # fmt: skip
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            env=os.environ | _QUIET,
+            start_new_session=True,
+        )
     try:
         async with asyncio.timeout(deadline_s):
             await _listen(process, on_progress)

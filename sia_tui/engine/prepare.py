@@ -44,9 +44,11 @@ async def measure_baselines(session: Session) -> None:
     if not (job.parent / "predictions.json").exists():
         session.report.phase("null baselines", len(baselines.BASELINES))
         await run_job(
-            baselines.command(job), session.paths.logs / "baselines.log",
-            lambda said: session.report.at(int(said["done"]), str(said["what"])), BASELINES_S,
-        )  # fmt: skip
+            baselines.command(job),
+            session.paths.logs / "baselines.log",
+            lambda said: session.report.at(int(said["done"]), str(said["what"])),
+            BASELINES_S,
+        )
     session.record(ev.BaselinesMeasured(await baseline_scores(session, "dev", session.config.evaluate.dev)))
 
 
@@ -65,7 +67,7 @@ def _baselines_job(session: Session) -> Path:
     folder = session.workspace.folder("baselines") / task.split_hash[:16]
     job = folder / "job.json"
     if not job.exists():
-        asked = [task.cases[case] for split in ("dev", "test") for case in task.ids(split)]  # type: ignore[arg-type]
+        asked = [task.cases[case] for split in ("dev", "test") for case in task.ids(split)]
         baselines.write_job(folder, task.rows("all"), asked)
     return job
 
@@ -96,16 +98,19 @@ async def _train(session: Session, recipe: nano.NanoRecipe, texts: list[str], an
     (job / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
     (job / "answers.json").write_text(json.dumps(answers))
     described = {
-        "recipe": recipe.model_dump(), "texts_file": str(job / "texts.jsonl"),
-        "answers_file": str(job / "answers.json"), "out_dir": str(folder),
-    }  # fmt: skip
+        "recipe": recipe.model_dump(),
+        "texts_file": str(job / "texts.jsonl"),
+        "answers_file": str(job / "answers.json"),
+        "out_dir": str(folder),
+    }
     (job / "job.json").write_text(json.dumps(described))
     session.report.phase("training the nano policy", recipe.steps)
     await run_job(
         [sys.executable, "-m", "sia_tui.policy.nano", "--job", str(job / "job.json")],
         session.paths.logs / "nano.log",
-        lambda said: session.report.at(int(said["done"]), f"loss {said['loss']:.2f}"), TRAINING_S,
-    )  # fmt: skip
+        lambda said: session.report.at(int(said["done"]), f"loss {said['loss']:.2f}"),
+        TRAINING_S,
+    )
 
 
 async def plant_seed(session: Session) -> None:

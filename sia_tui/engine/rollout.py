@@ -10,9 +10,10 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from sia_tui.config import HarnessConfig
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
@@ -73,10 +74,8 @@ class Rollout:
         for case in cases:
             by_view.setdefault(case.view, []).append(case)
         self._place.verifier.check()
-        width = max(1, self._place.gateway.lanes // min(VIEWS_AT_ONCE, max(1, len(by_view))))
-        turns = asyncio.Semaphore(VIEWS_AT_ONCE)
+        work = asyncio.create_task(self._views(by_view))
         watch = asyncio.create_task(_raise_death(self._place.gateway))
-        work = asyncio.gather(*(self._view(view, found, width, turns) for view, found in sorted(by_view.items())))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -85,9 +84,18 @@ class Rollout:
         finally:
             watch.cancel()
             work.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await work
+            await asyncio.gather(work, watch, return_exceptions=True)
         self._place.verifier.check()
+
+    async def _views(self, by_view: Mapping[str, Sequence[Case]]) -> None:
+        width = max(1, self._place.gateway.lanes // min(VIEWS_AT_ONCE, max(1, len(by_view))))
+        turns = asyncio.Semaphore(VIEWS_AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for view, cases in sorted(by_view.items()):
+                    group.create_task(self._view(view, cases, width, turns))
+        except BaseExceptionGroup as several:
+            raise _first(several) from several
 
     async def _view(self, view: str, cases: Sequence[Case], width: int, turns: asyncio.Semaphore) -> None:
         async with turns:
@@ -102,9 +110,14 @@ class Rollout:
         place = self._place
         rows = tools.rows_folder(place.rows_root, place.task, view)
         setup = Setup(
-            level=place.level, python=place.python, harness=self._candidate.tree, rows=rows, tools=rows, log=place.log,
+            level=place.level,
+            python=place.python,
+            harness=self._candidate.tree,
+            rows=rows,
+            tools=rows,
+            log=place.log,
             limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
-        )  # fmt: skip
+        )
         name = tools.tools_name(self._candidate.files, rows)
         made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
         return setup.model_copy(update={"tools": made})
@@ -153,8 +166,9 @@ class Rollout:
             async with self._worker(setup, [lane]) as worker:
                 await self._episode(worker, 0, lane, case)
         except WorkerDied as death:
-            kind = "timeout" if "did not end within" in death.reason else "crash"
-            await self._finish(case, Outcome(None, "policy", (), {}, HarnessError(kind, death.reason), 0.0), ())
+            late = "did not end within" in death.reason
+            error = HarnessError("timeout" if late else "crash", death.reason)
+            await self._finish(case, Outcome(None, "policy", (), {}, error, 0.0), ())
         finally:
             self._lanes.put_nowait(lane)
 
@@ -162,9 +176,13 @@ class Rollout:
         config, gateway = self._place.config, self._place.gateway
         seed = int(digest([self._place.seed, case.id])[:15], 16)
         await gateway.open_lane(
-            lane, case.id, adapter=self._candidate.adapter, max_calls=config.max_calls,
-            max_total_tokens=config.max_tokens, seed=seed,
-        )  # fmt: skip
+            lane,
+            case.id,
+            adapter=self._candidate.adapter,
+            max_calls=config.max_calls,
+            max_total_tokens=config.max_tokens,
+            seed=seed,
+        )
         try:
             outcome = await worker.solve(slot, case, config.deadline_s)
         finally:
@@ -173,16 +191,23 @@ class Rollout:
 
     async def _finish(self, case: Case, outcome: Outcome, calls: tuple[Call, ...]) -> None:
         attempt = Attempt(
-            case, outcome.answer, outcome.source, calls, outcome.tool_calls, outcome.error, outcome.seconds,
-            self._place.level, outcome.notes,
-        )  # fmt: skip
+            case,
+            outcome.answer,
+            outcome.source,
+            calls,
+            outcome.tool_calls,
+            outcome.error,
+            outcome.seconds,
+            self._place.level,
+            outcome.notes,
+        )
         score = await self._place.verifier.score(case.id, outcome.answer)
         if outcome.error is not None and score.failure is not None:
             score = Score(score.reward, outcome.error.kind, score.metrics, score.detail)
         self._done(attempt, score)
 
 
-async def _raise_death(gateway: Gateway) -> None:
+async def _raise_death(gateway: Gateway) -> NoReturn:
     raise await gateway.wait_died()
 
 

@@ -107,15 +107,25 @@ class Session:
             python = await self.environment()
             self.report.phase("starting the gateway")
             gateway = await Gateway.start(
-                model, self.paths.root, lanes=self.config.harness.lanes, threads=self.config.policy.threads,
-                max_batch=self.config.policy.max_batch, log_file=self.paths.logs / "gateway.log",
-            )  # fmt: skip
+                model,
+                self.paths.root,
+                lanes=self.config.harness.lanes,
+                threads=self.config.policy.threads,
+                max_batch=self.config.policy.max_batch,
+                log_file=self.paths.logs / "gateway.log",
+            )
             self._place = Place(
-                task=self.task, gateway=await self.open.enter_async_context(gateway), verifier=self.verifier,
-                python=python, level=self.level, config=self.config.harness,
-                rows_root=self.workspace.folder("rows"), tools_root=self.workspace.folder("tools"),
-                log=self.paths.logs / "harness.log", seed=self.config.seed,
-            )  # fmt: skip
+                task=self.task,
+                gateway=await self.open.enter_async_context(gateway),
+                verifier=self.verifier,
+                python=python,
+                level=self.level,
+                config=self.config.harness,
+                rows_root=self.workspace.folder("rows"),
+                tools_root=self.workspace.folder("tools"),
+                log=self.paths.logs / "harness.log",
+                seed=self.config.seed,
+            )
         return self._place
 
     async def environment(self) -> Path:

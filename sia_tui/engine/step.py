@@ -89,10 +89,16 @@ def apply(session: Session, step: Step) -> None:
     assert best is not None and step.commit is not None and step.tree is not None
     session.record(
         ev.GenerationCreated(
-            len(state.generations), step.proposal.lever, step.commit, step.tree, session.key(step.tree, best.adapter),
-            best.adapter, best.index, step.id,
+            len(state.generations),
+            step.proposal.lever,
+            step.commit,
+            step.tree,
+            session.key(step.tree, best.adapter),
+            best.adapter,
+            best.index,
+            step.id,
         )
-    )  # fmt: skip
+    )
 
 
 def decide(session: Session, index: int, keep: bool, why: str) -> None:

@@ -26,8 +26,14 @@ DEADLINE_S = 60.0
 SEED_BRANCH = "refs/heads/seed"
 SEED_DATE = "2026-01-01T00:00:00+00:00"
 _AUTHOR = {"NAME": "sia-tui", "EMAIL": "sia-tui@localhost"}
-_SETTINGS = ("core.hooksPath=/dev/null", "protocol.allow=never", "core.autocrlf=false", "commit.gpgSign=false",
-             "core.quotePath=false", "gc.auto=0")  # fmt: skip
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "protocol.allow=never",
+    "core.autocrlf=false",
+    "commit.gpgSign=false",
+    "core.quotePath=false",
+    "gc.auto=0",
+)
 
 
 class RepositoryError(Exception):
@@ -66,7 +72,9 @@ class HarnessRepository:
             names = [path for path in sorted(seeds.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
             for path in names:
                 blob = repository._write_blob(path.read_bytes())
-                repository._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path.relative_to(seeds)}", env=index)
+                repository._run(
+                    "update-index", "--add", "--cacheinfo", f"100644,{blob},{path.relative_to(seeds)}", env=index
+                )
             tree = repository._run("write-tree", env=index)
         head = repository.resolve(SEED_BRANCH)
         if head is None or repository.resolve(f"{head}^{{tree}}") != tree:
@@ -189,7 +197,9 @@ class HarnessRepository:
 
     def changed_lines(self, old: str, new: str) -> tuple[int, int, int]:
         """(files, lines added, lines removed) between two commits, generation.json left out."""
-        rows = [row.split("\t") for row in self._run("diff", "--numstat", old, new, "--", ":!generation.json").splitlines()]
+        rows = [
+            row.split("\t") for row in self._run("diff", "--numstat", old, new, "--", ":!generation.json").splitlines()
+        ]
         return len(rows), sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows)
 
     def resolve(self, name: str) -> str | None:

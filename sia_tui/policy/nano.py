@@ -77,10 +77,6 @@ class NanoRecipe(BaseModel):
     """Threads of the training; another number adds in another order and so gives other weights."""
 
 
-QUICK: Final = NanoRecipe(hidden=96, heads=3, steps=220, learning_rate=5e-3)
-"""A third of the work, for trying things out: narrower learns the forms in fewer steps. 0.7 M parameters."""
-
-
 def recipe_hash(recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[str]) -> str:
     """The name of what `train` would make of these, 16 hexadecimal digits."""
     content = {"version": VERSION, "recipe": recipe.model_dump(), "texts": list(texts), "answers": list(answers)}

@@ -16,7 +16,7 @@ def record_opening(path: Path, run: str, test_hash: str) -> int:
     try:
         db.enable_wal()
         with db.atomic():
-            openings = db["test_openings"]
+            openings = db.table("test_openings")
             openings.create({"test_hash": str, "run": str, "at": str}, pk=("test_hash", "run"), if_not_exists=True)
             openings.insert({"test_hash": test_hash, "run": run, "at": now()}, ignore=True)
             return int(openings.count_where("test_hash = ? and run != ?", [test_hash, run]))

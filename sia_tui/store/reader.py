@@ -66,7 +66,9 @@ class RunReader:
         state = fold(self.log())
         sums = self._rows("select count(*) n, coalesce(sum(tokens), 0) t, max(at) last from episodes")[0]
         wall = state.cost.wall_s + _seconds_between(state.last_at, sums["last"])
-        return replace(state, cost=Cost(wall, sums["t"], sums["n"]), last_at=max(state.last_at or "", sums["last"] or ""))
+        return replace(
+            state, cost=Cost(wall, sums["t"], sums["n"]), last_at=max(state.last_at or "", sums["last"] or "")
+        )
 
     def log(self, after: int = 0) -> list[Recorded]:
         """Every event but the episodes, oldest first, from the one that follows sequence number `after`."""

@@ -10,23 +10,34 @@ migrations = Migrations("sia_tui.run")
 
 @migrations()
 def create_tables(db: Database) -> None:
-    db["events"].create({"seq": int, "at": str, "kind": str, "data": str}, pk="seq", strict=True)
-    db["episodes"].create(
+    db.table("events").create({"seq": int, "at": str, "kind": str, "data": str}, pk="seq", strict=True)
+    db.table("episodes").create(
         {
-            "id": str, "key": str, "case_id": str, "split": str, "fold": int, "reward": float, "failure": str,
-            "source": str, "answer": str, "tokens": int, "seconds": float, "isolation": str, "at": str,
+            "id": str,
+            "key": str,
+            "case_id": str,
+            "split": str,
+            "fold": int,
+            "reward": float,
+            "failure": str,
+            "source": str,
+            "answer": str,
+            "tokens": int,
+            "seconds": float,
+            "isolation": str,
+            "at": str,
         },
         pk="id",
         strict=True,
-    )  # fmt: skip
-    db["episodes"].create_index(["key", "split"])
-    db["trajectories"].create({"episode": str, "body": bytes}, pk="episode", strict=True)
-    db["commands"].create(
+    )
+    db.table("episodes").create_index(["key", "split"])
+    db.table("trajectories").create({"episode": str, "body": bytes}, pk="episode", strict=True)
+    db.table("commands").create(
         {"id": int, "at": str, "by": str, "kind": str, "body": str, "answered_at": str, "ok": int, "message": str},
         pk="id",
         strict=True,
     )
-    db["progress"].create(
+    db.table("progress").create(
         {"id": int, "phase": str, "done": int, "total": int, "started_at": str, "beat_at": str, "note": str},
         pk="id",
         strict=True,

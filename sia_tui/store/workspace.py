@@ -9,7 +9,21 @@ from pathlib import Path
 
 from sia_tui.store.version import StoreError
 
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "ncpfs"}
+_NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "glusterfs",
+    "ncpfs",
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -76,7 +90,10 @@ class Workspace:
     def run_names(self) -> list[str]:
         """Newest first."""
         found = [path.parent for path in self.runs.glob("*/run.db")]
-        return [path.name for path in sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)]
+        return [
+            path.name
+            for path in sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
+        ]
 
     def existing(self, name: str | None) -> RunPaths:
         """The named run, or the newest one. Raises StoreError."""

@@ -70,51 +70,66 @@ class RunStore:
         """A finished episode: event, row and trajectory in one transaction. A second time changes nothing."""
         tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for call in attempt.calls)
         with self._db.atomic():
-            if self._db["episodes"].count_where("id = ?", [episode]):
+            if self._db.table("episodes").count_where("id = ?", [episode]):
                 return
             entry = self._append(EpisodeDone(episode, key, attempt.case.split, tokens))
-            self._db["episodes"].insert(
+            self._db.table("episodes").insert(
                 {
-                    "id": episode, "key": key, "case_id": attempt.case.id, "split": attempt.case.split,
-                    "fold": attempt.case.fold, "reward": score.reward, "failure": score.failure,
-                    "source": attempt.source, "answer": attempt.answer, "tokens": tokens,
-                    "seconds": attempt.seconds, "isolation": attempt.isolation, "at": entry.at,
+                    "id": episode,
+                    "key": key,
+                    "case_id": attempt.case.id,
+                    "split": attempt.case.split,
+                    "fold": attempt.case.fold,
+                    "reward": score.reward,
+                    "failure": score.failure,
+                    "source": attempt.source,
+                    "answer": attempt.answer,
+                    "tokens": tokens,
+                    "seconds": attempt.seconds,
+                    "isolation": attempt.isolation,
+                    "at": entry.at,
                 }
-            )  # fmt: skip
-            self._db["trajectories"].insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
+            )
+            self._db.table("trajectories").insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
         self._fold([entry])
 
     def progress(self, phase: str, done: int, total: int, started_at: str, note: str = "") -> None:
         """What the engine is doing right now; its `beat_at` is the heartbeat. Not part of the log."""
         row = {
-            "id": 1, "phase": phase, "done": done, "total": total, "started_at": started_at, "beat_at": now(),
+            "id": 1,
+            "phase": phase,
+            "done": done,
+            "total": total,
+            "started_at": started_at,
+            "beat_at": now(),
             "note": note,
-        }  # fmt: skip
+        }
         with self._db.atomic():
-            self._db["progress"].upsert(row, pk="id")
+            self._db.table("progress").upsert(row, pk="id")
 
     def commands(self) -> list[Command]:
         """Those not answered yet, oldest first."""
-        rows = self._db["commands"].rows_where("answered_at is null", order_by="id")
+        rows = self._db.table("commands").rows_where("answered_at is null", order_by="id")
         return [Command(row["id"], row["kind"], row["by"], json.loads(row["body"])) for row in rows]
 
     def answer(self, command: Command, ok: bool, message: str, *events: Event) -> None:
         """Answer a command and record what it caused, in one transaction."""
         with self._db.atomic():
             entries = [self._append(event) for event in events]
-            self._db["commands"].update(command.id, {"answered_at": now(), "ok": int(ok), "message": message})
+            self._db.table("commands").update(command.id, {"answered_at": now(), "ok": int(ok), "message": message})
         self._fold(entries)
 
     def _append(self, event: Event) -> Recorded:
         kind, data = encode(event)
         at = now()
-        seq = self._db["events"].insert({"at": at, "kind": kind, "data": json.dumps(data, ensure_ascii=False)}).last_pk
-        return Recorded(int(seq), at, event)
+        row = {"at": at, "kind": kind, "data": json.dumps(data, ensure_ascii=False)}
+        seq = self._db.table("events").insert(row).last_pk
+        return Recorded(int(str(seq)), at, event)
 
     def _fold(self, entries: list[Recorded]) -> None:
         for entry in entries:
             self.state = advance(self.state, entry)
 
     def _log(self) -> list[Recorded]:
-        rows = self._db["events"].rows_where(order_by="seq")
+        rows = self._db.table("events").rows_where(order_by="seq")
         return [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]

@@ -29,8 +29,7 @@ def parses(files: dict[str, str]) -> None:
             ast.parse(text, path)
 
 
-NEEDS = {"fallback": ["shortlist"], "narrower-5": ["shortlist"], "narrower-3": ["shortlist"]}
-NEEDS |= {"narrower-2": ["shortlist"], "wider-5": ["shortlist", "narrower-2"], "wider-8": ["shortlist", "narrower-2"]}
+NEEDS = {"narrower-5": ["shortlist"], "narrower-3": ["shortlist"]}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
@@ -73,8 +72,6 @@ def test_greedy_and_voting_exclude_each_other() -> None:
     assert BY_NAME["greedy"].apply(applied(seed(), [BY_NAME["voting"]])) is None
 
 
-def test_only_the_fallback_answers_without_the_policy() -> None:
-    others = [block for block in BLOCKS if block.name != "fallback"]
-    files = applied(seed(), others)
+def test_none_answers_without_the_policy() -> None:
+    files = applied(seed(), BLOCKS)
     assert all('source="tool"' not in text for text in files.values())
-    assert 'source="tool"' in applied(files, [BY_NAME["fallback"]])["harness.py"]

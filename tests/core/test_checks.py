@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.core.story import proposal
 
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_patch
 from sia_tui.core.proposals import Light
 from sia_tui.core.state import Step
+from tests.core.story import proposal
 
 OLD = {"harness.py": "import json\n\nasync def solve(case, llm, tools):\n    return None\n", "prompt.md": "Which?\n"}
 CASE = "2014年2月26日，被告人贾某伙同潘某经事先预谋，故意制造交通事故，骗取保险金。"
@@ -35,12 +35,16 @@ def test_what_does_not_parse_is_red(text: str) -> None:
     assert lights({"harness.py": text})["parses"].level == "red"
 
 
-@pytest.mark.parametrize("line", ["import subprocess", "from os import path", "import requests", "x = __import__('os')", "eval('1')"])
+@pytest.mark.parametrize(
+    "line", ["import subprocess", "from os import path", "import requests", "x = __import__('os')", "eval('1')"]
+)
 def test_reaching_out_is_red(line: str) -> None:
     assert lights({"tools.py": f"{line}\n"})["imports"].level == "red"
 
 
-@pytest.mark.parametrize("line", ["import re", "import numpy as np", "from sklearn.svm import LinearSVC", "from tools import x"])
+@pytest.mark.parametrize(
+    "line", ["import re", "import numpy as np", "from sklearn.svm import LinearSVC", "from tools import x"]
+)
 def test_honest_imports_are_green(line: str) -> None:
     assert lights({"tools.py": f"{line}\n"})["imports"].level == "ok"
 

@@ -7,13 +7,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.story import RULES, tell_story
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.gates import Gate, StaleHash, require_hash
 from sia_tui.core.state import blind, fold
 from sia_tui.core.summary import summary
+from tests.core.story import RULES, tell_story
 
 
 @st.composite

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.lawbench_shaped import write_lawbench_shaped
 
 ROOT = Path(__file__).parents[2]
@@ -27,9 +28,14 @@ class Desk:
 
     def cli(self, *arguments: str, script: str = "fates", timeout: float = 240) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments, script=script), capture_output=True, text=True, timeout=timeout, cwd=ROOT,
-            env=self.environment(), stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            self.command(*arguments, script=script),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+        )
 
     def command(self, *arguments: str, script: str = "fates") -> list[str]:
         return [sys.executable, "-m", "tests.e2e.script", script, *arguments]
@@ -44,7 +50,9 @@ class Desk:
     def git(self, *arguments: str) -> str:
         """Plain git, as a person would use it."""
         repository = self.workspace / "harness"
-        return subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            ["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True
+        ).stdout
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,10 @@ def spying(files: Files) -> dict[str, str]:
     inside = ("/", "/rows", "/tools", "/harness", "/sia", "/scratch", "/tmp", "/etc", "/home", "/root")
     roots = [f"{workspace}/{name}" for name in ("rows", "tools", "runs", "tasks", "harness")] + list(inside)
     text = files["harness.py"].replace("return Answer(charge)", "return Answer(charge, notes=_spy(case))")
-    return {"harness.py": text.replace("return without_answer(allowed)", "return Answer(None, notes=_spy(case))") + SPY.format(roots=roots)}
+    return {
+        "harness.py": text.replace("return without_answer(allowed)", "return Answer(None, notes=_spy(case))")
+        + SPY.format(roots=roots)
+    }
 
 
 def unappliable(files: Files) -> dict[str, str]:
@@ -92,7 +95,7 @@ class ScriptedAgent:
         name, make = self._script[made]
         patch = unified(record.files, make(record.files))
         if make is unappliable:
-            patch = patch.replace(" \"\"\"Find the charge", " \"\"\"Lose the charge")
+            patch = patch.replace(' """Find the charge', ' """Lose the charge')
         return Proposal("harness", f"script: {name}", f"{len(read)} read", name, best.commit, patch=patch)
 
 

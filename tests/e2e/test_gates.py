@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from tests.e2e.conftest import Desk
 
 RUN = "asked"
@@ -35,7 +36,9 @@ def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]
     assert desk.cli("defer", f"{RUN}/{waiting['gate']}").returncode == 0
     assert pending(desk)["hash"] == waiting["hash"], "putting a gate off is no verdict"
 
-    no = desk.cli("reject", f"{RUN}/{waiting['gate']}", "--hash", waiting["hash"][:12], "--reason", "it throws answers away")
+    no = desk.cli(
+        "reject", f"{RUN}/{waiting['gate']}", "--hash", waiting["hash"][:12], "--reason", "it throws answers away"
+    )
     assert no.returncode == 0, no.stderr
     twice = desk.cli("approve", f"{RUN}/{waiting['gate']}", "--hash", waiting["hash"])
     assert twice.returncode == 2 and "answered already" in twice.stderr

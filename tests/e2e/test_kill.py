@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import ROOT, Desk
-
 from sia_tui.core.episodes import Score
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
+from tests.e2e.conftest import ROOT, Desk
 
 KILLS = 12
 
@@ -74,7 +73,9 @@ def wait_for(desk: Desk, mark: int, process: subprocess.Popen[bytes]) -> bool:
         if database(desk, "killed").exists() and count(desk, "killed") >= mark:
             return True
         time.sleep(0.01)
-    raise AssertionError(f"the run does not come to {mark} events: {(desk.workspace.parent / 'killed.log').read_text()[-2000:]}")
+    raise AssertionError(
+        f"the run does not come to {mark} events: {(desk.workspace.parent / 'killed.log').read_text()[-2000:]}"
+    )
 
 
 def require_no_orphans(desk: Desk) -> None:

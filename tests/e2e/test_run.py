@@ -10,13 +10,13 @@ import sys
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Desk
 
 from sia_tui.config import load_config
 from sia_tui.engine.engine import open_task
 from sia_tui.engine.tools import rows_folder
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
+from tests.e2e.conftest import Desk
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,10 @@ def test_plain_git_tells_the_story(desk: Desk, run: dict[str, Any]) -> None:
     assert "Lose the charge" in desk.git("log", "-1", "--format=%B", run["refused"][1]["commit"])
     for words in ("Run: fates", "Lever: harness", "Proposal: p-", "kept", "rolled back", "refused by checks"):
         assert words in log
-    assert desk.git("log", "--format=%s", "fates").splitlines()[:2] == ["script: better", "g0 of fates: the first harness"]
+    assert desk.git("log", "--format=%s", "fates").splitlines()[:2] == [
+        "script: better",
+        "g0 of fates: the first harness",
+    ]
     worktree = desk.workspace / "runs" / "fates" / "harness" / "lawbench" / "shortlist.py"
     assert "SIZE = 3" in worktree.read_text()
 
@@ -119,7 +122,9 @@ def test_reading_verbs_import_nothing_heavy_and_speak_json(desk: Desk, run: dict
         f"assert main({[*verb, '--json']!r}) == 0\n"
         f"print([name for name in {FORBIDDEN!r} if name in sys.modules], file=sys.stderr)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=desk.environment(), timeout=60)
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=desk.environment(), timeout=60
+    )
     assert told.returncode == 0 and told.stderr.strip() == "[]", told.stderr
     json.loads(told.stdout)
 

@@ -44,7 +44,7 @@ def test_same_seed_same_weights(base: Path, tmp_path: Path) -> None:
 
 def test_hash_names_everything_that_counts() -> None:
     known = nano.recipe_hash(TINY, texts(), ANSWERS)
-    assert known != nano.recipe_hash(nano.QUICK, texts(), ANSWERS)
+    assert known != nano.recipe_hash(nano.NanoRecipe(steps=2), texts(), ANSWERS)
     assert known != nano.recipe_hash(TINY, texts(59), ANSWERS)
     assert known != nano.recipe_hash(TINY, texts(), ANSWERS[:3])
 

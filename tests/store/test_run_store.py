@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.story import tell_story
 
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score, ToolCall
 from sia_tui.core.events import RunCreated, RunPaused
@@ -21,12 +19,20 @@ from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace, file_system
 from sia_tui.store.writer import RunStore
+from tests.core.story import tell_story
 
 CALL = Call(({"role": "user", "content": "问\ud800"},), "答", (1, 2), (3,), (-0.5,), None, 0.7, 1.0, 24, "stop", 0.1)
 ATTEMPT = Attempt(
-    Case("c1", "train", {"text": "事实"}, 2), "盗窃", "policy", (CALL,), (ToolCall("rank", "…", "['盗窃']", 0.1),),
-    HarnessError("timeout", "late"), 0.4, "bwrap", {"note": 1},
-)  # fmt: skip
+    Case("c1", "train", {"text": "事实"}, 2),
+    "盗窃",
+    "policy",
+    (CALL,),
+    (ToolCall("rank", "…", "['盗窃']", 0.1),),
+    HarnessError("timeout", "late"),
+    0.4,
+    "bwrap",
+    {"note": 1},
+)
 SCORE = Score(1.0, None, {}, {"expected": "盗窃"})
 
 
@@ -145,7 +151,8 @@ def test_a_network_file_system_is_refused_with_a_hint(tmp_path: Path, monkeypatc
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
         "1 1 8:1 / / rw - ext4 /dev/sda rw\n"
-        f"2 1 0:50 / {tmp_path / 'far'} rw - nfs4 server:/x rw\n3 1 0:51 / {tmp_path / 'far' / 'disk'} rw - xfs /dev/b rw\n"
+        f"2 1 0:50 / {tmp_path / 'far'} rw - nfs4 server:/x rw\n"
+        f"3 1 0:51 / {tmp_path / 'far' / 'disk'} rw - xfs /dev/b rw\n"
     )
     assert file_system(tmp_path / "far" / "deep", mounts) == "nfs4"
     assert file_system(tmp_path / "far" / "disk" / "x", mounts) == "xfs"
@@ -167,4 +174,4 @@ def test_a_workspace_is_named_by_flag_then_environment_then_folder(monkeypatch: 
     assert Workspace.locate("/tmp/flag").root == Path("/tmp/flag")
     assert Workspace.locate(None).root == Path("/tmp/env")
     monkeypatch.delenv("SIA_WORKSPACE")
-    assert Workspace.locate(None).root == Path(os.getcwd()) / ".sia"
+    assert Workspace.locate(None).root == Path.cwd() / ".sia"

@@ -1,14 +1,14 @@
 """Building blocks for harnesses that keep the seed's names: what the offline playbook composes patches from.
 
 Each is applied whole or not at all, in any order, and a second time it has nothing left to do. None answers in place
-of the policy but `fallback`, which says so in its answer.
+of the policy.
 """
 
 from typing import Final
 
-from sia_tui.agents.blocks import centroids, fallback, finer_features, greedy, lenient, snapping, warmer_retry
+from sia_tui.agents.blocks import centroids, finer_features, greedy, lenient, snapping, warmer_retry
 from sia_tui.agents.blocks.block import Block
-from sia_tui.agents.blocks.list_size import narrower, wider
+from sia_tui.agents.blocks.list_size import narrower
 from sia_tui.agents.blocks.shortlist import shortlist
 from sia_tui.agents.blocks.voting import voting
 
@@ -25,9 +25,5 @@ BLOCKS: Final = (
     snapping.BLOCK,
     voting(5),
     greedy.BLOCK,
-    fallback.BLOCK,
-    narrower(2),
-    wider(5),
-    wider(8),
 )
 """All blocks, in the order a careful engineer would try them."""
