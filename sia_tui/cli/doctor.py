@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 
 from sia_tui.cli.main import DONE, FAILED
 from sia_tui.cli.table import table
@@ -99,26 +100,20 @@ def _isolation() -> Iterator[Row]:
 
 def _workspace(workspace: Workspace) -> Row:
     try:
-        workspace.create()
+        workspace.require_local()
     except StoreError as error:
         return Row(False, "workspace", str(error), "choose another with --workspace or SIA_WORKSPACE")
-    writable = os.access(workspace.root, os.W_OK)
-    return Row(
-        writable,
-        "workspace",
-        f"{workspace.root} ({file_system(workspace.root)})",
-        "make it writable, or choose another",
-    )
+    writable = os.access(_existing(workspace.root), os.W_OK)
+    found = f"{workspace.root} ({file_system(workspace.root)})"
+    return Row(writable, "workspace", found, "make it writable, or choose another")
 
 
 def _space(workspace: Workspace) -> Row:
-    root = workspace.root
-    while not root.exists():
-        root = root.parent
-    free = shutil.disk_usage(root).free / 1e9
-    return Row(
-        free >= FREE_GB,
-        "free disk",
-        f"{free:.1f} GB",
-        f"free {FREE_GB:.0f} GB, or choose another disk with --workspace",
-    )
+    free = shutil.disk_usage(_existing(workspace.root)).free / 1e9
+    fix = f"free {FREE_GB:.0f} GB, or choose another disk with --workspace"
+    return Row(free >= FREE_GB, "free disk", f"{free:.1f} GB", fix)
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder that is there."""
+    return path if path.exists() else _existing(path.parent)

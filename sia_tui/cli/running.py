@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import RunCreated
-from sia_tui.core.telling import tell
+from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
 from sia_tui.engine.lock import RunHeld, is_held
 from sia_tui.store.reader import RunReader, append_command
@@ -99,16 +101,23 @@ def _free_name(workspace: Workspace, stem: str) -> str:
 def _create(
     workspace: Workspace, config: RunConfig, name: str, parent: str | None = None, commit: str | None = None
 ) -> RunPaths:
+    """The run's folder, whole or not at all."""
     from sia_tui.store.writer import RunStore
 
     paths = workspace.run(name)
+    workspace.runs.mkdir(parents=True, exist_ok=True)
+    part = RunPaths(Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".part-")))
     try:
-        paths.root.mkdir(parents=True)
-    except FileExistsError:
+        part.config.write_text(config.dump(), encoding="utf-8")
+        with RunStore(part.db) as store:
+            store.record(RunCreated(name, config.task.name, config.hash, parent, commit))
+        part.root.chmod(0o755)
+        part.root.rename(paths.root)
+    except OSError as error:
+        shutil.rmtree(part.root, ignore_errors=True)
+        if not paths.root.exists():
+            raise UsageError(f"{paths.root}: cannot be created ({error.strerror})") from error
         raise UsageError(f"run {name} exists; go on with it: sia-tui resume {name}, or choose another --name") from None
-    paths.config.write_text(config.dump(), encoding="utf-8")
-    with RunStore(paths.db) as store:
-        store.record(RunCreated(name, config.task.name, config.hash, parent, commit))
     return paths
 
 
@@ -169,5 +178,5 @@ def _progress(reader: RunReader, shown: str) -> str:
     tenth = 10 * found.done // found.total if found.total else 0
     mark = f"{found.phase}:{tenth}"
     if mark != shown and found.total and found.done < found.total:
-        print(f"{_clock(found.beat_at)}  … {found.phase} {found.done}/{found.total}", flush=True)
+        print(f"{_clock(found.beat_at)}  … {found.phase} {found.done}/{found.total}  {eta(found.eta_s)}", flush=True)
     return mark

@@ -16,6 +16,13 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}"
 
 
+def eta(seconds: float | None) -> str:
+    """`ETA m:ss`; a dash while nobody can tell."""
+    if seconds is None:
+        return "ETA –"
+    return f"ETA {round(seconds) // 60}:{round(seconds) % 60:02d}"
+
+
 @singledispatch
 def tell(event: Any) -> str | None:
     """The line, or None for an event nobody needs to read."""

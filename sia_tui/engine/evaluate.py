@@ -78,7 +78,7 @@ async def _run(session: Session, commit: str, key: str, adapter: str | None, cas
     repository = session.repository
     tree = repository.snapshot(commit, session.package, session.paths.root / "trees")
     candidate = Candidate(tree, repository.files(commit, session.package), adapter)
-    session.report.phase(phase, len(cases))
+    session.report.phase(phase, len(cases), done)
 
     def save(attempt: Attempt, score: Score) -> None:
         nonlocal done

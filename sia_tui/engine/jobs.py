@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sia_tui.harness.children import die_with_parent
+
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -37,6 +39,7 @@ async def run_job(
             stderr=errors,
             env=os.environ | _QUIET,
             start_new_session=True,
+            preexec_fn=die_with_parent,
         )
     try:
         async with asyncio.timeout(deadline_s):

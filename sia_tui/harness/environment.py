@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sia_tui.harness.children import die_with_parent
+
 TIMEOUT_S = 900.0
 _PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w.,\s-]+\])?\s*==\s*[\w.!+-]+(\s*;[^#]+)?")
 _COMPLETE = ".complete"
@@ -101,6 +103,7 @@ def _run(argv: Sequence[str], progress: Progress, name: str) -> None:
         errors="replace",
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         start_new_session=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks taken
     )
     timer = threading.Timer(TIMEOUT_S, _kill, (process,))
     timer.start()

@@ -23,6 +23,7 @@ class Progress:
     done: int
     total: int
     started_at: str
+    eta_s: float | None
     beat_at: str
     note: str
 
@@ -77,7 +78,7 @@ class RunReader:
         return [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]
 
     def progress(self) -> Progress | None:
-        rows = self._rows("select phase, done, total, started_at, beat_at, note from progress")
+        rows = self._rows("select phase, done, total, started_at, eta_s, beat_at, note from progress")
         return Progress(**dict(rows[0])) if rows else None
 
     def episodes(self, key: str, split: str | None = None) -> list[EpisodeRow]:

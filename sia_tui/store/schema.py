@@ -38,7 +38,16 @@ def create_tables(db: Database) -> None:
         strict=True,
     )
     db.table("progress").create(
-        {"id": int, "phase": str, "done": int, "total": int, "started_at": str, "beat_at": str, "note": str},
+        {
+            "id": int,
+            "phase": str,
+            "done": int,
+            "total": int,
+            "started_at": str,
+            "eta_s": float,
+            "beat_at": str,
+            "note": str,
+        },
         pk="id",
         strict=True,
     )

@@ -89,7 +89,7 @@ class Workspace:
 
     def run_names(self) -> list[str]:
         """Newest first."""
-        found = [path.parent for path in self.runs.glob("*/run.db")]
+        found = [path.parent for path in self.runs.glob("[!.]*/run.db")]
         return [
             path.name
             for path in sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
@@ -107,14 +107,18 @@ class Workspace:
             raise StoreError(f"no run {name!r} in {self.root}; there are: {', '.join(names) or 'none'}")
         return paths
 
-    def create(self) -> None:
-        """Make the folder. Raises StoreError on a network file system, where SQLite's WAL corrupts."""
+    def require_local(self) -> None:
+        """Raises StoreError on a network file system, where SQLite's WAL corrupts."""
         kind = file_system(self.root)
         if kind in _NETWORK or kind.startswith("fuse.sshfs"):
             raise StoreError(
                 f"{self.root} is on a network file system ({kind}), where the run database could be corrupted; "
                 "choose a local disk with --workspace or SIA_WORKSPACE"
             )
+
+    def create(self) -> None:
+        """Make the folder. Raises StoreError where it must not or cannot be."""
+        self.require_local()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:

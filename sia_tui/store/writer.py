@@ -93,7 +93,9 @@ class RunStore:
             self._db.table("trajectories").insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
         self._fold([entry])
 
-    def progress(self, phase: str, done: int, total: int, started_at: str, note: str = "") -> None:
+    def progress(
+        self, phase: str, done: int, total: int, started_at: str, eta_s: float | None = None, note: str = ""
+    ) -> None:
         """What the engine is doing right now; its `beat_at` is the heartbeat. Not part of the log."""
         row = {
             "id": 1,
@@ -101,6 +103,7 @@ class RunStore:
             "done": done,
             "total": total,
             "started_at": started_at,
+            "eta_s": eta_s,
             "beat_at": now(),
             "note": note,
         }
