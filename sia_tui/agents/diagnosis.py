@@ -40,8 +40,8 @@ class Diagnosis:
     """How many charges were shown, at the most; 0 when none were."""
     without_search: int = 0
     """Trajectories that never called the search tool, whatever their class."""
-    names: Mapping[str, int] = field(default_factory=dict)
-    """Train only: pairs "right charge → answer" that were confused, by number."""
+    confusions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Train only: how often the first charge was right and the second answered, commonest first."""
 
     @property
     def n(self) -> int:
@@ -84,7 +84,7 @@ def diagnose(readings: Iterable[Reading]) -> Diagnosis:
     examples: dict[str, list[str]] = defaultdict(list)
     ranks: list[int | None] = []
     picks: list[int] = []
-    confusions: dict[str, int] = defaultdict(int)
+    confusions: dict[tuple[str, str], int] = defaultdict(int)
     shown = without_search = 0
     for reading in readings:
         kind, charges = classify(reading), charges_shown(reading)
@@ -95,8 +95,8 @@ def diagnose(readings: Iterable[Reading]) -> Diagnosis:
             ranks.append(charges.index(reading.expected) if reading.expected in charges else None)
         if reading.attempt.answer in charges:
             picks.append(charges.index(reading.attempt.answer))
-        if kind == "confused":
-            confusions[f"{reading.expected} → {reading.attempt.answer}"] += 1
+        if kind == "confused" and reading.expected and reading.attempt.answer:
+            confusions[reading.expected, reading.attempt.answer] += 1
     counts = {kind: len(found) for kind, found in examples.items()}
     worst = dict(sorted(confusions.items(), key=lambda item: (-item[1], item[0])))
     return Diagnosis(

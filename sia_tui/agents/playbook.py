@@ -128,7 +128,7 @@ class PlaybookFeedbackAgent:
         for option in sorted(options, key=lambda option: -option.gain):
             patch = _patch(record.files, option.block)
             if patch and option.gain >= WORTH_A_STEP:
-                return _harness_step(option, patch, found, best.commit)
+                return _harness_step(option, patch, found, best.commit, record.brief)
         return _stop(found, options, best.commit)
 
 
@@ -163,12 +163,12 @@ def _patch(files: Mapping[str, str], block: str) -> str | None:
     )
 
 
-def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str) -> Proposal:
+def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str, brief: Brief) -> Proposal:
     title = next(known for known in BLOCKS if known.name == option.block).title.rstrip(".")
     return Proposal(
         lever="harness",
         title=title,
-        reason=f"{_counted(found)}. Of these, {option.why}.",
+        reason=f"{_counted(found)}. Of these, {option.why}.{_confused(found, brief)}",
         idea=option.block,
         base_commit=commit,
         evidence=_evidence(found, option.kind),
@@ -183,6 +183,15 @@ def _evidence(found: Diagnosis, kind: str) -> tuple[str, ...]:
     """Trajectories of the class the step is about; where that class is empty, of the commonest failure."""
     failures = sorted((name for name in found.examples if name != RIGHT), key=lambda name: -found.counts[name])
     return found.examples.get(kind, found.examples[failures[0]] if failures else ())[:EVIDENCE]
+
+
+def _confused(found: Diagnosis, brief: Brief) -> str:
+    """The pairs of charges most often taken for each other."""
+    pairs = list(found.confusions.items())[:2]
+    told = "; ".join(
+        f"{brief.show(right)} answered as {brief.show(said)}, {n} ×" for (right, said), n in pairs if n > 1
+    )
+    return f" Most confused: {told}." if told else ""
 
 
 def _stop(found: Diagnosis, options: list[Suggestion], commit: str) -> Proposal:

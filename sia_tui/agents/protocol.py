@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from sia_tui.core.episodes import Attempt, Score
@@ -18,6 +18,11 @@ class Brief:
     name: str
     description: str
     labels: tuple[str, ...]
+    glosses: Mapping[str, str] = field(default_factory=dict)
+    """A label in plain English, for people."""
+
+    def show(self, label: str) -> str:
+        return f"{label} ({self.glosses[label]})" if label in self.glosses else label
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
-from sia_tui.cli.reading import generation_index, read
+from sia_tui.cli.reading import generation_index, read, readable
 from sia_tui.core.gates import StaleHash, require_hash
 from sia_tui.engine.lock import is_held
 from sia_tui.store.reader import RunReader, append_command
@@ -92,9 +92,7 @@ def _gate(workspace: Workspace, name: str) -> tuple[RunPaths, str]:
     run, slash, gate = name.rpartition("/")
     if slash:
         return workspace.existing(run), gate
-    having = [
-        paths for paths in map(workspace.run, workspace.run_names()) if (w := read(paths).waiting) and w.id == name
-    ]
+    having = [paths for paths, state in readable(workspace) if state.waiting and state.waiting.id == name]
     if len(having) == 1:
         return having[0], name
     if not having:

@@ -94,7 +94,7 @@ def _isolation() -> Iterator[Row]:
         level != "none",
         "isolation used",
         level,
-        "install bubblewrap, or set harness.isolation to none at your own risk",
+        "install bubblewrap, or, at your own risk, --set harness.isolation=none",
     )
 
 

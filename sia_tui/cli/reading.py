@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
@@ -103,7 +104,7 @@ def _shown(told: dict[str, Any]) -> str:
 
 def pending(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
-    states = [read(workspace.run(name)) for name in workspace.run_names()]
+    states = [state for _, state in readable(workspace)]
     waiting = [gate(state) for state in states if state.waiting and state.status in ("running", "paused")]
     _print(options, waiting, lambda: "\n\n".join(map(_question, waiting)) or "no gate is waiting")
     return DONE
@@ -180,6 +181,15 @@ def _commit(state: State, name: str) -> str:
     if step is not None:
         raise UsageError(f"{name} is no patch and has no commit")
     return state.generations[generation_index(state, name)].commit
+
+
+def readable(workspace: Workspace) -> Iterator[tuple[RunPaths, State]]:
+    """Every run that can be read, newest first; one that cannot is named on stderr and passed over."""
+    for name in workspace.run_names():
+        try:
+            yield workspace.run(name), read(workspace.run(name))
+        except (StoreError, ValueError) as error:
+            print(f"sia-tui: passed over: {error}", file=sys.stderr)
 
 
 def read(paths: RunPaths) -> State:

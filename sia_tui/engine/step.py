@@ -25,7 +25,7 @@ async def propose(session: Session) -> None:
     assert best is not None
     session.report.phase("the Feedback-Agent reads the trajectories")
     task = session.task
-    brief = Brief(task.name, task.description, task.labels)
+    brief = Brief(task.name, task.description, task.labels, task.glosses)
     files = session.repository.files(best.commit, session.package)
     record = StoredRecord(session.paths.db, brief, session.state, files)
     proposal = await make_feedback_agent(session.config.agents.feedback).propose(record)

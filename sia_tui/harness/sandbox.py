@@ -94,7 +94,9 @@ def choose(wanted: Wanted, found: Probe) -> Isolation:
         if found.of(level).works:
             return level
     reasons = "; ".join(f"{level}: {found.of(level)}" for level in levels)
-    raise SandboxUnavailable(f"no sandbox for harness code: {reasons}; or set isolation to none to run it unconfined")
+    raise SandboxUnavailable(
+        f"no sandbox for harness code: {reasons}; or, unconfined and at your own risk, --set harness.isolation=none"
+    )
 
 
 def _seccomp_missing() -> Finding | None:

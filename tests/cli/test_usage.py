@@ -1,0 +1,120 @@
+"""Bad input is one line on stderr and exit code 2; nothing is touched."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sia_tui.cli.main import main
+from sia_tui.cli.table import cells, table
+from sia_tui.core.events import RunCreated
+from sia_tui.store.writer import RunStore
+
+CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIA_WORKSPACE", str(tmp_path / "w"))
+    return tmp_path / "w"
+
+
+def make_run(workspace: Path, name: str) -> Path:
+    root = workspace / "runs" / name
+    root.mkdir(parents=True)
+    (root / "config.yaml").write_text(CONFIG.read_text())
+    with RunStore(root / "run.db") as store:
+        store.record(RunCreated(name, "lawbench", "0" * 64))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "configs/none.yaml"], "configs/none.yaml: no such file"),
+        (["run", str(CONFIG), "--set", "budget.stepz=1"], "budget.stepz: unknown key; expected one of steps"),
+        (["run", str(CONFIG), "--set", "budget.steps=lots"], "budget.steps: input should be a valid integer"),
+        (["run", str(CONFIG), "--name", "../up"], "not a run name"),
+        (["show"], "no runs in"),
+        (["show", "ghost"], "no run 'ghost'"),
+        (["resume", "ghost"], "no run 'ghost'"),
+        (["history", "ghost"], "no run 'ghost'"),
+        (["approve", "gate-1", "--hash", "12345678"], "no gate gate-1 is waiting"),
+        (["tasks", "get", "nothing"], "no task 'nothing'; there are: lawbench"),
+    ],
+    ids=lambda value: " ".join(value)[-24:] if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_and_exit_2(
+    workspace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert said in err and err.count("\n") == 1 and out == ""
+    assert not (workspace / "runs").exists() or not list((workspace / "runs").glob("*/run.db"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["approve", "gate-1"], ["run", "x", "--gate", "maybe"]])
+def test_what_argparse_refuses_is_exit_2_too(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_a_name_that_is_taken(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(workspace, "a")
+    assert main(["run", str(CONFIG), "--name", "a"]) == 2
+    assert "run a exists; go on with it: sia-tui resume a" in capsys.readouterr().err
+    assert [path.name for path in (workspace / "runs").iterdir()] == ["a"]
+
+
+def test_a_config_edited_after_the_start_is_refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(workspace, "a")
+    assert main(["resume", "a"]) == 2
+    assert "was changed since the run began" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["show", "a"], ["resume", "a"], ["pause", "a"], ["history", "a"], ["attach", "a"]])
+@pytest.mark.parametrize("fault", ["corrupt", "newer"])
+def test_a_corrupt_or_newer_run_is_refused_and_left_untouched(
+    workspace: Path, capsys: pytest.CaptureFixture[str], verb: list[str], fault: str
+) -> None:
+    db = make_run(workspace, "a") / "run.db"
+    if fault == "corrupt":
+        db.write_bytes(b"SQLite format 3\x00" + b"\x07" * 5000)
+    else:
+        connection = sqlite3.connect(db)
+        connection.execute("pragma user_version=99")
+        connection.close()
+    before = db.read_bytes()
+    assert main(verb) == 2
+    err = capsys.readouterr().err
+    assert str(db) in err and err.count("\n") == 1
+    assert ("schema 99" in err) == (fault == "newer")
+    assert db.read_bytes() == before
+
+
+def test_one_damaged_run_does_not_hide_the_others(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(workspace, "good")
+    (make_run(workspace, "bad") / "run.db").write_bytes(b"nonsense")
+    assert main(["ls"]) == 0
+    out = capsys.readouterr().out
+    assert "good" in out and "left as it is" in out
+    assert main(["pending"]) == 0
+
+
+def test_help_keeps_the_contract_of_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    verbs = (
+        "run attach ls show pending approve reject defer pause resume stop history diff rollback branch tasks doctor"
+    )
+    assert all(f"    {verb} " in told for verb in verbs.split())
+
+
+def test_columns_line_up_under_wide_characters() -> None:
+    assert cells("盗窃 ab") == 7
+    lines = table(("a", "b"), [("盗窃", "1"), ("x", "2")]).splitlines()
+    assert [cells(line[: line.rindex(line[-1])]) for line in lines] == [6, 6, 6]

@@ -1,0 +1,154 @@
+"""Real git: what a run needs of it, and what a patch must not be able to do."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sia_tui.harness.repository import SEED_DATE, HarnessRepository, PatchFailed, RepositoryError
+
+SURFACE = ("*.py", "*.md")
+HARNESS = "ONE = 1\nTWO = 2\n盗窃 = 3\n"
+PATCH = "--- a/harness.py\n+++ b/harness.py\n@@ -1,3 +1,3 @@\n ONE = 1\n-TWO = 2\n+TWO = 22\n 盗窃 = 3\n"
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> Path:
+    folder = tmp_path / "seeds"
+    (folder / "task").mkdir(parents=True)
+    (folder / "task" / "harness.py").write_text(HARNESS, encoding="utf-8")
+    (folder / "task" / "提示.md").write_text("hi\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def planted(tmp_path: Path, seeds: Path) -> tuple[HarnessRepository, str]:
+    return HarnessRepository.plant(tmp_path / "harness", seeds)
+
+
+def commit(repository: HarnessRepository, base: str, patch: str = PATCH) -> str:
+    tree = repository.patched_tree(base, "task", patch, SURFACE)
+    return repository.commit_generation(tree, {"harness": "x"}, base, "Two becomes 22", {"Run": "r"}, SEED_DATE)
+
+
+def test_planting_twice_changes_nothing_and_new_seeds_grow_on_the_old(
+    tmp_path: Path, seeds: Path, planted: tuple[HarnessRepository, str]
+) -> None:
+    repository, seed = planted
+    assert HarnessRepository.plant(tmp_path / "harness", seeds)[1] == seed
+    (seeds / "task" / "new.py").write_text("x = 1\n")
+    _, newer = HarnessRepository.plant(tmp_path / "harness", seeds)
+    assert newer != seed and repository.resolve(f"{newer}^") == seed
+
+
+def test_the_same_change_is_the_same_commit(planted: tuple[HarnessRepository, str]) -> None:
+    repository, seed = planted
+    first, again = commit(repository, seed), commit(repository, seed)
+    assert first == again
+    assert repository.files(first, "task") == {"harness.py": HARNESS.replace("2", "22", 1), "提示.md": "hi\n"}
+    assert repository.changed_lines(seed, first) == (1, 1, 1)
+    assert "+TWO = 22" in repository.diff(seed, first, "task")
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        (PATCH.replace("-TWO = 2", "-TWO = 3"), "does not apply"),
+        ("no patch at all", "does not apply"),
+        ("--- a/../../out.py\n+++ b/../../out.py\n@@ -0,0 +1 @@\n+x\n", "does not apply"),
+        ("--- /dev/null\n+++ b/run.sh\n@@ -0,0 +1 @@\n+rm\n", "outside the edit surface"),
+        ("--- /dev/null\n+++ b/.git/hooks/x.py\n@@ -0,0 +1 @@\n+x\n", "does not apply"),
+        (
+            "diff --git a/l.py b/l.py\nnew file mode 120000\n--- /dev/null\n+++ b/l.py\n@@ -0,0 +1 @@\n+/etc/passwd\n"
+            "\\ No newline at end of file\n",
+            "mode 120000",
+        ),
+        ("diff --git a/harness.py b/harness.py\nold mode 100644\nnew mode 100755\n", "mode 100755"),
+    ],
+    ids=["stale", "garbage", "outside", "surface", "git", "link", "executable"],
+)
+def test_what_a_patch_may_not_do(planted: tuple[HarnessRepository, str], patch: str, said: str) -> None:
+    repository, seed = planted
+    with pytest.raises(PatchFailed, match=said):
+        commit(repository, seed, patch)
+
+
+def test_a_branch_moves_by_compare_and_swap(tmp_path: Path, planted: tuple[HarnessRepository, str]) -> None:
+    repository, seed = planted
+    new = commit(repository, seed)
+    repository.start_run("r", seed, tmp_path / "tree")
+    repository.start_run("r", seed, tmp_path / "tree")
+    with pytest.raises(RepositoryError):
+        repository.move("r", new, new + "x")
+    repository.move("r", seed, new)
+    repository.move("r", seed, new)
+    assert repository.resolve("refs/heads/r") == new
+    with pytest.raises(RepositoryError):
+        repository.move("r", "1" * 40, seed)
+
+
+def test_a_worktree_follows_unless_a_person_has_edits_in_it(
+    tmp_path: Path, planted: tuple[HarnessRepository, str]
+) -> None:
+    repository, seed = planted
+    new, tree = commit(repository, seed), tmp_path / "tree"
+    repository.start_run("r", seed, tree)
+    repository.move("r", seed, new)
+    (tree / "task" / "harness.py").write_text("mine\n")
+    assert not repository.follow(tree, seed, new)
+    assert (tree / "task" / "harness.py").read_text() == "mine\n"
+    (tree / "task" / "harness.py").write_text(HARNESS, encoding="utf-8")
+    assert repository.follow(tree, seed, new) and repository.follow(tree, seed, new)
+    assert "TWO = 22" in (tree / "task" / "harness.py").read_text(encoding="utf-8")
+
+
+def test_snapshots_are_written_once_and_hold_the_package_alone(
+    tmp_path: Path, planted: tuple[HarnessRepository, str]
+) -> None:
+    repository, seed = planted
+    first = repository.snapshot(seed, "task", tmp_path / "trees")
+    assert repository.snapshot(seed, "task", tmp_path / "trees") == first
+    assert sorted(path.name for path in first.iterdir()) == ["harness.py", "提示.md"]
+    assert [path.name for path in (tmp_path / "trees").iterdir()] == [first.name]
+
+
+def test_a_note_is_replaced_and_an_equal_one_left(planted: tuple[HarnessRepository, str]) -> None:
+    repository, seed = planted
+    repository.note("r", seed, "dev 1")
+    before = repository.resolve("refs/notes/sia/r")
+    repository.note("r", seed, "dev 1")
+    assert repository.resolve("refs/notes/sia/r") == before
+    repository.note("r", seed, "dev 2")
+    log = subprocess.run(
+        ["git", "-C", str(repository.root), "log", "--notes"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "dev 2" in log and "dev 1" not in log
+
+
+def test_the_users_own_git_plays_no_part(
+    tmp_path: Path, planted: tuple[HarnessRepository, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hooks, identity, signing and a surrounding GIT_DIR of the user's are not looked at."""
+    own = tmp_path / "own"
+    subprocess.run(["git", "init", "-q", str(own)], check=True)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".gitconfig").write_text(
+        "[user]\nname = Somebody\n[commit]\ngpgsign = true\n[core]\nhooksPath = /x\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_DIR", str(own / ".git"))
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
+    repository, seed = planted
+    new = commit(repository, seed)
+    assert "sia-tui" in repository.diff(f"{new}^{{tree}}", new) or repository.resolve(new) == new
+    monkeypatch.delenv("GIT_DIR")
+    author = subprocess.run(
+        ["git", "-C", str(repository.root), "log", "-1", "--format=%an", new],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert author.strip() == "sia-tui"
+    assert not any((own / ".git" / "objects").glob("??/*"))
