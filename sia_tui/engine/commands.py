@@ -38,7 +38,7 @@ def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
         case "pause":
             _require(state.status == "running", f"the run is {state.status}")
-            return "paused; what is under way was finished", [ev.RunPaused(command.by)]
+            return "pausing; the episodes under way finish first", [ev.RunPaused(command.by)]
         case "resume":
             _require(state.status == "paused", f"the run is {state.status}, not paused")
             return "resumed", [ev.RunResumed(command.by)]

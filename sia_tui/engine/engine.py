@@ -163,6 +163,7 @@ class _Engine:
             if isinstance(action, loop.AwaitVerdict) and session.config.gate.policy == "ask":
                 if self._options.exit_at_gate:
                     return WAITING
+                session.report.say(f"{action.gate} waits for a person; decide in another terminal: sia-tui pending")
                 await self._idle(f"waiting at {action.gate}")
                 continue
             with suppress(Interrupted):

@@ -1,0 +1,95 @@
+"""What people ask of a run, against a real run.db: carried out or refused, always answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sia_tui.core import events as ev
+from sia_tui.core import loop
+from sia_tui.engine.commands import heed
+from sia_tui.store.reader import RunReader, append_command
+from sia_tui.store.writer import RunStore
+from tests.core.story import RULES, answer
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RunStore]:
+    """A run at its first gate."""
+    with RunStore(tmp_path / "run.db") as store:
+        store.record(ev.RunCreated("r", "lawbench", "c"))
+        go_on(store)
+        yield store
+
+
+def go_on(store: RunStore) -> None:
+    """Every choice of the world is its first one: harness proposals, green lights, better results."""
+    while not isinstance(action := loop.next_action(store.state, RULES), loop.AwaitVerdict | loop.Ended):
+        store.record(*answer(action, store.state, lambda options: options[0]))
+
+
+def ask(store: RunStore, tmp_path: Path, kind: str, **body: object) -> tuple[bool, str]:
+    number = append_command(tmp_path / "run.db", kind, "me", body)
+    heed(store)
+    found = RunReader(tmp_path / "run.db").answer_to(number)
+    assert found is not None
+    return found.ok, found.message
+
+
+def test_yes_and_no_bind_to_the_hash(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash="wrong-hash")[0] is False
+    assert store.state.waiting == gate
+    assert ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="no") == (True, "rejected gate-1")
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[1].startswith(
+        "gate gate-1 is answered already"
+    )
+    go_on(store)
+    assert store.state.steps[0].refused is not None and store.state.steps[0].refused.reason == "no"
+    assert store.state.waiting is not None and store.state.waiting.id == "gate-2"
+
+
+def test_pause_resume_and_stop_only_where_they_make_sense(store: RunStore, tmp_path: Path) -> None:
+    assert ask(store, tmp_path, "resume") == (False, "the run is running, not paused")
+    assert ask(store, tmp_path, "pause")[0] and store.state.status == "paused"
+    assert ask(store, tmp_path, "pause") == (False, "the run is paused")
+    assert ask(store, tmp_path, "resume")[0] and store.state.status == "running"
+    assert ask(store, tmp_path, "stop")[0]
+    assert store.state.waiting is None, "a run that is broken off asks nothing any more"
+    go_on(store)
+    assert store.state.status == "stopped" and store.state.test_opened is None
+    assert ask(store, tmp_path, "stop") == (False, "the run is stopped")
+
+
+def test_going_back_settles_the_open_gate_first(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    assert ask(store, tmp_path, "rollback", generation=0) == (False, "g0 is the incumbent already")
+    assert ask(store, tmp_path, "rollback", generation=7) == (False, "no generation g7")
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[0]
+    go_on(store)
+    assert store.state.incumbent == 1 and store.state.waiting is not None
+    assert ask(store, tmp_path, "rollback", generation=0) == (True, "g0 is the incumbent")
+    assert store.state.incumbent == 0 and store.state.waiting is None
+    refused = store.state.steps[1].refused
+    assert refused is not None and refused.reason == "went back to g0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("fly", {}), ("approve", {}), ("rollback", {"generation": "x"}), ("defer", {})]
+)
+def test_nonsense_is_answered_and_changes_nothing(
+    store: RunStore, tmp_path: Path, kind: str, body: dict[str, object]
+) -> None:
+    before = store.state
+    ok, message = ask(store, tmp_path, kind, **body)
+    assert not ok and message and store.state == before
+
+
+def test_putting_off_is_no_verdict(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None and ask(store, tmp_path, "defer", gate=gate.id)[0]
+    assert store.state.waiting == gate
