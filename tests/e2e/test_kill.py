@@ -15,16 +15,17 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import ROOT, Desk
 
-KILLS = 12
+EARLY = (2, 4, 6)
+"""Events after which the task, the baselines and the policy are being made ready."""
+LATER = 8
+"""Kills spread evenly over what follows: episodes, proposals, gates, decisions, test."""
 
 
-def test_a_run_killed_again_and_again_is_the_run_that_was_not(desk: Desk) -> None:
-    whole = desk.cli("run", str(desk.config), "--name", "whole", "--set", "budget.steps=3")
-    assert whole.returncode == 0, whole.stdout + whole.stderr
-    events = count(desk, "whole")
-    marks = [1 + (events - 2) * kill // (KILLS - 1) for kill in range(KILLS)]
+def test_a_run_killed_again_and_again_is_the_run_that_was_not(desk: Desk, fates: dict[str, Any]) -> None:
+    events = count(desk, "fates")
+    marks = [*EARLY, *(EARLY[-1] + (events - EARLY[-1] - 2) * kill // LATER for kill in range(1, LATER + 1))]
 
-    process = start(desk, "run", str(desk.config), "--name", "killed", "--set", "budget.steps=3")
+    process = start(desk, "run", str(desk.config), "--name", "killed")
     killed_at = []
     for mark in marks:
         if wait_for(desk, mark, process):
@@ -36,11 +37,11 @@ def test_a_run_killed_again_and_again_is_the_run_that_was_not(desk: Desk) -> Non
     assert process.wait(timeout=240) == 0
     assert len(killed_at) >= 10, killed_at
 
-    assert story(desk, "killed") == story(desk, "whole")
-    assert outcomes(desk, "killed") == outcomes(desk, "whole")
-    assert count(desk, "killed", "kind = 'EpisodeDone'") == count(desk, "whole", "kind = 'EpisodeDone'")
+    assert story(desk, "killed") == story(desk, "fates")
+    assert outcomes(desk, "killed") == outcomes(desk, "fates")
+    assert count(desk, "killed", "kind = 'EpisodeDone'") == count(desk, "fates", "kind = 'EpisodeDone'")
     for kind in ("TestOpened", "GenerationCreated", "GenerationKept", "ProposalMade", "VerdictGiven", "RunEnded"):
-        assert count(desk, "killed", f"kind = '{kind}'") == count(desk, "whole", f"kind = '{kind}'"), kind
+        assert count(desk, "killed", f"kind = '{kind}'") == count(desk, "fates", f"kind = '{kind}'"), kind
 
 
 def start(desk: Desk, *arguments: str) -> subprocess.Popen[bytes]:

@@ -19,39 +19,31 @@ from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import Desk
 
 
-@pytest.fixture(scope="module")
-def run(desk: Desk) -> dict[str, Any]:
-    """A finished run with one step of each fate, as `show --json` tells it."""
-    ended = desk.cli("run", str(desk.config), "--name", "fates")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return desk.show("fates")
-
-
-def test_it_ends_by_itself_and_says_how_every_step_ended(run: dict[str, Any]) -> None:
-    assert (run["status"], run["stop_reason"]) == ("done", "end of the script")
-    assert [g["kept"] for g in run["generations"]] == [True, True, False]
-    assert [r["title"] for r in run["refused"]] == ["script: reaching-out", "script: unappliable"]
-    kept = run["generations"][1]
-    assert kept["gain"]["ci95"][0] > 0 and kept["dev"]["mean"] > run["generations"][0]["dev"]["mean"]
+def test_it_ends_by_itself_and_says_how_every_step_ended(fates: dict[str, Any]) -> None:
+    assert (fates["status"], fates["stop_reason"]) == ("done", "end of the script")
+    assert [g["kept"] for g in fates["generations"]] == [True, True, False]
+    assert [r["title"] for r in fates["refused"]] == ["script: reaching-out", "script: unappliable"]
+    kept = fates["generations"][1]
+    assert kept["gain"]["ci95"][0] > 0 and kept["dev"]["mean"] > fates["generations"][0]["dev"]["mean"]
     assert kept["verdict"]["by"] == "auto" and kept["verdict"]["kind"] == "approve"
 
 
-def test_show_keeps_its_contract(run: dict[str, Any]) -> None:
-    assert {"run", "task", "status", "stop_reason", "generations", "test", "null_baselines", "cost"} <= run.keys()
-    for generation in run["generations"]:
+def test_show_keeps_its_contract(fates: dict[str, Any]) -> None:
+    assert {"run", "task", "status", "stop_reason", "generations", "test", "null_baselines", "cost"} <= fates.keys()
+    for generation in fates["generations"]:
         wanted = {"index", "lever", "commit", "adapter", "dev", "hidden", "kept", "proposal", "verdict"}
         assert wanted <= generation.keys() and {"mean", "ci95", "n"} <= generation["dev"].keys()
-    assert {"mean", "n", "opened_at"} <= run["test"].keys() and run["test"]["n"] == 16
-    assert set(run["null_baselines"]) == {"majority", "nearest", "linear-svc"}
-    assert all(0 <= x["dev"] <= 1 and 0 <= x["test"] <= 1 for x in run["null_baselines"].values())
-    assert run["cost"]["episodes"] > 200 and run["cost"]["tokens"] > 10_000 and run["cost"]["wall_s"] > 1
+    assert {"mean", "n", "opened_at"} <= fates["test"].keys() and fates["test"]["n"] == 16
+    assert set(fates["null_baselines"]) == {"majority", "nearest", "linear-svc"}
+    assert all(0 <= x["dev"] <= 1 and 0 <= x["test"] <= 1 for x in fates["null_baselines"].values())
+    assert fates["cost"]["episodes"] > 200 and fates["cost"]["tokens"] > 10_000 and fates["cost"]["wall_s"] > 1
 
 
-def test_scores_are_those_of_the_trajectories(desk: Desk, run: dict[str, Any]) -> None:
+def test_scores_are_those_of_the_trajectories(desk: Desk, fates: dict[str, Any]) -> None:
     reader = RunReader(Workspace(desk.workspace).run("fates").db)
     for generation in reader.state().generations:
         rows = reader.episodes(generation.key, "dev")
-        assert len(rows) == generation.results["dev"].n == run["generations"][0]["dev"]["n"]
+        assert len(rows) == generation.results["dev"].n == fates["generations"][0]["dev"]["n"]
         assert generation.results["dev"].mean == pytest.approx(sum(row.reward for row in rows) / len(rows))
         for _, attempt, score in reader.trajectories(generation.key, "dev"):
             right = attempt.answer is not None and attempt.answer == score.detail["expected"]
@@ -60,16 +52,16 @@ def test_scores_are_those_of_the_trajectories(desk: Desk, run: dict[str, Any]) -
                 assert call.prompt_ids and len(call.completion_ids) == len(call.logprobs)
 
 
-def test_plain_git_tells_the_story(desk: Desk, run: dict[str, Any]) -> None:
+def test_plain_git_tells_the_story(desk: Desk, fates: dict[str, Any]) -> None:
     log = desk.git("log", "--notes", "--exclude=refs/notes/*", "--all", "--format=%H %s%n%(trailers)%n%N")
-    for generation in run["generations"]:
+    for generation in fates["generations"]:
         assert desk.git("rev-parse", f"fates/g{generation['index']}").strip() == generation["commit"]
         assert json.loads(desk.git("show", f"{generation['commit']}:generation.json"))["harness"]
-    assert desk.git("rev-parse", "fates").strip() == run["generations"][1]["commit"]
-    for refused in run["refused"]:
+    assert desk.git("rev-parse", "fates").strip() == fates["generations"][1]["commit"]
+    for refused in fates["refused"]:
         assert desk.git("rev-parse", f"refs/sia/proposals/{refused['proposal']}").strip() == refused["commit"]
-    assert "+import subprocess" in desk.git("show", run["refused"][0]["commit"])
-    assert "Lose the charge" in desk.git("log", "-1", "--format=%B", run["refused"][1]["commit"])
+    assert "+import subprocess" in desk.git("show", fates["refused"][0]["commit"])
+    assert "Lose the charge" in desk.git("log", "-1", "--format=%B", fates["refused"][1]["commit"])
     for words in ("Run: fates", "Lever: harness", "Proposal: p-", "kept", "rolled back", "refused by checks"):
         assert words in log
     assert desk.git("log", "--format=%s", "fates").splitlines()[:2] == [
@@ -80,20 +72,20 @@ def test_plain_git_tells_the_story(desk: Desk, run: dict[str, Any]) -> None:
     assert "SIZE = 3" in worktree.read_text()
 
 
-def test_diff_and_history_read_the_same_story(desk: Desk, run: dict[str, Any]) -> None:
+def test_diff_and_history_read_the_same_story(desk: Desk, fates: dict[str, Any]) -> None:
     assert "+SIZE = 3" in desk.cli("diff", "fates", "g0", "g1").stdout
-    assert "+import subprocess" in desk.cli("diff", "fates", "g1", run["refused"][0]["proposal"]).stdout
+    assert "+import subprocess" in desk.cli("diff", "fates", "g1", fates["refused"][0]["proposal"]).stdout
     told = [line["kind"] for line in json.loads(desk.cli("history", "fates", "--json").stdout)]
     assert told[0] == "RunCreated" and told[-1] == "RunEnded" and told.count("TestOpened") == 1
     nonsense = desk.cli("diff", "fates", "g0", "g9")
     assert nonsense.returncode == 2 and "g0 … g2" in nonsense.stderr
 
 
-def test_a_finished_run_can_go_back_and_be_branched(desk: Desk, run: dict[str, Any]) -> None:
+def test_a_finished_run_can_go_back_and_be_branched(desk: Desk, fates: dict[str, Any]) -> None:
     went = desk.cli("rollback", "fates", "g0")
-    assert went.returncode == 0 and desk.git("rev-parse", "fates").strip() == run["generations"][0]["commit"]
+    assert went.returncode == 0 and desk.git("rev-parse", "fates").strip() == fates["generations"][0]["commit"]
     assert desk.cli("rollback", "fates", "g1").returncode == 0
-    assert desk.git("rev-parse", "fates").strip() == run["generations"][1]["commit"]
+    assert desk.git("rev-parse", "fates").strip() == fates["generations"][1]["commit"]
     again = desk.cli("rollback", "fates", "g1")
     assert again.returncode == 2 and "is the incumbent already" in again.stderr
     branched = desk.cli("branch", "fates", "g1")
@@ -104,7 +96,7 @@ def test_a_finished_run_can_go_back_and_be_branched(desk: Desk, run: dict[str, A
     assert resumed.returncode == 2 and "fates is done" in resumed.stderr
 
 
-def test_what_is_unsafe_to_share_is_private(desk: Desk, run: dict[str, Any]) -> None:
+def test_what_is_unsafe_to_share_is_private(desk: Desk, fates: dict[str, Any]) -> None:
     root = desk.workspace / "runs" / "fates"
     assert stat.S_IMODE((root / "gateway").stat().st_mode) == 0o700
     for gold in (root / "verifier").glob("gold*.json"):
@@ -116,7 +108,7 @@ FORBIDDEN = ("torch", "textual", "sqlite_utils", "transformers", "sklearn", "num
 
 
 @pytest.mark.parametrize("verb", READING, ids=lambda verb: verb[0])
-def test_reading_verbs_import_nothing_heavy_and_speak_json(desk: Desk, run: dict[str, Any], verb: list[str]) -> None:
+def test_reading_verbs_import_nothing_heavy_and_speak_json(desk: Desk, fates: dict[str, Any], verb: list[str]) -> None:
     code = (
         "import sys\nfrom sia_tui.cli.main import main\n"
         f"assert main({[*verb, '--json']!r}) == 0\n"
@@ -129,7 +121,7 @@ def test_reading_verbs_import_nothing_heavy_and_speak_json(desk: Desk, run: dict
     json.loads(told.stdout)
 
 
-def test_a_second_engine_is_told_who_holds_the_run(desk: Desk, run: dict[str, Any]) -> None:
+def test_a_second_engine_is_told_who_holds_the_run(desk: Desk, fates: dict[str, Any]) -> None:
     desk.cli("branch", "fates", "g0")
     root = desk.workspace / "runs" / "fates-g0-1"
     with (root / "engine.lock").open("w") as lock:

@@ -55,7 +55,7 @@ def test_ids_do_not_depend_on_row_order(task: Task, tmp_path: Path) -> None:
     files = lawbench_shaped_files()
     head, *rows = files["train.csv"].decode().splitlines()
     files["train.csv"] = "\n".join([head, *reversed(rows), ""]).encode()
-    lawbench.write_folder(tmp_path / "lawbench", files, lambda line: None)
+    lawbench.write_folder(tmp_path / "lawbench", files)
     other = load_task("lawbench", tmp_path / "lawbench")
     assert (other.split_hash, other.test_hash) == (task.split_hash, task.test_hash)
 
