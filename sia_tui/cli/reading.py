@@ -115,7 +115,8 @@ def _question(asked: dict[str, Any]) -> str:
     lines = [f"{asked['run']}/{asked['gate']}  {asked['hash'][:12]}  {asked['lever']}: {one_line(asked['title'])}"]
     lines.append(one_line(asked["reason"], 2000))
     if asked["predicted_gain"] is not None:
-        lines.append(f"predicted: {points(asked['predicted_gain'])} points")
+        sees = f"; dev can tell about {points(asked['resolvable_gain'])} from noise" if asked["resolvable_gain"] else ""
+        lines.append(f"predicted: {points(asked['predicted_gain'])} points{sees}")
     if seen:
         lines.append(
             f"preview:   {percent(seen['incumbent'])} → {percent(seen['candidate'])} on {seen['n']} train cases, "

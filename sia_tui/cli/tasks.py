@@ -10,7 +10,8 @@ from pathlib import Path
 from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.table import table
 from sia_tui.store.workspace import Workspace
-from sia_tui.tasks.task import TaskError, available, load_task
+from sia_tui.tasks.registry import available, load_task
+from sia_tui.tasks.task import TaskError
 
 
 def tasks(options: argparse.Namespace) -> int:

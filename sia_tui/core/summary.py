@@ -6,6 +6,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.state import Generation, State, Step
+from sia_tui.core.stats import resolvable_gain
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def gate(state: State) -> dict[str, Any]:
         "title": step.proposal.title,
         "reason": step.proposal.reason,
         "predicted_gain": step.proposal.predicted_gain,
+        "resolvable_gain": _resolvable(state),
+        "clusters": dict(step.proposal.clusters),
+        "evidence": list(step.proposal.evidence),
         "lights": [{"name": x.name, "level": x.level, "detail": x.detail} for x in step.lights or ()],
         "preview": seen
         and {
@@ -60,6 +64,12 @@ def gate(state: State) -> dict[str, Any]:
         "measured": _measured(step.measured),
         "patch": step.proposal.patch,
     }
+
+
+def _resolvable(state: State) -> float | None:
+    """The smallest gain that dev, at its size, can tell from noise about half the time."""
+    dev = state.best.results.get("dev") if state.best else None
+    return resolvable_gain(dev.n) if dev else None
 
 
 def _generation(state: State, generation: Generation) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
-from sia_tui.tasks.task import Task, TaskError, load_task
+from sia_tui.tasks.registry import load_task
+from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130

@@ -195,13 +195,6 @@ class HarnessRepository:
         """Unified diff between two commits, of one package if named."""
         return self._run("diff", "--no-color", "--no-ext-diff", old, new, "--", *([package] if package else []))
 
-    def changed_lines(self, old: str, new: str) -> tuple[int, int, int]:
-        """(files, lines added, lines removed) between two commits, generation.json left out."""
-        rows = [
-            row.split("\t") for row in self._run("diff", "--numstat", old, new, "--", ":!generation.json").splitlines()
-        ]
-        return len(rows), sum(int(row[0]) for row in rows), sum(int(row[1]) for row in rows)
-
     def resolve(self, name: str) -> str | None:
         try:
             return self._run("rev-parse", "--verify", "--quiet", name) or None

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from sia_tui.core.episodes import ALL_ROWS, Case, Row, Split
 from sia_tui.core.hashing import digest
-
-TASKS = ("lawbench",)
 
 
 class TaskError(Exception):
@@ -93,25 +90,3 @@ def _row(case: Case, label: str) -> Row:
 def text_of(inputs: Mapping[str, str]) -> str:
     """A case's inputs as one text, for models and comparisons that read text."""
     return "\n".join(inputs[name] for name in sorted(inputs))
-
-
-def available() -> tuple[str, ...]:
-    return TASKS
-
-
-def load_task(
-    name: str,
-    folder: Path,
-    *,
-    seed: int = 0,
-    folds: int = 5,
-    dev: float = 0.15,
-    hidden: float = 0.15,
-    limit: int | None = None,
-) -> Task:
-    """The task of that name from its data in `folder`; TaskError names the ones there are."""
-    if name not in TASKS:
-        raise TaskError(f"no task {name!r}: choose one of {', '.join(TASKS)}")
-    from sia_tui.tasks import lawbench
-
-    return lawbench.load(folder, seed, folds, dev, hidden, limit)

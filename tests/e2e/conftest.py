@@ -19,13 +19,6 @@ from tests.lawbench_shaped import write_lawbench_shaped
 ROOT = Path(__file__).parents[2]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All on one worker: they share a workspace, and the unit tests fill the other core meanwhile."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("e2e"))
-
-
 @dataclass(frozen=True)
 class Desk:
     """Where a user would sit: a workspace, a config, and `sia-tui`."""

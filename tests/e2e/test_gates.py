@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.conftest import Desk
 
+pytestmark = pytest.mark.xdist_group("e2e-gates")
+
 RUN = "asked"
 
 

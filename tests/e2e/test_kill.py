@@ -10,14 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sia_tui.core.episodes import Score
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import ROOT, Desk
 
+pytestmark = pytest.mark.xdist_group("e2e-fates")
+
 EARLY = (2, 4, 6)
 """Events after which the task, the baselines and the policy are being made ready."""
-LATER = 8
+LATER = 7
 """Kills spread evenly over what follows: episodes, proposals, gates, decisions, test."""
 
 

@@ -18,6 +18,8 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import Desk
 
+pytestmark = pytest.mark.xdist_group("e2e-fates")
+
 
 def test_it_ends_by_itself_and_says_how_every_step_ended(fates: dict[str, Any]) -> None:
     assert (fates["status"], fates["stop_reason"]) == ("done", "end of the script")

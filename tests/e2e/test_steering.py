@@ -6,9 +6,13 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import pytest
+
 from sia_tui.engine.lock import is_held
 from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import ROOT, Desk
+
+pytestmark = pytest.mark.xdist_group("e2e-gates")
 
 RUN = "steered"
 

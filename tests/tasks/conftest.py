@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.tasks.task import Task, load_task
+from sia_tui.tasks.registry import load_task
+from sia_tui.tasks.task import Task
 from tests.lawbench_shaped import write_lawbench_shaped
 
 

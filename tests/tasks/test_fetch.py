@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sia_tui.tasks import dataset, lawbench
-from sia_tui.tasks.task import TaskError, load_task
+from sia_tui.tasks.registry import load_task
+from sia_tui.tasks.task import TaskError
 from tests.lawbench_shaped import lawbench_shaped_files, write_wheel
 
 FILES = lawbench_shaped_files(charges=3, per_charge=6, test_per_charge=2)

@@ -10,7 +10,8 @@ import pytest
 from sia_tui.core.episodes import ALL_ROWS, Case
 from sia_tui.tasks import lawbench
 from sia_tui.tasks.check import SPLITS, check
-from sia_tui.tasks.task import Task, TaskError, available, load_task
+from sia_tui.tasks.registry import available, load_task
+from sia_tui.tasks.task import Task, TaskError
 from tests.lawbench_shaped import REPEATED_FROM_TEST, REPEATED_IN_TRAIN, lawbench_shaped_files, write_lawbench_shaped
 
 

@@ -1,0 +1,31 @@
+"""The tasks there are, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sia_tui.tasks.task import Task, TaskError
+
+TASKS = ("lawbench",)
+
+
+def available() -> tuple[str, ...]:
+    return TASKS
+
+
+def load_task(
+    name: str,
+    folder: Path,
+    *,
+    seed: int = 0,
+    folds: int = 5,
+    dev: float = 0.15,
+    hidden: float = 0.15,
+    limit: int | None = None,
+) -> Task:
+    """The task of that name from its data in `folder`; TaskError names the ones there are."""
+    if name not in TASKS:
+        raise TaskError(f"no task {name!r}: choose one of {', '.join(TASKS)}")
+    from sia_tui.tasks import lawbench
+
+    return lawbench.load(folder, seed, folds, dev, hidden, limit)
