@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.episodes import Split
 from sia_tui.engine import evaluate, finish, history, prepare, step
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
@@ -145,11 +147,14 @@ class _Engine:
         session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level))
         prepare.require_same_task(session)
         await finish.unseal(session)
-        watcher = asyncio.create_task(self._watch())
+        work, watch = asyncio.create_task(self._loop()), asyncio.create_task(self._watch())
         try:
-            return await self._loop()
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            return await (work if work.done() else watch)
         finally:
-            watcher.cancel()
+            work.cancel()
+            watch.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
 
     async def _loop(self) -> int:
         session = self._session
@@ -178,7 +183,7 @@ class _Engine:
             await asyncio.sleep(POLL_S)
             self._session.report.beat()
 
-    async def _watch(self) -> None:
+    async def _watch(self) -> NoReturn:
         """Answers commands while something long is under way."""
         while True:
             for said in heed(self._session.store):
@@ -197,7 +202,7 @@ class _Engine:
             case loop.PlantSeed():
                 await prepare.plant_seed(session)
             case loop.Evaluate(generation=index, split=split):
-                await evaluate.evaluate(session, index, split)
+                await self._evaluate(index, split)
             case loop.Propose():
                 await step.propose(session)
             case loop.Check(proposal=proposal):
@@ -225,6 +230,15 @@ class _Engine:
                 await finish.test_baselines(session)
             case loop.End(status=status, reason=reason):
                 session.record(ev.RunEnded(status, reason))
+
+    async def _evaluate(self, index: int, split: Split) -> None:
+        """A candidate whose code does not begin is rolled back; an incumbent's is a fault of the run."""
+        try:
+            await evaluate.evaluate(self._session, index, split)
+        except HarnessBroken as broken:
+            if self._session.state.generations[index].kept is not None:
+                raise
+            self._session.record(ev.GenerationRolledBack(index, f"the harness does not begin: {broken}"))
 
     async def _preview(self, proposal: str) -> None:
         session = self._session

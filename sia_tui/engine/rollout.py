@@ -119,7 +119,10 @@ class Rollout:
             limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
         )
         name = tools.tools_name(self._candidate.files, rows)
-        made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
+        try:
+            made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
+        except WorkerDied as death:
+            raise HarnessBroken("prepare", HarnessError("crash", death.reason)) from death
         return setup.model_copy(update={"tools": made})
 
     async def _serve(self, setup: Setup, queue: deque[Case], width: int) -> list[Case]:

@@ -67,7 +67,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         "harness": {"lanes": 8},
         "evaluate": {"train": 24, "preview": 12, "hidden": 10, "test": 16},
         "gate": {"policy": "auto", "indecisive": "roll_back"},
-        "budget": {"steps": 6},
+        "budget": {"steps": 8},
     }
     path = root / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))

@@ -35,6 +35,13 @@ def reaching_out(files: Files) -> dict[str, str]:
     return {"harness.py": f"import subprocess\n{files['harness.py']}"}
 
 
+def broken(files: Files) -> dict[str, str]:
+    """Looks well and does not import."""
+    return {
+        "harness.py": files["harness.py"].replace("from answers import extract", "from answers import extract, missing")
+    }
+
+
 SPY = '''
 
 ROOTS = {roots}
@@ -73,7 +80,13 @@ def unappliable(files: Files) -> dict[str, str]:
 
 Make = Callable[[Files], dict[str, str]]
 SCRIPTS: dict[str, tuple[tuple[str, Make], ...]] = {
-    "fates": (("better", better), ("reaching-out", reaching_out), ("worse", worse), ("unappliable", unappliable)),
+    "fates": (
+        ("better", better),
+        ("reaching-out", reaching_out),
+        ("broken", broken),
+        ("worse", worse),
+        ("unappliable", unappliable),
+    ),
     "spy": (("spying", spying),),
     "gates": (("worse", worse), ("better", better)),
 }

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.xdist_group("e2e-fates")
 def test_it_ends_by_itself_and_says_how_every_step_ended(fates: dict[str, Any]) -> None:
     assert (fates["status"], fates["stop_reason"]) == ("done", "end of the script")
     assert [g["kept"] for g in fates["generations"]] == [True, True, False]
-    assert [r["title"] for r in fates["refused"]] == ["script: reaching-out", "script: unappliable"]
+    assert [r["title"] for r in fates["refused"]] == ["script: reaching-out", "script: broken", "script: unappliable"]
+    assert [r["by"] for r in fates["refused"]] == ["checks", "preview", "checks"]
+    assert "cannot import name 'missing'" in fates["refused"][1]["reason"]
     kept = fates["generations"][1]
     assert kept["gain"]["ci95"][0] > 0 and kept["dev"]["mean"] > fates["generations"][0]["dev"]["mean"]
     assert kept["verdict"]["by"] == "auto" and kept["verdict"]["kind"] == "approve"
@@ -63,8 +65,16 @@ def test_plain_git_tells_the_story(desk: Desk, fates: dict[str, Any]) -> None:
     for refused in fates["refused"]:
         assert desk.git("rev-parse", f"refs/sia/proposals/{refused['proposal']}").strip() == refused["commit"]
     assert "+import subprocess" in desk.git("show", fates["refused"][0]["commit"])
-    assert "Lose the charge" in desk.git("log", "-1", "--format=%B", fates["refused"][1]["commit"])
-    for words in ("Run: fates", "Lever: harness", "Proposal: p-", "kept", "rolled back", "refused by checks"):
+    assert "Lose the charge" in desk.git("log", "-1", "--format=%B", fates["refused"][2]["commit"])
+    for words in (
+        "Run: fates",
+        "Lever: harness",
+        "Proposal: p-",
+        "kept",
+        "rolled back",
+        "refused by checks",
+        "refused by preview",
+    ):
         assert words in log
     assert desk.git("log", "--format=%s", "fates").splitlines()[:2] == [
         "script: better",
