@@ -15,10 +15,21 @@ from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
 from sia_tui.agents.protocol import Brief, Reading, Record
 from sia_tui.core.proposals import Proposal
-from sia_tui.core.state import State, Step
+from sia_tui.core.state import State
 
 WORTH_A_STEP = 0.004
 """A smaller promise (in reward) is not worth a measurement."""
+FIRST_LIST = 0.08
+"""Accuracy to expect of a blind pick from a first list of ten."""
+MENDED = {
+    "lenient-extraction": 0.9,
+    "label-snapping": 0.4,
+    "warmer-retry": 0.5,
+    "finer-features": 0.25,
+    "centroids": 0.25,
+}
+"""Which part of the failures it is about each block can be hoped to mend. Rough, and so corrected by every measurement:
+what does not turn out better is not proposed again on the same generation."""
 SAMPLES = 5
 """Votes of the voting block."""
 EVIDENCE = 8
@@ -45,7 +56,7 @@ def search(found: Diagnosis) -> Iterator[Suggestion]:
         yield Suggestion(
             "shortlist",
             "tool_unused",
-            max(0.0, 0.08 - found.accuracy),
+            max(0.0, FIRST_LIST - found.accuracy),
             f"{found.without_search} never asked the search over solved cases: the policy answers from memory, which holds "
             "no charges of cases",
         )
@@ -53,21 +64,19 @@ def search(found: Diagnosis) -> Iterator[Suggestion]:
 
 def reading(found: Diagnosis) -> Iterator[Suggestion]:
     """Answers are there but not found: read replies less strictly, then forgive misspelling."""
-    lost = found.share("unparsed")
-    if lost:
-        yield Suggestion(
-            "lenient-extraction", "unparsed", lost * found.read_accuracy * 0.9, "extraction misses answers"
-        )
-        yield Suggestion("label-snapping", "unparsed", lost * found.read_accuracy * 0.4, "misspelt answers are lost")
+    lost = found.share("unparsed") * found.read_accuracy
+    for block, why in (
+        ("lenient-extraction", "extraction misses answers"),
+        ("label-snapping", "misspelling loses answers"),
+    ):
+        yield Suggestion(block, "unparsed", lost * MENDED[block], why)
 
 
 def asking_again(found: Diagnosis) -> Iterator[Suggestion]:
     """Nothing was said: ask once more, more freely."""
     silent = found.share("no_answer", "unparsed")
-    if silent:
-        yield Suggestion(
-            "warmer-retry", "no_answer", silent * found.read_accuracy * 0.5, "silence is taken as final", 1 + silent
-        )
+    gain = silent * found.read_accuracy * MENDED["warmer-retry"]
+    yield Suggestion("warmer-retry", "no_answer", gain, "silence is taken as final", 1 + silent)
 
 
 def list_length(found: Diagnosis) -> Iterator[Suggestion]:
@@ -89,9 +98,9 @@ def search_quality(found: Diagnosis) -> Iterator[Suggestion]:
     """The right charge is often not shown at all: search better."""
     missed = 1 - found.in_sight(found.shown) if found.ranks else 0.0
     chosen = found.accuracy / max(0.01, found.in_sight(found.shown))
-    for block, cure in (("finer-features", 0.25), ("centroids", 0.25)):
-        why = f"the search leaves {100 * missed:.0f} % of the right charges out of sight"
-        yield Suggestion(block, "not_in_sight", missed * cure * chosen, why)
+    why = f"the search leaves {100 * missed:.0f} % of the right charges out of sight"
+    for block in ("finer-features", "centroids"):
+        yield Suggestion(block, "not_in_sight", missed * chosen * MENDED[block], why)
 
 
 def choice(found: Diagnosis) -> Iterator[Suggestion]:
@@ -139,14 +148,10 @@ def _all_readings(record: Record) -> Iterator[Reading]:
 
 def _refuted(state: State, commit: str) -> set[str]:
     """Ideas that were refused or did not measure better: on this commit once, anywhere twice."""
-    failed = [step for step in state.steps if _failed(step)]
+    failed = [step for step in state.steps if step.refuted]
     here = {step.proposal.idea for step in failed if step.proposal.base_commit == commit}
     ideas = [step.proposal.idea for step in failed]
     return here | {idea for idea in ideas if ideas.count(idea) > 1}
-
-
-def _failed(step: Step) -> bool:
-    return step.refused is not None or (step.measured is not None and step.measured.outcome != "better")
 
 
 def _patch(files: Mapping[str, str], block: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import time
 from typing import Any
 
@@ -48,7 +49,7 @@ def rollback(options: argparse.Namespace) -> int:
 
 def ask(workspace: Workspace, paths: RunPaths, kind: str, body: dict[str, Any]) -> int:
     """Append the command, see that it is answered, print the answer. Raises UsageError when it is refused."""
-    number = append_command(paths.db, kind, getpass.getuser(), body)
+    number = append_command(paths.db, kind, whoami(), body)
     if not is_held(paths.lock):
         from sia_tui.engine.settle import settle
 
@@ -65,6 +66,14 @@ def ask(workspace: Workspace, paths: RunPaths, kind: str, body: dict[str, Any]) 
         raise UsageError(answer.message)
     print(f"{paths.name}: {answer.message}")
     return DONE
+
+
+def whoami() -> str:
+    """The login name, or the user number where there is none (as in some containers)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 def _plain(options: argparse.Namespace, kind: str) -> int:

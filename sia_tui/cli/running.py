@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from sia_tui.cli.asking import ask, whoami
 from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError, RunConfig, load_config
@@ -45,10 +45,8 @@ def resume(options: argparse.Namespace) -> int:
         raise UsageError(f"{paths.config} was changed since the run began; start a new run with it instead")
     if state.status == "paused":
         if is_held(paths.lock):
-            from sia_tui.cli.asking import ask
-
             return ask(workspace, paths, "resume", {})
-        append_command(paths.db, "resume", getpass.getuser(), {})
+        append_command(paths.db, "resume", whoami(), {})
     headless = options.headless or (not sys.stdout.isatty() and not options.wait)
     return _engine(workspace, paths, config, headless)
 

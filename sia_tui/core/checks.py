@@ -63,16 +63,12 @@ def check_patch(
 
 def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
     """Red for an idea already refuted on this very commit, amber if it was on another one."""
-    refuted = [step for step in earlier if step.proposal.idea == proposal.idea and _refuted(step)]
+    refuted = [step for step in earlier if step.proposal.idea == proposal.idea and step.refuted]
     if any(step.proposal.base_commit == proposal.base_commit for step in refuted):
         return Light("new idea", "red", f"{proposal.idea} was refuted on this generation ({refuted[-1].id})")
     if refuted:
         return Light("new idea", "amber", f"{proposal.idea} was refuted on an earlier generation ({refuted[-1].id})")
     return Light("new idea", "ok")
-
-
-def _refuted(step: Step) -> bool:
-    return step.refused is not None or (step.measured is not None and step.measured.outcome != "better")
 
 
 def _added_lines(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

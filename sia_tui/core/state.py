@@ -54,6 +54,11 @@ class Step:
         """The gate that still waits for its verdict."""
         return self.gates[-1] if len(self.gates) > len(self.verdicts) and not self.closed else None
 
+    @property
+    def refuted(self) -> bool:
+        """Refused, or measured and not better: its idea did not stand."""
+        return self.refused is not None or (self.measured is not None and self.measured.outcome != "better")
+
     def verdict_on(self, kind: str) -> Verdict | None:
         answered = zip(self.gates, self.verdicts, strict=False)
         return next((verdict for gate, verdict in answered if gate.kind == kind), None)
