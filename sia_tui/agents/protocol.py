@@ -27,7 +27,7 @@ class Brief:
 
 @dataclass(frozen=True)
 class Reading:
-    """One trajectory, whole. On dev the expected answer is withheld: dev selects, it must not be learned."""
+    """One trajectory, whole. Only train's hold the expected answer: dev selects, it must not be learned."""
 
     episode: str
     attempt: Attempt

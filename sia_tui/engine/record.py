@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +34,6 @@ class StoredRecord:
         reader = RunReader(self.db)
         try:
             for episode, attempt, score in reader.trajectories(self.full_state.generations[index].key, split):
-                withheld = replace(score, detail={}) if split == "dev" else score
-                yield Reading(episode, attempt, withheld)
+                yield Reading(episode, attempt, score)
         finally:
             reader.close()

@@ -11,7 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -204,7 +204,7 @@ class Rollout:
             self._place.level,
             outcome.notes,
         )
-        score = await self._place.verifier.score(case.id, outcome.answer)
+        score = _sealed(case, await self._place.verifier.score(case.id, outcome.answer))
         if outcome.error is not None and score.failure is not None:
             score = Score(score.reward, outcome.error.kind, score.metrics, score.detail)
         self._done(attempt, score)
@@ -212,6 +212,13 @@ class Rollout:
 
 async def _raise_death(gateway: Gateway) -> NoReturn:
     raise await gateway.wait_died()
+
+
+def _sealed(case: Case, score: Score) -> Score:
+    """The expected answer of dev, hidden and test is in no trajectory: whoever reads one cannot learn it."""
+    if case.split == "train":
+        return score
+    return replace(score, detail={name: said for name, said in score.detail.items() if name != "expected"})
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

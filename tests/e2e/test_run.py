@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import sqlite3
 import stat
 import subprocess
 import sys
+import zlib
 from typing import Any
 
 import pytest
@@ -44,13 +46,14 @@ def test_show_keeps_its_contract(fates: dict[str, Any]) -> None:
 
 
 def test_scores_are_those_of_the_trajectories(desk: Desk, fates: dict[str, Any]) -> None:
+    task = open_task(Workspace(desk.workspace), load_config(desk.config), print)
     reader = RunReader(Workspace(desk.workspace).run("fates").db)
     for generation in reader.state().generations:
         rows = reader.episodes(generation.key, "dev")
         assert len(rows) == generation.results["dev"].n == fates["generations"][0]["dev"]["n"]
         assert generation.results["dev"].mean == pytest.approx(sum(row.reward for row in rows) / len(rows))
         for _, attempt, score in reader.trajectories(generation.key, "dev"):
-            right = attempt.answer is not None and attempt.answer == score.detail["expected"]
+            right = attempt.answer == task.gold[attempt.case.id]
             assert (score.reward == 1.0) == right and attempt.isolation in ("bwrap", "landlock")
             for call in attempt.calls:
                 assert call.prompt_ids and len(call.completion_ids) == len(call.logprobs)
@@ -145,11 +148,15 @@ def test_a_second_engine_is_told_who_holds_the_run(desk: Desk, fates: dict[str, 
 
 
 def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk) -> None:
-    """A patch that searches every file it can open for its own case finds none, on train (in fold) and on dev."""
+    """A patch that searches every file it can open for its own case finds none, on train (in fold) and on dev.
+
+    Nor does any trajectory of dev, hidden or test hold the expected answer, or any prompt more than its own case.
+    """
     ended = desk.cli("run", str(desk.config), "--name", "spy", script="spy")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     reader = RunReader(Workspace(desk.workspace).run("spy").db)
     spied = reader.state().generations[1]
+    task = open_task(Workspace(desk.workspace), load_config(desk.config), print)
     looked = 0
     for split in ("train", "dev"):
         for _, attempt, score in reader.trajectories(spied.key, split):
@@ -158,7 +165,13 @@ def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk) -> None:
             looked += attempt.notes["looked"]
             sent = json.dumps([call.messages for call in attempt.calls], ensure_ascii=False)
             assert attempt.case.id not in sent and "expected" not in sent
-            assert score.detail["expected"] not in attempt.case.inputs["text"]
+            others = [case for case in task.cases.values() if case.inputs["text"] != attempt.case.inputs["text"]]
+            assert not any(case.id in sent or case.inputs["text"] in sent for case in others)
+            assert ("expected" in score.detail) == (split == "train")
+    connection = sqlite3.connect(f"{Workspace(desk.workspace).run('spy').db.as_uri()}?mode=ro", uri=True)
+    stored = "select e.split, t.body from episodes e join trajectories t on t.episode = e.id"
+    told = {(split, b'"expected"' in zlib.decompress(body)) for split, body in connection.execute(stored)}
+    assert told == {("train", True), ("dev", False), ("hidden", False), ("test", False)}
     assert looked > 500, "the search did not even find the rows it may see"
 
 
