@@ -30,7 +30,10 @@ def rows_folder(root: Path, task: Task, view: str) -> Path:
 
 
 def tools_name(files: Mapping[str, str], rows: Path) -> str:
-    """Names the result of prepare(): it depends on tools.py, the modules that imports, and the rows."""
+    """Names the result of prepare(): it depends on the rows, tools.py, the modules that imports, and data files.
+
+    Prompts (.md) are left out, so that a patch of one does not fit every view anew.
+    """
     return digest([rows.name, {path: files[path] for path in _closure(files, "tools.py")}])[:16]
 
 
@@ -59,8 +62,8 @@ def _publish(part: Path, folder: Path) -> None:
 
 
 def _closure(files: Mapping[str, str], start: str) -> list[str]:
-    """The package's own modules that `start` leads to, with the requirements they run under."""
-    found, queue = {"requirements.txt"} & files.keys(), [start]
+    """The package's own modules that `start` leads to, with everything that is neither code nor prompt."""
+    found, queue = {path for path in files if not path.endswith((".py", ".md"))}, [start]
     while queue:
         path = queue.pop()
         if path in files and path not in found:
