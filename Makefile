@@ -14,7 +14,9 @@ export DO_NOT_TRACK := 1
 .PHONY: run quick test check bench install clean
 
 run: .venv/.installed
-	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else exec $(BIN)/sia-tui run $(CONFIG) --gate auto; fi
+	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
+		echo "no terminal: the gate answers itself (--gate auto); everything is kept in $${SIA_WORKSPACE:-.sia}"; \
+		exec $(BIN)/sia-tui run $(CONFIG) --gate auto; fi
 
 quick:
 	@$(MAKE) --no-print-directory run CONFIG=configs/lawbench-nano-quick.yaml

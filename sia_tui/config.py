@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
+from sia_tui.policy.nano import NanoRecipe
 
 
 class ConfigError(Exception):
@@ -23,7 +24,7 @@ class _Section(BaseModel):
 class TaskConfig(_Section):
     """Which task, and how its rows are split."""
 
-    name: str
+    name: Literal["lawbench"]
     seed: int = 0
     folds: int = Field(5, ge=2, le=20)
     dev: float = Field(0.15, gt=0, lt=0.5)
@@ -40,8 +41,8 @@ class PolicyConfig(_Section):
     """The model behind the gateway."""
 
     kind: Literal["nano"] = "nano"
-    recipe: dict[str, int | float] = Field(default_factory=dict)
-    """Overrides of the nano recipe, by field."""
+    recipe: NanoRecipe = NanoRecipe()
+    """How the nano model is made; each field is documented there."""
     backend: Literal["hf"] = "hf"
     threads: int = Field(1, ge=1, le=64)
     max_batch: int = Field(32, ge=1, le=512)
@@ -61,8 +62,8 @@ class HarnessConfig(_Section):
     max_calls: int = Field(32, ge=1)
     max_tokens: int = Field(16384, ge=16)
     """Prompt and sampled tokens of one episode."""
-    surface: tuple[str, ...] = ("*.py", "*.md", "*.txt")
-    """What a patch may touch, as globs below the task's package."""
+    surface: tuple[str, ...] = ("*.py", "*.md")
+    """What a patch may touch, as globs below the task's package; requirements.txt is not for it to choose."""
 
 
 class AgentsConfig(_Section):

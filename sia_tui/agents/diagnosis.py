@@ -129,7 +129,7 @@ def charges_shown(reading: Reading) -> list[str]:
     for call in reversed(reading.attempt.tool_calls):
         try:
             found = ast.literal_eval(call.result)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, list) and all(isinstance(name, str) for name in found):
             return found

@@ -15,7 +15,7 @@ from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
 from sia_tui.agents.protocol import Brief, Reading, Record
 from sia_tui.core.proposals import Proposal
-from sia_tui.core.state import State
+from sia_tui.core.state import State, Step
 
 WORTH_A_STEP = 0.004
 """A smaller promise (in reward) is not worth a measurement."""
@@ -138,7 +138,8 @@ class PlaybookFeedbackAgent:
             patch = _patch(record.files, option.block)
             if patch and option.gain >= WORTH_A_STEP:
                 return _harness_step(option, patch, found, best.commit, record.brief)
-        return _stop(found, options, best.commit)
+        declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
+        return _stop(found, options, best.commit, declined)
 
 
 def _all_readings(record: Record) -> Iterator[Reading]:
@@ -199,12 +200,21 @@ def _confused(found: Diagnosis, brief: Brief) -> str:
     return f" Most confused: {told}." if told else ""
 
 
-def _stop(found: Diagnosis, options: list[Suggestion], commit: str) -> Proposal:
+def _declined(step: Step, commit: str) -> bool:
+    """A person said no to it on this generation."""
+    return bool(
+        step.refused and step.verdicts and step.verdicts[-1].by != "auto" and step.proposal.base_commit == commit
+    )
+
+
+def _stop(found: Diagnosis, options: list[Suggestion], commit: str, declined: list[str]) -> Proposal:
     left = max((option.gain for option in options), default=0.0)
     reason = (
         f"{_counted(found)}. No change of the scaffold that has not been tried promises {100 * WORTH_A_STEP:.1f} points "
         f"(the best one {100 * left:.1f}); what is left is knowledge and choice, which the scaffold cannot give."
     )
+    if declined:
+        reason += f" Declined by a person on this generation, and so not proposed again: {'; '.join(declined)}."
     return Proposal(
         lever="stop",
         title="nothing left that the scaffold can mend",

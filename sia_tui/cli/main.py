@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(getattr(import_module(_VERBS[options.verb]), options.verb)(options))
     except (UsageError, StoreError) as error:
-        print(f"sia-tui: {error}", file=sys.stderr)
+        from sia_tui.core.text import one_line
+
+        print(f"sia-tui: {one_line(str(error), 1000)}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,18 +30,18 @@ def ls(options: argparse.Namespace) -> int:
 
 def _listed(paths: RunPaths) -> dict[str, Any]:
     try:
-        state, engine = read(paths), "alive" if is_held(paths.lock) else "none"
+        state = read(paths)
     except (StoreError, ValueError) as error:
         return {
             "run": paths.name,
             "task": "?",
-            "status": str(error),
+            "status": f"unreadable: {one_line(str(error), 60)}",
             "steps": 0,
             "dev": None,
             "created_at": "",
             "engine": "?",
         }
-    told = summary(state)
+    told = told_of(paths, state)
     best = told["generations"][state.incumbent]["dev"] if state.incumbent is not None else None
     return {
         "run": paths.name,
@@ -50,27 +50,35 @@ def _listed(paths: RunPaths) -> dict[str, Any]:
         "steps": len(state.steps),
         "dev": best,
         "created_at": state.created_at,
-        "engine": engine,
+        "engine": told["engine"],
     }
 
 
 def show(options: argparse.Namespace) -> int:
     paths = Workspace.locate(options.workspace).existing(options.run)
     state = read(paths)
-    told = summary(state) | {"engine": "alive" if is_held(paths.lock) else "none"}
+    told = told_of(paths, state)
     _print(options, told, lambda: _shown(told))
     return DONE
 
 
+def told_of(paths: RunPaths, state: State) -> dict[str, Any]:
+    """The summary, with what only the engine's lock can tell: a run that says `running` and has no engine does not."""
+    told, alive = summary(state), is_held(paths.lock)
+    if told["status"] == "running" and not alive:
+        told["status"] = "interrupted" if state.engine else "not started"
+    return told | {"engine": "alive" if alive else "none"}
+
+
 def shown(paths: RunPaths) -> str:
     """What `show` prints."""
-    return _shown(summary(read(paths)))
+    return _shown(told_of(paths, read(paths)))
 
 
 def _shown(told: dict[str, Any]) -> str:
     lines = [
         f"run {told['run']} · task {told['task']} · {told['status']}"
-        + (f" · {told['stop_reason']}" if told["stop_reason"] else "")
+        + (f" · {one_line(told['stop_reason'], 400)}" if told["stop_reason"] else "")
     ]
     rows = [
         (
@@ -80,13 +88,16 @@ def _shown(told: dict[str, Any]) -> str:
             _interval(g["dev"]),
             _gain(g["gain"]),
             _mean(g["hidden"]),
+            percent(g["dev"]["tool_share"]) if g["dev"] else "–",
             {None: "…", True: "kept", False: "rolled back"}[g["kept"]],
             g["verdict"]["by"] if g["verdict"] else "",
             g["commit"][:8],
         )
         for g in told["generations"]
     ]
-    lines.append(table(("", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "", "verdict", "commit"), rows))
+    lines.append(
+        table(("", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "no policy", "", "verdict", "commit"), rows)
+    )
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     if told["waiting"]:
         asked = told["waiting"]
@@ -122,7 +133,8 @@ def _question(asked: dict[str, Any]) -> str:
             f"preview:   {percent(seen['incumbent'])} → {percent(seen['candidate'])} on {seen['n']} train cases, "
             f"{points(seen['gain'])} [{points(seen['ci95'][0])}, {points(seen['ci95'][1])}], "
             f"fixed {seen['fixed']}, broke {seen['broke']}, "
-            f"tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}"
+            f"tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}, "
+            f"{percent(seen['tool_share'])} answered without the policy"
         )
     if measured:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.core.state import Step
+from sia_tui.core.text import one_line
 
 GRAM = 12
 """A patch that shares this many characters in a row with a case's text quotes the case."""
@@ -36,7 +37,12 @@ _REACHING_OUT = {
     "http",
     "ssl",
     "builtins",
+    "posix",
+    "_socket",
+    "_posixsubprocess",
+    "_ctypes",
 }
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _KNOWN_PACKAGES = {"numpy", "scipy", "sklearn", "sia"}
 
 
@@ -86,8 +92,8 @@ def _parses(files: Mapping[str, str]) -> Light:
             continue
         try:
             tree = ast.parse(text)
-        except (SyntaxError, ValueError) as error:
-            return Light("parses", "red", f"{path}: {error}")
+        except _UNPARSABLE as error:
+            return Light("parses", "red", one_line(f"{path}: {type(error).__name__} {error}"))
         if path == "harness.py" and not _defines_solve(tree):
             return Light("parses", "red", "harness.py defines no async solve")
     return Light("parses", "ok") if "harness.py" in files else Light("parses", "red", "harness.py is gone")
@@ -98,13 +104,13 @@ def _defines_solve(tree: ast.Module) -> bool:
 
 
 def _imports(old: Mapping[str, str], new: Mapping[str, str]) -> Light:
-    own = {path.removesuffix(".py").split("/")[0] for path in new}
+    own = {path.removesuffix(".py").split("/")[0] for path in new if path.endswith(".py")} - _REACHING_OUT
     fresh = _all_imported(new) - _all_imported(old) - own
     reaching = fresh & _REACHING_OUT
     unknown = fresh - reaching - _KNOWN_PACKAGES - set(sys.stdlib_module_names)
     if reaching or unknown:
-        return Light("imports", "red", f"new imports: {', '.join(sorted(reaching | unknown))}")
-    return Light("imports", "ok", ", ".join(sorted(fresh)))
+        return Light("imports", "red", one_line(f"new imports: {', '.join(sorted(reaching | unknown))}"))
+    return Light("imports", "ok", one_line(", ".join(sorted(fresh))))
 
 
 def _all_imported(files: Mapping[str, str]) -> set[str]:
@@ -114,7 +120,7 @@ def _all_imported(files: Mapping[str, str]) -> set[str]:
 def _imported(text: str) -> set[str]:
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except _UNPARSABLE:
         return set()
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -122,7 +128,8 @@ def _imported(text: str) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").split(".")[0])
-        elif isinstance(node, ast.Name) and node.id in ("__import__", "eval", "exec", "compile"):
+            found |= {alias.name for alias in node.names} & _REACHING_OUT
+        elif isinstance(node, ast.Name) and node.id in ("__import__", "__builtins__", "eval", "exec", "compile"):
             found.add("builtins")
     return found
 
@@ -143,7 +150,7 @@ def _names_no_labels(added: Sequence[str], labels: Sequence[str]) -> Light:
     named = [label for label in labels if len(label) > 1 and label in text]
     if len(named) > 2:
         return Light("names no labels", "red", f"{len(named)} labels written into the harness")
-    return Light("names no labels", "amber" if named else "ok", ", ".join(named))
+    return Light("names no labels", "amber" if named else "ok", one_line(", ".join(named)))
 
 
 def _compute(proposal: Proposal) -> Light:

@@ -79,6 +79,7 @@ class Attempt:
     case: Case
     answer: str | None
     source: Source
+    """As the harness says, but `tool` whenever the gateway recorded no call: such an answer is not the policy's."""
     calls: tuple[Call, ...]
     tool_calls: tuple[ToolCall, ...]
     error: HarnessError | None

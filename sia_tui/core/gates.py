@@ -73,8 +73,10 @@ def require_hash(gate: Gate, given: str, earlier: Iterable[Gate] = ()) -> None:
     """
     if len(given) >= 8 and gate.hash.startswith(given):
         return
-    known = next((old for old in earlier if len(given) >= 8 and old.hash.startswith(given)), None)
+    if len(given) < 8:
+        raise StaleHash(f"hash {given[:12]!r} is too short: give 8 characters or more of it")
+    known = next((old for old in earlier if old.hash.startswith(given)), None)
     if known is None:
-        raise StaleHash(f"hash {given[:12]} is not that of gate {gate.id} (its hash is {gate.hash[:12]})")
+        raise StaleHash(f"hash {given[:12]} is not that of gate {gate.id}; look at it again with: sia-tui pending")
     changed = [name for name, part in gate.parts.items() if known.parts.get(name) != part]
     raise StaleHash(f"hash {given[:12]} is of gate {known.id}; since then changed: {', '.join(changed) or 'nothing'}")

@@ -18,7 +18,7 @@ class Rules:
     max_wall_s: float
     max_tokens: int
     max_refusals: int
-    """This many refused proposals in a row end the run."""
+    """This many proposals in a row that checks or previews refuse end the run; a person's no is not counted."""
     indecisive: Literal["ask", "keep", "roll_back"]
 
 
@@ -171,9 +171,10 @@ def next_action(state: State, rules: Rules) -> Action:
 def _closing(state: State) -> Action:
     asked, best = state.stop_asked, state.best
     assert asked is not None
-    if not asked.open_test or best is None or "dev" not in best.results:
+    if state.test_opened is None and (not asked.open_test or best is None or "dev" not in best.results):
         return End("done" if asked.open_test else "stopped", asked.reason)
     if state.test_opened is None:
+        assert best is not None
         return OpenTest(best.index)
     tested = state.generations[state.test_opened.generation]
     if "test" not in tested.results:
@@ -189,7 +190,7 @@ def _spent(state: State, rules: Rules) -> str | None:
     for step in reversed(state.steps):
         if step.refused is None:
             break
-        refused += 1
+        refused += step.refused.by in ("checks", "preview", "auto")
     if len(state.steps) >= rules.max_steps:
         return f"all {rules.max_steps} steps made"
     if refused >= rules.max_refusals:

@@ -62,3 +62,5 @@ class Preview:
     tokens_before: float
     """Mean sampled and prompt tokens a case."""
     tokens_after: float
+    tool_share: float = 0.0
+    """Share of the candidate's answers that are not the policy's."""

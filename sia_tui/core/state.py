@@ -67,7 +67,7 @@ class Step:
 @dataclass(frozen=True)
 class Cost:
     wall_s: float = 0.0
-    """Time engines have spent on this run; the time between two of them does not count."""
+    """Time engines have worked on this run: not while it waited for a person, was paused, or had no engine."""
     tokens: int = 0
     """Prompt and sampled tokens of finished episodes."""
     episodes: int = 0
@@ -144,7 +144,8 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
 
 
 def _clock(state: State, entry: ev.Recorded) -> State:
-    if state.last_at is None or isinstance(entry.event, ev.EngineStarted):
+    idle = state.waiting is not None or state.status == "paused"
+    if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
         return state
     passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
     return replace(state, cost=replace(state.cost, wall_s=state.cost.wall_s + max(0.0, passed)))

@@ -60,6 +60,7 @@ def gate(state: State) -> dict[str, Any]:
             "broke": len(seen.broke),
             "tokens_before": seen.tokens_before,
             "tokens_after": seen.tokens_after,
+            "tool_share": seen.tool_share,
         },
         "measured": _measured(step.measured),
         "patch": step.proposal.patch,

@@ -87,6 +87,7 @@ def _(event: ev.PreviewDone) -> str:
     return (
         f"preview on {seen.n} train cases: {percent(seen.incumbent)} → {percent(seen.candidate)}, "
         f"{points(seen.gain)} [{points(seen.lo)}, {points(seen.hi)}]"
+        + (f", {percent(seen.tool_share)} answered without the policy" if seen.tool_share else "")
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sia_tui.core import events as ev
-from sia_tui.core.gates import Gate, Verdict, VerdictKind, require_hash
+from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
 from sia_tui.core.state import State
+from sia_tui.core.text import one_line
 from sia_tui.store.writer import Command, RunStore, now
 
 
@@ -21,37 +23,39 @@ def heed(store: RunStore) -> list[str]:
         try:
             message, events = _carry_out(command, store.state)
             store.answer(command, True, message, *events)
-        except (Refused, ValueError, KeyError, TypeError) as error:
-            message = str(error) if isinstance(error, Refused | ValueError) else f"malformed command: {error!r}"
+        except (Refused, StaleHash) as error:
+            message = str(error)
+            store.answer(command, False, message)
+        except Exception as error:  # noqa: BLE001 - a command is untrusted, and one that stays unanswered comes again
+            message = f"malformed command: {one_line(repr(error))}"
             store.answer(command, False, message)
         said.append(f"{command.kind} by {command.by}: {message}")
     return said
 
 
 def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
-    body = command.body
+    body: dict[str, Any] = json.loads(command.body)
     match command.kind:
         case "approve" | "reject":
-            return _verdict(command, state)
+            return _verdict(command, body, state)
         case "defer":
             _waiting(state, str(body["gate"]))
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
         case "pause":
             _require(state.status == "running", f"the run is {state.status}")
-            return "pausing; the episodes under way finish first", [ev.RunPaused(command.by)]
+            return "pausing; episodes under way are made again later", [ev.RunPaused(command.by)]
         case "resume":
             _require(state.status == "paused", f"the run is {state.status}, not paused")
             return "resumed", [ev.RunResumed(command.by)]
         case "stop":
-            _require(state.status in ("running", "paused"), f"the run is {state.status}")
+            _require(state.status in ("running", "paused", "failed"), f"the run is {state.status}")
             return "stopping; test stays sealed", [ev.StopAsked("stopped by a person", command.by, open_test=False)]
         case "rollback":
-            return _go_back(command, state)
+            return _go_back(command, body, state)
     raise Refused(f"no command {command.kind!r}")
 
 
-def _verdict(command: Command, state: State) -> tuple[str, list[ev.Event]]:
-    body: dict[str, Any] = command.body
+def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
     gate = _waiting(state, str(body["gate"]))
     require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
     kind: VerdictKind = "approve" if command.kind == "approve" else "reject"
@@ -68,8 +72,8 @@ def _waiting(state: State, gate_id: str) -> Gate:
     return gate
 
 
-def _go_back(command: Command, state: State) -> tuple[str, list[ev.Event]]:
-    index = int(command.body["generation"])
+def _go_back(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
+    index = int(body["generation"])
     _require(0 <= index < len(state.generations), f"no generation g{index}")
     _require(state.incumbent != index, f"g{index} is the incumbent already")
     _require("dev" in state.generations[index].results, f"g{index} was never measured")

@@ -18,6 +18,7 @@ from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
+from sia_tui.core.text import one_line
 from sia_tui.engine import evaluate, finish, history, prepare, step
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
@@ -161,6 +162,8 @@ class _Engine:
         while True:
             history.follow_log(session)
             if session.state.status == "paused":
+                if self._options.exit_at_gate:
+                    return WAITING
                 await self._idle("paused")
                 continue
             action = loop.next_action(session.state, session.config.rules)
@@ -216,6 +219,8 @@ class _Engine:
                 step.answer_by_policy(session, state.current)
             case loop.Refuse(proposal=proposal, by=by, reason=reason):
                 session.record(ev.ProposalRefused(proposal, by, reason))
+                if state.step(proposal).proposal.lever == "stop":
+                    session.record(ev.RunPaused("the engine: the Feedback-Agent has nothing else to propose"))
             case loop.Apply(proposal=proposal):
                 step.apply(session, state.step(proposal))
             case loop.Compare(proposal=proposal):
@@ -238,14 +243,16 @@ class _Engine:
         except HarnessBroken as broken:
             if self._session.state.generations[index].kept is not None:
                 raise
-            self._session.record(ev.GenerationRolledBack(index, f"the harness does not begin: {broken}"))
+            reason = one_line(f"the harness does not begin: {broken}", 1000)
+            self._session.record(ev.GenerationRolledBack(index, reason))
 
     async def _preview(self, proposal: str) -> None:
         session = self._session
         try:
             await evaluate.preview(session, session.state.step(proposal))
         except HarnessBroken as broken:
-            session.record(ev.ProposalRefused(proposal, "preview", f"the patched harness does not begin: {broken}"))
+            reason = one_line(f"the patched harness does not begin: {broken}", 1000)
+            session.record(ev.ProposalRefused(proposal, "preview", reason))
 
     async def _interruptible(self, work: object) -> None:
         """Run a long job; pausing or stopping the run cancels it, and it starts over when the run goes on."""

@@ -14,6 +14,7 @@ from sia_tui.core.stats import estimate, paired_gain
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.rollout import Candidate, Rollout
 from sia_tui.engine.session import Session, rewards
+from sia_tui.store.reader import EpisodeRow
 
 
 async def evaluate(session: Session, index: int, split: Split) -> None:
@@ -24,9 +25,10 @@ async def evaluate(session: Session, index: int, split: Split) -> None:
     rows = [row for row in session.reader.episodes(generation.key, split) if row.case_id in mine]
     found = estimate([row.reward for row in rows])
     failures = Counter(row.failure for row in rows if row.failure)
-    tool_share = sum(row.source == "tool" and row.answer is not None for row in rows) / len(rows)
     session.record(
-        ev.Evaluated(index, split, found.mean, found.lo, found.hi, found.n, tool_share, dict(failures.most_common()))
+        ev.Evaluated(
+            index, split, found.mean, found.lo, found.hi, found.n, _tool_share(rows), dict(failures.most_common())
+        )
     )
 
 
@@ -50,6 +52,7 @@ async def preview(session: Session, step: Step) -> None:
         broke=gain.broke,
         tokens_before=_mean_tokens(session, best.key, cases),
         tokens_after=_mean_tokens(session, key, cases),
+        tool_share=_tool_share([row for row in session.reader.episodes(key, "train") if row.case_id in new]),
     )
     session.record(ev.PreviewDone(step.id, seen))
 
@@ -77,7 +80,7 @@ async def _run(session: Session, commit: str, key: str, adapter: str | None, cas
     place = await session.place(await policy_folder(session))
     repository = session.repository
     tree = repository.snapshot(commit, session.package, session.paths.root / "trees")
-    candidate = Candidate(tree, repository.files(commit, session.package), adapter)
+    candidate = Candidate(tree, repository.files(commit, session.package), adapter, key)
     session.report.phase(phase, len(cases), done)
 
     def save(attempt: Attempt, score: Score) -> None:
@@ -87,6 +90,10 @@ async def _run(session: Session, commit: str, key: str, adapter: str | None, cas
         session.report.at(done)
 
     await Rollout(place, candidate, save, session.interrupted).run(left)
+
+
+def _tool_share(rows: Sequence[EpisodeRow]) -> float:
+    return sum(row.source == "tool" and row.answer is not None for row in rows) / len(rows)
 
 
 def _mean_tokens(session: Session, key: str, cases: Sequence[Case]) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, tell
+from sia_tui.core.text import clean, one_line
 from sia_tui.engine.session import Session
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 
@@ -54,7 +55,7 @@ def generation_note(state: State, generation: Generation) -> str:
     if step is not None:
         lines += step_note(step).splitlines()
     decided = {None: "not decided yet", True: "kept", False: "rolled back"}[generation.kept]
-    return "\n".join([*lines, decided])
+    return clean("\n".join([*lines, decided]))
 
 
 def step_note(step: Step) -> str:
@@ -65,4 +66,4 @@ def step_note(step: Step) -> str:
         lines.append(f"preview: {points(step.preview.gain)} points on {step.preview.n} train cases")
     lines += [f"verdict: {verdict.kind} by {verdict.by}, {verdict.note or 'no note'}" for verdict in step.verdicts]
     lines += [line for event in (step.measured, step.refused) if event and (line := tell(event))]
-    return "\n".join(lines) or "no verdict yet"
+    return clean("\n".join(one_line(line, 1000) for line in lines)) or "no verdict yet"

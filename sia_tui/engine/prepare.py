@@ -81,7 +81,7 @@ async def prepare_policy(session: Session) -> None:
 
 async def policy_folder(session: Session) -> Path:
     """The nano model's folder, trained unless it is there. Raises EngineError if it is not the run's own."""
-    task, recipe = session.task, nano.NanoRecipe(**session.config.policy.recipe)
+    task, recipe = session.task, session.config.policy.recipe
     texts, answers = [text_of(row.inputs) for row in task.rows("all")], list(task.labels)
     folder = session.workspace.folder("policies") / f"nano-{nano.recipe_hash(recipe, texts, answers)}"
     if not (folder / "manifest.json").exists():

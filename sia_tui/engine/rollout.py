@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,11 +23,15 @@ from sia_tui.engine import tools
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.workers import HarnessBroken, Outcome, Worker, WorkerDied
-from sia_tui.policy.client import Gateway
+from sia_tui.policy.client import Gateway, GatewayError
 from sia_tui.tasks.task import Task
 from sia_tui.tasks.verifier import VerifierProcess
 
 VIEWS_AT_ONCE = 2
+STARTS = 3
+"""A worker that is killed before it begins may have been killed by the machine, not by its harness."""
+MOST_DEATHS = 20
+"""A harness whose workers die more often than this in one pass is broken, not unlucky."""
 Done = Callable[[Attempt, Score], None]
 
 
@@ -57,6 +62,8 @@ class Candidate:
     tree: Path
     files: Mapping[str, str]
     adapter: str | None
+    key: str
+    """The generation's key."""
 
 
 class Rollout:
@@ -64,6 +71,9 @@ class Rollout:
 
     def __init__(self, place: Place, candidate: Candidate, done: Done, interrupted: Callable[[], bool]) -> None:
         self._place, self._candidate, self._done, self._interrupted = place, candidate, done, interrupted
+        self._spent: dict[str, tuple[tuple[Call, ...], float]] = {}
+        """Calls and seconds of a first try that a dying worker cut off, by case: the second try has what they left."""
+        self._dead: list[Worker] = []
         self._lanes: asyncio.Queue[int] = asyncio.Queue()
         for lane in range(place.gateway.lanes):
             self._lanes.put_nowait(lane)
@@ -118,7 +128,7 @@ class Rollout:
             log=place.log,
             limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
         )
-        name = tools.tools_name(self._candidate.files, rows)
+        name = tools.tools_name(self._candidate.files, rows, place.python)
         try:
             made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
         except WorkerDied as death:
@@ -147,17 +157,31 @@ class Rollout:
             case = queue.popleft()
             try:
                 await self._episode(worker, slot, lane, case)
-            except WorkerDied:
+            except WorkerDied as death:
                 unfinished.append(case)
+                self._bury(death, worker)
+
+    def _bury(self, death: WorkerDied, worker: Worker) -> None:
+        """Each worker dies once for all its lanes. Raises HarnessBroken when too many have."""
+        if worker in self._dead:
+            return
+        self._dead.append(worker)
+        if len(self._dead) > MOST_DEATHS:
+            reason = f"{len(self._dead)} workers died, the last one because {death.reason}"
+            raise HarnessBroken("run", HarnessError("crash", reason)) from death
 
     @asynccontextmanager
     async def _worker(self, setup: Setup, lanes: Sequence[int]) -> AsyncIterator[Worker]:
-        """Raises HarnessBroken also when the process dies before it is ready: that is no case's doing."""
+        """Raises HarnessBroken also when the process dies before it is ready, every time: that is no case's doing."""
         starting = AsyncExitStack()
-        try:
-            worker = await starting.enter_async_context(Worker(setup, [self._place.gateway.connect(n) for n in lanes]))
-        except WorkerDied as death:
-            raise HarnessBroken("import", HarnessError("crash", death.reason)) from death
+        for attempt in range(STARTS):
+            try:
+                sockets = [self._place.gateway.connect(lane) for lane in lanes]
+                worker = await starting.enter_async_context(Worker(setup, sockets))
+                break
+            except WorkerDied as death:
+                if attempt == STARTS - 1:
+                    raise HarnessBroken("import", HarnessError("crash", death.reason)) from death
         async with starting:
             yield worker
 
@@ -167,36 +191,56 @@ class Rollout:
         lane = await self._lanes.get()
         try:
             async with self._worker(setup, [lane]) as worker:
-                await self._episode(worker, 0, lane, case)
-        except WorkerDied as death:
-            late = "did not end within" in death.reason
-            error = HarnessError("timeout" if late else "crash", death.reason)
-            await self._finish(case, Outcome(None, "policy", (), {}, error, 0.0), ())
+                try:
+                    await self._episode(worker, 0, lane, case)
+                except WorkerDied as death:
+                    late = "did not end within" in death.reason
+                    error = HarnessError("timeout" if late else "crash", death.reason)
+                    calls, seconds = self._spent[case.id]
+                    await self._finish(case, Outcome(None, "policy", (), {}, error, seconds), calls)
+                    self._bury(death, worker)
         finally:
             self._lanes.put_nowait(lane)
 
     async def _episode(self, worker: Worker, slot: int, lane: int, case: Case) -> None:
+        """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left."""
         config, gateway = self._place.config, self._place.gateway
-        seed = int(digest([self._place.seed, case.id])[:15], 16)
-        await gateway.open_lane(
-            lane,
-            case.id,
-            adapter=self._candidate.adapter,
-            max_calls=config.max_calls,
-            max_total_tokens=config.max_tokens,
-            seed=seed,
-        )
+        before, waited = self._spent.get(case.id, ((), 0.0))
+        began, calls = time.monotonic(), before
         try:
-            outcome = await worker.solve(slot, case, config.deadline_s)
+            await gateway.open_lane(
+                lane,
+                case.id,
+                adapter=self._candidate.adapter,
+                max_calls=max(1, config.max_calls - len(before)),
+                max_total_tokens=max(1, config.max_tokens - _tokens(before)),
+                seed=int(digest([self._place.seed, case.id])[:15], 16),
+            )
+            outcome = await worker.solve(slot, self._unnamed(case), max(1.0, config.deadline_s - waited))
         finally:
-            calls = await gateway.close_lane(lane)
+            calls = before + await self._close(lane)
+            self._spent[case.id] = (calls, waited + time.monotonic() - began)
         await self._finish(case, outcome, calls)
+
+    async def _close(self, lane: int) -> tuple[Call, ...]:
+        """The lane's calls; none if it was never opened, because opening it was cancelled or refused."""
+        try:
+            return await self._place.gateway.close_lane(lane)
+        except GatewayError as error:
+            if error.status != 409:
+                raise
+            return ()
+
+    def _unnamed(self, case: Case) -> Case:
+        """The case under an id that says nothing: the same in a resumed run, another one in every generation, so that
+        no patch can hold a table of answers by id."""
+        return replace(case, id=digest([self._candidate.key, case.id])[:16])
 
     async def _finish(self, case: Case, outcome: Outcome, calls: tuple[Call, ...]) -> None:
         attempt = Attempt(
             case,
             outcome.answer,
-            outcome.source,
+            outcome.source if calls else "tool",
             calls,
             outcome.tool_calls,
             outcome.error,
@@ -219,6 +263,10 @@ def _sealed(case: Case, score: Score) -> Score:
     if case.split == "train":
         return score
     return replace(score, detail={name: said for name, said in score.detail.items() if name != "expected"})
+
+
+def _tokens(calls: Sequence[Call]) -> int:
+    return sum(len(call.prompt_ids) + len(call.completion_ids) for call in calls)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -18,7 +18,7 @@ from sia_tui.core.state import State
 from sia_tui.core.telling import tell
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Place, first_of
-from sia_tui.harness.environment import ensure_environment
+from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.policy.client import Gateway
@@ -29,6 +29,8 @@ from sia_tui.tasks.task import Task
 from sia_tui.tasks.verifier import VerifierProcess
 
 log = logging.getLogger(__name__)
+MAX_BODY_BYTES = 256 * 1024
+"""Of one request of the harness; reading a prompt of megabytes would hold up every other lane."""
 SEEDS = Path(__file__).resolve().parents[2] / "harness_repo"
 
 
@@ -94,6 +96,7 @@ class Session:
             "base_model": policy.sha256,
             "adapter": adapter,
             "serving": policy.serving_hash,
+            "environment": environment_id(read_pins(SEEDS / self.package / "requirements.txt")),
             "verifier": task.verifier_hash,
             "split": task.split_hash,
         }
@@ -101,7 +104,8 @@ class Session:
     async def place(self, model: Path) -> Place:
         """Where episodes run; starts the gateway and makes the harness' environment the first time."""
         if self._place is None:
-            self.report.phase("installing the harness' own environment")
+            self.report.say("making ready the harness' own environment and the policy's gateway")
+            self.report.phase("the harness' own environment")
             for left in self.paths.logs.glob("scratch-*"):
                 shutil.rmtree(left, ignore_errors=True)
             python = await self.environment()
@@ -112,6 +116,7 @@ class Session:
                 lanes=self.config.harness.lanes,
                 threads=self.config.policy.threads,
                 max_batch=self.config.policy.max_batch,
+                max_body_bytes=MAX_BODY_BYTES,
                 log_file=self.paths.logs / "gateway.log",
             )
             self._place = Place(

@@ -7,14 +7,15 @@ from dataclasses import asdict
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_idea, check_patch
+from sia_tui.core.checks import check_patch
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
 from sia_tui.core.state import Step
+from sia_tui.core.text import clean, one_line
 from sia_tui.engine.record import StoredRecord
 from sia_tui.engine.session import Session
-from sia_tui.harness.repository import PatchFailed
+from sia_tui.harness.repository import RepositoryError
 from sia_tui.store.writer import now
 from sia_tui.tasks.task import text_of
 
@@ -36,7 +37,7 @@ def check(session: Session, step: Step) -> None:
     """Build the proposal's commit, whatever becomes of it, and light the lights."""
     proposal, earlier = step.proposal, session.state.steps[:-1]
     if proposal.lever == "stop":
-        session.record(ev.ProposalChecked(step.id, (check_idea(proposal, earlier),), None, None))
+        session.record(ev.ProposalChecked(step.id, (), None, None))
         return
     repository, package, base = session.repository, session.package, proposal.base_commit
     old = repository.files(base, package)
@@ -45,8 +46,8 @@ def check(session: Session, step: Step) -> None:
         texts = (text_of(case.inputs) for case in session.task.cases.values())
         new = repository.files(tree, package)
         lights = check_patch(proposal, old, new, texts, session.task.labels, earlier)
-    except PatchFailed as fault:
-        tree, lights = f"{base}^{{tree}}", (Light("applies", "red", str(fault)),)
+    except (RepositoryError, UnicodeError, RecursionError, MemoryError) as fault:
+        tree, lights = f"{base}^{{tree}}", (Light("applies", "red", one_line(str(fault) or type(fault).__name__)),)
     subtree = repository.subtree(tree, package)
     commit = _commit(session, step, tree, subtree, applied=lights[0].level == "ok")
     repository.mark_proposal(step.id, commit)
@@ -55,9 +56,9 @@ def check(session: Session, step: Step) -> None:
 
 def _commit(session: Session, step: Step, tree: str, subtree: str, applied: bool) -> str:
     proposal = step.proposal
-    message = f"{proposal.title}\n\n{proposal.reason}"
+    message = clean(f"{proposal.title}\n\n{proposal.reason}")
     if not applied and proposal.patch:
-        message += f"\n\nThe patch, which did not apply:\n\n{proposal.patch}"
+        message += f"\n\nThe patch, which did not apply:\n\n{clean(proposal.patch)}"
     best = session.state.best
     generation = session.generation(subtree, best.adapter if best else None)
     trailers = {"Run": session.state.run, "Lever": proposal.lever, "Proposal": step.id}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import shutil
 import tempfile
@@ -29,12 +28,9 @@ def rows_folder(root: Path, task: Task, view: str) -> Path:
     return folder
 
 
-def tools_name(files: Mapping[str, str], rows: Path) -> str:
-    """Names the result of prepare(): it depends on the rows, tools.py, the modules that imports, and data files.
-
-    Prompts (.md) are left out, so that a patch of one does not fit every view anew.
-    """
-    return digest([rows.name, {path: files[path] for path in _closure(files, "tools.py")}])[:16]
+def tools_name(files: Mapping[str, str], rows: Path, python: Path) -> str:
+    """Names the result of prepare(). Any file of the package may be read or imported by it, so all of them count."""
+    return digest([rows.name, str(python), dict(files)])[:16]
 
 
 async def prepared(root: Path, name: str, setup: Setup, deadline_s: float) -> Path:
@@ -59,20 +55,3 @@ def _publish(part: Path, folder: Path) -> None:
         if not folder.exists():
             raise
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _closure(files: Mapping[str, str], start: str) -> list[str]:
-    """The package's own modules that `start` leads to, with everything that is neither code nor prompt."""
-    found, queue = {path for path in files if not path.endswith((".py", ".md"))}, [start]
-    while queue:
-        path = queue.pop()
-        if path in files and path not in found:
-            found.add(path)
-            queue += [f"{name}.py" for name in _imports(files[path])]
-    return sorted(found)
-
-
-def _imports(text: str) -> set[str]:
-    nodes = list(ast.walk(ast.parse(text)))
-    plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {(node.module or "").split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}

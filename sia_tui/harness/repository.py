@@ -105,7 +105,7 @@ class HarnessRepository:
         """The tree of `base` with the package holding exactly `files`."""
         with self._index() as index:
             self._run("read-tree", base, env=index)
-            self._run("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", package, env=index)
+            self._run("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", package, env=index)
             for path, text in sorted(files.items()):
                 blob = self._write_blob(text.encode())
                 self._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{package}/{path}", env=index)
@@ -113,7 +113,10 @@ class HarnessRepository:
 
     def patched_tree(self, base: str, package: str, patch: str, surface: tuple[str, ...]) -> str:
         """The tree of `base` with `patch` (paths relative to the package) applied. Raises PatchFailed."""
-        with self._index() as index, tempfile.NamedTemporaryFile("w", suffix=".patch", encoding="utf-8") as file:
+        with (
+            self._index() as index,
+            tempfile.NamedTemporaryFile("w", suffix=".patch", encoding="utf-8", errors="replace") as file,
+        ):
             file.write(patch)
             file.flush()
             self._run("read-tree", base, env=index)
@@ -171,7 +174,10 @@ class HarnessRepository:
         except RepositoryError:
             said = None
         if said != text.strip():
-            self._run(*notes, "add", "-f", "-m", text, commit)
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+                file.flush()
+                self._run(*notes, "add", "-f", "-F", file.name, commit)
 
     def snapshot(self, commit: str, package: str, folder: Path) -> Path:
         """The package's files at `folder/<tree id>`, written once."""
@@ -214,7 +220,7 @@ class HarnessRepository:
 
     def _commit_tree(self, tree: str, parent: str | None, message: str, at: str) -> str:
         dates = {"GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace") as file:
             file.write(message)
             file.flush()
             return self._run("commit-tree", tree, *(("-p", parent) if parent else ()), "-F", file.name, env=dates)
@@ -272,6 +278,8 @@ def _environment() -> dict[str, str]:
 
 def _require_allowed(change: Change, package: str, surface: tuple[str, ...]) -> None:
     path = Path(change.path)
+    if "\ufffd" in change.path or not change.path.isprintable() or change.path.startswith('"'):
+        raise PatchFailed(f"touches {change.path!r}, which is no plain file name")
     if not path.is_relative_to(package) or not any(path.relative_to(package).match(glob) for glob in surface):
         raise PatchFailed(f"touches {change.path}, outside the edit surface ({', '.join(surface)} of {package}/)")
     if change.mode not in ("100644", "000000"):

@@ -33,6 +33,7 @@ SHARED = (
 KERNEL = (
     *("mount", "umount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount"),
     *("open_tree", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd", "acct", "nfsservctl"),
+    *("memfd_create", "memfd_secret"),
     *("bpf", "userfaultfd", "perf_event_open", "io_uring_setup", "io_uring_enter", "io_uring_register"),
     *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "syslog"),
     *("name_to_handle_at", "open_by_handle_at", "fanotify_init", "fanotify_mark", "lookup_dcookie", "personality"),

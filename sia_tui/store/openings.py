@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from sia_tui.store.writer import now
+from sia_tui.store.writer import immediate, now
 
 
 def record_opening(path: Path, run: str, test_hash: str) -> int:
@@ -15,7 +15,7 @@ def record_opening(path: Path, run: str, test_hash: str) -> int:
     db = Database(sqlite3.connect(path, timeout=10.0))
     try:
         db.enable_wal()
-        with db.atomic():
+        with immediate(db):
             openings = db.table("test_openings")
             openings.create({"test_hash": str, "run": str, "at": str}, pk=("test_hash", "run"), if_not_exists=True)
             openings.insert({"test_hash": test_hash, "run": run, "at": now()}, ignore=True)

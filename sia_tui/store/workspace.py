@@ -83,7 +83,7 @@ class Workspace:
 
     def run(self, name: str) -> RunPaths:
         """Raises StoreError for a name that is no plain folder name."""
-        if not _NAME.fullmatch(name) or name.endswith((".lock", ".")) or ".." in name:
+        if not _NAME.fullmatch(name) or name == "seed" or name.endswith((".lock", ".")) or ".." in name:
             raise StoreError(f"{name!r}: not a run name; use letters, digits, '-', '_' and '.'")
         return RunPaths(self.runs / name)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sqlite_utils import Database
 
@@ -29,6 +31,19 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+@contextmanager
+def immediate(db: Database) -> Iterator[None]:
+    """A transaction that takes the write lock at its start, waiting its turn. One that began by reading would be refused
+    at once when a client commits a command in between, however long the timeout."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
 @dataclass(frozen=True)
 class Command:
     """What a client asks of the engine."""
@@ -36,7 +51,8 @@ class Command:
     id: int
     kind: str
     by: str
-    body: dict[str, Any]
+    body: str
+    """JSON, as the client wrote it: not to be trusted to be any."""
 
 
 class RunStore:
@@ -62,14 +78,14 @@ class RunStore:
 
     def record(self, *events: Event) -> None:
         """Append events, all or none, and fold them."""
-        with self._db.atomic():
+        with immediate(self._db):
             entries = [self._append(event) for event in events]
         self._fold(entries)
 
     def record_episode(self, episode: str, key: str, attempt: Attempt, score: Score) -> None:
         """A finished episode: event, row and trajectory in one transaction. A second time changes nothing."""
         tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for call in attempt.calls)
-        with self._db.atomic():
+        with immediate(self._db):
             if self._db.table("episodes").count_where("id = ?", [episode]):
                 return
             entry = self._append(EpisodeDone(episode, key, attempt.case.split, tokens))
@@ -107,17 +123,17 @@ class RunStore:
             "beat_at": now(),
             "note": note,
         }
-        with self._db.atomic():
+        with immediate(self._db):
             self._db.table("progress").upsert(row, pk="id")
 
     def commands(self) -> list[Command]:
         """Those not answered yet, oldest first."""
         rows = self._db.table("commands").rows_where("answered_at is null", order_by="id")
-        return [Command(row["id"], row["kind"], row["by"], json.loads(row["body"])) for row in rows]
+        return [Command(row["id"], row["kind"], row["by"], row["body"]) for row in rows]
 
     def answer(self, command: Command, ok: bool, message: str, *events: Event) -> None:
         """Answer a command and record what it caused, in one transaction."""
-        with self._db.atomic():
+        with immediate(self._db):
             entries = [self._append(event) for event in events]
             self._db.table("commands").update(command.id, {"answered_at": now(), "ok": int(ok), "message": message})
         self._fold(entries)

@@ -100,7 +100,7 @@ def test_one_damaged_run_does_not_hide_the_others(workspace: Path, capsys: pytes
     (make_run(workspace, "bad") / "run.db").write_bytes(b"nonsense")
     assert main(["ls"]) == 0
     out = capsys.readouterr().out
-    assert "good" in out and "left as it is" in out
+    assert "good" in out and "unreadable: " in out
     assert main(["pending"]) == 0
 
 

@@ -69,3 +69,29 @@ def test_a_refuted_idea_is_red_on_the_same_commit_and_amber_later() -> None:
 def test_more_compute_is_amber_and_says_how_much() -> None:
     light = lights({}, predicted_cost={"calls": 5.0})["compute"]
     assert (light.level, light.detail) == ("amber", "calls ×5.0")
+
+
+@pytest.mark.parametrize(
+    "text", ["X = " + "-" * 100_000 + "1\n", "X = " + "(" * 5000 + ")" * 5000 + "\n"], ids=["deep", "nested"]
+)
+def test_syntax_made_to_exhaust_the_parser_is_red_and_nothing_more(text: str) -> None:
+    assert lights({"tools.py": text})["parses"].level == "red"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"os/x.md": "hi\n", "tools.py": "import os\n"},
+        {"tools.py": "from pathlib import os\n"},
+        {"tools.py": "__builtins__['exec']('1')\n"},
+        {"tools.py": "import posix\n"},
+    ],
+    ids=["disguise", "by the back", "builtins", "posix"],
+)
+def test_ways_around_the_import_light_are_red_too(files: dict[str, str]) -> None:
+    assert lights(files)["imports"].level == "red"
+
+
+def test_a_detail_is_short_whatever_the_patch() -> None:
+    many = "".join(f"import unheard_of_{number}\n" for number in range(3000))
+    assert len(lights({"tools.py": many})["imports"].detail) <= 200

@@ -1,4 +1,4 @@
-"""When tools must be fitted anew, and when they need not."""
+"""Fitted tools are never taken for those of another harness, view or environment."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from pathlib import Path
 from sia_tui.engine.tools import tools_name
 
 FILES = {
-    "harness.py": "from tools import Tools\n",
-    "tools.py": "import features\nfrom sklearn.svm import LinearSVC\n",
-    "features.py": "N = 2\n",
-    "prompt.md": "hi\n",
-    "stopwords.txt": "的\n",
-    "requirements.txt": "numpy==2.3.5\n",
+    "harness.py": "",
+    "tools.py": "import lib.features\n",
+    "lib/__init__.py": "",
+    "lib/features.py": "",
+    "stop.txt": "",
 }
-ROWS = Path("rows/abc")
+ROWS, PYTHON = Path("rows/abc"), Path("environments/abc/bin/python")
 
 
-def test_only_what_prepare_may_depend_on_renames_its_result() -> None:
-    name = tools_name(FILES, ROWS)
-    for path in ("tools.py", "features.py", "stopwords.txt", "requirements.txt"):
-        assert tools_name(FILES | {path: FILES[path] + "\n"}, ROWS) != name, path
-    for path in ("harness.py", "prompt.md"):
-        assert tools_name(FILES | {path: FILES[path] + "\n"}, ROWS) == name, path
-    assert tools_name(FILES, Path("rows/def")) != name
+def test_whatever_prepare_may_depend_on_renames_its_result() -> None:
+    names = {
+        tools_name(FILES, ROWS, PYTHON),
+        tools_name(FILES, Path("rows/d"), PYTHON),
+        tools_name(FILES, ROWS, Path("p")),
+    }
+    names |= {tools_name(FILES | {path: "changed"}, ROWS, PYTHON) for path in (*FILES, "new.txt")}
+    assert len(names) == 3 + len(FILES) + 1
+    assert tools_name(dict(reversed(FILES.items())), ROWS, PYTHON) in names

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sia_tui.core.text import clean
 from sia_tui.harness.repository import SEED_DATE, HarnessRepository, PatchFailed, RepositoryError
 
 SURFACE = ("*.py", "*.md")
@@ -151,3 +152,28 @@ def test_the_users_own_git_plays_no_part(
     ).stdout
     assert author.strip() == "sia-tui"
     assert not any((own / ".git" / "objects").glob("??/*"))
+
+
+def test_a_package_can_be_laid_down_on_any_generation(planted: tuple[HarnessRepository, str]) -> None:
+    """Also on one that differs from the seed, as when a run is branched."""
+    repository, seed = planted
+    new = commit(repository, seed)
+    files = repository.files(new, "task")
+    assert repository.subtree(repository.tree_of(new, "task", files), "task") == repository.subtree(new, "task")
+    assert repository.files(repository.tree_of(new, "task", {"a.py": "x = 1\n"}), "task") == {"a.py": "x = 1\n"}
+
+
+@pytest.mark.parametrize(
+    "text", ["a\0b", "\ud800", "x" * 300_000, "\x1b]0;t\x07"], ids=["nul", "surrogate", "long", "escape"]
+)
+def test_odd_text_in_a_note_or_message_wedges_nothing(planted: tuple[HarnessRepository, str], text: str) -> None:
+    repository, seed = planted
+    repository.note("r", seed, clean(text))
+    repository.note("r", seed, clean(text))
+    repository.commit_generation(f"{seed}^{{tree}}", {}, seed, clean(text), {"Run": "r"}, SEED_DATE)
+
+
+def test_a_file_name_that_is_not_text_is_refused(planted: tuple[HarnessRepository, str]) -> None:
+    repository, seed = planted
+    with pytest.raises(PatchFailed):
+        commit(repository, seed, '--- /dev/null\n+++ "b/\\377.py"\n@@ -0,0 +1 @@\n+x\n')

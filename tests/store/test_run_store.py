@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,7 +101,7 @@ def test_commands_are_answered_once(db: Path) -> None:
         store.record(RunCreated("r", "t", "c"))
         number = append_command(db, "pause", "me", {"x": "é"})
         [command] = store.commands()
-        assert (command.id, command.kind, command.body) == (number, "pause", {"x": "é"})
+        assert (command.id, command.kind, command.body) == (number, "pause", '{"x": "é"}')
         reader = RunReader(db)
         assert reader.answer_to(number) is None
         store.answer(command, True, "paused", RunPaused("me"))
@@ -175,3 +177,27 @@ def test_a_workspace_is_named_by_flag_then_environment_then_folder(monkeypatch: 
     assert Workspace.locate(None).root == Path("/tmp/env")
     monkeypatch.delenv("SIA_WORKSPACE")
     assert Workspace.locate(None).root == Path.cwd() / ".sia"
+
+
+def test_a_writer_and_a_client_that_hammer_the_file_never_lock_each_other_out(db: Path) -> None:
+    with RunStore(db) as store:
+        store.record(RunCreated("r", "t", "c"))
+        stop = threading.Event()
+
+        def client() -> None:
+            while not stop.is_set():
+                append_command(db, "defer", "me", {"gate": "none"})
+
+        with ThreadPoolExecutor(2) as pool:
+            clients = [pool.submit(client) for _ in range(2)]
+            try:
+                for number in range(150):
+                    store.record_episode(f"e{number}", "k", ATTEMPT, SCORE)
+                    store.progress("p", number, 150, "now")
+                    for command in store.commands()[:3]:
+                        store.answer(command, True, "heard")
+            finally:
+                stop.set()
+            for found in clients:
+                found.result(timeout=30)
+        assert store.state.cost.episodes == 150

@@ -1,0 +1,45 @@
+"""Whose answer it is, which id a case goes by, and what a trajectory may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sia_tui.core.episodes import Attempt, Call, Case, Score
+from sia_tui.engine.rollout import Candidate, Rollout
+from sia_tui.harness.workers import Outcome
+
+CALL = Call((), "A", (1,), (2,), (-0.1,), None, 0.7, 1.0, 24, "stop", 0.1)
+
+
+class Verifier:
+    async def score(self, case: str, answer: object) -> Score:
+        return Score(1.0, None, {}, {"expected": "盗窃", "answer": "盗窃"})
+
+
+def rollout(done: list[tuple[Attempt, Score]], key: str = "k") -> Any:
+    place: Any = SimpleNamespace(verifier=Verifier(), level="bwrap", gateway=SimpleNamespace(lanes=2))
+    return Rollout(place, Candidate(Path(), {}, None, key), lambda *both: done.append(both), lambda: False)
+
+
+@pytest.mark.parametrize(("calls", "source"), [((), "tool"), ((CALL,), "policy")])
+async def test_an_answer_without_a_call_is_never_the_policys(calls: tuple[Call, ...], source: str) -> None:
+    done: list[tuple[Attempt, Score]] = []
+    await rollout(done)._finish(Case("c", "train", {}, 0), Outcome("盗窃", "policy", (), {}, None, 0.1), calls)
+    assert done[0][0].source == source
+
+
+@pytest.mark.parametrize(("split", "held"), [("train", True), ("dev", False), ("hidden", False), ("test", False)])
+async def test_the_expected_answer_is_kept_of_train_alone(split: Any, held: bool) -> None:
+    done: list[tuple[Attempt, Score]] = []
+    await rollout(done)._finish(Case("c", split, {}), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
+    assert ("expected" in done[0][1].detail) == held and "answer" in done[0][1].detail
+
+
+def test_a_case_goes_by_another_id_in_every_generation() -> None:
+    case = Case("c1", "dev", {"text": "…"})
+    names = {rollout([], key)._unnamed(case).id for key in ("a", "b", "a")}
+    assert len(names) == 2 and "c1" not in names
