@@ -107,7 +107,12 @@ def _shown(told: dict[str, Any]) -> str:
         lines += ["", table(("null baseline", "dev", "test"), nulls)]
     if told["test"]:
         test = told["test"]
-        lines.append(f"test, opened once for g{test['generation']}: {_interval(test)}, n = {test['n']}")
+        before = (
+            f"; other runs of this workspace had opened it before: {test['opened_before']}"
+            if test["opened_before"]
+            else ""
+        )
+        lines.append(f"test, opened once for g{test['generation']}: {_interval(test)}, n = {test['n']}{before}")
     cost = told["cost"]
     lines.append(f"cost: {cost['wall_s'] / 60:.1f} min, {cost['episodes']} episodes, {cost['tokens']} tokens")
     return "\n".join(lines)

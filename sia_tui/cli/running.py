@@ -63,7 +63,10 @@ def attach(options: argparse.Namespace) -> int:
                 if line := tell(entry.event):
                     print(f"{_clock(entry.at)}  {one_line(line, 400)}", flush=True)
             if not alive:
-                print(f"no engine is running; see: sia-tui show {paths.name}")
+                over = reader.state().status in ("done", "stopped")
+                print(
+                    f"no engine is running; {'see: sia-tui show' if over else 'go on with: sia-tui resume'} {paths.name}"
+                )
                 return DONE
             shown = _progress(reader, shown)
             time.sleep(FOLLOW_S)

@@ -153,7 +153,7 @@ def _(event: ev.StopAsked) -> str:
 
 @tell.register
 def _(event: ev.TestOpened) -> str:
-    again = f"; {event.opened_before} other runs of this workspace opened it before" if event.opened_before else ""
+    again = f"; opened before by other runs of this workspace: {event.opened_before}" if event.opened_before else ""
     return f"test opened, once, for g{event.generation}{again}"
 
 
