@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -263,8 +264,13 @@ def decode(kind: str, data: Mapping[str, Any]) -> Event:
         raise ValueError(f"event {kind} does not fit: {error}") from error
 
 
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _build(kind: type[Any], data: Mapping[str, Any]) -> Any:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
 
 

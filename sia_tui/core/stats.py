@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
-Z95 = NormalDist().inv_cdf(0.975)
+Z95 = 1.959963984540054
+"""97.5 % point of the standard normal distribution."""
 
 Outcome = Literal["better", "worse", "indecisive"]
 
