@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,12 +265,12 @@ def decode(kind: str, data: Mapping[str, Any]) -> Event:
 
 
 @functools.cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
 def _build(kind: type[Any], data: Mapping[str, Any]) -> Any:
-    hints = _hints(kind)
+    hints = _hints(typing.cast(Hashable, kind))
     return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
 
 
