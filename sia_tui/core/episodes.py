@@ -89,6 +89,17 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """Where in the making of weights an episode was rolled out; those that measure a generation have none."""
+
+    proposal: str
+    purpose: Literal["pilot", "train", "held_out"]
+    step: int
+    """Optimizer steps behind the adapter that answered."""
+    sample: int
+
+
+@dataclass(frozen=True)
 class Score:
     """A verifier's judgement: reward in [0, 1], failure None exactly when the answer is right."""
 

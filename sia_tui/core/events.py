@@ -12,6 +12,7 @@ from typing import Any
 
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 
 
@@ -108,6 +109,46 @@ class ProposalChecked:
 class PreviewDone:
     id: str
     preview: Preview
+
+
+@dataclass(frozen=True)
+class PilotDone:
+    id: str
+    pilot: Pilot
+    expected_s: float
+    """What the whole training should take, by this pilot."""
+
+
+@dataclass(frozen=True)
+class TrainingBegan:
+    """From here on the plan spends."""
+
+    id: str
+    parent_adapter: str | None
+
+
+@dataclass(frozen=True)
+class AdapterTrained:
+    """A candidate adapter lies in the run's `adapters/`, and is served as what was trained."""
+
+    id: str
+    adapter: str
+    """sha256 of its configuration and weights."""
+    steps: int
+    """Optimizer steps made."""
+    best_step: int
+    """The one whose adapter was published: best on the cases held out of train."""
+    stopped: str
+    """Why training ended."""
+    held_out_before: float
+    held_out_after: float
+    rollouts: int
+    seconds: float
+    modules: int
+    moved: int
+    """Of the adapted modules, how many have changed."""
+    probe_gap: float
+    """Largest difference of a logprob, served against trained, over the tokens of the probe."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +263,9 @@ Event = (
     | ProposalMade
     | ProposalChecked
     | PreviewDone
+    | PilotDone
+    | TrainingBegan
+    | AdapterTrained
     | GateOpened
     | VerdictGiven
     | GateDeferred

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sia_tui.core.hashing import digest
+from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal
 
 GateKind = Literal["step", "keep"]
@@ -44,6 +45,7 @@ def gate_parts(
     incumbent_key: str,
     lights: tuple[Light, ...],
     preview: Preview | None,
+    pilot: Pilot | None,
     result: Mapping[str, Any] | None,
     keep_rule: Mapping[str, str],
     config_hash: str,
@@ -55,6 +57,7 @@ def gate_parts(
         "incumbent": incumbent_key,
         "lights": [asdict(light) for light in lights],
         "preview": asdict(preview) if preview else None,
+        "pilot": asdict(pilot) if pilot else None,
         "result": result,
         "keep rule": dict(keep_rule),
         "config": config_hash,

@@ -59,6 +59,16 @@ class RunPreview:
 
 
 @dataclass(frozen=True)
+class RunPilot:
+    proposal: str
+
+
+@dataclass(frozen=True)
+class Train:
+    proposal: str
+
+
+@dataclass(frozen=True)
 class OpenGate:
     proposal: str
     kind: GateKind
@@ -131,6 +141,8 @@ Action = (
     | Propose
     | Check
     | RunPreview
+    | RunPilot
+    | Train
     | OpenGate
     | AwaitVerdict
     | Refuse
@@ -190,7 +202,7 @@ def _spent(state: State, rules: Rules) -> str | None:
     for step in reversed(state.steps):
         if step.refused is None:
             break
-        refused += step.refused.by in ("checks", "preview", "auto")
+        refused += step.refused.by in ("checks", "preview", "training", "auto")
     if len(state.steps) >= rules.max_steps:
         return f"all {rules.max_steps} steps made"
     if refused >= rules.max_refusals:
@@ -208,8 +220,10 @@ def _stepping(state: State, step: Step, rules: Rules) -> Action:
     red = next((light for light in step.lights if light.level == "red"), None)
     if red is not None:
         return Refuse(step.id, "checks", f"{red.name}: {red.detail}")
-    if step.proposal.lever != "stop" and step.preview is None:
+    if step.proposal.lever == "harness" and step.preview is None:
         return RunPreview(step.id)
+    if step.proposal.lever == "weights" and step.pilot is None:
+        return RunPilot(step.id)
     if step.open_gate is not None:
         return AwaitVerdict(step.open_gate.id)
     verdict = step.verdict_on("step")
@@ -219,6 +233,8 @@ def _stepping(state: State, step: Step, rules: Rules) -> Action:
         return Refuse(step.id, verdict.by, verdict.note)
     if step.proposal.lever == "stop":
         return Finish(step.proposal.title, verdict.by)
+    if step.proposal.lever == "weights" and step.trained is None:
+        return Train(step.id)
     if step.generation is None:
         return Apply(step.id)
     return _measuring(state.generations[step.generation], step, rules)
@@ -247,4 +263,6 @@ def auto_verdict(step: Step) -> tuple[VerdictKind, str]:
         return "reject", "indecisive: the incumbent stays"
     if step.preview is not None and step.preview.hi < 0:
         return "reject", "clearly worse in the preview on train"
+    if step.pilot is not None and step.pilot.pilot.pass_n == 0:
+        return "reject", "the pilot solved no case: there is nothing to reinforce"
     return "approve", "no red light, not clearly worse in the preview"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sia_tui.core.hashing import short_id
+from sia_tui.core.plans import TrainPlan
 
 Lever = Literal["harness", "weights", "both", "stop"]
 Level = Literal["ok", "amber", "red"]
@@ -25,7 +26,7 @@ class Proposal:
     """Episode ids that the reason rests on."""
     patch: str | None = None
     """Unified diff against `base_commit`, paths relative to the task's harness package."""
-    plan: Mapping[str, Any] | None = None
+    plan: TrainPlan | None = None
     predicted_gain: float | None = None
     """Expected change of the dev mean, in reward units."""
     predicted_cost: Mapping[str, float] = field(default_factory=dict)

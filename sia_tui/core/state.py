@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 
 Status = Literal["running", "paused", "done", "stopped", "failed"]
@@ -42,6 +43,9 @@ class Step:
     commit: str | None = None
     tree: str | None = None
     preview: Preview | None = None
+    pilot: ev.PilotDone | None = None
+    training: ev.TrainingBegan | None = None
+    trained: ev.AdapterTrained | None = None
     gates: tuple[Gate, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     generation: int | None = None
@@ -108,6 +112,12 @@ class State:
 
     def step(self, proposal: str) -> Step:
         return next(step for step in self.steps if step.id == proposal)
+
+    @property
+    def last_plan(self) -> TrainPlan | None:
+        """The plan of the last weights step before the one under way that was carried out."""
+        done = [step.proposal.plan for step in self.steps if step.trained is not None and step is not self.current]
+        return done[-1] if done else None
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -236,6 +246,21 @@ def _(event: ev.ProposalChecked, state: State) -> State:
 @_on.register
 def _(event: ev.PreviewDone, state: State) -> State:
     return _step(state, event.id, preview=event.preview)
+
+
+@_on.register
+def _(event: ev.PilotDone, state: State) -> State:
+    return _step(state, event.id, pilot=event)
+
+
+@_on.register
+def _(event: ev.TrainingBegan, state: State) -> State:
+    return _step(state, event.id, training=event)
+
+
+@_on.register
+def _(event: ev.AdapterTrained, state: State) -> State:
+    return _step(state, event.id, trained=event)
 
 
 @_on.register

@@ -92,6 +92,31 @@ def _(event: ev.PreviewDone) -> str:
 
 
 @tell.register
+def _(event: ev.PilotDone) -> str:
+    seen = event.pilot
+    return (
+        f"pilot of {event.id}: {seen.n} train cases × {seen.samples} samples: {percent(seen.pass_1)} of the rollouts solve "
+        f"their case, {percent(seen.pass_n)} of the cases are solved at least once, {percent(seen.useful)} of the groups "
+        f"teach; the training should take {event.expected_s / 60:.1f} min"
+    )
+
+
+@tell.register
+def _(event: ev.TrainingBegan) -> str:
+    return f"training of {event.id} begins, from {'adapter ' + event.parent_adapter[:12] if event.parent_adapter else 'the base'}"
+
+
+@tell.register
+def _(event: ev.AdapterTrained) -> str:
+    return (
+        f"adapter {event.adapter[:12]} of {event.id}: {event.steps} steps, {event.rollouts} rollouts, "
+        f"{event.seconds / 60:.1f} min ({event.stopped}); on the cases held out of train "
+        f"{percent(event.held_out_before)} → {percent(event.held_out_after)} at step {event.best_step}; "
+        f"{event.moved} of {event.modules} modules moved; served as trained within {event.probe_gap:.1e}"
+    )
+
+
+@tell.register
 def _(event: ev.GateOpened) -> str:
     question = "go ahead?" if event.gate.kind == "step" else "indecisive on dev: keep it?"
     return f"{event.gate.id} ({event.gate.proposal}): {question} hash {event.gate.hash[:12]}"

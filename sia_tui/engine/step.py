@@ -72,7 +72,17 @@ def open_gate(session: Session, step: Step, kind: GateKind) -> None:
     result = asdict(step.measured) if step.measured else None
     rule = {"indecisive": session.config.gate.indecisive}
     lights = step.lights or ()
-    parts = gate_parts(kind, step.proposal, best.key, lights, step.preview, result, rule, state.config_hash)
+    parts = gate_parts(
+        kind,
+        step.proposal,
+        best.key,
+        lights,
+        step.preview,
+        step.pilot.pilot if step.pilot else None,
+        result,
+        rule,
+        state.config_hash,
+    )
     session.record(ev.GateOpened(Gate(f"gate-{len(state.gates) + 1}", kind, step.id, gate_hash(parts), parts)))
 
 

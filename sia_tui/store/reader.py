@@ -42,6 +42,20 @@ class EpisodeRow:
     tokens: int
     seconds: float
     isolation: str
+    proposal: str | None
+    """Set when it was rolled out for a training, as are the three that follow."""
+    purpose: str | None
+    step: int | None
+    sample: int | None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One optimizer step of a training: values by name, such as reward, held_out, useful, entropy, loss."""
+
+    step: int
+    at: str
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,23 @@ class RunReader:
         names = ", ".join(EpisodeRow.__dataclass_fields__)
         rows = self._rows(f"select {names} from episodes where {where} order by case_id, id", values)
         return [EpisodeRow(**dict(row)) for row in rows]
+
+    def sampled(self, proposal: str, purpose: str | None = None) -> list[EpisodeRow]:
+        """Finished episodes rolled out for a training, in the order they finished."""
+        names = ", ".join(EpisodeRow.__dataclass_fields__)
+        where, values = (
+            ("proposal = ?", [proposal]) if purpose is None else ("proposal = ? and purpose = ?", [proposal, purpose])
+        )
+        return [
+            EpisodeRow(**dict(row))
+            for row in self._rows(f"select {names} from episodes where {where} order by rowid", values)
+        ]
+
+    def metrics(self, proposal: str, after: int = -1) -> list[Metrics]:
+        """The steps of a training that follow step `after`."""
+        query = "select step, at, data from metrics where proposal = ? and step > ? order by step"
+        rows = self._rows(query, [proposal, after])
+        return [Metrics(row["step"], row["at"], json.loads(row["data"])) for row in rows]
 
     def trajectory(self, episode: str) -> tuple[Attempt, Score] | None:
         rows = self._rows("select body from trajectories where episode = ?", [episode])

@@ -51,3 +51,14 @@ def create_tables(db: Database) -> None:
         pk="id",
         strict=True,
     )
+
+
+@migrations()
+def add_training(db: Database) -> None:
+    """Episodes know where in a training they were made; a row of metrics per optimizer step."""
+    for name, kind in {"proposal": str, "purpose": str, "step": int, "sample": int}.items():
+        db.table("episodes").add_column(name, kind)
+    db.table("episodes").create_index(["proposal", "step"])
+    db.table("metrics").create(
+        {"proposal": str, "step": int, "at": str, "data": str}, pk=("proposal", "step"), strict=True
+    )

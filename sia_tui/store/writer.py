@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Self
 
 from sqlite_utils import Database
 
-from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.episodes import Attempt, Sampled, Score
 from sia_tui.core.events import EpisodeDone, Event, Recorded, decode, encode
 from sia_tui.core.state import State, advance, fold
 from sia_tui.store.schema import migrations
@@ -82,7 +82,9 @@ class RunStore:
             entries = [self._append(event) for event in events]
         self._fold(entries)
 
-    def record_episode(self, episode: str, key: str, attempt: Attempt, score: Score) -> None:
+    def record_episode(
+        self, episode: str, key: str, attempt: Attempt, score: Score, sampled: Sampled | None = None
+    ) -> None:
         """A finished episode: event, row and trajectory in one transaction. A second time changes nothing."""
         tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for call in attempt.calls)
         with immediate(self._db):
@@ -104,6 +106,7 @@ class RunStore:
                     "seconds": attempt.seconds,
                     "isolation": attempt.isolation,
                     "at": entry.at,
+                    **(asdict(sampled) if sampled else {}),
                 }
             )
             self._db.table("trajectories").insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
@@ -125,6 +128,12 @@ class RunStore:
         }
         with immediate(self._db):
             self._db.table("progress").upsert(row, pk="id")
+
+    def metrics(self, proposal: str, step: int, values: Mapping[str, float]) -> None:
+        """What an optimizer step showed; one made again after a crash replaces itself. Not part of the log."""
+        row = {"proposal": proposal, "step": step, "at": now(), "data": json.dumps(dict(values))}
+        with immediate(self._db):
+            self._db.table("metrics").upsert(row, pk=("proposal", "step"))
 
     def commands(self) -> list[Command]:
         """Those not answered yet, oldest first."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal
 from sia_tui.core.state import State, advance
 
@@ -38,7 +39,7 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             done = ev.EpisodeDone(f"e{index}{split}", "k", split, 7)
             return [done, ev.Evaluated(index, split, 0.5, 0.4, 0.6, 10, 0.0, {"wrong": 5})]
         case loop.Propose():
-            lever = choose(["harness", "harness", "harness", "stop"])
+            lever = choose(["harness", "harness", "weights", "weights", "stop"])
             made = proposal(f"idea-{len(state.steps)}", str(lever))
             return [ev.ProposalMade(f"p-{len(state.steps) + 1}", made)]
         case loop.Check(proposal=name):
@@ -47,6 +48,13 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             return [ev.ProposalChecked(name, (Light("parses", level, "x"),), commit, f"t{len(state.steps)}")]  # type: ignore[arg-type]
         case loop.RunPreview(proposal=name):
             return [ev.PreviewDone(name, Preview(5, 0.4, 0.6, 0.2, -0.1, 0.5, ("a",), (), 10.0, 11.0))]
+        case loop.RunPilot(proposal=name):
+            return [ev.PilotDone(name, Pilot(4, 2, (1, 2, 1), 0.5, 0.1, 90.0, ("e1",)), 60.0)]
+        case loop.Train(proposal=name):
+            began = ev.TrainingBegan(name, None)
+            trained = ev.AdapterTrained(name, "sha", 10, 5, "all steps made", 0.1, 0.3, 100, 9.0, 14, 14, 1e-5)
+            failed = ev.ProposalRefused(name, "training", "the weights did not move")
+            return [began, choose([trained, trained, failed])]  # type: ignore[list-item]
         case loop.OpenGate(proposal=name, kind=kind):
             number = len(state.gates) + 1
             return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]

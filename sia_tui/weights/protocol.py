@@ -1,0 +1,117 @@
+"""What the engine and a trainer say to each other: one JSON object a line, over the trainer's stdin and stdout.
+
+The trainer asks (`Need`) for rollouts of an adapter that it has written to disk, and is told (`Told`) what came of them;
+it reports each optimizer step (`Metrics`) and ends with `Trained` or `Failed`. Where rollouts come from it never knows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from sia_tui.core.plans import TrainPlan
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Job(_Line):
+    """The trainer's job file."""
+
+    plan: TrainPlan
+    model: Path
+    """Folder of the base model."""
+    parent: Path | None
+    """Folder of the adapter to go on from; None for a new one."""
+    cases: tuple[str, ...]
+    """Train cases to learn from, in the order they are to be taken."""
+    held_out: tuple[str, ...]
+    folder: Path
+    """The trainer's own: checkpoints and step adapters. Started again, it goes on from what lies there."""
+    out: Path
+    """Where the chosen adapter is put, whole, by one rename."""
+    threads: int = 1
+    device: str = "cpu"
+
+
+class Need(_Line):
+    """Roll these cases out. Answered by one `Told` of the same id."""
+
+    say: Literal["need"] = "need"
+    id: int
+    adapter: Path | None
+    """Folder of the adapter that is to answer; None: the parent, or the base where there is none."""
+    step: int
+    """Optimizer steps behind that adapter."""
+    purpose: Literal["train", "held_out"]
+    """Train rollouts are sampled at temperature 1 from the whole distribution; those of held-out cases as when serving."""
+    cases: tuple[str, ...]
+    samples: int
+
+
+class SampledCall(_Line):
+    """One completion: the exact token ids and the logprobs of the sampled ones at temperature 1."""
+
+    messages: tuple[dict[str, str], ...]
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+class Rollout(_Line):
+    case: str
+    sample: int
+    reward: float
+    solved: bool
+    calls: tuple[SampledCall, ...]
+
+
+class Told(_Line):
+    id: int
+    rollouts: tuple[Rollout, ...]
+    """Every case `samples` times, in the order asked for."""
+
+
+class Metrics(_Line):
+    say: Literal["metrics"] = "metrics"
+    step: int
+    values: dict[str, float]
+
+
+class Probe(_Line):
+    """What the trained adapter says greedily to a prompt it met, as the trainer computes it."""
+
+    messages: tuple[dict[str, str], ...]
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+class Trained(_Line):
+    """The adapter lies at `Job.out`."""
+
+    say: Literal["trained"] = "trained"
+    steps: int
+    best_step: int
+    stopped: str
+    held_out_before: float
+    held_out_after: float
+    moved: dict[str, float]
+    """Frobenius norm of the change of each adapted module's weight, by module."""
+    data: str
+    """sha256 over the token ids and rewards that were learned from, in order."""
+    probe: tuple[Probe, ...]
+
+
+class Failed(_Line):
+    """Nothing to publish, and why, in one line; the incumbent serves on."""
+
+    say: Literal["failed"] = "failed"
+    reason: str
+
+
+Said = Annotated[Need | Metrics | Trained | Failed, Field(discriminator="say")]
+SAID: TypeAdapter[Need | Metrics | Trained | Failed] = TypeAdapter(Said)
