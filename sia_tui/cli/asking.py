@@ -11,7 +11,7 @@ from typing import Any
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import generation_index, read, readable
 from sia_tui.core.gates import StaleHash, require_hash
-from sia_tui.engine.lock import is_held
+from sia_tui.store.lock import is_held
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 

@@ -14,7 +14,7 @@ from sia_tui.core.state import State
 from sia_tui.core.summary import gate, summary
 from sia_tui.core.telling import percent, points, tell
 from sia_tui.core.text import clean, one_line
-from sia_tui.engine.lock import is_held
+from sia_tui.store.lock import is_held
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace

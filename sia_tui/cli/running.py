@@ -17,7 +17,7 @@ from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import RunCreated
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
-from sia_tui.engine.lock import RunHeld, is_held
+from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 

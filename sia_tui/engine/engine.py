@@ -22,7 +22,6 @@ from sia_tui.core.text import one_line
 from sia_tui.engine import evaluate, finish, history, prepare, step
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
-from sia_tui.engine.lock import hold
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.session import EngineError, Session
@@ -31,6 +30,7 @@ from sia_tui.harness.repository import RepositoryError
 from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
 from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
+from sia_tui.store.lock import hold
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.tasks.registry import load_task

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sia_tui.engine.commands import heed
 from sia_tui.engine.history import move_branch
-from sia_tui.engine.lock import hold
 from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store.lock import hold
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 

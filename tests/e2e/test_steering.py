@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sia_tui.engine.lock import is_held
+from sia_tui.store.lock import is_held
 from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import ROOT, Desk
 
