@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
+from sia_tui.core.plans import TrainPlan
 from sia_tui.policy.nano import NanoRecipe
 
 
@@ -48,6 +49,16 @@ class PolicyConfig(_Section):
     max_batch: int = Field(32, ge=1, le=512)
 
 
+class SizeConfig(_Section):
+    """How much one algorithm may do; the fields are TrainPlan's."""
+
+    steps: int = Field(ge=1)
+    cases_per_step: int = Field(ge=1)
+    samples: int = Field(ge=2)
+    cases: int = Field(ge=1)
+    eval_every: int = Field(ge=1)
+
+
 class HarnessConfig(_Section):
     """How harness code is run."""
 
@@ -66,9 +77,33 @@ class HarnessConfig(_Section):
     """What a patch may touch, as globs below the task's package; requirements.txt is not for it to choose."""
 
 
+class WeightsConfig(_Section):
+    """Where and how large weights updates may be; the Feedback-Agent starts its plans from here."""
+
+    threads: int = Field(1, ge=1, le=256)
+    """Of the trainer; another number adds in another order and so gives other weights."""
+    pilot: int = Field(40, ge=2)
+    """Train cases that a plan is tried on before the gate."""
+    held_out: int = Field(80, ge=8)
+    """Train cases that training stops by."""
+    rank: int = Field(32, ge=1, le=512)
+    learning_rate: float = Field(4e-5, gt=0, le=0.1)
+    cloning: SizeConfig = SizeConfig(steps=60, cases_per_step=32, samples=8, cases=400, eval_every=20)
+    """Best-of-n: successes of `cases` × `samples` rollouts, cloned `cases_per_step` at a time."""
+    grpo: SizeConfig = SizeConfig(steps=30, cases_per_step=16, samples=8, cases=2000, eval_every=10)
+
+    def plans(self, seed: int) -> tuple[TrainPlan, ...]:
+        """The house's plan of each algorithm, from the cold start on."""
+        shared = {"held_out": self.held_out, "rank": self.rank, "alpha": 2 * self.rank, "seed": seed}
+        cloning = TrainPlan("best_of_n", learning_rate=self.learning_rate, **self.cloning.model_dump(), **shared)
+        return cloning, TrainPlan("grpo", learning_rate=self.learning_rate, **self.grpo.model_dump(), **shared)
+
+
 class AgentsConfig(_Section):
     meta: Literal["playbook"] = "playbook"
     feedback: Literal["playbook"] = "playbook"
+    levers: tuple[Literal["harness", "weights"], ...] = ("harness", "weights")
+    """Those that the Feedback-Agent may pull, for runs that are to show what one of them does alone."""
 
 
 class EvaluateConfig(_Section):
@@ -102,6 +137,7 @@ class RunConfig(_Section):
     task: TaskConfig
     policy: PolicyConfig = PolicyConfig()
     harness: HarnessConfig = HarnessConfig()
+    weights: WeightsConfig = WeightsConfig()
     agents: AgentsConfig = AgentsConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()

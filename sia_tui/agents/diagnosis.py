@@ -60,6 +60,17 @@ class Diagnosis:
         read = self.n - sum(self.counts.get(name, 0) for name in ("no_answer", "unparsed", "timeout", "crash"))
         return self.counts.get(RIGHT, 0) / max(1, read)
 
+    @property
+    def out_of_reach(self) -> float:
+        """Share of the failures that no scaffold mends: the right charge was there to be picked, and another one was.
+
+        Of dev only the class `wrong` is known; train tells how it divides.
+        """
+        known = {kind: self.counts.get(kind, 0) for kind in ("confused", "not_in_sight")}
+        choice = known["confused"] / max(1, sum(known.values()))
+        failures = max(1, self.n - self.counts.get(RIGHT, 0))
+        return (known["confused"] + choice * self.counts.get("wrong", 0)) / failures
+
     def in_sight(self, size: int) -> float:
         """Train: how often the right charge is among the first `size` shown."""
         return sum(rank is not None and rank < size for rank in self.ranks) / max(1, len(self.ranks))

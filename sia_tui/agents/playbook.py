@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
+from sia_tui.agents.lever import Training, training, weights_first
 from sia_tui.agents.protocol import Brief, Reading, Record
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, Step
@@ -134,10 +135,17 @@ class PlaybookFeedbackAgent:
         found = diagnose(_all_readings(record))
         refuted = _refuted(record.state, best.commit)
         options = [option for rule in RULES for option in rule(found) if option.block not in refuted]
-        for option in sorted(options, key=lambda option: -option.gain):
+        asked = None
+        if "weights" in record.brief.levers:
+            asked = training(found, record.brief.plans, best.adapter is not None, refuted)
+        if asked and asked.gain >= WORTH_A_STEP and weights_first(found):
+            return _weights_step(asked, found, best.commit)
+        for option in sorted(options, key=lambda option: -option.gain) if "harness" in record.brief.levers else ():
             patch = _patch(record.files, option.block)
             if patch and option.gain >= WORTH_A_STEP:
                 return _harness_step(option, patch, found, best.commit, record.brief)
+        if asked and asked.gain >= WORTH_A_STEP:
+            return _weights_step(asked, found, best.commit)
         declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
         return _stop(found, options, best.commit, declined)
 
@@ -181,6 +189,23 @@ def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str,
         patch=patch,
         predicted_gain=option.gain,
         predicted_cost={"calls": option.calls},
+        clusters=dict(found.counts),
+    )
+
+
+def _weights_step(asked: Training, found: Diagnosis, commit: str) -> Proposal:
+    plan = asked.plan
+    what = {"best_of_n": "Clone verified successes", "grpo": "GRPO on the harness' own rollouts"}[plan.algorithm]
+    return Proposal(
+        lever="weights",
+        title=f"{what}: LoRA r {plan.rank}, {plan.steps} steps",
+        reason=f"{_counted(found)}. {100 * found.out_of_reach:.0f} % of the failures are choices that no scaffold mends: "
+        f"{asked.why}.",
+        idea=plan.algorithm,
+        base_commit=commit,
+        evidence=_evidence(found, "confused"),
+        plan=plan,
+        predicted_gain=asked.gain,
         clusters=dict(found.counts),
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.proposals import Proposal
+from sia_tui.core.plans import TrainPlan
+from sia_tui.core.proposals import Lever, Proposal
 from sia_tui.core.state import State
 
 
@@ -20,6 +21,10 @@ class Brief:
     labels: tuple[str, ...]
     glosses: Mapping[str, str] = field(default_factory=dict)
     """A label in plain English, for people."""
+    levers: tuple[Lever, ...] = ("harness", "weights")
+    """Those that this run may pull."""
+    plans: tuple[TrainPlan, ...] = ()
+    """The house's plan of each algorithm for this policy: where a plan of one's own starts from."""
 
     def show(self, label: str) -> str:
         return f"{label} ({self.glosses[label]})" if label in self.glosses else label

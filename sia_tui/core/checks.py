@@ -77,6 +77,34 @@ def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
     return Light("new idea", "ok")
 
 
+def check_plan(proposal: Proposal, train_cases: int, earlier: Sequence[Step]) -> tuple[Light, ...]:
+    """Lights on a weights update."""
+    if proposal.lever == "both":
+        return (
+            Light("lever", "red", "a patch and a training in one step are not carried out yet: propose one of them"),
+        )
+    plan = proposal.plan
+    if plan is None or proposal.patch is not None:
+        return (Light("plan", "red", "the weights lever needs a plan, and no patch"),)
+    short = plan.cases + plan.held_out - train_cases
+    again = any(
+        step.refuted and step.proposal.plan == plan and step.proposal.base_commit == proposal.base_commit
+        for step in earlier
+    )
+    return (
+        Light("plan", "ok", f"{plan.algorithm}, LoRA r {plan.rank}, learning rate {plan.learning_rate:g}"),
+        Light(
+            "train cases",
+            "amber" if short > 0 else "ok",
+            f"train has {short} fewer than asked for" if short > 0 else "",
+        ),
+        Light(
+            "not refuted before", "red" if again else "ok", "the same plan failed on this generation" if again else ""
+        ),
+        Light("dev untouched", "ok", "learns from train, stops by cases held out of train"),
+    )
+
+
 def _added_lines(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return [
         line

@@ -19,7 +19,7 @@ class Case:
 
     id: str
     split: Split
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, str] = field(hash=False)
     fold: int | None = None
 
     @property
@@ -88,12 +88,15 @@ class Attempt:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+Purpose = Literal["pilot", "train", "held_out"]
+
+
 @dataclass(frozen=True)
 class Sampled:
     """Where in the making of weights an episode was rolled out; those that measure a generation have none."""
 
     proposal: str
-    purpose: Literal["pilot", "train", "held_out"]
+    purpose: Purpose
     step: int
     """Optimizer steps behind the adapter that answered."""
     sample: int

@@ -46,6 +46,8 @@ class Step:
     pilot: ev.PilotDone | None = None
     training: ev.TrainingBegan | None = None
     trained: ev.AdapterTrained | None = None
+    spent_before: float = 0.0
+    """Working time of the run, in seconds, when its training began."""
     gates: tuple[Gate, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     generation: int | None = None
@@ -255,7 +257,7 @@ def _(event: ev.PilotDone, state: State) -> State:
 
 @_on.register
 def _(event: ev.TrainingBegan, state: State) -> State:
-    return _step(state, event.id, training=event)
+    return _step(state, event.id, training=event, spent_before=state.cost.wall_s)
 
 
 @_on.register

@@ -19,7 +19,7 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, history, prepare, step
+from sia_tui.engine import evaluate, finish, history, prepare, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.progress import Reporter
@@ -212,6 +212,10 @@ class _Engine:
                 step.check(session, state.step(proposal))
             case loop.RunPreview(proposal=proposal):
                 await self._preview(proposal)
+            case loop.RunPilot(proposal=proposal):
+                await training.pilot(session, state.step(proposal))
+            case loop.Train(proposal=proposal):
+                await training.train(session, state.step(proposal))
             case loop.OpenGate(proposal=proposal, kind=kind):
                 step.open_gate(session, state.step(proposal), kind)
             case loop.AwaitVerdict():

@@ -11,9 +11,10 @@ from sia_tui.core.hashing import short_id
 from sia_tui.core.proposals import Preview
 from sia_tui.core.state import Step
 from sia_tui.core.stats import estimate, paired_gain
+from sia_tui.engine.crew import Crew
 from sia_tui.engine.prepare import policy_folder
-from sia_tui.engine.rollout import Candidate, Rollout
-from sia_tui.engine.session import Session, rewards
+from sia_tui.engine.rollout import VIEWS_AT_ONCE, Rollout, Terms, Trial
+from sia_tui.engine.session import Session, harness_of, rewards
 from sia_tui.store.reader import EpisodeRow
 
 
@@ -78,18 +79,19 @@ async def _run(session: Session, commit: str, key: str, adapter: str | None, cas
     if not left:
         return
     place = await session.place(await policy_folder(session))
-    repository = session.repository
-    tree = repository.snapshot(commit, session.package, session.paths.root / "trees")
-    candidate = Candidate(tree, repository.files(commit, session.package), adapter, key)
+    harness = harness_of(session, commit, key)
+    terms = Terms(await session.served(place.gateway, adapter))
+    views = min(VIEWS_AT_ONCE, len({case.view for case in left}))
     session.report.phase(phase, len(cases), done)
 
-    def save(attempt: Attempt, score: Score) -> None:
+    def save(trial: Trial, attempt: Attempt, score: Score) -> None:
         nonlocal done
-        session.store.record_episode(short_id("e", [key, attempt.case.id, 0]), key, attempt, score)
+        session.store.record_episode(short_id("e", [key, trial.case.id, 0]), key, attempt, score)
         done += 1
         session.report.at(done)
 
-    await Rollout(place, candidate, save, session.interrupted).run(left)
+    async with Crew(place, harness, views) as crew:
+        await Rollout(place, harness, crew, session.interrupted).run([Trial(case) for case in left], terms, save)
 
 
 def _tool_share(rows: Sequence[EpisodeRow]) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sia_tui.harness.children import die_with_parent
 
-_QUIET = {
+QUIET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -37,7 +37,7 @@ async def run_job(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
-            env=os.environ | _QUIET,
+            env=os.environ | QUIET,
             start_new_session=True,
             preexec_fn=die_with_parent,
         )

@@ -1,7 +1,7 @@
-"""Episodes of one generation: sandboxed workers solve cases through the gateway, the verifier scores them outside.
+"""Episodes: sandboxed workers solve cases through the gateway, the verifier scores them outside.
 
-A worker serves one view, so no case is ever solved beside rows it must not see. What a dead worker leaves unfinished is
-tried again alone; whoever then kills its worker once more is to blame, and only that case fails.
+What a dead worker leaves unfinished is tried again alone; whoever then kills its worker once more is to blame, and only
+that episode fails.
 """
 
 from __future__ import annotations
@@ -10,29 +10,18 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NoReturn
 
-from sia_tui.config import HarnessConfig
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.core.hashing import digest
-from sia_tui.engine import tools
-from sia_tui.harness.launch import Limits, Setup
-from sia_tui.harness.sandbox import Isolation
-from sia_tui.harness.workers import HarnessBroken, Outcome, Worker, WorkerDied
+from sia_tui.engine.crew import Crew, Harness, Place, Post
+from sia_tui.harness.workers import Outcome, WorkerDied
 from sia_tui.policy.client import Gateway, GatewayError
-from sia_tui.tasks.task import Task
-from sia_tui.tasks.verifier import VerifierProcess
 
 VIEWS_AT_ONCE = 2
-STARTS = 3
-"""A worker that is killed before it begins may have been killed by the machine, not by its harness."""
-MOST_DEATHS = 20
-"""A harness whose workers die more often than this in one pass is broken, not unlucky."""
-Done = Callable[[Attempt, Score], None]
+"""Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
 class Interrupted(Exception):
@@ -40,51 +29,38 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where episodes run: the same for every generation of a run."""
+class Trial:
+    """One episode to make: a case, and which of its samples."""
 
-    task: Task
-    gateway: Gateway
-    verifier: VerifierProcess
-    python: Path
-    level: Isolation
-    config: HarnessConfig
-    rows_root: Path
-    tools_root: Path
-    log: Path
-    seed: int
+    case: Case
+    sample: int = 0
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What is run: a harness package with the adapter that answers it."""
+class Terms:
+    """Who answers, and how it is sampled."""
 
-    tree: Path
-    files: Mapping[str, str]
     adapter: str | None
-    key: str
-    """The generation's key."""
+    """The gateway's name for it; None: the base."""
+    train: bool = False
+    """Sampled for training: at temperature 1 from the whole distribution, whatever the harness asks for."""
+
+
+Done = Callable[[Trial, Attempt, Score], None]
 
 
 class Rollout:
-    """One pass over some cases. `done` is called once per finished episode, in the order they finish."""
+    """Passes over some cases by one crew. `done` is called once per finished episode, in the order they finish."""
 
-    def __init__(self, place: Place, candidate: Candidate, done: Done, interrupted: Callable[[], bool]) -> None:
-        self._place, self._candidate, self._done, self._interrupted = place, candidate, done, interrupted
-        self._spent: dict[str, tuple[tuple[Call, ...], float]] = {}
-        """Calls and seconds of a first try that a dying worker cut off, by case: the second try has what they left."""
-        self._dead: list[Worker] = []
-        self._lanes: asyncio.Queue[int] = asyncio.Queue()
-        for lane in range(place.gateway.lanes):
-            self._lanes.put_nowait(lane)
+    def __init__(self, place: Place, harness: Harness, crew: Crew, interrupted: Callable[[], bool]) -> None:
+        self._place, self._harness, self._crew, self._interrupted = place, harness, crew, interrupted
 
-    async def run(self, cases: Iterable[Case]) -> None:
+    async def run(self, trials: Iterable[Trial], terms: Terms, done: Done) -> None:
         """Raises Interrupted, HarnessBroken, GatewayDied, VerifierFailed; what is done by then stays done."""
-        by_view: dict[str, list[Case]] = {}
-        for case in cases:
-            by_view.setdefault(case.view, []).append(case)
         self._place.verifier.check()
-        work = asyncio.create_task(self._views(by_view))
+        work = asyncio.create_task(
+            _Pass(self._place, self._harness, self._crew, self._interrupted, terms, done).run(trials)
+        )
         watch = asyncio.create_task(_raise_death(self._place.gateway))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,130 +73,91 @@ class Rollout:
             await asyncio.gather(work, watch, return_exceptions=True)
         self._place.verifier.check()
 
-    async def _views(self, by_view: Mapping[str, Sequence[Case]]) -> None:
-        width = max(1, self._place.gateway.lanes // min(VIEWS_AT_ONCE, max(1, len(by_view))))
-        turns = asyncio.Semaphore(VIEWS_AT_ONCE)
+
+class _Pass:
+    """One pass under one set of terms."""
+
+    def __init__(
+        self,
+        place: Place,
+        harness: Harness,
+        crew: Crew,
+        interrupted: Callable[[], bool],
+        terms: Terms,
+        done: Done,
+    ) -> None:
+        self._place, self._harness, self._crew = place, harness, crew
+        self._interrupted, self._terms, self._done = interrupted, terms, done
+        self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
+        """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
+
+    async def run(self, trials: Iterable[Trial]) -> None:
+        by_view: dict[str, list[Trial]] = {}
+        for trial in trials:
+            by_view.setdefault(trial.case.view, []).append(trial)
         try:
             async with asyncio.TaskGroup() as group:
-                for view, cases in sorted(by_view.items()):
-                    group.create_task(self._view(view, cases, width, turns))
+                for view, some in sorted(by_view.items()):
+                    group.create_task(self._view(view, some))
         except BaseExceptionGroup as several:
             raise _first(several) from several
 
-    async def _view(self, view: str, cases: Sequence[Case], width: int, turns: asyncio.Semaphore) -> None:
-        async with turns:
-            setup = await self._setup(view)
-            queue, unfinished = deque(cases), list[Case]()
-            while queue:
-                unfinished += await self._serve(setup, queue, min(width, len(queue)))
-            for case in unfinished:
-                await self._alone(setup, case)
+    async def _view(self, view: str, trials: Sequence[Trial]) -> None:
+        queue, unfinished = deque(trials), list[Trial]()
+        while queue:
+            try:
+                async with self._crew.post(view, len(queue)) as post, asyncio.TaskGroup() as group:
+                    for slot, lane in enumerate(post.lanes):
+                        group.create_task(self._lane(post, slot, lane, queue, unfinished))
+            except BaseExceptionGroup as several:
+                raise _first(several) from several
+        for trial in unfinished:
+            await self._alone(view, trial)
 
-    async def _setup(self, view: str) -> Setup:
-        place = self._place
-        rows = tools.rows_folder(place.rows_root, place.task, view)
-        setup = Setup(
-            level=place.level,
-            python=place.python,
-            harness=self._candidate.tree,
-            rows=rows,
-            tools=rows,
-            log=place.log,
-            limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
-        )
-        name = tools.tools_name(self._candidate.files, rows, place.python)
-        try:
-            made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
-        except WorkerDied as death:
-            raise HarnessBroken("prepare", HarnessError("crash", death.reason)) from death
-        return setup.model_copy(update={"tools": made})
-
-    async def _serve(self, setup: Setup, queue: deque[Case], width: int) -> list[Case]:
-        """Solve cases of the queue side by side until it is empty or the worker dies; returns what it was solving then."""
-        lanes = [await self._lanes.get() for _ in range(width)]
-        unfinished: list[Case] = []
-        try:
-            async with self._worker(setup, lanes) as worker, asyncio.TaskGroup() as group:
-                for slot, lane in enumerate(lanes):
-                    group.create_task(self._lane(worker, slot, lane, queue, unfinished))
-        except BaseExceptionGroup as several:
-            raise _first(several) from several
-        finally:
-            for lane in lanes:
-                self._lanes.put_nowait(lane)
-        return unfinished
-
-    async def _lane(self, worker: Worker, slot: int, lane: int, queue: deque[Case], unfinished: list[Case]) -> None:
-        while queue and worker.alive:
+    async def _lane(self, post: Post, slot: int, lane: int, queue: deque[Trial], unfinished: list[Trial]) -> None:
+        while queue and post.worker.alive:
             if self._interrupted():
                 raise Interrupted
-            case = queue.popleft()
+            trial = queue.popleft()
             try:
-                await self._episode(worker, slot, lane, case)
+                await self._episode(post, slot, lane, trial)
             except WorkerDied as death:
-                unfinished.append(case)
-                self._bury(death, worker)
+                unfinished.append(trial)
+                self._crew.bury(death, post.worker)
 
-    def _bury(self, death: WorkerDied, worker: Worker) -> None:
-        """Each worker dies once for all its lanes. Raises HarnessBroken when too many have."""
-        if worker in self._dead:
-            return
-        self._dead.append(worker)
-        if len(self._dead) > MOST_DEATHS:
-            reason = f"{len(self._dead)} workers died, the last one because {death.reason}"
-            raise HarnessBroken("run", HarnessError("crash", reason)) from death
-
-    @asynccontextmanager
-    async def _worker(self, setup: Setup, lanes: Sequence[int]) -> AsyncIterator[Worker]:
-        """Raises HarnessBroken also when the process dies before it is ready, every time: that is no case's doing."""
-        starting = AsyncExitStack()
-        for attempt in range(STARTS):
-            try:
-                sockets = [self._place.gateway.connect(lane) for lane in lanes]
-                worker = await starting.enter_async_context(Worker(setup, sockets))
-                break
-            except WorkerDied as death:
-                if attempt == STARTS - 1:
-                    raise HarnessBroken("import", HarnessError("crash", death.reason)) from death
-        async with starting:
-            yield worker
-
-    async def _alone(self, setup: Setup, case: Case) -> None:
+    async def _alone(self, view: str, trial: Trial) -> None:
         if self._interrupted():
             raise Interrupted
-        lane = await self._lanes.get()
-        try:
-            async with self._worker(setup, [lane]) as worker:
-                try:
-                    await self._episode(worker, 0, lane, case)
-                except WorkerDied as death:
-                    late = "did not end within" in death.reason
-                    error = HarnessError("timeout" if late else "crash", death.reason)
-                    calls, seconds = self._spent[case.id]
-                    await self._finish(case, Outcome(None, "policy", (), {}, error, seconds), calls)
-                    self._bury(death, worker)
-        finally:
-            self._lanes.put_nowait(lane)
+        async with self._crew.alone(view) as post:
+            try:
+                await self._episode(post, 0, post.lanes[0], trial)
+            except WorkerDied as death:
+                late = "did not end within" in death.reason
+                error = HarnessError("timeout" if late else "crash", death.reason)
+                calls, seconds = self._spent[trial]
+                await self._finish(trial, Outcome(None, "policy", (), {}, error, seconds), calls)
+                self._crew.bury(death, post.worker)
 
-    async def _episode(self, worker: Worker, slot: int, lane: int, case: Case) -> None:
+    async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> None:
         """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left."""
         config, gateway = self._place.config, self._place.gateway
-        before, waited = self._spent.get(case.id, ((), 0.0))
+        before, waited = self._spent.get(trial, ((), 0.0))
         began, calls = time.monotonic(), before
         try:
             await gateway.open_lane(
                 lane,
-                case.id,
-                adapter=self._candidate.adapter,
+                f"{trial.case.id}/{trial.sample}",
+                adapter=self._terms.adapter,
+                train=self._terms.train,
                 max_calls=max(1, config.max_calls - len(before)),
                 max_total_tokens=max(1, config.max_tokens - _tokens(before)),
-                seed=int(digest([self._place.seed, case.id])[:15], 16),
+                seed=_seed(self._place.seed, trial),
             )
-            outcome = await worker.solve(slot, self._unnamed(case), max(1.0, config.deadline_s - waited))
+            outcome = await post.worker.solve(slot, self._unnamed(trial), max(1.0, config.deadline_s - waited))
         finally:
             calls = before + await self._close(lane)
-            self._spent[case.id] = (calls, waited + time.monotonic() - began)
-        await self._finish(case, outcome, calls)
+            self._spent[trial] = (calls, waited + time.monotonic() - began)
+        await self._finish(trial, outcome, calls)
 
     async def _close(self, lane: int) -> tuple[Call, ...]:
         """The lane's calls; none if it was never opened, because opening it was cancelled or refused."""
@@ -231,14 +168,14 @@ class Rollout:
                 raise
             return ()
 
-    def _unnamed(self, case: Case) -> Case:
+    def _unnamed(self, trial: Trial) -> Case:
         """The case under an id that says nothing: the same in a resumed run, another one in every generation, so that
         no patch can hold a table of answers by id."""
-        return replace(case, id=digest([self._candidate.key, case.id])[:16])
+        return replace(trial.case, id=digest([self._harness.key, trial.case.id, trial.sample])[:16])
 
-    async def _finish(self, case: Case, outcome: Outcome, calls: tuple[Call, ...]) -> None:
+    async def _finish(self, trial: Trial, outcome: Outcome, calls: tuple[Call, ...]) -> None:
         attempt = Attempt(
-            case,
+            trial.case,
             outcome.answer,
             outcome.source if calls else "tool",
             calls,
@@ -248,14 +185,19 @@ class Rollout:
             self._place.level,
             outcome.notes,
         )
-        score = _sealed(case, await self._place.verifier.score(case.id, outcome.answer))
+        score = _sealed(trial.case, await self._place.verifier.score(trial.case.id, outcome.answer))
         if outcome.error is not None and score.failure is not None:
             score = Score(score.reward, outcome.error.kind, score.metrics, score.detail)
-        self._done(attempt, score)
+        self._done(trial, attempt, score)
 
 
 async def _raise_death(gateway: Gateway) -> NoReturn:
     raise await gateway.wait_died()
+
+
+def _seed(seed: int, trial: Trial) -> int:
+    """Drawn by the case, so that two generations that ask the same get the same; another one for every further sample."""
+    return int(digest([seed, trial.case.id, *([trial.sample] if trial.sample else [])])[:15], 16)
 
 
 def _sealed(case: Case, score: Score) -> Score:

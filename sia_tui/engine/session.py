@@ -16,8 +16,9 @@ from sia_tui.core.episodes import Case, Split
 from sia_tui.core.hashing import digest
 from sia_tui.core.state import State
 from sia_tui.core.telling import tell
+from sia_tui.engine.crew import Harness, Place
 from sia_tui.engine.progress import Reporter
-from sia_tui.engine.rollout import Place, first_of
+from sia_tui.engine.rollout import first_of
 from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.harness.sandbox import Isolation
@@ -133,11 +134,31 @@ class Session:
             )
         return self._place
 
+    def adapter_folder(self, sha256: str) -> Path:
+        return self.paths.adapters / sha256[:16]
+
+    async def served(self, gateway: Gateway, sha256: str | None) -> str | None:
+        """The gateway's name for a published adapter, which it then holds. Raises EngineError if it is another one."""
+        if sha256 is None:
+            return None
+        folder = self.adapter_folder(sha256)
+        if await gateway.load_adapter(folder.name, folder) != sha256:
+            raise EngineError(
+                f"{folder} is not the adapter that was trained; restore it, or go back to an earlier generation"
+            )
+        return folder.name
+
     async def environment(self) -> Path:
         """The Python of the harness' own environment, by the seed's requirements.txt."""
         requirements = SEEDS / self.package / "requirements.txt"
         folder = self.workspace.folder("environments")
         return await asyncio.to_thread(ensure_environment, requirements, folder, log.info)
+
+
+def harness_of(session: Session, commit: str, key: str) -> Harness:
+    """A commit's package, laid out to be run."""
+    tree = session.repository.snapshot(commit, session.package, session.paths.root / "trees")
+    return Harness(tree, session.repository.files(commit, session.package), key)
 
 
 def serving_hash(config: RunConfig) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_patch
+from sia_tui.core.checks import check_patch, check_plan
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
@@ -26,7 +26,9 @@ async def propose(session: Session) -> None:
     assert best is not None
     session.report.phase("the Feedback-Agent reads the trajectories")
     task = session.task
-    brief = Brief(task.name, task.description, task.labels, task.glosses)
+    config = session.config
+    plans = config.weights.plans(config.seed)
+    brief = Brief(task.name, task.description, task.labels, task.glosses, config.agents.levers, plans)
     files = session.repository.files(best.commit, session.package)
     record = StoredRecord(session.paths.db, brief, session.state, files)
     proposal = await make_feedback_agent(session.config.agents.feedback).propose(record)
@@ -39,6 +41,9 @@ def check(session: Session, step: Step) -> None:
     if proposal.lever == "stop":
         session.record(ev.ProposalChecked(step.id, (), None, None))
         return
+    if proposal.lever != "harness":
+        _check_plan(session, step)
+        return
     repository, package, base = session.repository, session.package, proposal.base_commit
     old = repository.files(base, package)
     try:
@@ -49,18 +54,30 @@ def check(session: Session, step: Step) -> None:
     except (RepositoryError, UnicodeError, RecursionError, MemoryError) as fault:
         tree, lights = f"{base}^{{tree}}", (Light("applies", "red", one_line(str(fault) or type(fault).__name__)),)
     subtree = repository.subtree(tree, package)
-    commit = _commit(session, step, tree, subtree, applied=lights[0].level == "ok")
+    best = session.state.best
+    commit = _commit(session, step, tree, subtree, best.adapter if best else None, lights[0].level == "ok")
     repository.mark_proposal(step.id, commit)
     session.record(ev.ProposalChecked(step.id, lights, commit, subtree))
 
 
-def _commit(session: Session, step: Step, tree: str, subtree: str, applied: bool) -> str:
+def _check_plan(session: Session, step: Step) -> None:
+    """A plan changes no file: its commit is the incumbent's harness again, with the plan in its message."""
+    best, state = session.state.best, session.state
+    assert best is not None
+    lights = check_plan(step.proposal, len(session.task.ids("train")), state.steps[:-1])
+    commit = _commit(session, step, f"{best.commit}^{{tree}}", best.tree, best.adapter)
+    session.repository.mark_proposal(step.id, commit)
+    session.record(ev.ProposalChecked(step.id, lights, commit, best.tree))
+
+
+def _commit(session: Session, step: Step, tree: str, subtree: str, adapter: str | None, applied: bool = True) -> str:
     proposal = step.proposal
     message = clean(f"{proposal.title}\n\n{proposal.reason}")
     if not applied and proposal.patch:
         message += f"\n\nThe patch, which did not apply:\n\n{clean(proposal.patch)}"
-    best = session.state.best
-    generation = session.generation(subtree, best.adapter if best else None)
+    if proposal.plan is not None:
+        message += "\n\n" + "\n".join(f"{name}: {value}" for name, value in asdict(proposal.plan).items())
+    generation = session.generation(subtree, adapter)
     trailers = {"Run": session.state.run, "Lever": proposal.lever, "Proposal": step.id}
     return session.repository.commit_generation(tree, generation, proposal.base_commit, message, trailers, step.made_at)
 
@@ -95,17 +112,21 @@ def answer_by_policy(session: Session, step: Step) -> None:
 
 
 def apply(session: Session, step: Step) -> None:
-    """The proposal's commit becomes a generation that may be measured."""
+    """The proposal becomes a generation that may be measured: a patch by its own commit, an adapter by one that names it."""
     state, best = session.state, session.state.best
     assert best is not None and step.commit is not None and step.tree is not None
+    commit, adapter = step.commit, best.adapter
+    if step.trained is not None:
+        adapter = step.trained.adapter
+        commit = _commit(session, step, f"{best.commit}^{{tree}}", step.tree, adapter)
     session.record(
         ev.GenerationCreated(
             len(state.generations),
             step.proposal.lever,
-            step.commit,
+            commit,
             step.tree,
-            session.key(step.tree, best.adapter),
-            best.adapter,
+            session.key(step.tree, adapter),
+            adapter,
             best.index,
             step.id,
         )

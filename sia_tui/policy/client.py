@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -128,6 +129,19 @@ class Gateway:
         answer = await self._ask("POST", f"/lanes/{i}/close", {"wait_s": wait_s}, REQUEST_S + wait_s)
         return tuple(call_from_json(call) for call in answer["calls"])
 
+    async def chat(self, i: int, messages: Sequence[Mapping[str, str]], max_tokens: int) -> dict[str, Any]:
+        """Ask the lane greedily, as a harness would: the engine's own questions, such as the proof of an adapter.
+
+        Raises GatewayError.
+        """
+        import aiohttp
+
+        body = {"messages": list(messages), "temperature": 0.0, "max_tokens": max_tokens}
+        with sockets.opened(self._folder) as short:
+            connector = aiohttp.UnixConnector(path=f"{short}/{sockets.lane_name(i)}")
+            async with aiohttp.ClientSession(connector=connector) as http:
+                return await self._ask("POST", "/v1/chat/completions", body, http=http)
+
     def connect(self, i: int) -> socket.socket:
         """A connection to the lane for a worker to inherit; it outlives episodes. Raises GatewayDied."""
         try:
@@ -191,12 +205,16 @@ class Gateway:
             self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=path, limit=0))
         return self._session
 
-    async def _ask(self, method: str, path: str, body: Any = None, timeout_s: float = REQUEST_S) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, body: Any = None, timeout_s: float = REQUEST_S, http: Any = None
+    ) -> dict[str, Any]:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
-            async with self._http().request(method, f"http://gateway{path}", json=body, timeout=timeout) as response:
+            async with (http or self._http()).request(
+                method, f"http://gateway{path}", json=body, timeout=timeout
+            ) as response:
                 answer: dict[str, Any] = await response.json()
         except (aiohttp.ClientError, OSError) as error:
             with suppress(TimeoutError):

@@ -7,7 +7,6 @@ PEFT's adapter per row. Adapters are never merged into the base: unmerging does 
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
+from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.decode import Batch
 from sia_tui.policy.rows import BackendError, Completion, Row
 
@@ -85,7 +85,10 @@ class HF:
 
         Raises BackendError for a name that serves other content, and for a folder that PEFT cannot load.
         """
-        digest = adapter_hash(Path(path))
+        try:
+            digest = adapter_hash(Path(path))
+        except OSError as error:
+            raise BackendError(str(error)) from error
         if name in self._hashes:
             if self._hashes[name] != digest:
                 raise BackendError(f"adapter {name!r} is loaded with other content; publish it under a new name")
@@ -181,18 +184,6 @@ def end_ids(*found: int | list[int] | None) -> frozenset[int]:
     for value in found:
         ids.update([value] if isinstance(value, int) else value or ())
     return frozenset(ids)
-
-
-def adapter_hash(folder: Path) -> str:
-    """sha256 over the adapter's configuration and weights. Raises BackendError when the folder is not an adapter."""
-    files = [folder / "adapter_config.json", folder / "adapter_model.safetensors"]
-    digest = hashlib.sha256()
-    for path in files:
-        if not path.is_file():
-            raise BackendError(f"no adapter at {folder}: {path.name} is missing")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

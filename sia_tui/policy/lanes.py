@@ -155,7 +155,7 @@ def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], m
         Row(
             prompt_ids=prompt_ids,
             max_tokens=max_tokens,
-            temperature=request.temperature,
+            temperature=1.0 if train else request.temperature,
             top_p=1.0 if train else request.top_p,
             top_k=0 if train else max(request.top_k or 0, 0),
             seed=seed if request.seed is not None or terms.seed is not None else None,

@@ -84,7 +84,8 @@ class TextRequest(Request):
 
 class Sampling(Strict):
     train: bool = False
-    """Samples for training: top_p is 1 and top_k off whatever the caller asks, so that logprobs are the sampler's."""
+    """Samples for training: temperature and top_p are 1 and top_k is off whatever the caller asks, so that the recorded
+    logprobs are those of the distribution that was sampled from."""
 
 
 class OpenLane(Strict):

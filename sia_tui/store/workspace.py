@@ -54,6 +54,16 @@ class RunPaths:
         return self.root / "logs"
 
     @property
+    def adapters(self) -> Path:
+        """Published adapters, by content."""
+        return self.root / "adapters"
+
+    @property
+    def training(self) -> Path:
+        """Checkpoints and step adapters of a training under way, by proposal."""
+        return self.root / "training"
+
+    @property
     def worktree(self) -> Path:
         return self.root / "harness"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sia_tui.core.episodes import Attempt, Call, Case, Score
-from sia_tui.engine.rollout import Candidate, Rollout
+from sia_tui.engine.crew import Crew, Harness
+from sia_tui.engine.rollout import Terms, Trial, _Pass
 from sia_tui.harness.workers import Outcome
 
 CALL = Call((), "A", (1,), (2,), (-0.1,), None, 0.7, 1.0, 24, "stop", 0.1)
@@ -22,24 +23,26 @@ class Verifier:
 
 def rollout(done: list[tuple[Attempt, Score]], key: str = "k") -> Any:
     place: Any = SimpleNamespace(verifier=Verifier(), level="bwrap", gateway=SimpleNamespace(lanes=2))
-    return Rollout(place, Candidate(Path(), {}, None, key), lambda *both: done.append(both), lambda: False)
+    harness, crew = Harness(Path(), {}, key), cast(Crew, None)
+    return _Pass(place, harness, crew, lambda: False, Terms(None), lambda _, *both: done.append(both))  # type: ignore[arg-type,misc]
 
 
 @pytest.mark.parametrize(("calls", "source"), [((), "tool"), ((CALL,), "policy")])
 async def test_an_answer_without_a_call_is_never_the_policys(calls: tuple[Call, ...], source: str) -> None:
     done: list[tuple[Attempt, Score]] = []
-    await rollout(done)._finish(Case("c", "train", {}, 0), Outcome("盗窃", "policy", (), {}, None, 0.1), calls)
+    await rollout(done)._finish(Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), calls)
     assert done[0][0].source == source
 
 
 @pytest.mark.parametrize(("split", "held"), [("train", True), ("dev", False), ("hidden", False), ("test", False)])
 async def test_the_expected_answer_is_kept_of_train_alone(split: Any, held: bool) -> None:
     done: list[tuple[Attempt, Score]] = []
-    await rollout(done)._finish(Case("c", split, {}), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
+    await rollout(done)._finish(Trial(Case("c", split, {})), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
     assert ("expected" in done[0][1].detail) == held and "answer" in done[0][1].detail
 
 
 def test_a_case_goes_by_another_id_in_every_generation() -> None:
     case = Case("c1", "dev", {"text": "…"})
-    names = {rollout([], key)._unnamed(case).id for key in ("a", "b", "a")}
+    names = {rollout([], key)._unnamed(Trial(case)).id for key in ("a", "b", "a")}
     assert len(names) == 2 and "c1" not in names
+    assert rollout([], "a")._unnamed(Trial(case, 1)).id not in names

@@ -1,0 +1,175 @@
+"""Confined workers of one harness: a process a view, so that no case is ever solved beside rows it must not see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sia_tui.config import HarnessConfig
+from sia_tui.core.episodes import HarnessError
+from sia_tui.engine import tools
+from sia_tui.harness.launch import Limits, Setup
+from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
+from sia_tui.policy.client import Gateway
+from sia_tui.tasks.task import Task
+from sia_tui.tasks.verifier import VerifierProcess
+
+STARTS = 3
+"""A worker that is killed before it begins may have been killed by the machine, not by its harness."""
+MOST_DEATHS = 20
+"""A harness whose workers die more often than this is broken, not unlucky."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where episodes run: the same for every generation of a run."""
+
+    task: Task
+    gateway: Gateway
+    verifier: VerifierProcess
+    python: Path
+    level: Isolation
+    config: HarnessConfig
+    rows_root: Path
+    tools_root: Path
+    log: Path
+    seed: int
+
+
+@dataclass(frozen=True)
+class Harness:
+    """The package that is run."""
+
+    tree: Path
+    files: Mapping[str, str]
+    key: str
+    """Of the generation, or of the training, it is run for."""
+
+
+@dataclass(frozen=True)
+class Post:
+    """A worker with the lanes that are its own."""
+
+    worker: Worker
+    lanes: tuple[int, ...]
+
+
+class Crew:
+    """Up to `views` workers side by side, sharing the gateway's lanes; one lane stays free for a case tried alone.
+
+    With `stay`, a worker outlives the pass it was started for, for the next pass over its view; leaving the crew ends it.
+    """
+
+    def __init__(self, place: Place, harness: Harness, views: int, stay: bool = False) -> None:
+        lanes = place.gateway.lanes
+        self.stay = stay and lanes > views
+        self._place, self._harness = place, harness
+        self._width = max(1, (lanes - 1) // views)
+        self._turns = asyncio.Semaphore(min(views, max(1, lanes // self._width)))
+        self._free: asyncio.Queue[int] = asyncio.Queue()
+        for lane in range(lanes):
+            self._free.put_nowait(lane)
+        self._staying: dict[str, tuple[Post, AsyncExitStack]] = {}
+        self._setups: dict[str, Setup] = {}
+        self._dead: list[Worker] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for view in list(self._staying):
+            await self._dismiss(view)
+
+    @asynccontextmanager
+    async def post(self, view: str, wanted: int) -> AsyncIterator[Post]:
+        """A live worker of the view with at most `wanted` lanes (all of its share if it stays). Raises HarnessBroken."""
+        async with self._turns:
+            if view in self._staying and not self._staying[view][0].worker.alive:
+                await self._dismiss(view)
+            if not self.stay:
+                async with self._hired(view, min(self._width, wanted)) as post:
+                    yield post
+                return
+            if view not in self._staying:
+                stack = AsyncExitStack()
+                self._staying[view] = (await stack.enter_async_context(self._hired(view, self._width)), stack)
+            yield self._staying[view][0]
+
+    @asynccontextmanager
+    async def alone(self, view: str) -> AsyncIterator[Post]:
+        """A worker of its own with one lane."""
+        async with self._hired(view, 1) as post:
+            yield post
+
+    def bury(self, death: WorkerDied, worker: Worker) -> None:
+        """Each worker dies once for all its lanes. Raises HarnessBroken when too many have."""
+        if worker in self._dead:
+            return
+        self._dead.append(worker)
+        if len(self._dead) > MOST_DEATHS:
+            reason = f"{len(self._dead)} workers died, the last one because {death.reason}"
+            raise HarnessBroken("run", HarnessError("crash", reason)) from death
+
+    async def _dismiss(self, view: str) -> None:
+        _, stack = self._staying.pop(view)
+        await stack.aclose()
+
+    @asynccontextmanager
+    async def _hired(self, view: str, width: int) -> AsyncIterator[Post]:
+        setup = await self._setup(view)
+        lanes: list[int] = []
+        try:
+            for _ in range(width):
+                lanes.append(await self._free.get())
+            async with self._started(setup, lanes) as worker:
+                yield Post(worker, tuple(lanes))
+        finally:
+            for lane in lanes:
+                self._free.put_nowait(lane)
+
+    @asynccontextmanager
+    async def _started(self, setup: Setup, lanes: Sequence[int]) -> AsyncIterator[Worker]:
+        """Raises HarnessBroken also when the process dies before it is ready, every time: that is no case's doing."""
+        starting = AsyncExitStack()
+        for attempt in range(STARTS):
+            try:
+                sockets = [self._place.gateway.connect(lane) for lane in lanes]
+                worker = await starting.enter_async_context(Worker(setup, sockets))
+                break
+            except WorkerDied as death:
+                if attempt == STARTS - 1:
+                    raise HarnessBroken("import", HarnessError("crash", death.reason)) from death
+        async with starting:
+            yield worker
+
+    async def _setup(self, view: str) -> Setup:
+        if view not in self._setups:
+            self._setups[view] = await self._prepared(view)
+        return self._setups[view]
+
+    async def _prepared(self, view: str) -> Setup:
+        place, harness = self._place, self._harness
+        rows = tools.rows_folder(place.rows_root, place.task, view)
+        setup = Setup(
+            level=place.level,
+            python=place.python,
+            harness=harness.tree,
+            rows=rows,
+            tools=rows,
+            log=place.log,
+            limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
+        )
+        name = tools.tools_name(harness.files, rows, place.python)
+        try:
+            made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
+        except WorkerDied as death:
+            raise HarnessBroken("prepare", HarnessError("crash", death.reason)) from death
+        return setup.model_copy(update={"tools": made})

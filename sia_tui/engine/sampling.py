@@ -1,0 +1,98 @@
+"""Rollouts of one training: by one crew that stays, each made once and stored under what it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sia_tui.core.episodes import Attempt, Purpose, Sampled, Score
+from sia_tui.core.hashing import digest, short_id
+from sia_tui.engine.crew import Crew
+from sia_tui.engine.prepare import policy_folder
+from sia_tui.engine.rollout import Rollout, Terms, Trial
+from sia_tui.engine.session import Session, harness_of
+from sia_tui.policy.adapters import adapter_hash
+from sia_tui.policy.client import Gateway, GatewayError
+
+
+@dataclass
+class Sampling:
+    """Made by `sampling`."""
+
+    session: Session
+    proposal: str
+    gateway: Gateway
+    rollout: Rollout
+    key: str
+    """Of everything the rollouts have in common: harness, base, parent adapter, verifier, split."""
+    parent: str | None
+    """sha256 of the adapter that training goes on from."""
+    made: int = 0
+    fresh: int = 0
+    """Of those made, how many were not in the store already."""
+    _served: str | None = field(default=None, init=False)
+    """The gateway's name of the step adapter it holds for this training."""
+
+    async def make(
+        self, adapter: Path | None, purpose: Purpose, behind: int, trials: Sequence[Trial]
+    ) -> list[tuple[Attempt, Score]]:
+        """One episode a trial, by the adapter in that folder (None: the parent), `behind` optimizer steps old.
+
+        Raises Interrupted, HarnessBroken, GatewayDied, VerifierFailed; what is done by then is stored.
+        """
+        sha256 = None if adapter is None else adapter_hash(adapter)
+        terms = Terms(await self._name(adapter, sha256), train=purpose != "held_out")
+        names = {trial: self.name(sha256, trial, terms.train) for trial in trials}
+        stored = ((trial, self.session.reader.trajectory(name)) for trial, name in names.items())
+        done = {trial: found for trial, found in stored if found is not None}
+        self.made += len(done)
+
+        def save(trial: Trial, attempt: Attempt, score: Score) -> None:
+            sampled = Sampled(self.proposal, purpose, behind, trial.sample)
+            self.session.store.record_episode(names[trial], self.key, attempt, score, sampled)
+            done[trial] = (attempt, score)
+            self.made, self.fresh = self.made + 1, self.fresh + 1
+            self.session.report.beat()
+
+        await self.rollout.run([trial for trial in trials if trial not in done], terms, save)
+        return [done[trial] for trial in trials]
+
+    def name(self, sha256: str | None, trial: Trial, train: bool) -> str:
+        """The episode's id."""
+        return short_id("e", [self.key, sha256, train, trial.case.id, trial.sample])
+
+    async def unload(self) -> None:
+        """Let the step adapter go."""
+        if self._served is not None:
+            with suppress(GatewayError):
+                await self.gateway.unload_adapter(self._served)
+            self._served = None
+
+    async def _name(self, adapter: Path | None, sha256: str | None) -> str | None:
+        """Have the adapter served; the step adapter before it is let go."""
+        if adapter is None or sha256 is None:
+            return await self.session.served(self.gateway, self.parent)
+        name = f"{self.proposal}-{sha256[:12]}"
+        if name != self._served:
+            await self.gateway.load_adapter(name, adapter)
+            await self.unload()
+            self._served = name
+        return name
+
+
+@asynccontextmanager
+async def sampling(session: Session, proposal: str) -> AsyncIterator[Sampling]:
+    """The incumbent's harness at work for a training; its workers and its step adapter are gone afterwards."""
+    best = session.state.best
+    assert best is not None
+    place = await session.place(await policy_folder(session))
+    harness = harness_of(session, best.commit, digest(["training", best.key]))
+    async with Crew(place, harness, session.config.task.folds, stay=True) as crew:
+        rollout = Rollout(place, harness, crew, session.interrupted)
+        made = Sampling(session, proposal, place.gateway, rollout, harness.key, best.adapter)
+        try:
+            yield made
+        finally:
+            await made.unload()

@@ -1,0 +1,93 @@
+"""A trainer's process, from the engine's side: started, heard, told, and killed whole when left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sia_tui.engine.jobs import QUIET
+from sia_tui.harness.children import die_with_parent
+from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Told, Trained
+
+LONGEST_LINE = 1 << 26
+SILENCE_S = 1800.0
+"""A trainer that has said nothing for this long is taken for dead; one optimizer step is the longest silence there is."""
+
+
+class TrainerDied(Exception):
+    """The process ended, went silent or talked nonsense; the message ends with its last words."""
+
+
+class Trainer:
+    """As a context manager: the process is alive inside."""
+
+    def __init__(self, job: Job, log: Path) -> None:
+        self._job, self._log = job, log
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        self._job.folder.mkdir(parents=True, exist_ok=True)
+        file = self._job.folder / "job.json"
+        file.write_text(self._job.model_dump_json(indent=1))
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "sia_tui.weights.trainer", "--job", str(file)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | QUIET | {"OMP_NUM_THREADS": str(self._job.threads)},
+                limit=LONGEST_LINE,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def hear(self) -> Need | Metrics | Trained | Failed:
+        """What it says next. Raises TrainerDied."""
+        assert self._process is not None and self._process.stdout is not None
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                line = await self._process.stdout.readline()
+            if line:
+                return SAID.validate_json(line)
+        except TimeoutError:
+            raise self._died(f"said nothing for {SILENCE_S:.0f} s") from None
+        except ValueError as error:
+            raise self._died(f"said something odd: {error}") from error
+        raise self._died(f"ended with status {await self._process.wait()}")
+
+    async def tell(self, told: Told) -> None:
+        """Raises TrainerDied."""
+        assert self._process is not None and self._process.stdin is not None
+        try:
+            self._process.stdin.write(told.model_dump_json().encode() + b"\n")
+            async with asyncio.timeout(SILENCE_S):
+                await self._process.stdin.drain()
+        except (OSError, TimeoutError) as error:
+            raise self._died("does not listen") from error
+
+    def _died(self, what: str) -> TrainerDied:
+        with suppress(OSError):
+            said = self._log.read_text(errors="replace").strip().splitlines()
+            return TrainerDied(f"the trainer {what}: {said[-1] if said else 'no message'}; see {self._log}")
+        return TrainerDied(f"the trainer {what}")

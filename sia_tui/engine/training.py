@@ -1,0 +1,243 @@
+"""The weights lever: a plan's pilot, its training on the harness' own rollouts, the proof of what came out.
+
+The trainer asks for rollouts of an adapter it has written; they are made by the incumbent's harness in the sandbox,
+through the gateway, on train cases, and stored one by one. So a training that was killed finds its rollouts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+
+from sia_tui.core import events as ev
+from sia_tui.core.episodes import Attempt, Case, Score
+from sia_tui.core.plans import Pilot, TrainPlan, estimate
+from sia_tui.core.state import Step
+from sia_tui.core.text import one_line
+from sia_tui.engine.prepare import policy_folder
+from sia_tui.engine.proof import NotAsTrained, probe_gap
+from sia_tui.engine.rollout import Interrupted, Trial
+from sia_tui.engine.sampling import Sampling, sampling
+from sia_tui.engine.session import EngineError, Session
+from sia_tui.engine.trainer import Trainer, TrainerDied
+from sia_tui.policy.adapters import adapter_hash
+from sia_tui.policy.client import GatewayError
+from sia_tui.weights import protocol as wire
+
+TRIES = 3
+"""Starts of one trainer: whoever dies three times does not die by accident."""
+POLL_S = 0.3
+STEP_S = 1.0
+"""Seconds an optimizer step is taken for before any was made in this run."""
+SHOWN = 6
+"""Best-paid rollouts of a pilot, named for reading."""
+
+
+async def pilot(session: Session, step: Step) -> None:
+    """Some of the plan's own rollouts, made before anybody is asked; the training finds them done."""
+    plan = _plan(step)
+    cases = training_cases(session, plan)[0][: session.config.weights.pilot]
+    trials = [Trial(case, sample) for case in cases for sample in range(plan.samples)]
+    async with sampling(session, step.id) as rollouts:
+        session.report.phase(f"pilot of {step.id}", len(trials))
+        began = session.store.state.cost.wall_s
+        made = await rollouts.make(None, "pilot", 0, trials)
+        seconds = (session.store.state.cost.wall_s - began) / max(1, rollouts.fresh)
+    best = [
+        rollouts.name(None, trial, True)
+        for trial, (_, score) in zip(trials, made, strict=True)
+        if score.failure is None
+    ]
+    seen = _pilot(plan, made, seconds, best[:SHOWN])
+    expected = estimate(plan, seen, _step_seconds(session)).seconds
+    session.record(ev.PilotDone(step.id, seen, expected))
+
+
+def training_cases(session: Session, plan: TrainPlan) -> tuple[list[Case], list[Case]]:
+    """Cases to learn from and cases held out, both of train; the latter are the same whatever the plan's size."""
+    train = session.cases("train", None)
+    if len(train) < plan.held_out + 2:
+        raise EngineError(f"train has {len(train)} cases: too few to hold out {plan.held_out}")
+    return train[: len(train) - plan.held_out][: plan.cases], train[len(train) - plan.held_out :]
+
+
+async def train(session: Session, step: Step) -> None:
+    """Carry the plan out, from wherever an earlier engine left it. A failed one refuses the step."""
+    best = session.state.best
+    assert best is not None
+    if step.training is None:
+        session.record(ev.TrainingBegan(step.id, best.adapter))
+    for left in reversed(range(TRIES)):
+        try:
+            await _train(session, session.state.step(step.id))
+            return
+        except TrainerDied as death:
+            if not left:
+                return _refuse(session, step, str(death))
+            session.report.say(f"{one_line(str(death), 400)}; starting it again from its last checkpoint")
+
+
+async def _train(session: Session, step: Step) -> None:
+    job = await _job(session, step)
+    async with sampling(session, step.id) as rollouts, Trainer(job, session.paths.logs / "trainer.log") as trainer:
+        session.report.phase(f"training {step.id}", job.plan.steps)
+        while True:
+            match await _heard(session, trainer):
+                case wire.Need() as need:
+                    await trainer.tell(await _answer(session, need, rollouts))
+                case wire.Metrics(step=made, values=values):
+                    session.store.metrics(step.id, made, values)
+                    session.report.at(made, _note(values))
+                case wire.Failed(reason=reason):
+                    return _refuse(session, step, reason)
+                case wire.Trained() as trained:
+                    return await _publish(session, step, job, trained, rollouts)
+
+
+async def _job(session: Session, step: Step) -> wire.Job:
+    best, plan = session.state.best, _plan(step)
+    assert best is not None
+    cases, held_out = training_cases(session, plan)
+    folder = session.paths.training / step.id
+    return wire.Job(
+        plan=plan,
+        model=await policy_folder(session),
+        parent=session.adapter_folder(best.adapter) if best.adapter else None,
+        cases=tuple(case.id for case in cases),
+        held_out=tuple(case.id for case in held_out),
+        folder=folder,
+        out=folder / "adapter",
+        threads=session.config.weights.threads,
+    )
+
+
+async def _heard(session: Session, trainer: Trainer) -> wire.Need | wire.Metrics | wire.Trained | wire.Failed:
+    """The next thing the trainer says. Raises Interrupted when the run is to pause or stop, TrainerDied."""
+    hearing = asyncio.create_task(trainer.hear())
+    try:
+        while not hearing.done():
+            await asyncio.wait({hearing}, timeout=POLL_S)
+            session.report.beat()
+            if session.interrupted():
+                raise Interrupted
+        return hearing.result()
+    finally:
+        hearing.cancel()
+        with suppress(asyncio.CancelledError, TrainerDied):
+            await hearing
+
+
+async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire.Told:
+    cases = [session.task.cases[name] for name in need.cases]
+    if any(case.split != "train" for case in cases):
+        raise EngineError("the trainer asked for a case that is not train's")
+    trials = [Trial(case, sample) for case in cases for sample in range(need.samples)]
+    made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
+    if need.step == 0 and need.purpose == "train":
+        session.report.note(f"{rollouts.made} rollouts made")
+    return wire.Told(id=need.id, rollouts=tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True)))
+
+
+def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
+    calls = tuple(
+        wire.SampledCall(
+            messages=tuple(dict(message) for message in call.messages),
+            prompt_ids=call.prompt_ids,
+            completion_ids=call.completion_ids,
+            logprobs=call.logprobs,
+        )
+        for call in attempt.calls
+    )
+    solved = score.failure is None
+    return wire.Rollout(case=trial.case.id, sample=trial.sample, reward=score.reward, solved=solved, calls=calls)
+
+
+async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Trained, rollouts: Sampling) -> None:
+    """Under its content's own name, with its manifest; then what is served is compared with what was trained."""
+    sha256 = adapter_hash(job.out)
+    policy = session.state.policy_ready
+    assert policy is not None
+    manifest = {
+        "adapter": sha256,
+        "parent": step.training.parent_adapter if step.training else None,
+        "base_model": policy.sha256,
+        "plan": asdict(job.plan),
+        "data": trained.data,
+        "moved": trained.moved,
+        "best_step": trained.best_step,
+    }
+    (job.out / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    folder = session.adapter_folder(sha256)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        job.out.rename(folder)
+    moved = [module for module, change in trained.moved.items() if change > 0]
+    if not moved:
+        return _refuse(session, step, "the weights did not move")
+    try:
+        gap = await probe_gap(rollouts.gateway, await session.served(rollouts.gateway, sha256), trained.probe)
+    except (NotAsTrained, GatewayError) as fault:
+        return _refuse(session, step, str(fault))
+    session.record(
+        ev.AdapterTrained(
+            step.id,
+            sha256,
+            trained.steps,
+            trained.best_step,
+            trained.stopped,
+            trained.held_out_before,
+            trained.held_out_after,
+            len(session.reader.sampled(step.id)),
+            session.state.cost.wall_s - session.state.step(step.id).spent_before,
+            len(trained.moved),
+            len(moved),
+            gap,
+        )
+    )
+    shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _refuse(session: Session, step: Step, reason: str) -> None:
+    session.record(ev.ProposalRefused(step.id, "training", one_line(reason, 1000)))
+
+
+def _pilot(plan: TrainPlan, made: Sequence[tuple[Attempt, Score]], seconds: float, best: Sequence[str]) -> Pilot:
+    groups = [made[start : start + plan.samples] for start in range(0, len(made), plan.samples)]
+    solved = Counter(sum(score.failure is None for _, score in group) for group in groups)
+    useful = sum(len({score.reward for _, score in group}) > 1 for group in groups)
+    tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for attempt, _ in made for call in attempt.calls)
+    return Pilot(
+        n=len(groups),
+        samples=plan.samples,
+        solved=tuple(solved[k] for k in range(plan.samples + 1)),
+        useful=useful / len(groups),
+        seconds=seconds,
+        tokens=tokens / len(made),
+        episodes=tuple(best),
+    )
+
+
+def _plan(step: Step) -> TrainPlan:
+    assert step.proposal.plan is not None
+    return step.proposal.plan
+
+
+def _step_seconds(session: Session) -> float:
+    """Of an optimizer step without its rollouts, as measured in this run's last training."""
+    for step in reversed(session.state.steps):
+        seen = [row.values["train_s"] for row in session.reader.metrics(step.id) if "train_s" in row.values]
+        if seen:
+            return sum(seen) / len(seen)
+    return STEP_S
+
+
+def _note(values: Mapping[str, float]) -> str:
+    shown = [
+        f"{name.replace('_', ' ')} {values[name]:.3f}" for name in ("reward", "held_out", "useful") if name in values
+    ]
+    return ", ".join(shown)
