@@ -113,6 +113,8 @@ class EvaluateConfig(_Section):
     dev: int | None = Field(None, ge=2)
     hidden: int | None = Field(None, ge=1)
     test: int | None = Field(None, ge=1)
+    open_test: bool = True
+    """False for runs that are only compared with others on dev and hidden: test stays sealed at their end."""
     preview: int = Field(120, ge=2)
     """Train cases a patch is tried on before the gate."""
 

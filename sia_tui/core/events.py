@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import Gate, Verdict
@@ -226,7 +226,9 @@ class StopAsked:
     reason: str
     by: str
     open_test: bool
-    """True when the run comes to its end; False when a person breaks it off, and test stays sealed."""
+    """False when a person breaks the run off, or the config says that test stays sealed."""
+    status: Literal["done", "stopped"] = "done"
+    """`stopped`: a person broke it off."""
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def _closing(state: State) -> Action:
     asked, best = state.stop_asked, state.best
     assert asked is not None
     if state.test_opened is None and (not asked.open_test or best is None or "dev" not in best.results):
-        return End("done" if asked.open_test else "stopped", asked.reason)
+        return End(asked.status, asked.reason)
     if state.test_opened is None:
         assert best is not None
         return OpenTest(best.index)

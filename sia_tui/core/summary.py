@@ -75,7 +75,6 @@ def _resolvable(state: State) -> float | None:
 
 def _generation(state: State, generation: Generation) -> dict[str, Any]:
     step = next((step for step in state.steps if step.generation == generation.index), None)
-    hidden = generation.results.get("hidden")
     return {
         "index": generation.index,
         "lever": generation.lever or "seed",
@@ -83,7 +82,7 @@ def _generation(state: State, generation: Generation) -> dict[str, Any]:
         "adapter": generation.adapter,
         "dev": _result(generation.results.get("dev")),
         "train": _result(generation.results.get("train")),
-        "hidden": hidden and {"mean": hidden.mean, "n": hidden.n},
+        "hidden": _result(generation.results.get("hidden")),
         "kept": generation.kept,
         "proposal": generation.proposal,
         "title": step.proposal.title if step else "the first harness",

@@ -49,7 +49,8 @@ def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
             return "resumed", [ev.RunResumed(command.by)]
         case "stop":
             _require(state.status in ("running", "paused", "failed"), f"the run is {state.status}")
-            return "stopping; test stays sealed", [ev.StopAsked("stopped by a person", command.by, open_test=False)]
+            stop = ev.StopAsked("stopped by a person", command.by, open_test=False, status="stopped")
+            return "stopping; test stays sealed", [stop]
         case "rollback":
             return _go_back(command, body, state)
     raise Refused(f"no command {command.kind!r}")

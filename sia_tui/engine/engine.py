@@ -39,6 +39,8 @@ from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
+MOST_DEATHS = 3
+"""Of gateways, in the life of an engine."""
 
 _EXPECTED = (
     EngineError,
@@ -142,6 +144,7 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
 class _Engine:
     def __init__(self, session: Session, options: Options) -> None:
         self._session, self._options = session, options
+        self._deaths = 0
 
     async def run(self) -> int:
         session = self._session
@@ -175,8 +178,21 @@ class _Engine:
                 session.report.say(f"{action.gate} waits for a person; decide in another terminal: sia-tui pending")
                 await self._idle(f"waiting at {action.gate}")
                 continue
-            with suppress(Interrupted):
+            try:
                 await self._perform(action)
+            except Interrupted:
+                continue
+            except GatewayDied as death:
+                await self._bear(death)
+
+    async def _bear(self, death: GatewayDied) -> None:
+        """A gateway may be killed by the machine; one that dies again and again is a fault of the run."""
+        self._deaths += 1
+        if self._deaths > MOST_DEATHS:
+            raise death
+        log.error("the gateway died\n%s", death)
+        self._session.report.say(f"{one_line(str(death), 300)}; starting it again, finished episodes are kept")
+        await self._session.leave_place()
 
     async def _idle(self, why: str) -> None:
         """Until a command changes the state."""
@@ -232,7 +248,7 @@ class _Engine:
             case loop.Decide(generation=index, keep=keep, why=why):
                 step.decide(session, index, keep, why)
             case loop.Finish(reason=reason, by=by):
-                session.record(ev.StopAsked(reason, by, open_test=True))
+                session.record(ev.StopAsked(reason, by, session.config.evaluate.open_test))
             case loop.OpenTest(generation=index):
                 await finish.open_test(session, index)
             case loop.TestBaselines():

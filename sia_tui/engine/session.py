@@ -120,9 +120,10 @@ class Session:
                 max_body_bytes=MAX_BODY_BYTES,
                 log_file=self.paths.logs / "gateway.log",
             )
+            self.open.push_async_callback(gateway.stop)
             self._place = Place(
                 task=self.task,
-                gateway=await self.open.enter_async_context(gateway),
+                gateway=gateway,
                 verifier=self.verifier,
                 python=python,
                 level=self.level,
@@ -147,6 +148,12 @@ class Session:
                 f"{folder} is not the adapter that was trained; restore it, or go back to an earlier generation"
             )
         return folder.name
+
+    async def leave_place(self) -> None:
+        """Stop what is left of a gateway that died; the next `place` starts another one."""
+        if self._place is not None:
+            place, self._place = self._place, None
+            await place.gateway.stop()
 
     async def environment(self) -> Path:
         """The Python of the harness' own environment, by the seed's requirements.txt."""

@@ -10,9 +10,11 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.protocol import Record
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Proposal
 
 Files = Mapping[str, str]
@@ -78,8 +80,22 @@ def unappliable(files: Files) -> dict[str, str]:
     return {"answers.py": "nothing of this kind\n" + files["answers.py"]}
 
 
+CLONING = TrainPlan(
+    "best_of_n",
+    steps=24,
+    cases_per_step=8,
+    samples=4,
+    cases=60,
+    held_out=12,
+    eval_every=12,
+    learning_rate=3e-3,
+    rank=8,
+    alpha=16,
+)
+GRPO = replace(CLONING, algorithm="grpo", steps=4, samples=4, cases=90, eval_every=2, learning_rate=1e-3)
+
 Make = Callable[[Files], dict[str, str]]
-SCRIPTS: dict[str, tuple[tuple[str, Make], ...]] = {
+SCRIPTS: dict[str, tuple[tuple[str, Make | TrainPlan], ...]] = {
     "fates": (
         ("better", better),
         ("reaching-out", reaching_out),
@@ -89,13 +105,15 @@ SCRIPTS: dict[str, tuple[tuple[str, Make], ...]] = {
     ),
     "spy": (("spying", spying),),
     "gates": (("worse", worse), ("better", better)),
+    "levers": (("better", better), ("cloning", CLONING), ("grpo", GRPO)),
+    "window": (("worse", worse), ("better", better), ("cloning", CLONING)),
 }
 
 
 class ScriptedAgent:
     """Reads every trajectory, as any Feedback-Agent does, and then says what the script says."""
 
-    def __init__(self, script: tuple[tuple[str, Make], ...]) -> None:
+    def __init__(self, script: tuple[tuple[str, Make | TrainPlan], ...]) -> None:
         self._script = script
 
     async def propose(self, record: Record) -> Proposal:
@@ -106,6 +124,8 @@ class ScriptedAgent:
         if made >= len(self._script):
             return Proposal("stop", "end of the script", "all said", f"stop-{made}", best.commit)
         name, make = self._script[made]
+        if isinstance(make, TrainPlan):
+            return Proposal("weights", f"script: {name}", f"{len(read)} read", name, best.commit, plan=make)
         patch = unified(record.files, make(record.files))
         if make is unappliable:
             patch = patch.replace(' """Find the charge', ' """Lose the charge')
