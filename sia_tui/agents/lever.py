@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sia_tui.agents.diagnosis import Diagnosis
 from sia_tui.core.plans import TrainPlan
+from sia_tui.core.stats import resolvable_gain
 
 LEARNED = 0.6
 """Of the way from what the policy picks to what would be the best habit of picking, how much a training is hoped to go."""
@@ -47,6 +48,6 @@ def training(found: Diagnosis, plans: tuple[TrainPlan, ...], trained: bool, refu
     return Training(plan, gain, f"{seen}. {how[plan.algorithm]}")
 
 
-def weights_first(found: Diagnosis) -> bool:
-    """Whether most of what fails is knowledge or choice."""
-    return found.out_of_reach > 0.5
+def weights_first(asked: Training, found: Diagnosis, dev: int) -> bool:
+    """Whether most of what fails is knowledge or choice, and the training promises more than dev can tell from noise."""
+    return found.out_of_reach > 0.5 and asked.gain >= resolvable_gain(dev)

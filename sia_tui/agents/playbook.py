@@ -138,7 +138,7 @@ class PlaybookFeedbackAgent:
         asked = None
         if "weights" in record.brief.levers:
             asked = training(found, record.brief.plans, best.adapter is not None, refuted)
-        if asked and asked.gain >= WORTH_A_STEP and weights_first(found):
+        if asked and weights_first(asked, found, best.results["dev"].n):
             return _weights_step(asked, found, best.commit)
         for option in sorted(options, key=lambda option: -option.gain) if "harness" in record.brief.levers else ():
             patch = _patch(record.files, option.block)

@@ -38,7 +38,7 @@ class Job(_Line):
 
 
 class Need(_Line):
-    """Roll these cases out. Answered by one `Told` of the same id."""
+    """Roll these cases out. Answered by one `Told` of the same id, which is unique in one life of the trainer only."""
 
     say: Literal["need"] = "need"
     id: int
@@ -76,6 +76,8 @@ class Told(_Line):
 
 
 class Metrics(_Line):
+    """An optimizer step. After a restart, steps that follow the last checkpoint come again."""
+
     say: Literal["metrics"] = "metrics"
     step: int
     values: dict[str, float]
@@ -102,7 +104,7 @@ class Trained(_Line):
     moved: dict[str, float]
     """Frobenius norm of the change of each adapted module's weight, by module."""
     data: str
-    """sha256 over the token ids and rewards that were learned from, in order."""
+    """sha256 over the token ids and rewards that were learned from, in order; of GRPO, over the groups with spread."""
     probe: tuple[Probe, ...]
 
 

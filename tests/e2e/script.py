@@ -144,9 +144,11 @@ def unified(old: Files, new: Files) -> str:
 
 
 if __name__ == "__main__":
+    from sia_tui.cli import background
     from sia_tui.cli.main import main
     from sia_tui.engine import step
 
     script, *arguments = sys.argv[1:]
+    background.PROGRAM = (sys.executable, "-m", "tests.e2e.script", script)
     step.make_feedback_agent = lambda name: ScriptedAgent(SCRIPTS[script])  # type: ignore[assignment]
     raise SystemExit(main(arguments))

@@ -1,0 +1,79 @@
+"""Cloning of chosen episodes by TRL's supervised trainer; only sampled tokens carry loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+from trl.trainer.utils import pad
+
+from sia_tui.weights.lessons import order
+from sia_tui.weights.looks import Rated, Training
+from sia_tui.weights.protocol import Rollout
+
+IGNORED = -100
+"""Label of a token without loss."""
+MICRO = 8
+"""Most episodes of one forward and backward pass."""
+
+
+def train(training: Training, lessons: Sequence[Rollout]) -> None:
+    plan = training.job.plan
+    size = min(plan.cases_per_step, len(lessons))
+    micro = next(n for n in range(min(MICRO, size), 0, -1) if size % n == 0)
+    arguments = SFTConfig(
+        **training.arguments(),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=size // micro,
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+    )
+    episodes = Dataset.from_list([_episode(lesson) for lesson in lessons])
+    training.run(
+        Cloning(
+            warmup=max(1, math.ceil(plan.steps / 10)),
+            model=training.model,
+            args=arguments,
+            train_dataset=episodes.select(order(len(lessons), plan.steps * size, plan.seed)),
+            processing_class=training.tokenizer,
+            data_collator=_Calls(training.tokenizer.pad_token_id or 0),
+        )
+    )
+
+
+def _episode(rollout: Rollout) -> dict[str, list[list[int]]]:
+    calls = [call for call in rollout.calls if call.completion_ids]
+    return {
+        "input_ids": [[*call.prompt_ids, *call.completion_ids] for call in calls],
+        "labels": [[IGNORED] * len(call.prompt_ids) + list(call.completion_ids) for call in calls],
+    }
+
+
+class _Calls:
+    """Lays the calls of some episodes under one another, their ends aligned: completions share the last columns."""
+
+    def __init__(self, pad: int) -> None:
+        self._pad = pad
+
+    def __call__(self, episodes: Sequence[dict[str, list[list[int]]]]) -> dict[str, torch.Tensor]:
+        ids = [torch.tensor(call) for episode in episodes for call in episode["input_ids"]]
+        labels = [torch.tensor(call) for episode in episodes for call in episode["labels"]]
+        return {
+            "input_ids": pad(ids, padding_value=self._pad, padding_side="left"),
+            "labels": pad(labels, padding_value=IGNORED, padding_side="left"),
+            "attention_mask": pad([torch.ones_like(call) for call in ids], padding_value=0, padding_side="left"),
+        }
+
+
+class Cloning(Rated, SFTTrainer):
+    cosine = True
+
+    def __init__(self, *, warmup: int, **kwargs: Any) -> None:
+        self.warmup = warmup
+        super().__init__(**kwargs)

@@ -1,0 +1,57 @@
+"""Best-of-n: which rollouts are cloned, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from sia_tui.weights.groups import in_groups, summary
+from sia_tui.weights.pipe import Pipe
+from sia_tui.weights.protocol import Job, Rollout
+from sia_tui.weights.stopping import TrainingFailedError
+
+CHUNK = 64
+"""Cases of one question to the engine, so that a long gathering shows progress."""
+
+
+def gather(job: Job, pipe: Pipe) -> list[Sequence[Rollout]]:
+    """Every case's rollouts under the starting point."""
+    groups: list[Sequence[Rollout]] = []
+    for start in range(0, len(job.cases), CHUNK):
+        cases = job.cases[start : start + CHUNK]
+        asked = pipe.ask("train", cases, samples=job.plan.samples, adapter=None, step=0)
+        groups += in_groups(pipe.answer(asked), job.plan.samples)
+    return groups
+
+
+def select(groups: Sequence[Sequence[Rollout]], seed: int) -> list[Rollout]:
+    """One success a case, the best paid, ties drawn by the seed; cases without a success fall out.
+
+    Raises TrainingFailedError when there is none at all.
+    """
+    draw = Random(seed)
+    lessons = []
+    for group in groups:
+        solved = [r for r in group if r.solved and any(call.completion_ids for call in r.calls)]
+        top = max((rollout.reward for rollout in solved), default=0.0)
+        best = [rollout for rollout in solved if rollout.reward == top]
+        lessons += [draw.choice(best)] if best else []
+    if not lessons:
+        raise TrainingFailedError("no rollout solved its case: there is nothing to clone")
+    return lessons
+
+
+def measures(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
+    passed = sum(any(rollout.solved for rollout in group) for group in groups)
+    return summary(groups) | {"pass_n": passed / len(groups)}
+
+
+def order(lessons: int, wanted: int, seed: int) -> list[int]:
+    """Places of the lessons for `wanted` draws: passes over all of them, each in another order."""
+
+    def passes() -> Iterator[int]:
+        draw = Random(seed)
+        while True:
+            yield from draw.sample(range(lessons), lessons)
+
+    return [place for place, _ in zip(passes(), range(wanted), strict=False)]

@@ -1,0 +1,209 @@
+"""What both algorithms share: TRL's settings, the looks at the held-out cases, checkpoints, the end of a training."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
+
+from sia_tui.weights import adapters
+from sia_tui.weights.head import narrow
+from sia_tui.weights.pipe import Pipe
+from sia_tui.weights.progress import Progress, seal
+from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
+from sia_tui.weights.stopping import Look, TrainingFailedError, best, improved, reason_to_stop
+
+KEPT_CHECKPOINTS = 2
+"""The newest may be damaged by what killed the trainer."""
+
+
+@dataclass
+class Training:
+    """One training: what it was asked, what it knows, and the model it changes."""
+
+    job: Job
+    pipe: Pipe
+    progress: Progress
+    checkpoint: Path | None
+    model: Any = field(init=False)
+    tokenizer: Any = field(init=False)
+    before: adapters.Factors = field(init=False)
+    values: dict[str, float] = field(default_factory=dict)
+    """Metrics of the step under way that TRL does not know of."""
+
+    def load(self) -> None:
+        """Model and tokenizer, in a process that computes the same whenever it is asked the same."""
+        torch.set_num_threads(self.job.threads)
+        torch.use_deterministic_algorithms(True, warn_only=self.job.device != "cpu")
+        self.model = adapters.make(self.job)
+        load: Any = AutoTokenizer.from_pretrained
+        self.tokenizer = load(self.job.model, local_files_only=True)
+        self.before = adapters.factors(self.model)
+        self.forget(self.progress.looks[-1].step)
+
+    def arguments(self) -> dict[str, Any]:
+        """Settings of TRL's trainers that both algorithms have."""
+        plan = self.job.plan
+        return {
+            "output_dir": str(checkpoints(self.job)),
+            "max_steps": plan.steps,
+            "learning_rate": plan.learning_rate,
+            "weight_decay": 0.0,
+            "max_grad_norm": 1.0,
+            "seed": plan.seed,
+            "use_cpu": self.job.device == "cpu",
+            "bf16": False,
+            "gradient_checkpointing": False,
+            "logging_steps": 1,
+            "logging_nan_inf_filter": False,
+            # The callback orders a checkpoint at every look.
+            "save_strategy": "no",
+            "save_total_limit": KEPT_CHECKPOINTS,
+            "report_to": [],
+            "disable_tqdm": True,
+            "dataloader_pin_memory": False,
+            "remove_unused_columns": False,
+        }
+
+    def run(self, trainer: Any) -> None:
+        """Train to the end, from the checkpoint where there is one."""
+        if self.job.device == "cpu":
+            narrow(self.model)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_Looks(self))
+        trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+
+    def step_adapter(self, step: int) -> Path | None:
+        """The adapter after `step` optimizer steps, written when it is not there yet; None for the starting point."""
+        if step == 0:
+            return None
+        folder = self.job.folder / "steps" / f"v{step}"
+        return folder if folder.is_dir() else adapters.write(self.model, folder)
+
+    def look(self, step: int) -> float:
+        """Mean held-out reward of the adapter after `step` steps; decides whether the training goes on."""
+        asked = self.pipe.ask("held_out", self.job.held_out, samples=1, adapter=self.step_adapter(step), step=step)
+        reward = self.looked(step, self.pipe.answer(asked))
+        self.progress.stopped = reason_to_stop(self.progress.looks, self.job.plan.patience, self.job.plan.steps)
+        return reward
+
+    def looked(self, step: int, rollouts: tuple[Rollout, ...]) -> float:
+        """Raises ValueError for a mean that is not finite."""
+        self.progress.met(rollouts)
+        look = Look(step, math.fsum(rollout.reward for rollout in rollouts) / len(rollouts))
+        self.progress.looks.append(look)
+        return look.reward
+
+    def forget(self, step: int) -> None:
+        """Delete step adapters but the best, this one, and those that a checkpoint may go on from."""
+        looks = self.progress.looks
+        kept = {step, *(look.step for look in looks[-KEPT_CHECKPOINTS:]), *([best(looks).step] if looks[1:] else [])}
+        for folder in (self.job.folder / "steps").glob("*"):
+            if folder.name not in {f"v{number}" for number in kept}:
+                shutil.rmtree(folder)
+
+    def finish(self) -> Trained:
+        """Publish the best look's adapter. Raises TrainingFailedError when it does not differ from the parent."""
+        looks = self.progress.looks
+        chosen = best(looks)
+        folder = self.job.folder / "steps" / f"v{chosen.step}"
+        adapters.read(self.model, folder)
+        moved = adapters.moved(self.before, adapters.factors(self.model))
+        if not all(map(math.isfinite, moved.values())) or not any(moved.values()):
+            raise TrainingFailedError("the weights did not move: " + _why(moved))
+        adapters.publish(folder, self.job.out)
+        ends = adapters.end_ids(self.model, self.tokenizer)
+        return Trained(
+            steps=looks[-1].step,
+            best_step=chosen.step,
+            stopped=self.progress.stopped + ("" if improved(looks) else "; no look was better than the start"),
+            held_out_before=looks[0].reward,
+            held_out_after=chosen.reward,
+            moved=moved,
+            data=self.progress.data,
+            probe=adapters.probe(self.model, self.progress.prompts, ends),
+        )
+
+
+def checkpoints(job: Job) -> Path:
+    return job.folder / "checkpoints"
+
+
+def _why(moved: dict[str, float]) -> str:
+    broken = [name for name, norm in moved.items() if not math.isfinite(norm)]
+    return f"{broken[0]} is not finite" if broken else "no group had spread, or every update was zero"
+
+
+class Rated:
+    """Mixed into TRL's trainers: a learning rate that rises linearly and then holds, or falls along a cosine."""
+
+    warmup: int
+    cosine: bool
+    optimizer: Any
+    lr_scheduler: Any
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """In place of transformers' own, whose warm-up spends the first step at a rate of 0."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: rate(step, self.warmup, num_training_steps, self.cosine),
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
+def rate(step: int, warmup: int, steps: int, cosine: bool) -> float:
+    """Share of the peak learning rate at the step that follows `step` others."""
+    if step < warmup:
+        return (step + 1) / warmup
+    if not cosine:
+        return 1.0
+    return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+
+
+class _Looks(TrainerCallback):
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._started = 0.0
+        self._waited = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._started, self._waited = time.monotonic(), self._training.pipe.waited
+        self._training.values = {}
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Report the optimizer step that just ended, and look at the held-out cases when it is time."""
+        if "loss" not in logs:
+            return
+        training, step = self._training, state.global_step
+        waited = training.pipe.waited - self._waited
+        # A step without any group that teaches has no gradient, and TRL's zeros stand for nothing.
+        values = _known(logs, ("loss", "grad_norm") if training.values.get("useful") == 0 else ()) | training.values
+        values |= {"rollout_s": waited} if waited else {}
+        values["train_s"] = time.monotonic() - self._started - waited
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            raise TrainingFailedError(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
+        if step % training.job.plan.eval_every == 0 or step == training.job.plan.steps:
+            values["held_out"] = training.look(step)
+            control.should_save = True
+            control.should_training_stop = bool(training.progress.stopped)
+        training.pipe.say(Metrics(step=step, values=values))
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        checkpoint = checkpoints(self._training.job) / f"checkpoint-{state.global_step}"
+        seal(checkpoint, self._training.progress)
+        self._training.forget(state.global_step)
+
+
+def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:
+    names = {"loss", "grad_norm", "learning_rate", "entropy"}.difference(absent)
+    return {name: float(logs[name]) for name in sorted(names) if logs.get(name) is not None}

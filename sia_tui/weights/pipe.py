@@ -1,0 +1,84 @@
+"""The trainer's end of the pipe to the engine."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from sia_tui.weights.protocol import Failed, Metrics, Need, Rollout, Told, Trained
+
+ENGINE_GONE = 3
+"""Exit status when the engine closed the pipe."""
+
+
+class Pipe:
+    """Asks for rollouts and reports. Ends the process at once when the engine closes either direction."""
+
+    def __init__(self, told: BinaryIO, said: BinaryIO) -> None:
+        self._said = said
+        self._told: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._asked: dict[int, Need] = {}
+        self._over = False
+        self.waited = 0.0
+        """Seconds spent waiting for rollouts so far."""
+        threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+
+    @classmethod
+    def take_over(cls) -> Pipe:
+        """The process' stdin and stdout, for the protocol alone: what libraries print goes to stderr from here on."""
+        told, said = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+        return cls(told, said)
+
+    def say(self, line: Need | Metrics | Trained | Failed) -> None:
+        self._over = isinstance(line, Trained | Failed)
+        try:
+            self._said.write(line.model_dump_json().encode() + b"\n")
+            self._said.flush()
+        except BrokenPipeError:
+            os._exit(ENGINE_GONE)
+
+    def ask(
+        self,
+        purpose: Literal["train", "held_out"],
+        cases: Sequence[str],
+        *,
+        samples: int,
+        adapter: Path | None,
+        step: int,
+    ) -> int:
+        """Send a question; `answer` waits for what came of it. Ids count from 0 in every life of the process."""
+        need = Need(
+            id=len(self._asked), adapter=adapter, step=step, purpose=purpose, cases=tuple(cases), samples=samples
+        )
+        self._asked[need.id] = need
+        self.say(need)
+        return need.id
+
+    def answer(self, asked: int) -> tuple[Rollout, ...]:
+        """Raises ValueError for an answer that is not what was asked for."""
+        started = time.monotonic()
+        told = Told.model_validate_json(self._told.get())
+        self.waited += time.monotonic() - started
+        need = self._asked[asked]
+        wanted = [case for case in need.cases for _ in range(need.samples)]
+        if told.id != asked or [rollout.case for rollout in told.rollouts] != wanted:
+            raise ValueError(f"the answer to question {asked} is not what was asked for")
+        for call in (call for rollout in told.rollouts for call in rollout.calls):
+            if len(call.logprobs) != len(call.completion_ids):
+                raise ValueError(f"the answer to question {asked} has not one logprob for every sampled token")
+        return told.rollouts
+
+    def _listen(self, told: BinaryIO) -> None:
+        for line in told:
+            self._told.put(line)
+        if not self._over:
+            os._exit(ENGINE_GONE)

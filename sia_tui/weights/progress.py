@@ -1,0 +1,103 @@
+"""What a training must remember beside its weights, sealed into each checkpoint so that it can go on after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from sia_tui.weights.groups import Turn
+from sia_tui.weights.protocol import Job, Rollout
+from sia_tui.weights.stopping import Look
+
+SEAL = "seal.json"
+PROMPTS = 4
+"""Distinct prompts kept for the probe."""
+
+
+class Prompt(BaseModel):
+    messages: tuple[dict[str, str], ...]
+    prompt_ids: tuple[int, ...]
+
+
+class Progress(BaseModel):
+    """The state of a training between two looks, apart from model and optimizer."""
+
+    job: str
+    """sha256 of the job: a checkpoint of another job is none."""
+    looks: list[Look] = []
+    stopped: str = ""
+    """Why the training is over; empty while it goes on."""
+    turn: Turn = Turn()
+    data: str = ""
+    prompts: list[Prompt] = []
+
+    def met(self, rollouts: Iterable[Rollout]) -> None:
+        """Keep the first few distinct prompts."""
+        for call in (call for rollout in rollouts for call in rollout.calls):
+            if len(self.prompts) >= PROMPTS:
+                return
+            if call.prompt_ids not in [prompt.prompt_ids for prompt in self.prompts]:
+                self.prompts.append(Prompt(messages=call.messages, prompt_ids=call.prompt_ids))
+
+    def learned(self, rollouts: Sequence[Rollout]) -> None:
+        """Chain token ids and rewards into `data`: sha256 over (what was before, these)."""
+        if not rollouts:
+            return
+        rows = [[[[c.prompt_ids, c.completion_ids] for c in rollout.calls], rollout.reward] for rollout in rollouts]
+        self.data = hashlib.sha256(f"{self.data}{json.dumps(rows)}".encode()).hexdigest()
+
+
+class Seal(BaseModel):
+    files: dict[str, str]
+    """sha256 of every other file of the checkpoint, by name."""
+    progress: Progress
+
+
+_SEAL: TypeAdapter[Seal] = TypeAdapter(Seal)
+
+
+def fresh(job: Job) -> Progress:
+    return Progress(job=_job_digest(job))
+
+
+def seal(checkpoint: Path, progress: Progress) -> None:
+    """Written last and by one rename: a checkpoint without it was cut short."""
+    content = Seal(files=_digests(checkpoint), progress=progress)
+    unsealed = checkpoint / f".{SEAL}"
+    unsealed.write_bytes(_SEAL.dump_json(content))
+    unsealed.replace(checkpoint / SEAL)
+
+
+def resume(folder: Path, job: Job) -> tuple[Path, Progress] | None:
+    """The newest whole checkpoint of this job under `folder`. Damaged, partial and foreign ones are removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for checkpoint in found:
+        progress = _unseal(checkpoint)
+        if progress is not None and progress.job == _job_digest(job):
+            return checkpoint, progress
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def _unseal(checkpoint: Path) -> Progress | None:
+    try:
+        content = _SEAL.validate_json((checkpoint / SEAL).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return content.progress if content.files == _digests(checkpoint) else None
+
+
+def _digests(checkpoint: Path) -> dict[str, str]:
+    files = [path for path in sorted(checkpoint.iterdir()) if path.is_file() and not path.name.endswith(SEAL)]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _job_digest(job: Job) -> str:
+    """Where the job's folders lie, and on how many threads it runs, does not make it another one."""
+    content = job.model_dump(mode="json", exclude={"folder", "out", "threads", "device"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

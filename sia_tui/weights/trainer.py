@@ -1,0 +1,71 @@
+"""The trainer process: `python -m sia_tui.weights.trainer --job job.json`, spoken to as `protocol` says.
+
+Exit status: 0 after `Trained`, 1 after `Failed`, `pipe.ENGINE_GONE` when the engine closed the pipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sia_tui.weights.lessons import gather, measures, select
+from sia_tui.weights.pipe import Pipe
+from sia_tui.weights.progress import fresh, resume
+from sia_tui.weights.protocol import Failed, Job, Metrics, Trained
+from sia_tui.weights.stopping import TrainingFailedError
+
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+"""No network, no telemetry; the last makes matrix products on a GPU repeatable."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m sia_tui.weights.trainer", description=__doc__)
+    parser.add_argument("--job", type=Path, required=True, help="JSON of protocol.Job")
+    path = parser.parse_args(arguments).job
+    pipe = Pipe.take_over()
+    os.environ.update(QUIET)
+    try:
+        end: Trained | Failed = train(Job.model_validate_json(path.read_bytes()), pipe)
+    except TrainingFailedError as error:
+        end = Failed(reason=str(error))
+    except Exception as error:
+        logging.exception("the training broke")
+        end = Failed(reason=f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+    pipe.say(end)
+    return 0 if isinstance(end, Trained) else 1
+
+
+def train(job: Job, pipe: Pipe) -> Trained:
+    """Raises TrainingFailedError where there is nothing to publish."""
+    checkpoint, progress = resume(job.folder / "checkpoints", job) or (None, fresh(job))
+    starting = not progress.looks
+    asked = pipe.ask("held_out", job.held_out, samples=1, adapter=None, step=0) if starting else -1
+    # The libraries load while the engine rolls out.
+    from sia_tui.weights import cloning, grpo
+    from sia_tui.weights.looks import Training
+
+    training = Training(job, pipe, progress, checkpoint)
+    values = {"held_out": training.looked(0, pipe.answer(asked))} if starting else {}
+    groups = gather(job, pipe) if job.plan.algorithm == "best_of_n" and not progress.stopped else []
+    if starting:
+        pipe.say(Metrics(step=0, values=values | (measures(groups) | {"rollout_s": pipe.waited} if groups else {})))
+    chosen = select(groups, job.plan.seed) if groups else []
+    if starting:
+        progress.learned(chosen)
+    training.load()
+    if not progress.stopped:
+        cloning.train(training, chosen) if groups else grpo.train(training)
+    return training.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""A real terminal for a test: a pty with a program on it, and what a person would see on the screen."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import pyte
+
+
+class Terminal:
+    """120 × 40 cells, read by pyte. As a context manager it ends the program with the terminal, as a lost ssh would."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], columns: int = 120, lines: int = 40
+    ) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color"})
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.ended() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._fd)
+
+    def press(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def see(self, text: str, within_s: float = 30.0) -> str:
+        """The screen, once `text` stands on it. Raises AssertionError with the screen when it does not come."""
+        end = time.monotonic() + within_s
+        while text not in self.screen():
+            assert time.monotonic() < end, f"{text!r} did not come; the screen is\n{self.screen()}"
+        return self.screen()
+
+    def screen(self) -> str:
+        """What is shown now; takes up to a tenth of a second to look."""
+        if select.select([self._fd], [], [], 0.1)[0]:
+            with contextlib.suppress(OSError):
+                self._stream.feed(os.read(self._fd, 1 << 16))
+        return "\n".join(self._screen.display)
+
+    def ended(self) -> int | None:
+        """The exit status, once it has ended."""
+        if not hasattr(self, "_status"):
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid == 0:
+                return None
+            self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def wait(self, within_s: float = 20.0) -> int:
+        end = time.monotonic() + within_s
+        while (status := self.ended()) is None:
+            assert time.monotonic() < end, f"still running; the screen is\n{self.screen()}"
+            self.screen()
+        self.screen()
+        return status

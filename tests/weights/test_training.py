@@ -1,0 +1,165 @@
+"""Trainers as real processes: they learn, go on after a kill, and say why when there is nothing to publish."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sia_tui.weights.protocol import Failed, Job, Trained
+from tests.weights.bandit import Heard, Policy, job, plan, run, start
+
+LONG = {"steps": 24, "eval_every": 4, "patience": 20, "learning_rate": 0.03, "samples": 8}
+
+
+@pytest.fixture(scope="module")
+def grpo(model: Path, policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Heard]:
+    asked = job(model, tmp_path_factory.mktemp("grpo"), plan(**LONG))
+    return asked, run(asked, policy)
+
+
+@pytest.fixture(scope="module")
+def cloning(model: Path, policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Heard]:
+    asked = job(model, tmp_path_factory.mktemp("cloning"), plan(algorithm="best_of_n"))
+    return asked, run(asked, policy)
+
+
+def trained(heard: Heard) -> Trained:
+    assert isinstance(heard.end, Trained), heard.errors
+    return heard.end
+
+
+def test_grpo_learns_what_pays(grpo: tuple[Job, Heard]) -> None:
+    _, heard = grpo
+    end = trained(heard)
+    rewards = heard.curve("reward")
+    assert len(rewards) == 24 and [line.step for line in heard.metrics] == list(range(25))
+    assert sum(rewards[-4:]) / 4 > sum(rewards[:4]) / 4 + 0.3
+    assert end.held_out_after > end.held_out_before + 0.3
+    assert heard.metrics[0].values == {"held_out": end.held_out_before}
+    assert max(heard.curve("gap")) < 1e-4 and max(heard.curve("clip")) == 0
+    assert set(heard.metrics[4].values) == {
+        *("reward", "useful", "entropy", "loss", "grad_norm", "learning_rate", "length", "clip", "ratio", "gap"),
+        *("rollout_s", "train_s", "held_out"),
+    }
+
+
+def test_every_step_is_rolled_out_by_its_own_adapter(grpo: tuple[Job, Heard]) -> None:
+    asked, heard = grpo
+    train = [need for need in heard.needs if need.purpose == "train"]
+    assert [need.step for need in train] == list(range(24))
+    assert train[0].adapter is None
+    assert {need.adapter.name for need in train[1:] if need.adapter} == {f"v{step}" for step in range(1, 24)}
+    looks = [need for need in heard.needs if need.purpose == "held_out"]
+    assert [need.step for need in looks] == [0, 4, 8, 12, 16, 20, 24]
+    assert all(need.samples == 1 and need.cases == asked.held_out for need in looks)
+    left = {path.name for path in (asked.folder / "steps").iterdir()}
+    assert left == {"v20", "v24", f"v{trained(heard).best_step}"}
+
+
+def test_the_published_adapter_is_plain_lora_and_says_what_the_probe_says(
+    grpo: tuple[Job, Heard], policy: Policy
+) -> None:
+    asked, heard = grpo
+    end = trained(heard)
+    config = json.loads((asked.out / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] is None and not config["use_dora"] and config["bias"] == "none"
+    assert sorted(path.name for path in asked.out.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert len(end.moved) == 7 and all(norm > 0.01 for norm in end.moved.values())
+    assert 1 <= len(end.probe) <= 4
+    for probe in end.probe:
+        ids = list(probe.prompt_ids)
+        for token, logprob in zip(probe.completion_ids, probe.logprobs, strict=True):
+            table = policy.table(asked.out, tuple(ids))
+            assert int(table.argmax()) == token and float(table[token]) == pytest.approx(logprob, abs=1e-4)
+            ids.append(token)
+
+
+def test_cloning_makes_its_lessons_likely(cloning: tuple[Job, Heard]) -> None:
+    _, heard = cloning
+    values = heard.metrics[0].values
+    assert set(values) == {"held_out", "reward", "pass_n", "useful", "length", "rollout_s"}
+    losses = heard.curve("loss")
+    assert len(losses) == 6 and sum(losses[4:]) / 2 < sum(losses[:3]) / 3 - 0.5
+    assert [need.purpose for need in heard.needs] == ["held_out", "train", "held_out", "held_out", "held_out"]
+
+
+@pytest.mark.parametrize(("algorithm", "at"), [("grpo", 14), ("best_of_n", 4)])
+def test_a_killed_trainer_goes_on_to_the_very_same_adapter(
+    algorithm: str, at: int, policy: Policy, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    whole, straight = request.getfixturevalue("cloning" if algorithm == "best_of_n" else "grpo")
+    broken = job(whole.model, tmp_path, whole.plan)
+    first = run(broken, policy, kill=lambda need: need.step == at)
+    assert first.status == -9 and first.end is None
+    newest = broken.folder / "checkpoints" / f"checkpoint-{'12' if algorithm == 'grpo' else '2'}"
+    damaged = newest.with_name(f"checkpoint-{at}")
+    shutil.copytree(newest, damaged, dirs_exist_ok=True)
+    (damaged / "optimizer.pt").write_bytes(b"cut sh")
+    second = run(broken, policy)
+    after = int(newest.name.rpartition("-")[2]) + 1
+    assert [line.step for line in second.metrics] == list(range(after, whole.plan.steps + 1)), second.errors
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (broken.out / name).read_bytes() == (whole.out / name).read_bytes()
+    assert trained(second) == trained(straight)
+
+
+def test_cloning_goes_on_from_a_parent_and_stops_when_nothing_gets_better(
+    grpo: tuple[Job, Heard], policy: Policy, tmp_path: Path
+) -> None:
+    parent = grpo[0].out
+    asked = plan(algorithm="best_of_n", steps=20, eval_every=1, patience=2, learning_rate=1e-7)
+    child = job(grpo[0].model, tmp_path, asked, parent=parent)
+    heard = run(child, _Parent(policy, parent))
+    end = trained(heard)
+    assert end.steps == 2 and end.best_step == 2
+    assert end.stopped == "no new best in 2 looks; no look was better than the start"
+    assert all(0 < norm < 1e-3 for norm in end.moved.values())
+
+
+class _Parent(Policy):
+    """No adapter in a question means the parent's."""
+
+    def __init__(self, policy: Policy, parent: Path) -> None:
+        super().__init__(policy.folder)
+        self._parent = parent
+
+    def model(self, adapter: Path | None) -> object:
+        return super().model(adapter or self._parent)
+
+
+def test_weights_that_did_not_move_are_a_failure(model: Path, policy: Policy, tmp_path: Path) -> None:
+    asked = job(model, tmp_path, plan(steps=3))
+    heard = run(asked, policy, reward=lambda token: 1.0)
+    assert isinstance(heard.end, Failed) and "did not move" in heard.end.reason and heard.status == 1
+    assert heard.curve("useful") == [0.0] * 3 and not heard.curve("loss") and not asked.out.exists()
+
+
+def test_the_trainer_dies_with_the_engine(model: Path, tmp_path: Path) -> None:
+    process = start(job(model, tmp_path, plan()))
+    assert process.stdin and process.stdout
+    assert json.loads(process.stdout.readline())["say"] == "need"
+    process.stdin.close()
+    assert process.wait(5) == 3 and process.stdout.read() == b""
+    process.stdout.close()
+
+
+def test_what_libraries_print_stays_off_the_pipe() -> None:
+    script = (
+        "import os; from sia_tui.weights.pipe import Pipe; p = Pipe.take_over(); print('chatter', flush=True);"
+        "os.system('echo more'); p.ask('train', ['c'], samples=2, adapter=None, step=0); os.write(1, b'raw')"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        assert [json.loads(line)["say"] for line in process.stdout] == ["need"]
+        assert process.stderr.read() == b"chatter\nmore\nraw"
+
+
+def test_the_protocol_needs_no_torch() -> None:
+    script = "import sys, sia_tui.weights.protocol, sia_tui.weights.trainer; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
