@@ -6,13 +6,14 @@ import argparse
 import getpass
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import generation_index, read, readable
 from sia_tui.core.gates import StaleHash, require_hash
 from sia_tui.store.lock import is_held
-from sia_tui.store.reader import RunReader, append_command
+from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
 ANSWER_S = 20.0
@@ -47,8 +48,17 @@ def rollback(options: argparse.Namespace) -> int:
     return ask(workspace, paths, "rollback", {"generation": index})
 
 
-def ask(workspace: Workspace, paths: RunPaths, kind: str, body: dict[str, Any]) -> int:
-    """Append the command, see that it is answered, print the answer. Raises UsageError when it is refused."""
+def ask(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str, Any]) -> int:
+    """Ask and print the answer. Raises UsageError when it is refused."""
+    answer = answered(workspace, paths, kind, body)
+    if not answer.ok:
+        raise UsageError(answer.message)
+    print(f"{paths.name}: {answer.message}")
+    return DONE
+
+
+def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str, Any]) -> Answer:
+    """Append the command and see that it is answered. Raises UsageError when nobody answers in time."""
     number = append_command(paths.db, kind, whoami(), body)
     if not is_held(paths.lock):
         from sia_tui.engine.settle import settle
@@ -62,10 +72,7 @@ def ask(workspace: Workspace, paths: RunPaths, kind: str, body: dict[str, Any]) 
             time.sleep(0.05)
     finally:
         reader.close()
-    if not answer.ok:
-        raise UsageError(answer.message)
-    print(f"{paths.name}: {answer.message}")
-    return DONE
+    return answer
 
 
 def whoami() -> str:

@@ -37,6 +37,10 @@ class UsageError(Exception):
     """Said in one line on stderr; exit code 2."""
 
 
+class Failure(Exception):
+    """Said in one line on stderr; exit code 1."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from importlib import import_module
@@ -45,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return int(getattr(import_module(_VERBS[options.verb]), options.verb)(options))
-    except (UsageError, StoreError) as error:
+    except (UsageError, StoreError, Failure) as error:
         from sia_tui.core.text import one_line
 
         print(f"sia-tui: {one_line(str(error), 1000)}", file=sys.stderr)
-        return USAGE
+        return FAILED if isinstance(error, Failure) else USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -65,18 +69,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    run = _verb(verbs, "run", "start a run from a config and take it to its end")
+    run = _verb(verbs, "run", "start a run from a config and open the window on it")
     run.add_argument("config", metavar="CONFIG", help="a file such as configs/lawbench-nano.yaml")
     run.add_argument("--name", metavar="N", help="the run's name (default: the config's, numbered)")
     run.add_argument("--gate", choices=("ask", "auto"), help="who answers at the gate (default: as the config says)")
-    run.add_argument("--headless", action="store_true", help="do not wait at a gate: save it and exit with 3")
+    run.add_argument(
+        "--headless", action="store_true", help="no window; do not wait at a gate: save it and exit with 3"
+    )
     run.add_argument("--detach", action="store_true", help="run in the background; see it with attach")
     run.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides", help="override one key")
 
     resume = _verb(verbs, "resume", "go on with a paused, waiting, failed or killed run", run="RUN")
     resume.add_argument("--headless", action="store_true", help="do not wait at a gate: exit with 3")
     resume.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
-    _verb(verbs, "attach", "follow a run's progress (default: the newest)", run="[RUN]")
+    attach = _verb(verbs, "attach", "open the window on a run (default: the newest)", run="[RUN]")
+    attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
     _verb(verbs, "ls", "list the runs", json=True)
     _verb(verbs, "show", "a run's generations, scores and cost (default: the newest)", run="[RUN]", json=True)
     _verb(verbs, "pending", "gates that wait for a person, with their hashes and diffs", json=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from sia_tui.cli.asking import ask, whoami
-from sia_tui.cli.main import DONE, FAILED, UsageError
+from sia_tui.cli.background import spawn
+from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import generation_index, read
+from sia_tui.cli.window import fits, open_window
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import RunCreated
 from sia_tui.core.telling import eta, tell
@@ -28,9 +29,12 @@ def run(options: argparse.Namespace) -> int:
     config = _config(Path(options.config), options.overrides, options.gate)
     workspace = Workspace.locate(options.workspace)
     workspace.create()
-    paths = _create(workspace, config, options.name or _free_name(workspace, Path(options.config).stem))
+    name = options.name or _free_name(workspace, Path(options.config).stem)
+    paths = _create(workspace, config, RunCreated(name, config.task.name, config.hash))
     if options.detach:
         return _detach(workspace, paths, options.headless)
+    if not options.headless and fits():
+        return _windowed(workspace, paths)
     return _engine(workspace, paths, config, options.headless or not sys.stdout.isatty())
 
 
@@ -47,13 +51,24 @@ def resume(options: argparse.Namespace) -> int:
         if is_held(paths.lock):
             return ask(workspace, paths, "resume", {})
         append_command(paths.db, "resume", whoami(), {})
+    if fits() and not options.headless and not options.wait:
+        return _windowed(workspace, paths)
     headless = options.headless or (not sys.stdout.isatty() and not options.wait)
     return _engine(workspace, paths, config, headless)
 
 
 def attach(options: argparse.Namespace) -> int:
-    """Print the run's story and go on printing while its engine lives; leaving does not disturb it."""
-    paths = Workspace.locate(options.workspace).existing(options.run)
+    """Open the window on a run; without a terminal, print its story. Leaving does not disturb it."""
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    if fits() and not options.plain:
+        RunReader(paths.db).close()
+        return open_window(workspace, paths)
+    return _printed(paths)
+
+
+def _printed(paths: RunPaths) -> int:
+    """Print the run's story and go on printing while its engine lives."""
     reader, seen, shown = RunReader(paths.db), 0, ""
     try:
         while True:
@@ -82,7 +97,8 @@ def branch(options: argparse.Namespace) -> int:
     config = _config(source.config, [], None)
     parent = f"{source.name}/g{generation.index}"
     name = _free_name(workspace, f"{source.name}-g{generation.index}")
-    paths = _create(workspace, config, name, parent, generation.commit)
+    created = RunCreated(name, state.task, config.hash, parent, generation.commit, generation.adapter)
+    paths = _create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
     print(f"{paths.name}: branched from {parent}; start it with: sia-tui resume {paths.name}")
     return DONE
 
@@ -99,26 +115,28 @@ def _free_name(workspace: Workspace, stem: str) -> str:
     return next(name for number in range(1, len(taken) + 2) if (name := f"{stem}-{number}") not in taken)
 
 
-def _create(
-    workspace: Workspace, config: RunConfig, name: str, parent: str | None = None, commit: str | None = None
-) -> RunPaths:
-    """The run's folder, whole or not at all."""
+def _create(workspace: Workspace, config: RunConfig, created: RunCreated, adapter: Path | None = None) -> RunPaths:
+    """The run's folder, with the adapter it starts from, whole or not at all."""
     from sia_tui.store.writer import RunStore
 
-    paths = workspace.run(name)
+    paths = workspace.run(created.run)
     workspace.runs.mkdir(parents=True, exist_ok=True)
     part = RunPaths(Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".part-")))
     try:
         part.config.write_text(config.dump(), encoding="utf-8")
         with RunStore(part.db) as store:
-            store.record(RunCreated(name, config.task.name, config.hash, parent, commit))
+            store.record(created)
+        if adapter is not None:
+            shutil.copytree(adapter, part.adapters / adapter.name)
         part.root.chmod(0o755)
         part.root.rename(paths.root)
     except OSError as error:
         shutil.rmtree(part.root, ignore_errors=True)
         if not paths.root.exists():
             raise UsageError(f"{paths.root}: cannot be created ({error.strerror})") from error
-        raise UsageError(f"run {name} exists; go on with it: sia-tui resume {name}, or choose another --name") from None
+        raise UsageError(
+            f"run {created.run} exists; go on with it: sia-tui resume {created.run}, or choose another --name"
+        ) from None
     return paths
 
 
@@ -144,24 +162,16 @@ def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_ga
     return code
 
 
+def _windowed(workspace: Workspace, paths: RunPaths) -> int:
+    """An engine in the background that waits at gates, and the window on it."""
+    if not is_held(paths.lock):
+        spawn(workspace, paths)
+    return open_window(workspace, paths)
+
+
 def _detach(workspace: Workspace, paths: RunPaths, headless: bool) -> int:
-    paths.logs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "sia_tui", "resume", paths.name, "--workspace", str(workspace.root)]
-    with (paths.logs / "engine.out").open("ab") as out:
-        child = subprocess.Popen(
-            [*command, "--headless" if headless else "--wait"],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    end = time.monotonic() + 15.0
-    while not is_held(paths.lock):
-        if child.poll() is not None or time.monotonic() > end:
-            print(f"sia-tui: the engine did not come up; see {paths.logs / 'engine.out'}", file=sys.stderr)
-            return FAILED
-        time.sleep(0.05)
-    print(f"{paths.name}: running in the background, pid {child.pid}; follow it with: sia-tui attach {paths.name}")
+    pid = spawn(workspace, paths, headless)
+    print(f"{paths.name}: running in the background, pid {pid}; follow it with: sia-tui attach {paths.name}")
     return DONE
 
 

@@ -24,6 +24,8 @@ class RunCreated:
     parent: str | None = None
     """`<run>/g<N>` this run was branched from."""
     start_commit: str | None = None
+    start_adapter: str | None = None
+    """Of that generation; its folder was copied into this run's own."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class State:
     stop_reason: str | None = None
     parent: str | None = None
     start_commit: str | None = None
+    start_adapter: str | None = None
     config_hash: str = ""
     task_ready: ev.TaskReady | None = None
     policy_ready: ev.PolicyReady | None = None
@@ -177,6 +178,7 @@ def _(event: ev.RunCreated, state: State) -> State:
         config_hash=event.config_hash,
         parent=event.parent,
         start_commit=event.start_commit,
+        start_adapter=event.start_adapter,
     )
 
 

@@ -126,7 +126,8 @@ async def plant_seed(session: Session) -> None:
     subtree = repository.subtree(tree, package)
     about = f"g0 of {state.run}: " + (f"branched from {state.parent}" if state.parent else "the first harness")
     trailers = {"Run": state.run, "Lever": "seed"}
-    generation = session.generation(subtree, None)
+    generation = session.generation(subtree, state.start_adapter)
     commit = repository.commit_generation(tree, generation, base, about, trailers, state.created_at)
     repository.start_run(state.run, commit, session.paths.worktree)
-    session.record(ev.GenerationCreated(0, None, commit, subtree, session.key(subtree, None)))
+    key = session.key(subtree, state.start_adapter)
+    session.record(ev.GenerationCreated(0, None, commit, subtree, key, state.start_adapter))

@@ -135,14 +135,11 @@ class Session:
             )
         return self._place
 
-    def adapter_folder(self, sha256: str) -> Path:
-        return self.paths.adapters / sha256[:16]
-
     async def served(self, gateway: Gateway, sha256: str | None) -> str | None:
         """The gateway's name for a published adapter, which it then holds. Raises EngineError if it is another one."""
         if sha256 is None:
             return None
-        folder = self.adapter_folder(sha256)
+        folder = self.paths.adapter(sha256)
         if await gateway.load_adapter(folder.name, folder) != sha256:
             raise EngineError(
                 f"{folder} is not the adapter that was trained; restore it, or go back to an earlier generation"

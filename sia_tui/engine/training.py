@@ -107,7 +107,7 @@ async def _job(session: Session, step: Step) -> wire.Job:
     return wire.Job(
         plan=plan,
         model=await policy_folder(session),
-        parent=session.adapter_folder(best.adapter) if best.adapter else None,
+        parent=session.paths.adapter(best.adapter) if best.adapter else None,
         cases=tuple(case.id for case in cases),
         held_out=tuple(case.id for case in held_out),
         folder=folder,
@@ -172,7 +172,7 @@ async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Tr
         "best_step": trained.best_step,
     }
     (job.out / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    folder = session.adapter_folder(sha256)
+    folder = session.paths.adapter(sha256)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         job.out.rename(folder)

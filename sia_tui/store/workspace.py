@@ -58,6 +58,9 @@ class RunPaths:
         """Published adapters, by content."""
         return self.root / "adapters"
 
+    def adapter(self, sha256: str) -> Path:
+        return self.adapters / sha256[:16]
+
     @property
     def training(self) -> Path:
         """Checkpoints and step adapters of a training under way, by proposal."""

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +54,8 @@ class Desk:
         ).stdout
 
 
-@pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    root = tmp_path_factory.mktemp("desk")
+def make_desk(root: Path) -> Desk:
+    """A task of twelve charges and a policy that trains in seconds."""
     data = write_lawbench_shaped(root / "data" / "lawbench", charges=12, per_charge=24, test_per_charge=4)
     config = {
         "task": {"name": "lawbench", "data": str(data), "folds": 3, "dev": 0.25, "hidden": 0.1},
@@ -71,7 +69,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     }
     path = root / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
-    yield Desk(root / "workspace", path)
+    return Desk(root / "workspace", path)
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return make_desk(tmp_path_factory.mktemp("desk"))
 
 
 @pytest.fixture(scope="session")

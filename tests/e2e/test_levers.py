@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,8 @@ def test_a_weights_generation_is_a_commit_that_names_its_adapter(desk: Desk, lev
     told = json.loads(desk.git("show", f"levers/g{cloned.index}:generation.json"))
     assert told["adapter"] == cloned.adapter and told["harness"] == parent.tree == cloned.tree
     assert cloned.key != parent.key
-    folder = levers.adapters / cloned.adapter[:16] if cloned.adapter else Path()
+    assert cloned.adapter is not None
+    folder = levers.adapter(cloned.adapter)
     assert adapter_hash(folder) == cloned.adapter
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["adapter"] == cloned.adapter and manifest["base_model"] == told["base_model"]
@@ -124,9 +124,7 @@ def test_a_training_killed_in_every_part_ends_as_if_it_had_not_been(desk: Desk, 
             assert kill(paths, part) >= 1
     assert engine.wait(timeout=240) == 0, log.read_text()[-3000:]
     assert fates_of(paths) == fates_of(levers)
-    for mine, theirs in zip(adapters_of(paths), adapters_of(levers), strict=True):
-        assert mine.keys() == theirs.keys()
-        assert all(np.allclose(mine[name], theirs[name], atol=CLOSE) for name in mine)
+    assert same_adapters(adapters_of(paths), adapters_of(levers))
 
 
 CLOSE = 2e-3
@@ -140,6 +138,30 @@ def fates_of(paths: RunPaths) -> list[Any]:
     return [trained, [(g.tree, g.kept, list(g.results)) for g in state.generations], state.incumbent, state.status]
 
 
+def same_adapters(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
+    return all(
+        one.keys() == other.keys() and all(np.allclose(one[name], other[name], atol=CLOSE) for name in one)
+        for one, other in zip(mine, theirs, strict=True)
+    )
+
+
 def adapters_of(paths: RunPaths) -> list[dict[str, Any]]:
     trained = [step.trained for step in state_of(paths).steps if step.trained]
-    return [load_file(paths.adapters / done.adapter[:16] / "adapter_model.safetensors") for done in trained]
+    return [load_file(paths.adapter(done.adapter) / "adapter_model.safetensors") for done in trained]
+
+
+def test_a_branch_goes_on_from_the_adapter(desk: Desk, levers: RunPaths) -> None:
+    """One step of measuring is enough: generation 0 of the branch is the weights generation it was branched from."""
+    cloned = next(g for g in state_of(levers).generations if g.lever == "weights")
+    told = desk.cli("branch", "levers", f"g{cloned.index}")
+    name = told.stdout.split(":")[0]
+    assert told.returncode == 0 and cloned.adapter is not None, told.stderr
+    assert adapter_hash(paths_of(desk, name).adapter(cloned.adapter)) == cloned.adapter
+    paths, log = paths_of(desk, name), desk.workspace.parent / "branch.log"
+    engine = start(desk, "resume", name, script="levers", log=log)
+    assert wait_for(paths, engine, "select count(*) from events where kind = 'Evaluated'", 1), log.read_text()
+    engine.terminate()
+    assert engine.wait(timeout=30) == 130
+    first = state_of(paths).generations[0]
+    assert (first.key, first.adapter) == (cloned.key, cloned.adapter)
+    assert first.results["dev"].mean == cloned.results["dev"].mean

@@ -1,0 +1,34 @@
+"""An engine that outlives whoever started it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from sia_tui.cli.main import Failure
+from sia_tui.store.lock import is_held
+from sia_tui.store.workspace import RunPaths, Workspace
+
+UP_S = 15.0
+PROGRAM = (sys.executable, "-m", "sia_tui")
+
+
+def spawn(workspace: Workspace, paths: RunPaths, headless: bool = False) -> int:
+    """Start an engine on the run and return its pid once it holds it. Raises Failure."""
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    command = [*PROGRAM, "resume", paths.name, "--workspace", str(workspace.root)]
+    with (paths.logs / "engine.out").open("ab") as out:
+        child = subprocess.Popen(
+            [*command, "--headless" if headless else "--wait"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    end = time.monotonic() + UP_S
+    while not is_held(paths.lock):
+        if child.poll() is not None or time.monotonic() > end:
+            raise Failure(f"the engine did not come up; see {paths.logs / 'engine.out'}")
+        time.sleep(0.05)
+    return child.pid

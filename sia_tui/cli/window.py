@@ -1,0 +1,44 @@
+"""The terminal window, opened on a run. Its engine is another process and lives on without it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from sia_tui.cli.asking import answered, whoami
+from sia_tui.cli.background import spawn
+from sia_tui.cli.main import DONE, Failure, UsageError
+from sia_tui.cli.reading import read
+from sia_tui.store.reader import Answer, append_command
+from sia_tui.store.workspace import RunPaths, Workspace
+
+
+def fits() -> bool:
+    """Whether there is a terminal to open it on."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def open_window(workspace: Workspace, paths: RunPaths) -> int:
+    """Show the run until the person leaves."""
+    from sia_tui.tui.app import SiaApp
+    from sia_tui.tui.heading import parting
+
+    def ask(kind: str, body: Mapping[str, Any]) -> Answer:
+        try:
+            return answered(workspace, paths, kind, body)
+        except UsageError as error:
+            return Answer(False, str(error))
+
+    def resume() -> Answer:
+        if read(paths).status == "paused":
+            append_command(paths.db, "resume", whoami(), {})
+        try:
+            return Answer(True, f"engine started, pid {spawn(workspace, paths)}")
+        except Failure as error:
+            return Answer(False, str(error))
+
+    app = SiaApp(paths, ask, resume)
+    app.run()
+    print(parting(app.view))
+    return app.return_code or DONE

@@ -1,0 +1,118 @@
+"""Looking through a run's episodes without loading them: row numbers by a filter, rows by their numbers."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from sia_tui.store.reader import EpisodeRow
+from sia_tui.store.version import StoreError, open_readonly
+
+Part = Literal["train", "dev", "training"]
+"""`train` and `dev`: episodes that measure a generation. `training`: those rolled out to make or judge weights."""
+Outcome = Literal["right", "wrong", "error"]
+"""`error`: the harness failed (exception, timeout, crash, an answer of the wrong kind)."""
+
+_OPEN = "split in ('train', 'dev')"
+_ERRORS = "('exception', 'timeout', 'crash', 'bad_answer')"
+_PARTS = {"training": "proposal is not null"}
+_OUTCOMES = {
+    "right": "failure is null",
+    "wrong": f"failure is not null and failure not in {_ERRORS}",
+    "error": f"failure in {_ERRORS}",
+}
+_NAMES = ", ".join(EpisodeRow.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which episodes to show."""
+
+    sealed: bool = True
+    """Leave out hidden and test, whatever else is asked for: nobody looks at them before the run is over."""
+    part: Part | None = None
+    outcome: Outcome | None = None
+    key: str | None = None
+    """Of one generation."""
+    text: str = ""
+    """Found in the case id, the failure or the answer."""
+
+    def where(self) -> tuple[str, list[str]]:
+        conditions: list[str] = [_OPEN] if self.sealed else []
+        values: list[str] = []
+        if self.part is not None:
+            conditions.append(_PARTS.get(self.part) or "proposal is null and split = ?")
+            values += [] if self.part in _PARTS else [self.part]
+        if self.outcome is not None:
+            conditions.append(_OUTCOMES[self.outcome])
+        if self.key is not None:
+            conditions.append("key = ?")
+            values.append(self.key)
+        if self.text:
+            conditions.append("instr(lower(case_id || ' ' || coalesce(failure, '') || ' ' || coalesce(answer, '')), ?)")
+            values.append(self.text.lower())
+        return " and ".join(f"({condition})" for condition in conditions) or "true", values
+
+
+class Browser:
+    """One client's look at the episodes of a run. A connection of its own: open it in the thread that uses it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StoreError."""
+        self._path = path
+        self._connection = open_readonly(path)
+        self._connection.row_factory = sqlite3.Row
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def numbers(self, wanted: Wanted, after: int = 0) -> array[int]:
+        """Row numbers above `after` of the episodes that fit, oldest first: eight bytes each."""
+        where, values = wanted.where()
+        query = f"select rowid from episodes where rowid > ? and {where} order by rowid"
+        return array("q", (row[0] for row in self._rows(query, [after, *values])))
+
+    def rows(self, numbers: Sequence[int]) -> dict[int, EpisodeRow]:
+        """The episodes with these row numbers, by number."""
+        marks = ", ".join("?" * len(numbers))
+        found = self._rows(f"select rowid, {_NAMES} from episodes where rowid in ({marks})", list(numbers))
+        return {row["rowid"]: _row(row) for row in found}
+
+    def by_id(self, episodes: Sequence[str], sealed: bool = True) -> list[EpisodeRow]:
+        """Those of these episodes that are there, in the order given; `sealed` leaves out hidden and test."""
+        marks = ", ".join("?" * len(episodes))
+        query = f"select {_NAMES} from episodes where id in ({marks}) and {_OPEN if sealed else 'true'}"
+        found = {row["id"]: _row(row) for row in self._rows(query, episodes)}
+        return [found[episode] for episode in episodes if episode in found]
+
+    def of_cases(self, cases: Sequence[str]) -> dict[str, EpisodeRow]:
+        """The newest episode on each of these train or dev cases, made by a generation or a preview."""
+        marks = ", ".join("?" * len(cases))
+        query = (
+            f"select {_NAMES}, max(rowid) from episodes where case_id in ({marks}) and proposal is null and {_OPEN} "
+            "group by case_id"
+        )
+        return {row["case_id"]: _row(row) for row in self._rows(query, cases)}
+
+    def seconds(self, key: str, split: str) -> float | None:
+        """How long a generation took over a split, from its first episode to its last."""
+        query = "select min(at), max(at) from episodes where key = ? and split = ? and proposal is null"
+        first, last = self._rows(query, [key, split])[0]
+        if first is None:
+            return None
+        return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+
+    def _rows(self, query: str, values: Sequence[object]) -> list[sqlite3.Row]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self._path}: cannot be read ({error}); it was left as it is") from error
+
+
+def _row(row: sqlite3.Row) -> EpisodeRow:
+    return EpisodeRow(**{name: row[name] for name in EpisodeRow.__dataclass_fields__})

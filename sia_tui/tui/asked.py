@@ -1,0 +1,194 @@
+"""What a gate asks, in the order a person decides: the question, what it may bring, what it costs, what can be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sia_tui.config import RunConfig
+from sia_tui.core.gates import Gate
+from sia_tui.core.plans import estimate
+from sia_tui.core.state import State, Step
+from sia_tui.core.stats import resolvable_gain
+from sia_tui.core.telling import points
+from sia_tui.store.reader import EpisodeRow
+from sia_tui.tui.diffing import LONGEST
+from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
+
+_NAMED = {"harness": "run this patch on dev?", "weights": "train by this plan?", "both": "carry this out?"}
+_BADGES = {"harness": "HARNESS", "weights": "WEIGHTS", "both": "BOTH", "stop": "STOP"}
+_TONES = {"better": GOOD, "worse": BAD, "indecisive": WARN}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What had to be read from disk to put the question well."""
+
+    measure_s: float | None = None
+    """How long the incumbent took over dev."""
+    by_case: Mapping[str, EpisodeRow] = field(default_factory=dict)
+    """The newest episode on each case that changed sides."""
+    evidence: tuple[EpisodeRow, ...] = ()
+    """The episodes the agent, or the pilot, points to."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """An open gate and all it is about."""
+
+    state: State
+    gate: Gate
+    step: Step
+    config: RunConfig | None = None
+    found: Found = Found()
+
+    @property
+    def dev_n(self) -> int | None:
+        dev = self.state.best.results.get("dev") if self.state.best else None
+        return dev.n if dev else None
+
+    @property
+    def patch(self) -> str | None:
+        return self.step.proposal.patch
+
+    @property
+    def measure_s(self) -> float | None:
+        """What measuring on dev should take: as the incumbent's did, by the tokens of the preview."""
+        seen, base = self.step.preview, self.found.measure_s
+        if base is None or seen is None or not seen.tokens_before:
+            return base
+        return base * max(0.2, seen.tokens_after / seen.tokens_before)
+
+
+def question(state: State, config: RunConfig | None = None, found: Found | None = None) -> Question | None:
+    """What waits for a person, if anything does."""
+    if state.waiting is None or state.current is None:
+        return None
+    return Question(state, state.waiting, state.current, config, found or Found())
+
+
+def title(asked: Question) -> str:
+    return f"{asked.gate.id} · {asked.gate.hash[:12]} · {_asks(asked)}"
+
+
+def _asks(asked: Question) -> str:
+    if asked.gate.kind == "keep":
+        return f"indecisive on dev: keep g{asked.step.generation}?"
+    if asked.step.proposal.lever == "stop":
+        return "end the run here?"
+    return _NAMED[asked.step.proposal.lever]
+
+
+def decision(asked: Question, brief: bool = False) -> list[Line]:
+    """The few lines that a decision can be made by in three seconds; `brief` for a small window."""
+    proposal = asked.step.proposal
+    lines = [
+        line((f" {_BADGES[proposal.lever]} ", "bold reverse"), "  ", (proposal.title, STRONG), (_size(asked), DIM)),
+        line(sentence(proposal.reason, 76 if brief else 240)),
+        line(*_expected(asked)),
+        *_spent(asked, brief),
+        line(*_lights(asked), *([] if brief else _then(asked))),
+    ]
+    return [*lines, *_warnings(asked)]
+
+
+def _size(asked: Question) -> str:
+    if asked.patch is None:
+        return ""
+    lines = asked.patch.splitlines()
+    files = sum(one.startswith("+++ ") for one in lines)
+    added = sum(one.startswith("+") for one in lines) - files
+    removed = sum(one.startswith("-") and not one.startswith("--- ") for one in lines)
+    return f"   {files} file{'s' if files != 1 else ''} +{added} −{removed}"
+
+
+def _expected(asked: Question) -> list[Piece]:
+    measured = asked.step.measured
+    if asked.gate.kind == "keep" and measured is not None:
+        return [
+            ("MEASURED ", DIM),
+            (f"{points(measured.gain)} pt {interval(measured.lo, measured.hi)}", _TONES.get(measured.outcome, "")),
+            f" over {measured.n} dev cases: {measured.outcome}",
+            (f"   fixed {len(measured.fixed)} · broke {len(measured.broke)}", ""),
+        ]
+    if asked.step.proposal.lever == "stop":
+        return [("EXPECT ", DIM), "no further gain: the agent has nothing left that it would try"]
+    return [("EXPECT ", DIM), *_prediction(asked)]
+
+
+def _prediction(asked: Question) -> list[Piece]:
+    gain = asked.step.proposal.predicted_gain
+    seen = resolvable_gain(asked.dev_n) if asked.dev_n else None
+    said: list[Piece] = [("no prediction" if gain is None else f"{points(gain)} pt", STRONG)]
+    if seen is None:
+        return said
+    said.append((f"   dev (n = {asked.dev_n}) can tell {points(seen)}", DIM))
+    if gain is not None and gain < seen:
+        said.append(("   ▲ less than dev can tell", WARN))
+    return said
+
+
+def _spent(asked: Question, brief: bool) -> list[Line]:
+    cost, lost = _price(asked)
+    spent, risk = [("COST ", DIM), (cost, STRONG)], [("AT MOST LOST ", DIM), (lost, "")]
+    return [line(*spent), line(*risk)] if brief else [line(*spent, "   ", *risk)]
+
+
+def _price(asked: Question) -> tuple[str, str]:
+    """What a yes costs, and the most that can be lost by it."""
+    state, lever = asked.state, asked.step.proposal.lever
+    serving = f"g{state.incumbent}"
+    if asked.gate.kind == "keep":
+        return "nothing more now", f"nothing: {serving} stays in git, going back is instant"
+    if lever == "stop":
+        test = state.task_ready.counts.get("test") if state.task_ready else None
+        return (
+            f"measuring test{f', {test} cases' if test else ''}",
+            "the seal: test is opened, once, and no step follows",
+        )
+    measuring = asked.measure_s
+    told = f"about {minutes(measuring)}" if measuring is not None else "unknown"
+    if lever == "harness":
+        return f"{told} of measuring on dev", f"that time; undo is instant (git), {serving} stays"
+    pilot = asked.step.pilot
+    training = f"about {minutes(pilot.expected_s)} of training" if pilot else "unknown"
+    rolled = f", {_rollouts(asked):,} rollouts" if pilot else ""
+    more = f" + {minutes(measuring)} on dev" if measuring is not None else ""
+    return f"{training}{more}{rolled}", f"that time; {serving} is not touched"
+
+
+def _rollouts(asked: Question) -> int:
+    plan, pilot = asked.step.proposal.plan, asked.step.pilot
+    return estimate(plan, pilot.pilot, 0.0).rollouts if plan and pilot else 0
+
+
+def _lights(asked: Question) -> list[Piece]:
+    lights = asked.step.lights or ()
+    amber, red = (sum(light.level == level for light in lights) for level in ("amber", "red"))
+    pieces: list[Piece] = [("LIGHTS ", DIM), (f"✓ {len(lights) - amber - red} ok", GOOD)]
+    pieces += [(f" · ▲ {amber} amber", f"bold {WARN}")] if amber else [(" · 0 amber", DIM)]
+    pieces += [(f" · ✗ {red} red", f"bold {BAD}")] if red else []
+    return pieces
+
+
+def _then(asked: Question) -> list[Piece]:
+    """What follows a yes by itself."""
+    if asked.gate.kind == "keep":
+        return [("   yes keeps it · no rolls it back", DIM)]
+    if asked.step.proposal.lever == "stop":
+        return [("   no pauses the run", DIM)]
+    rule = asked.config.gate.indecisive if asked.config else "ask"
+    doubtful = {"ask": "asks you", "keep": "kept", "roll_back": "rolled back"}[rule]
+    return [("   THEN ", DIM), ("better → kept · worse → rolled back · indecisive → " + doubtful, "")]
+
+
+def _warnings(asked: Question) -> list[Line]:
+    """Every light that is not green, in words: nobody has to look for them."""
+    odd = [light for light in asked.step.lights or () if light.level != "ok"]
+    told = []
+    for light in odd:
+        glyph, tone = ("▲", WARN) if light.level == "amber" else ("✗", BAD)
+        told.append(line((f"{glyph} {light.name}: ", tone), light.detail))
+    if asked.patch and any(len(one) > LONGEST for one in asked.patch.splitlines()):
+        told.append(line((f"▲ a line of the patch is longer than {LONGEST:,} characters: its end is not shown", WARN)))
+    return told

@@ -1,0 +1,217 @@
+"""The evidence under a question: what was seen of it so far, on which cases, and what the agent points to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from sia_tui.core.plans import Pilot
+from sia_tui.core.proposals import Preview
+from sia_tui.core.telling import percent, points
+from sia_tui.store.reader import EpisodeRow
+from sia_tui.tui.asked import Question
+from sia_tui.tui.pieces import (
+    BAD,
+    DIM,
+    GOOD,
+    STRONG,
+    WARN,
+    Line,
+    Opens,
+    bar,
+    fit,
+    head,
+    interval,
+    line,
+    minutes,
+    thousands,
+    wrap,
+)
+
+_MOST = 200
+"""Cases of one list that are shown; the rest is counted."""
+
+
+def grounds(asked: Question, width: int) -> list[Line]:
+    """Everything there is to weigh, most telling first, for a column of `width` cells."""
+    step = asked.step
+    sections = [
+        _measured(asked) if asked.gate.kind == "keep" else [],
+        _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
+        _pilot(step.pilot.pilot, step.pilot.expected_s, width) if step.pilot else [],
+        _sides(asked),
+        _evidence(asked, width),
+        _why(asked, width),
+        _checks(asked),
+    ]
+    lines: list[Line] = []
+    for section in sections:
+        lines += [line(), *section] if lines and section else section
+    return lines
+
+
+def _preview(seen: Preview, width: int, name: str) -> list[Line]:
+    room = max(4, width - 28)
+    lines = [head("SEEN SO FAR", f"{seen.n} train cases, paired")]
+    for label, mean in ((f"now {name}", seen.incumbent), ("patched", seen.candidate)):
+        solved = f"{label:<8} {round(mean * seen.n):>4}/{seen.n} {percent(mean):>7} "
+        lines.append(line(solved, (bar(mean, room), "$accent" if label == "patched" else DIM)))
+    tone = GOOD if seen.lo > 0 else BAD if seen.hi < 0 else WARN
+    lines.append(
+        line(
+            ("Δ ", DIM),
+            (f"{points(seen.gain)} {interval(seen.lo, seen.hi)}", f"bold {tone}"),
+            f"   fixed {len(seen.fixed)} · broke {len(seen.broke)}",
+        )
+    )
+    lines.append(line(("a hint, not proof: these are train cases", DIM)))
+    factor = seen.tokens_after / seen.tokens_before - 1 if seen.tokens_before else 0.0
+    lines.append(
+        line(
+            ("tokens a case ", DIM),
+            f"{thousands(seen.tokens_before)} → {thousands(seen.tokens_after)}",
+            (f"  ({100 * factor:+.0f} %)", WARN if factor > 0.05 else ""),
+        )
+    )
+    lines.append(line(("without the policy ", DIM), (percent(seen.tool_share), WARN if seen.tool_share > 0.5 else "")))
+    return lines
+
+
+def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
+    room = max(4, width - 24)
+    most = max(pilot.solved) or 1
+    lines = [
+        head("WILL IT LEARN", f"{pilot.n} train cases × {pilot.samples} samples, paid"),
+        line((f"solved of {pilot.samples:<4} cases", DIM)),
+    ]
+    for label, count, teaches in _buckets(pilot):
+        style = "$accent" if teaches else DIM
+        end = "" if teaches else "  teaches nothing"
+        lines.append(line(f"{label:>12}  {count:>4} ", (bar(count / most, max(4, room - len(end))), style), (end, DIM)))
+    tone = GOOD if pilot.useful >= 0.3 else WARN
+    lines += [
+        line(("useful groups ", DIM), (f"{percent(pilot.useful)}", f"bold {tone}"), ("  both solved and not", DIM)),
+        line(
+            ("pass@1 ", DIM),
+            (percent(pilot.pass_1), STRONG),
+            (f"   pass@{pilot.samples} ", DIM),
+            (percent(pilot.pass_n), STRONG),
+            (f"   {_able(pilot)}", DIM),
+        ),
+        line(
+            ("a rollout ", DIM),
+            f"{pilot.seconds:.2g} s · {thousands(pilot.tokens)} tokens",
+            ("   expected ", DIM),
+            (minutes(expected_s), STRONG),
+        ),
+    ]
+    return lines
+
+
+def _buckets(pilot: Pilot) -> list[tuple[str, int, bool]]:
+    """Cases by how often they were solved: one bar a count, or quarters when there are many samples."""
+    n, solved = pilot.samples, pilot.solved
+    if n <= 8:
+        inner = [(str(k), solved[k], True) for k in range(1, n)]
+    else:
+        edges = sorted({1, *(round(n * part / 4) for part in (1, 2, 3)), n})
+        inner = [
+            (f"{a}–{b - 1}" if b - 1 > a else str(a), sum(solved[a:b]), True) for a, b in itertools.pairwise(edges)
+        ]
+    return [("0 never", solved[0], False), *inner, (f"{n} always", solved[n], False)]
+
+
+def _able(pilot: Pilot) -> str:
+    if pilot.pass_n == 0:
+        return "nothing to reinforce"
+    return "able, unreliable" if pilot.pass_n - pilot.pass_1 > 0.15 else "little between once and often"
+
+
+def _measured(asked: Question) -> list[Line]:
+    found = asked.step.measured
+    if found is None:
+        return []
+    return [
+        head("MEASURED", f"{found.n} dev cases, paired, g{found.generation} against its parent"),
+        line(
+            ("Δ ", DIM),
+            (f"{points(found.gain)} {interval(found.lo, found.hi)}", f"bold {WARN}"),
+            f"   fixed {len(found.fixed)} · broke {len(found.broke)}",
+        ),
+        line(("the interval holds 0: dev cannot tell", DIM)),
+    ]
+
+
+def _sides(asked: Question) -> list[Line]:
+    """The cases that changed sides: by the measurement if there is one, else by the preview."""
+    found = asked.step.measured or asked.step.preview
+    if found is None:
+        return []
+    lines = _cases(asked, "BROKE", "✗", BAD, found.broke)
+    gap = [line()] if lines and found.fixed else []
+    return [*lines, *gap, *_cases(asked, "FIXED", "✓", GOOD, found.fixed)]
+
+
+def _cases(asked: Question, name: str, glyph: str, tone: str, cases: Sequence[str]) -> list[Line]:
+    if not cases:
+        return []
+    lines = [head(f"{name} {len(cases)}", "⏎ reads the newest try")]
+    for case in cases[:_MOST]:
+        row = asked.found.by_case.get(case)
+        lines.append(line((f"{glyph} ", tone), fit(case, 17), " ", _outcome(row), opens=Opens("case", case)))
+    left = len(cases) - _MOST
+    return [*lines, line((f"… {left} more", DIM))] if left > 0 else lines
+
+
+def _outcome(row: EpisodeRow | None) -> str:
+    if row is None:
+        return ""
+    return f"{row.failure or 'right'} · {row.answer or '–'}"
+
+
+def _evidence(asked: Question, width: int) -> list[Line]:
+    pilot = asked.step.pilot
+    paid = pilot.pilot.episodes if pilot else ()
+    lines: list[Line] = []
+    for name, ids in (("BEST-PAID ROLLOUTS", paid), ("THE AGENT POINTS TO", asked.step.proposal.evidence)):
+        if not ids:
+            continue
+        known = {row.id: row for row in asked.found.evidence}
+        lines += [line()] if lines else []
+        lines.append(head(f"{name} {len(ids)}", "⏎ reads one"))
+        lines += [_pointed(episode, known.get(episode), width) for episode in ids]
+    return lines
+
+
+def _pointed(episode: str, row: EpisodeRow | None, width: int) -> Line:
+    if row is None:
+        return line(("· ", DIM), episode, opens=Opens("episode", episode))
+    right = row.failure is None
+    rest = f"{row.case_id[:8]} {_outcome(row)}"
+    return line(
+        ("✓ " if right else "✗ ", GOOD if right else BAD),
+        f"{episode} ",
+        fit(rest, max(1, width - len(episode) - 4)),
+        opens=Opens("episode", episode),
+    )
+
+
+def _why(asked: Question, width: int) -> list[Line]:
+    proposal = asked.step.proposal
+    lines = [head("WHY"), *(line(text) for text in wrap(proposal.reason, width, 40))]
+    most = max(proposal.clusters.values(), default=0) or 1
+    for name, count in sorted(proposal.clusters.items(), key=lambda item: -item[1]):
+        lines.append(line(f"{fit(name, 16)} {count:>5} ", (bar(count / most, max(4, width - 25)), DIM)))
+    return lines
+
+
+def _checks(asked: Question) -> list[Line]:
+    lights = asked.step.lights or ()
+    if not lights:
+        return []
+    glyphs = {"ok": ("✓", GOOD), "amber": ("▲", WARN), "red": ("✗", BAD)}
+    lines = [head("CHECKS", f"{len(lights)}")]
+    for light in lights:
+        glyph, tone = glyphs[light.level]
+        lines.append(line((f"{glyph} ", tone), light.name, (f"  {light.detail}", DIM)))
+    return lines

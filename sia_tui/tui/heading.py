@@ -1,0 +1,86 @@
+"""The window's first line and its parting words, as styled pieces of text."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sia_tui.core.state import Step
+from sia_tui.core.text import one_line
+from sia_tui.tui.view import Mark, View, age_s, ago
+
+Piece = tuple[str, str]
+"""Text, already cleaned, and the style it is shown in."""
+
+STALE_S = 15.0
+"""A living engine that has not reported for so long is said to be quiet."""
+
+GLYPHS: dict[Mark, Piece] = {
+    "running": ("● running", "$text-success"),
+    "starting": ("◌ not started", "$text-warning"),
+    "waiting": ("▲ GATE waits", "bold $text-warning"),
+    "paused": ("⏸ paused", "bold $text-warning"),
+    "done": ("■ done", "$text-success"),
+    "stopped": ("■ stopped", "$text-warning"),
+    "failed": ("✗ failed", "bold $text-error"),
+    "interrupted": ("◌ interrupted", "$text-warning"),
+}
+
+
+def heading(view: View, now: datetime, here: str) -> tuple[list[Piece], list[Piece]]:
+    """Left and right part of the header; `here` names the pane on show."""
+    left: list[Piece] = [
+        (f" {one_line(view.run, 40)}", "bold"),
+        (f" · {one_line(view.state.task or '…', 30)} · ", "$foreground-muted"),
+    ]
+    left.append(GLYPHS[view.mark])
+    if step := view.state.current:
+        left.append((f" · {_step(view, step)}", ""))
+    if view.state.waiting and here != "gate":
+        left.append(("  press 2 ", "bold reverse"))
+    if view.error:
+        return left, [(f"cannot read: {one_line(view.error, 60)} ", "bold $text-error")]
+    return left, [*_isolation(view), *_engine(view, now)]
+
+
+def _step(view: View, step: Step) -> str:
+    number = len(view.state.steps)
+    limit = f"/{view.config.budget.steps}" if view.config else ""
+    return f"step {number}{limit} {step.proposal.lever}"
+
+
+def _isolation(view: View) -> list[Piece]:
+    engine = view.state.engine
+    if engine is None:
+        return []
+    safe = engine.isolation != "none"
+    return [
+        (f"{engine.isolation if safe else '! NOT CONFINED'} │ ", "$foreground-muted" if safe else "bold $text-error")
+    ]
+
+
+def _engine(view: View, now: datetime) -> list[Piece]:
+    if not view.alive:
+        return [
+            (
+                "no engine " if view.over else "no engine: R starts it ",
+                "$foreground-muted" if view.over else "bold $text-warning",
+            )
+        ]
+    if view.progress is None:
+        return [("engine ● ", "$text-success")]
+    quiet = age_s(view.progress.beat_at, now)
+    if view.mark == "waiting":
+        return [(f"engine ● waits {ago(quiet)} ", "$text-success")]
+    lively = quiet < STALE_S
+    return [
+        (f"engine {'●' if lively else '◌ quiet'} {ago(quiet)} ", "$text-success" if lively else "bold $text-warning")
+    ]
+
+
+def parting(view: View) -> str:
+    """What is printed when the window closes."""
+    if view.alive:
+        return f"{view.run}: the engine goes on; come back with: sia-tui attach {view.run}"
+    if view.over:
+        return f"{view.run} is {view.state.status}; look at it with: sia-tui show {view.run}"
+    return f"{view.run}: no engine is running; go on with: sia-tui resume {view.run}"

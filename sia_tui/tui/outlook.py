@@ -1,0 +1,102 @@
+"""The last lines of the live pane: what may be spent, what was agreed, what comes next."""
+
+from __future__ import annotations
+
+from sia_tui.config import RunConfig
+from sia_tui.core import loop
+from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
+from sia_tui.tui.view import View
+
+_ROOM = 10
+
+
+def outlook_lines(view: View, width: int) -> list[Line]:
+    return [
+        line(*_budget(view, width)),
+        line(("CONTRACT  ", HEAD), fit(contract(view.config), max(4, width - _ROOM))),
+        line(
+            ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
+        ),
+    ]
+
+
+def _budget(view: View, width: int) -> list[Piece]:
+    cost, config = view.state.cost, view.config
+    made = len(view.state.steps)
+    if config is None:
+        return [("BUDGET    ", HEAD), f"{made} steps  wall {minutes(cost.wall_s)}  {thousands(cost.tokens)} tokens"]
+    limit = config.budget
+    share = made / limit.steps if limit.steps else 1.0
+    room = 20 if width >= 100 else 8
+    full = bar(share, room)
+    pieces: list[Piece] = [
+        ("BUDGET    ", HEAD),
+        (full, BAD if share >= 1 else GOOD),
+        ("─" * (room - len(full)), DIM),
+        f" {made}/{limit.steps} steps   wall {minutes(cost.wall_s)}",
+        (f" of {minutes(limit.wall_s)}" if width >= 100 else "", DIM),
+        f"   {_count(cost.tokens)} tok",
+    ]
+    if limit.tokens < 10**12 and width >= 100:
+        pieces.append((f" of {_count(limit.tokens)}", DIM))
+    return [*pieces, f"   {thousands(cost.episodes)} episodes"]
+
+
+def _count(number: int) -> str:
+    """`1.4M`, `12k`."""
+    if number >= 10**6:
+        return f"{number / 10**6:.1f}M"
+    return f"{number / 1000:.0f}k" if number >= 10_000 else str(number)
+
+
+_INDECISIVE = {"ask": "indecisive: asks you", "keep": "indecisive: kept", "roll_back": "indecisive: rolled back"}
+
+
+def contract(config: RunConfig | None) -> str:
+    """Who answers at the gate, and the keep rule."""
+    if config is None:
+        return "config.yaml cannot be read"
+    asks = "every step asks you" if config.gate.policy == "ask" else "the automatic gate answers"
+    return (
+        f"{asks} · dev better: kept · worse: rolled back · {_INDECISIVE[config.gate.indecisive]} · red light: refused"
+    )
+
+
+def following(view: View) -> str:
+    """What comes after what is under way, and what the person can press."""
+    if view.over:
+        return "nothing: the run is over; 5 shows how it went"
+    if not view.alive:
+        asked = "2 answers the gate; " if view.state.waiting else ""
+        return f"{asked}R starts an engine and goes on from here"
+    if view.state.status == "paused":
+        return "paused; p resumes it"
+    if view.config is None:
+        return "p pauses after what is under way"
+    said = _after(loop.next_action(view.state, view.config.rules), view, view.config)
+    return said if view.state.waiting else f"{said}   (p pauses after what is under way)"
+
+
+def _after(action: loop.Action, view: View, config: RunConfig) -> str:
+    gate = "gate: you are asked" if config.gate.policy == "ask" else "the automatic gate answers"
+    match action:
+        case loop.AwaitVerdict():
+            return "your verdict: 2 opens the gate"
+        case loop.PrepareTask() | loop.MeasureBaselines() | loop.PreparePolicy() | loop.PlantSeed():
+            return "g0, the first harness, is measured"
+        case loop.Evaluate(split="test"):
+            return "the null baselines on test, then the end"
+        case loop.Evaluate(generation=index) if index != view.state.incumbent:
+            return f"g{index} against g{view.state.incumbent}, case by case: kept or rolled back"
+        case loop.Evaluate():
+            return "the Feedback-Agent reads the trajectories and proposes a step"
+        case loop.Propose():
+            return "checks, then a preview or a pilot, then the gate"
+        case loop.Check() | loop.RunPreview() | loop.RunPilot() | loop.OpenGate():
+            return gate
+        case loop.Train() | loop.Apply():
+            return f"the candidate is measured on dev against g{view.state.incumbent}"
+        case loop.Compare() | loop.Decide() | loop.Refuse():
+            return "the next step is proposed"
+        case loop.Finish() | loop.OpenTest() | loop.TestBaselines() | loop.End() | loop.Ended():
+            return "test is opened once, then the end"

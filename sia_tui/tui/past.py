@@ -1,0 +1,175 @@
+"""The story that git tells of a run: its generations and the proposals that never became one, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from sia_tui.core.state import Generation, State, Step
+from sia_tui.core.telling import percent, points
+from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, cells, fit, interval, line, minutes, thousands
+from sia_tui.tui.planned import outcome
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""What git calls a tree without files."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A generation, or a proposal that was refused."""
+
+    generation: Generation | None
+    step: Step | None
+
+    @property
+    def name(self) -> str:
+        """`g2`, or the proposal's id."""
+        return f"g{self.generation.index}" if self.generation else self.step.id if self.step else ""
+
+    @property
+    def commit(self) -> str | None:
+        return self.generation.commit if self.generation else self.step.commit if self.step else None
+
+    def base(self, state: State) -> str | None:
+        """The commit it was made from; of the seed, nothing at all."""
+        if self.step is None:
+            return EMPTY_TREE
+        if self.generation is not None and self.generation.parent is not None:
+            return state.generations[self.generation.parent].commit
+        return self.step.proposal.base_commit
+
+
+def entries(state: State) -> list[Entry]:
+    """Oldest first: the seed, then what every step became. A step that is still undecided is left to the gate."""
+    made = {generation.proposal: generation for generation in state.generations if generation.proposal}
+    found = [Entry(generation, None) for generation in state.generations if generation.proposal is None]
+    found += [Entry(made.get(step.id), step) for step in state.steps if step.id in made or step.refused is not None]
+    return found
+
+
+def heading(width: int) -> Line:
+    return line(
+        (_ruled("", "", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "by", "commit", width=width), DIM)
+    )
+
+
+def told(entry: Entry, state: State, marked: bool, width: int) -> Line:
+    """One row of the list."""
+    glyph, tone = _mark(entry, state)
+    row = _ruled(
+        "",
+        entry.name,
+        _lever(entry),
+        _title(entry),
+        _dev(entry.generation),
+        _gain(entry.step),
+        _hidden(entry.generation),
+        entry.step.verdicts[-1].by if entry.step and entry.step.verdicts else "",
+        (entry.commit or "–")[:8],
+        width=width,
+    )
+    marks = 2 * _MARK
+    return line(
+        ("◆ " if marked else "  ", f"bold {WARN}"),
+        (f"{glyph} ", tone),
+        (row[marks:], "" if entry.generation else DIM),
+    )
+
+
+_MARK = 2
+_NAMED, _LEVER, _DEV, _GAINED, _HID, _BY, _COMMIT = 12, 8, 20, 21, 7, 8, 8
+
+
+def _ruled(
+    mark: str, name: str, lever: str, title: str, dev: str, gain: str, hidden: str, by: str, commit: str, width: int
+) -> str:
+    """The columns of a row; a narrow window goes without the last ones."""
+    right = f" {fit(dev, _DEV)} {fit(gain, _GAINED)}"
+    if width >= 100:
+        right += f" {hidden:>{_HID}}"
+    if width >= 112:
+        right += f"  {fit(by, _BY)} {commit:<{_COMMIT}}"
+    left = f"{mark:<{2 * _MARK}}{fit(name, _NAMED)} {fit(lever, _LEVER)}"
+    return f"{left} {fit(title, max(4, width - cells(left) - cells(right) - 1))}{right}"
+
+
+def _mark(entry: Entry, state: State) -> tuple[str, str]:
+    generation = entry.generation
+    if generation is None:
+        return "✗", DIM
+    if generation.index == state.incumbent:
+        return "▸", GOOD
+    return {True: ("●", GOOD), False: ("○", BAD), None: ("…", WARN)}[generation.kept]
+
+
+def _lever(entry: Entry) -> str:
+    return entry.step.proposal.lever if entry.step else "seed"
+
+
+def _title(entry: Entry) -> str:
+    if entry.step is None:
+        return "the first harness"
+    refused = entry.step.refused
+    return f"{entry.step.proposal.title} (refused by {refused.by})" if refused else entry.step.proposal.title
+
+
+def _dev(generation: Generation | None) -> str:
+    found = generation.results.get("dev") if generation else None
+    return f"{percent(found.mean)} [{100 * found.lo:.1f}, {100 * found.hi:.1f}]" if found else ""
+
+
+def _gain(step: Step | None) -> str:
+    found = step.measured if step else None
+    return f"{points(found.gain)} {interval(found.lo, found.hi)}" if found else ""
+
+
+def _hidden(generation: Generation | None) -> str:
+    """Told to people once a generation is kept, and never to agents."""
+    found = generation.results.get("hidden") if generation and generation.kept else None
+    return percent(found.mean) if found else ""
+
+
+def facts(entry: Entry) -> list[Line]:
+    """The few lines above the diff: what was decided, by whom and why."""
+    step = entry.step
+    commit = f"   commit {entry.commit[:12]}" if entry.commit else ""
+    if step is None:
+        return [line((entry.name, STRONG), "  the first harness of the run", (commit, DIM))]
+    glyph, tone, said = outcome(step)
+    lines = [
+        line((entry.name, STRONG), f"  {step.proposal.title}", (f"   {step.id}{commit}", DIM)),
+        line((f"{glyph} {said}", tone)),
+    ]
+    for gate, verdict in zip(step.gates, step.verdicts, strict=False):
+        note = f": {verdict.note}" if verdict.note else ""
+        lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (f"  {verdict.at[:19]}", DIM)))
+    return lines
+
+
+def trained(entry: Entry) -> list[Line]:
+    """What there is to see of a weights step, whose commit changes no line of the harness."""
+    step = entry.step
+    if step is None or step.proposal.plan is None:
+        return []
+    lines = [
+        line((f"{item.name:<16}", DIM), f"{getattr(step.proposal.plan, item.name)}")
+        for item in fields(step.proposal.plan)
+    ]
+    made = step.trained
+    if made is None:
+        return [line(("PLAN", STRONG), (" · never trained", DIM)), *lines]
+    rows: list[list[Piece]] = [
+        [("adapter         ", DIM), made.adapter[:16]],
+        [("steps           ", DIM), f"{made.steps}, best {made.best_step} ({made.stopped})"],
+        [("held out        ", DIM), f"{percent(made.held_out_before)} → {percent(made.held_out_after)}"],
+        [("rollouts        ", DIM), f"{thousands(made.rollouts)} in {minutes(made.seconds)}"],
+        [("modules moved   ", DIM), f"{made.moved} of {made.modules}"],
+        [("served = trained", DIM), f" largest difference of a logprob {made.probe_gap:.1e}"],
+    ]
+    return [line(("TRAINED", STRONG)), *(line(*row) for row in rows), line(), line(("PLAN", STRONG)), *lines]
+
+
+def commands(run: str, entry: Entry) -> list[str]:
+    """What to type to go on from a generation."""
+    if entry.generation is None:
+        return []
+    return [f"sia-tui rollback {run} {entry.name}", f"sia-tui branch {run} {entry.name}"]

@@ -1,0 +1,109 @@
+"""What the engine does right now, how far it is, and what the training under way looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sia_tui.core.state import Step
+from sia_tui.store.reader import Metrics, Progress
+from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, line, minutes
+from sia_tui.tui.sparks import short, spark
+from sia_tui.tui.view import View, clock
+
+FIRST = ("reward", "held_out", "useful", "entropy", "length", "loss", "grad_norm", "gap", "ratio", "clip")
+"""Measures in the order in which they matter."""
+_UNTOLD = {"learning_rate", "rollout_s", "train_s"}
+
+
+def phase_lines(view: View, now: datetime, width: int, height: int) -> list[Line]:
+    """The phase, then the training's measures or else the newest of the story, to fill `height` rows."""
+    top = [*_phase(view, now, width), line()]
+    rest = max(0, height - len(top))
+    step = _trained_last(view)
+    if step is not None:
+        rows = measure_lines(view.metrics.get(step.id, ()), width)[:rest]
+        if len(rows) + 2 < rest:
+            rows += [line(), *story_lines(view, width, rest - len(rows) - 1)]
+        return top + rows
+    return top + story_lines(view, width, rest)
+
+
+def story_lines(view: View, width: int, height: int) -> list[Line]:
+    """The newest of what happened, oldest first."""
+    newest = view.story[-height:] if height > 0 else ()
+    return [line((f"{clock(at)} ", DIM), fit(told, max(4, width - 9))) for at, told in newest]
+
+
+def measure_lines(rows: Sequence[Metrics], width: int) -> list[Line]:
+    """Each measure of a training: first and last value, and its course."""
+    return [_measure(name, rows, width) for name in measures(rows)]
+
+
+def measures(rows: Sequence[Metrics]) -> list[str]:
+    """Names of what was measured, the important ones first."""
+    seen = {name for row in rows for name in row.values} - _UNTOLD
+    return [name for name in FIRST if name in seen] + sorted(seen - set(FIRST))
+
+
+def _measure(name: str, rows: Sequence[Metrics], width: int) -> Line:
+    values = [row.values.get(name) for row in rows]
+    known = [value for value in values if value is not None]
+    if name == "held_out":
+        values = _held(values)
+    course = f"{short(known[0]):>6} → {short(known[-1]):<6}"
+    return line(fit(name.replace("_", " "), 10), (course, STRONG), " ", (spark(values, max(4, width - 26)), "$accent"))
+
+
+def _held(values: list[float | None]) -> list[float | None]:
+    """Looked at now and then: a value holds until the next."""
+    held: list[float | None] = []
+    for value in values:
+        held.append(value if value is not None else held[-1] if held else None)
+    return held
+
+
+def _trained_last(view: View) -> Step | None:
+    """The step under way, if it has a training to show."""
+    step = view.state.current
+    return step if step is not None and view.metrics.get(step.id) else None
+
+
+def _phase(view: View, now: datetime, width: int) -> list[Line]:
+    if view.over or view.state.status == "failed":
+        reason = view.state.stop_reason or ""
+        return [line((fit(f"{view.state.status}: {reason}", width), STRONG))]
+    if not view.alive:
+        return [line(("no engine is running; R starts one", WARN))]
+    if view.state.waiting is not None:
+        return [line(("a gate waits for you: press 2", WARN)), *_asked(view, width)]
+    if view.progress is None:
+        return [line(("starting", STRONG))]
+    return _progress(view.progress, now, width)
+
+
+def _asked(view: View, width: int) -> list[Line]:
+    step = view.state.current
+    return [line(fit(f"{step.proposal.lever}: {step.proposal.title}", width))] if step else []
+
+
+def _progress(found: Progress, now: datetime, width: int) -> list[Line]:
+    if not found.total:
+        spent = (now - datetime.fromisoformat(found.started_at)).total_seconds()
+        return [line((fit(found.phase, width), STRONG)), line((f"since {minutes(max(0.0, spent))}", DIM))]
+    count = f" {found.done}/{found.total}"
+    room = max(4, width - 12)
+    share = bar(found.done / found.total, room)
+    lines = [
+        line((fit(found.phase, max(4, width - len(count))), STRONG), (count, STRONG)),
+        line((share, "$accent"), ("─" * (room - len(share)), DIM), f" {100 * found.done / found.total:3.0f} %"),
+        line((fit(_eta(found), width), DIM)),
+    ]
+    return lines if not found.note else [*lines, line(fit(found.note, width))]
+
+
+def _eta(found: Progress) -> str:
+    if found.eta_s is None:
+        return "no rate yet"
+    done = datetime.fromisoformat(found.beat_at).astimezone() + timedelta(seconds=found.eta_s)
+    return f"{minutes(found.eta_s)} left → {done:%H:%M}"

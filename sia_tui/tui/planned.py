@@ -1,0 +1,156 @@
+"""What stands beside the evidence when it is no diff: a training plan, the end of a run, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from sia_tui.core.plans import TrainPlan
+from sia_tui.core.state import State, Step
+from sia_tui.core.telling import eta, percent, points
+from sia_tui.store.reader import Progress
+from sia_tui.tui.asked import Question
+from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, fit, head, interval, line, table, wrap
+
+_SAID = {
+    "algorithm": ("algorithm", {"grpo": "GRPO", "best_of_n": "best of n, cloned"}),
+    "steps": ("optimizer steps", "at most"),
+    "cases_per_step": ("cases a step", ""),
+    "samples": ("rollouts a case", ""),
+    "cases": ("train cases", ""),
+    "held_out": ("held out to stop", ""),
+    "learning_rate": ("learning rate", ""),
+    "eval_every": ("looks every", "steps"),
+    "patience": ("patience", "looks"),
+    "rank": ("LoRA rank", ""),
+    "alpha": ("LoRA alpha", ""),
+    "clip": ("clip", ""),
+    "seed": ("seed", ""),
+}
+
+
+def planned(asked: Question, width: int) -> list[Line]:
+    """The plan field by field, against the last one that was carried out."""
+    plan, before = asked.step.proposal.plan, asked.state.last_plan
+    if plan is None:
+        return _ending(asked, width)
+    changes = plan.changes(before) if before else {}
+    against = f"against the last one carried out, {len(changes)} changed" if before else "the first of this run"
+    rows = [_row(plan, item.name) for item in fields(plan)]
+    lines = [head("THE PLAN", against)]
+    for item, cells in zip(fields(plan), table(rows), strict=True):
+        lines.append(line((cells[0], DIM), cells[1], _against(item.name, changes, before)))
+    return [*lines, line(), *_stops(plan, asked, width)]
+
+
+def _row(plan: TrainPlan, name: str) -> tuple[str, str, str]:
+    label, unit = _SAID.get(name, (name.replace("_", " "), ""))
+    return label, _value(name, getattr(plan, name), unit), ""
+
+
+def _value(name: str, value: object, unit: object) -> str:
+    if isinstance(unit, dict):
+        return str(unit.get(value, value))
+    shown = f"{value:g}" if isinstance(value, float) else f"{value:,}" if name != "seed" else f"{value}"
+    return f"{shown} {unit}".rstrip()
+
+
+def _against(name: str, changes: dict[str, tuple[object, object]], before: TrainPlan | None) -> tuple[str, str]:
+    if before is None:
+        return "", ""
+    if name not in changes:
+        return "same", DIM
+    return f"▲ was {_value(name, changes[name][0], _SAID.get(name, ('', ''))[1])}", f"bold {WARN}"
+
+
+def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
+    told = [
+        (
+            "STOPS ITSELF",
+            f"after {plan.patience} looks without a new best on {plan.held_out} train cases held out, one look every "
+            f"{plan.eval_every} steps; p pauses it, the run's budget ends it.",
+        ),
+        (
+            "AFTER",
+            "the best step is published, proved to be served as trained, and measured paired "
+            f"on {asked.dev_n or '?'} dev cases.",
+        ),
+        (
+            "TOUCHES",
+            f"a new adapter only: g{asked.state.incumbent} serves until it is measured, and after if it is not better.",
+        ),
+    ]
+    lines: list[Line] = []
+    for name, text in told:
+        lines += [head(name), *(line(part) for part in wrap(text, width))]
+    return lines
+
+
+def _ending(asked: Question, width: int) -> list[Line]:
+    """What a run that ends here comes to."""
+    state, reason = asked.state, asked.step.proposal.reason
+    lines = [head("WHY STOP"), *(line(text) for text in wrap(reason, width, 60)), line(), head("WHERE IT STANDS")]
+    for generation in state.generations:
+        dev = generation.results.get("dev")
+        mark = "▸" if generation.index == state.incumbent else " "
+        mean = f"{percent(dev.mean):>7}" if dev else "      –"
+        lines.append(line(f"{mark} g{generation.index:<3}", mean, (f"  {_fate(generation.kept)}", DIM)))
+    return lines
+
+
+def _fate(kept: bool | None) -> str:
+    return {None: "not decided", True: "kept", False: "rolled back"}[kept]
+
+
+def idle(state: State, progress: Progress | None, alive: bool, width: int) -> list[Line]:
+    """While nothing is asked: what the engine does, and what was decided so far."""
+    lines = [line(("No gate waits.", STRONG)), line(), *_doing(state, progress, alive), line()]
+    if not state.steps:
+        return [*lines, line(("nothing was proposed yet", DIM))]
+    lines.append(head("DECIDED SO FAR", f"{sum(step.closed for step in state.steps)} of {len(state.steps)} steps"))
+    for number, step in reversed(list(enumerate(state.steps, 1))):
+        lines += _decided(number, step, width)
+    return lines
+
+
+def _doing(state: State, progress: Progress | None, alive: bool) -> Sequence[Line]:
+    if state.status in ("done", "stopped", "failed"):
+        return [line(("the run is over: ", DIM), state.status, (f", {state.stop_reason or ''}", DIM))]
+    if state.status == "paused":
+        return [line(("the run is paused", WARN))]
+    if not alive:
+        return [line(("no engine is alive", WARN))]
+    if progress is None:
+        return [line(("the engine starts", DIM))]
+    counted = f"  {progress.done} of {progress.total}  {eta(progress.eta_s)}" if progress.total else ""
+    return [line(("the engine: ", DIM), progress.phase, (counted, DIM))]
+
+
+def _decided(number: int, step: Step, width: int) -> list[Line]:
+    glyph, tone, told = outcome(step)
+    verdict = step.verdicts[-1] if step.verdicts else None
+    by = f"{verdict.kind} by {verdict.by}{f': {verdict.note}' if verdict.note else ''}" if verdict else "no verdict"
+    room = max(10, width - 18)
+    return [
+        line(
+            (f"{number:>3} ", DIM),
+            (f"{glyph} ", tone),
+            f"{step.proposal.lever:<8} ",
+            (fit(step.proposal.title, room), STRONG),
+        ),
+        line("      ", (told, tone), (f" · {by}", DIM)),
+    ]
+
+
+def outcome(step: Step) -> tuple[str, str, str]:
+    """How a step ended: glyph, tone, words."""
+    if step.refused is not None:
+        return "✗", BAD, f"refused by {step.refused.by}: {step.refused.reason}"
+    if step.measured is not None:
+        found = step.measured
+        told = f"{found.outcome} on dev, {points(found.gain)} {interval(found.lo, found.hi)}"
+        glyph, tone = {"better": ("✓", GOOD), "worse": ("✗", BAD)}.get(found.outcome, ("≈", WARN))
+        return glyph, tone, told
+    if step.closed:
+        return "■", DIM, "ended the run" if step.proposal.lever == "stop" else "broken off"
+    return "…", DIM, "under way"

@@ -1,0 +1,148 @@
+"""What was tried and what came of it, a line each: generations, refused proposals, null baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sia_tui.core.events import Evaluated
+from sia_tui.core.state import Generation, State, Step
+from sia_tui.core.telling import points
+from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, fit, line
+
+LETTERS = {"harness": "H", "weights": "W", "both": "B", "stop": "S", None: "·"}
+NARROW = 50
+"""Below so many cells the intervals give way to the titles."""
+_BEFORE, _SPREAD, _AFTER, _STAGE = 7, 6, 6 + 2 + 16, 16
+
+
+@dataclass(frozen=True)
+class Dev:
+    """A generation's place in the curve over generations."""
+
+    index: int
+    mean: float
+    half: float
+    kept: bool
+    """Kept, or not decided yet."""
+
+
+def score_lines(state: State, width: int) -> list[Line]:
+    """Every step in order, refused ones too, then test and the null baselines."""
+    rows = [_generation(state, found, None, width) for found in state.generations if found.proposal is None]
+    for step in state.steps:
+        if step.generation is not None:
+            rows.append(_generation(state, state.generations[step.generation], step, width))
+        else:
+            rows.append(_unborn(state, step, width))
+    return [*rows, *_test(state, width), *_nulls(state, width)]
+
+
+def dev_points(state: State) -> tuple[Dev, ...]:
+    """Generations measured on dev."""
+    found = [(generation, generation.results.get("dev")) for generation in state.generations]
+    return tuple(
+        Dev(generation.index, result.mean, half(result), generation.kept is not False)
+        for generation, result in found
+        if result is not None
+    )
+
+
+def best_null(state: State) -> tuple[str, float] | None:
+    """The null baseline that is hardest to beat on dev."""
+    dev = state.baselines_dev
+    return max(dev.items(), key=lambda item: item[1]) if dev else None
+
+
+def half(found: Evaluated) -> float:
+    """Half the width of the 95 % interval."""
+    return (found.hi - found.lo) / 2
+
+
+def _generation(state: State, found: Generation, step: Step | None, width: int) -> Line:
+    best = found.index == state.incumbent
+    weight = STRONG if best else DIM if found.kept is False else ""
+    return line(
+        ("▸" if best else " ", GOOD),
+        (f"g{found.index:<3}", weight),
+        (f"{LETTERS[found.lever]} ", DIM),
+        (fit(step.proposal.title if step else "the first harness", _room(width)), weight),
+        *_mean(found.results.get("dev"), width, weight),
+        _hidden(found),
+        _fate(state, found, step),
+    )
+
+
+def _room(width: int) -> int:
+    """Cells left for the title."""
+    return max(4, width - _BEFORE - _AFTER - (_SPREAD if width >= NARROW else 0))
+
+
+def _mean(found: Evaluated | None, width: int, weight: str) -> list[Piece]:
+    """The mean in points, with half its interval where there is room."""
+    if found is None:
+        return [("     …" if width < NARROW else "     …      ", DIM)]
+    spread: list[Piece] = [(f" ±{100 * half(found):<4.1f}", DIM)] if width >= NARROW else []
+    return [(f" {100 * found.mean:5.1f}", weight), *spread]
+
+
+def _hidden(found: Generation) -> Piece:
+    """Whether the audit agrees with dev: far below it means that dev was fitted."""
+    dev, hidden = found.results.get("dev"), found.results.get("hidden")
+    if dev is None or hidden is None:
+        return "  "
+    return (" ●", GOOD) if hidden.hi >= dev.lo else (" ▼", BAD)
+
+
+def _fate(state: State, found: Generation, step: Step | None) -> Piece:
+    if found.index == state.incumbent:
+        return "  serves", GOOD
+    if found.kept is None:
+        return ("  ▲ keep it?", WARN) if state.waiting else ("  … measuring", WARN)
+    if found.kept:
+        return "  ✓ kept", ""
+    return f"  ✗ {points(step.measured.gain) if step and step.measured else 'back'}", DIM
+
+
+def _unborn(state: State, step: Step, width: int) -> Line:
+    """A proposal that is no generation: refused, or not yet one."""
+    room = max(4, width - _BEFORE - _STAGE)
+    head, title = f"     {LETTERS[step.proposal.lever]} ", fit(step.proposal.title, room)
+    if step.refused is not None:
+        return line((head, DIM), (title, DIM), (fit(f"  ✗ no: {step.refused.by}", _STAGE), DIM))
+    return line((head, DIM), title, (fit(f"  {_stage(step)}", _STAGE), WARN))
+
+
+def _stage(step: Step) -> str:
+    if step.closed:
+        return "✗ broken off"
+    if step.open_gate is not None:
+        return "▲ at the gate"
+    if step.training is not None and step.trained is None:
+        return "… training"
+    if step.lights is None:
+        return "… checks"
+    return "… pilot" if step.proposal.lever == "weights" and step.pilot is None else "… preview"
+
+
+def _test(state: State, width: int) -> list[Line]:
+    opened = state.test_opened
+    if opened is None or state.status not in ("done", "stopped", "failed"):
+        return []
+    found = state.generations[opened.generation].results.get("test")
+    if found is None:
+        return []
+    title = fit(f"TEST of g{opened.generation}, n = {found.n}", _room(width))
+    return [line(("  ■    ", GOOD), (title, STRONG), *_mean(found, width, STRONG), ("    opened once", DIM))]
+
+
+def _nulls(state: State, width: int) -> list[Line]:
+    best = best_null(state)
+    ranked = sorted((state.baselines_dev or {}).items(), key=lambda item: -item[1])
+    return [
+        line(
+            ("  ┄    ", DIM),
+            (fit(f"null {name}", _room(width)), DIM),
+            (f" {100 * mean:5.1f}", "" if best and name == best[0] else DIM),
+        )
+        for name, mean in ranked
+    ]

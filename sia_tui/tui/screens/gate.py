@@ -1,0 +1,273 @@
+"""The gate: a question is put, read and answered. No key that is pressed by habit decides anything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from sia_tui.core.text import one_line
+from sia_tui.store.browse import Browser
+from sia_tui.store.reader import Answer
+from sia_tui.store.version import StoreError
+from sia_tui.tui.asked import Found, Question, decision, question, title
+from sia_tui.tui.diffing import parse
+from sia_tui.tui.grounds import grounds
+from sia_tui.tui.pieces import Line
+from sia_tui.tui.planned import idle, planned
+from sia_tui.tui.verdicts import Held, Kind, Verdicts
+from sia_tui.tui.view import View
+from sia_tui.tui.widgets.diff import DiffView
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.reason import Reason
+from sia_tui.tui.widgets.styled import content, paragraph
+from sia_tui.tui.widgets.verdict_bar import VerdictBar
+from sia_tui.tui.window import window
+
+TICK_S = 0.1
+NARROW = 100
+"""Below so many cells, evidence and object stand under each other."""
+
+
+class GatePane(Vertical):
+    """What waits for a person, or what was decided so far."""
+
+    DEFAULT_CSS = """
+    GatePane {
+        & > #decision { height: auto; max-height: 12; border: round $primary; padding: 0 1; text-wrap: wrap; }
+        & > #grounds { height: 1fr; }
+        & #evidence { width: 5fr; border: round $panel-lighten-2; padding: 0; }
+        & #object { width: 6fr; border: round $panel-lighten-2; padding: 0; }
+        & #plan, & #diff { height: 1fr; }
+        & #evidence:focus, & #object:focus-within { border: round $accent; }
+        & > #idle { display: none; padding: 0 1; }
+        &.-narrow #grounds { layout: vertical; }
+        &.-narrow #evidence, &.-narrow #object {
+            width: 1fr; height: 1fr; border: none; border-top: solid $panel-lighten-2;
+        }
+        &.-narrow #diff { scrollbar-size-horizontal: 0; }
+        &.-narrow #evidence:focus, &.-narrow #object:focus-within { height: 2fr; border-top: solid $accent; }
+        &.-narrow #decision { border: none; border-top: solid $primary; max-height: 9; }
+        &.-idle > * { display: none; }
+        &.-idle > #idle { display: block; }
+        &.-diff #plan { display: none; }
+        &.-plan #diff { display: none; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "approve", "approve", tooltip="approve what is shown; held 5 s, z takes it back"),
+        Binding("r", "reject", "reject", tooltip="reject what is shown, with a reason; held 5 s, z takes it back"),
+        Binding("d", "defer", "defer", tooltip="put it off; the gate stays open"),
+        Binding("z", "take_back", "take back", tooltip="take a verdict back before it is sent"),
+        Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
+        Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
+    ]
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.verdicts = Verdicts(time.monotonic)
+        self._asked: Question | None = None
+        self._view: View | None = None
+        self._lines: list[Line] = []
+        self._hash = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="decision", markup=False)
+        with Horizontal(id="grounds"):
+            yield Lines(id="evidence")
+            with Vertical(id="object"):
+                yield DiffView(id="diff", empty="an empty patch")
+                yield Lines(id="plan", has_cursor=False)
+        yield Reason(id="reason")
+        yield VerdictBar(id="bar")
+        yield Lines(id="idle", has_cursor=False)
+
+    def on_mount(self) -> None:
+        self.add_class("-idle")
+        self.query_one("#evidence").border_title = "evidence"
+        self.set_interval(TICK_S, self._tick)
+
+    def show(self, view: View) -> None:
+        self._view = view
+        same = self._asked is not None and view.state.waiting is not None and view.state.waiting.hash == self._hash
+        found = self._asked.found if same and self._asked else None
+        asked = self._asked = question(view.state, view.config, found)
+        if told := self.verdicts.look(asked.gate if asked else None):
+            self._bar.say(told, loud=True)
+        if not same:
+            self._close_reason("closed: what is asked changed meanwhile")
+        if self.has_class("-idle") != (asked is None):
+            self.set_class(asked is None, "-idle")
+            self.refresh_bindings()
+        if asked is None:
+            self._hash = ""
+            self._show_idle(view)
+        elif not same:
+            self._show_new(asked)
+
+    def on_show(self) -> None:
+        self.verdicts.appear()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self.call_after_refresh(self._lay)
+
+    async def on_unmount(self) -> None:
+        """Nobody is left to take it back: what is held is sent before the window is gone."""
+        if held := self.verdicts.flush():
+            await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._asked is not None or action not in ("approve", "reject", "defer", "take_back")
+
+    def action_approve(self) -> None:
+        self._hold("approve")
+
+    def action_reject(self) -> None:
+        if refused := self.verdicts.refusal():
+            self._bar.say(refused)
+        elif self.verdicts.gate is not None:
+            self.query_one(Reason).open(self.verdicts.gate.hash)
+
+    def action_defer(self) -> None:
+        gate = self.verdicts.gate
+        if refused := self.verdicts.refusal():
+            self._bar.say(refused)
+        elif gate is not None:
+            window(self).ask_later("defer", {"gate": gate.id}, self._answered)
+
+    def action_take_back(self) -> None:
+        self._bar.say(self.verdicts.take_back())
+
+    def action_hunk(self, way: int) -> None:
+        self.query_one(DiffView).action_hunk(way)
+
+    @on(VerdictBar.Pressed)
+    async def _pressed(self, event: VerdictBar.Pressed) -> None:
+        await self.run_action(event.what)
+
+    @on(Reason.Given)
+    def _reason_given(self, event: Reason.Given) -> None:
+        self.query_one("#evidence").focus()
+        self._hold("reject", event.text, event.about)
+
+    @on(Reason.Cancelled)
+    def _reason_cancelled(self) -> None:
+        self.query_one("#evidence").focus()
+        self._bar.say("not rejected")
+
+    @on(Lines.Chosen, "#evidence")
+    def _chosen(self, event: Lines.Chosen) -> None:
+        """Enter on a line reads what it points to; it never decides."""
+        from sia_tui.tui.screens.rollouts import RolloutsPane
+
+        opens = self._lines[event.row].opens if event.row < len(self._lines) else None
+        if opens is not None:
+            window(self).action_pane("rollouts")
+            self.app.query_one(RolloutsPane).read(opens, back="gate")
+
+    @property
+    def _bar(self) -> VerdictBar:
+        return self.query_one(VerdictBar)
+
+    def _hold(self, kind: Kind, note: str = "", about: str | None = None) -> None:
+        refused = self.verdicts.hold(kind, note, about)
+        self._bar.say(refused) if refused else self._count_down()
+
+    def _tick(self) -> None:
+        if held := self.verdicts.due():
+            self._send(held)
+        elif self.verdicts.held is not None:
+            self._count_down()
+
+    def _count_down(self) -> None:
+        held = self.verdicts.held
+        if held is not None:
+            done = "approved" if held.kind == "approve" else "rejected"
+            self._bar.say(f" {done} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True)
+
+    def _send(self, held: Held) -> None:
+        self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
+        window(self).ask_later(held.kind, held.body, self._answered)
+
+    def _answered(self, answer: Answer) -> None:
+        self.verdicts.answered(answer.ok)
+        self._bar.say(one_line(answer.message, 300), loud=not answer.ok)
+
+    def _close_reason(self, told: str) -> None:
+        reason = self.query_one(Reason)
+        if reason.display:
+            reason.close()
+            self._bar.say(told, loud=True)
+
+    def _show_idle(self, view: View) -> None:
+        lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
+        self.query_one("#idle", Lines).show_list(lines)
+
+    def _show_new(self, asked: Question) -> None:
+        """Another question than the one on the screen, from its beginning."""
+        self._hash = asked.gate.hash
+        self._bar.say("")
+        diff = parse(asked.patch) if asked.patch else None
+        self.set_class(diff is not None, "-diff")
+        self.set_class(diff is None, "-plan")
+        if diff is not None:
+            self.query_one(DiffView).show(diff)
+        box = self.query_one("#object")
+        box.border_title = Content("patch" if diff else "plan" if asked.step.proposal.plan else "end")
+        self.query_one("#evidence", Lines).go(0)
+        self._lay()
+        self.call_after_refresh(self._lay)
+        self.run_worker(partial(self._read, asked), thread=True, exclusive=True, group="found", exit_on_error=False)
+
+    def _lay(self) -> None:
+        """Lay out everything but the diff for the widths there are."""
+        if self._asked is None:
+            if self._view is not None:
+                self._show_idle(self._view)
+            return
+        asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
+        box = self.query_one("#decision", Static)
+        box.border_title = Content(title(asked))
+        box.update(paragraph(decision(asked, brief=self.has_class("-narrow"))))
+        self._lines = grounds(asked, max(20, evidence.size.width - 2))
+        evidence.show_list([content(line) for line in self._lines])
+        plan.show_list([content(line) for line in planned(asked, max(20, plan.size.width - 2))])
+
+    def _read(self, asked: Question) -> None:
+        """In a thread: what the run database adds to the question."""
+        try:
+            found = _found(asked, Browser(window(self).paths.db))
+        except StoreError as error:
+            self.app.call_from_thread(self._bar.say, one_line(str(error), 200))
+            return
+        self.app.call_from_thread(self._add, asked.gate.hash, found)
+
+    def _add(self, about: str, found: Found) -> None:
+        if self._asked is not None and self._asked.gate.hash == about:
+            self._asked = Question(self._asked.state, self._asked.gate, self._asked.step, self._asked.config, found)
+            self._lay()
+
+
+def _found(asked: Question, browser: Browser) -> Found:
+    step, best = asked.step, asked.state.best
+    sides = step.measured or step.preview
+    cases = (*sides.broke[:200], *sides.fixed[:200]) if sides else ()
+    paid = step.pilot.pilot.episodes if step.pilot else ()
+    try:
+        return Found(
+            browser.seconds(best.key, "dev") if best else None,
+            browser.of_cases(cases),
+            tuple(browser.by_id((*paid, *step.proposal.evidence))),
+        )
+    finally:
+        browser.close()

@@ -1,0 +1,202 @@
+"""What the run became, generation by generation, and what changed between any two of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from sia_tui.core.text import one_line
+from sia_tui.store.workspace import Workspace
+from sia_tui.tui.diffing import Diff, parse
+from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained
+from sia_tui.tui.pieces import WARN, line
+from sia_tui.tui.view import View
+from sia_tui.tui.widgets.diff import DiffView
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content, paragraph
+from sia_tui.tui.window import window
+
+
+class HistoryPane(Vertical):
+    """A list, and below it the diff of the selected entry against its parent or against the marked one."""
+
+    DEFAULT_CSS = """
+    HistoryPane {
+        & > #heading { height: 1; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #list { height: auto; max-height: 40%; }
+        & > #facts {
+            height: auto; max-height: 6; padding: 0 1; border-top: solid $panel-lighten-2;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
+        & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
+        & > #diff:focus, & > #trained:focus { border-top: solid $accent; }
+        &.-trained > #diff { display: none; }
+        &.-diff > #trained { display: none; }
+        & > #confirm { display: none; height: 1; padding: 0 1; }
+        &.-confirming > #confirm { display: block; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
+        Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
+        Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
+        Binding("y", "confirm", "yes", show=False),
+        Binding("escape", "cancel", "cancel", show=False),
+        Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
+        Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
+    ]
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._view: View | None = None
+        self._entries: list[Entry] = []
+        self._marked: str | None = None
+        self._asking: Entry | None = None
+        self._shown: tuple[str | None, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="heading", markup=False)
+        yield Lines(id="list", empty="no generation yet")
+        yield Static(id="facts", markup=False)
+        yield DiffView(id="diff", empty="no difference in the harness")
+        yield Lines(id="trained", has_cursor=False)
+        yield Static(id="confirm", markup=False)
+
+    def on_mount(self) -> None:
+        self.add_class("-diff")
+
+    def show(self, view: View) -> None:
+        known, self._view = len(self._entries), view
+        self._entries = entries(view.state)
+        self._lay()
+        if not known and self._entries:
+            self._list.go(len(self._entries) - 1)
+        self._select()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.query_one("#heading", Static).update(content(heading(max(20, event.size.width - 1))))
+
+    def action_mark(self) -> None:
+        entry = self._entry
+        if entry is not None:
+            self._marked = None if self._marked == entry.name else entry.name
+            self._lay()
+            self._select()
+
+    def action_commands(self) -> None:
+        entry = self._entry
+        typed = commands(self._view.run, entry) if entry and self._view else []
+        if not typed:
+            self.notify("only a generation can be gone back to or branched from", markup=False)
+            return
+        self.app.copy_to_clipboard("\n".join(typed))
+        self.notify("\n".join(typed), title="copied", markup=False)
+
+    def action_go_back(self) -> None:
+        entry = self._entry
+        if entry is None or entry.generation is None or self._view is None:
+            self.notify("only a generation can be gone back to", markup=False)
+        elif entry.generation.index == self._view.state.incumbent:
+            self.notify(f"{entry.name} is the incumbent already", markup=False)
+        else:
+            self._ask(entry)
+
+    def action_confirm(self) -> None:
+        entry = self._asking
+        self._ask(None)
+        if entry is not None and entry.generation is not None:
+            window(self).ask_later("rollback", {"generation": entry.generation.index})
+
+    def action_cancel(self) -> None:
+        self._ask(None)
+
+    def action_hunk(self, way: int) -> None:
+        self.query_one(DiffView).action_hunk(way)
+
+    @on(Lines.Moved, "#list")
+    def _moved(self) -> None:
+        self._ask(None)
+        self._select()
+
+    @on(Lines.Chosen, "#list")
+    def _chosen(self) -> None:
+        self.query_one(DiffView if self.has_class("-diff") else "#trained").focus()
+
+    @property
+    def _list(self) -> Lines:
+        return self.query_one("#list", Lines)
+
+    @property
+    def _entry(self) -> Entry | None:
+        return self._entries[self._list.cursor] if self._list.cursor < len(self._entries) else None
+
+    def _ask(self, entry: Entry | None) -> None:
+        """Ask whether to go back to an entry; None: no longer."""
+        self._asking = entry
+        self.set_class(entry is not None, "-confirming")
+        if entry is not None:
+            asked = f"go back to {entry.name}? y does it, Esc leaves it; an open gate is closed by it"
+            self.query_one("#confirm", Static).update(content(line((f" {asked} ", f"bold reverse {WARN}"))))
+
+    def _lay(self) -> None:
+        if self._view is None:
+            return
+        state = self._view.state
+
+        def row(index: int, width: int) -> Content:
+            entry = self._entries[index]
+            return content(told(entry, state, entry.name == self._marked, width))
+
+        self._list.show_rows(len(self._entries), row)
+
+    def _select(self) -> None:
+        """Show the selected entry, unless it is on show."""
+        entry, view = self._entry, self._view
+        if entry is None or view is None:
+            return
+        self.query_one("#facts", Static).update(paragraph(facts(entry)))
+        other = next((one for one in self._entries if one.name == self._marked), None)
+        sides = (other.commit if other else entry.base(view.state), entry.commit)
+        if self._shown == (entry.name, *sides):
+            return
+        self._shown = (entry.name, *sides)
+        lines = [] if other else trained(entry)
+        self.set_class(bool(lines), "-trained")
+        self.set_class(not lines, "-diff")
+        if lines:
+            self.query_one("#trained", Lines).show_list([content(one) for one in lines])
+            return
+        self.query_one(DiffView).show(Diff())
+        title = f"{other.name if other else 'its parent' if entry.step else 'nothing'} → {entry.name}"
+        work = partial(self._compare, self._shown, entry, view.state.task, title)
+        self.run_worker(work, thread=True, exclusive=True, group="diff", exit_on_error=False)
+
+    def _compare(self, shown: tuple[str | None, ...], entry: Entry, task: str, title: str) -> None:
+        """In a thread: the diff of two commits, or the patch itself where there is no commit to compare."""
+        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+        _, old, new = shown
+        root = Workspace(window(self).paths.root.parent.parent).harness_repository
+        try:
+            if old is not None and new is not None:
+                text = HarnessRepository(root).diff(old, new, task)
+            else:
+                text = entry.step.proposal.patch or "" if entry.step else ""
+        except RepositoryError as error:
+            self.app.call_from_thread(self._compared, shown, Diff(), f"cannot be compared: {one_line(str(error), 120)}")
+            return
+        self.app.call_from_thread(self._compared, shown, parse(text), title)
+
+    def _compared(self, shown: tuple[str | None, ...], diff: Diff, title: str) -> None:
+        if shown == self._shown:
+            view = self.query_one(DiffView)
+            view.border_title = Content(f"{title}   +{diff.added} −{diff.removed}")
+            view.show(diff)

@@ -1,0 +1,87 @@
+"""The live pane: how the run stands, what it does now, what comes out of it."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from sia_tui.core.text import one_line
+from sia_tui.tui.charts import dev_chart
+from sia_tui.tui.outlook import outlook_lines
+from sia_tui.tui.phase import phase_lines
+from sia_tui.tui.pieces import Opens
+from sia_tui.tui.scores import score_lines
+from sia_tui.tui.screens.rollouts import RolloutsPane
+from sia_tui.tui.stream import episode_line, failure_lines, failures
+from sia_tui.tui.view import View
+from sia_tui.tui.widgets.card import Card
+from sia_tui.tui.widgets.curve import Curve
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
+from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
+
+
+class LivePane(Widget):
+    """Generations and their curve above, the phase and the rollouts below, the outlook at the foot."""
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="above"):
+            yield titled(
+                Lines(id="scores", classes="frame", empty="no generation yet"), "GENERATIONS · dev ±95 % · hidden"
+            )
+            yield titled(Curve(id="course", classes="frame", empty="no generation measured on dev yet"), "DEV · %")
+        with Horizontal(id="below"):
+            yield Card(id="phase", classes="frame")
+            with Vertical(id="right"):
+                yield titled(Lines(id="stream", classes="frame", follow=True, empty="no episode yet"), "ROLLOUTS")
+                yield Card(id="failures", classes="frame")
+        yield Card(id="outlook")
+
+    def show(self, view: View) -> None:
+        self._show_scores(view)
+        self._show_stream(view)
+        self._show_phase(view)
+        self.query_one("#course", Curve).show(dev_chart(view.state))
+        failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {failures(view.state)[0]}")
+        failing.show(lambda width, height: failure_lines(view, width, height))
+        self.query_one("#outlook", Card).show(lambda width, height: outlook_lines(view, width))
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._pass_time)
+
+    @on(Lines.Chosen, "#stream")
+    def _read_episode(self, event: Lines.Chosen) -> None:
+        rows = window(self).view.recent
+        if event.row < len(rows):
+            self.app.query_one(RolloutsPane).read(Opens("episode", rows[event.row].id), back="live")
+            window(self).action_pane("rollouts")
+
+    @on(Lines.Chosen, "#scores")
+    def _see_history(self, event: Lines.Chosen) -> None:
+        window(self).action_pane("history")
+
+    def _pass_time(self) -> None:
+        """What counts seconds goes on counting while nothing else happens."""
+        if self.is_on_screen:
+            self.query_one("#phase", Card).refresh()
+
+    def _show_scores(self, view: View) -> None:
+        lines = self.query_one("#scores", Lines)
+        count = len(score_lines(view.state, 80))
+        lines.show_rows(count, lambda index, width: content(score_lines(view.state, width)[index]))
+
+    def _show_stream(self, view: View) -> None:
+        lines, rows = self.query_one("#stream", Lines), view.recent
+        if view.dropped:
+            titled(lines, f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk (3)")
+        lines.show_rows(
+            len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
+        )
+
+    def _show_phase(self, view: View) -> None:
+        card, step = self.query_one("#phase", Card), view.state.current
+        title = f"{step.id} · {step.proposal.lever}: {one_line(step.proposal.title, 60)}" if step else "NOW"
+        titled(card, title).show(lambda width, height: phase_lines(view, window(self).now(), width, height))

@@ -1,0 +1,276 @@
+"""Every rollout of the run, newest first, and the one that is read."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.text import one_line
+from sia_tui.store.browse import Browser, Wanted
+from sia_tui.store.reader import EpisodeRow, RunReader
+from sia_tui.store.version import StoreError
+from sia_tui.tui.pieces import WARN, Opens, line
+from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
+from sia_tui.tui.view import View
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.newest import NewestFirst
+from sia_tui.tui.widgets.styled import content
+from sia_tui.tui.widgets.trajectory import TrajectoryView
+from sia_tui.tui.window import window
+
+AHEAD = 200
+"""Rows read at once around those in sight."""
+KEPT = 4000
+"""Rows that are kept in memory."""
+
+
+class RolloutsPane(Vertical):
+    """A list that reads what is in sight; Enter opens the reader over it."""
+
+    DEFAULT_CSS = """
+    RolloutsPane {
+        & > #filters { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #heading { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #search { display: none; }
+        & > #reader { display: none; border: round $primary; }
+        &.-reading > * { display: none; }
+        &.-reading > #reader { display: block; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "filter", key_display="/", tooltip="text in case, failure or answer; Esc clears it"),
+        Binding("s", "part", "split", tooltip="all, train, dev, training"),
+        Binding("o", "outcome", "outcome", tooltip="all, right, wrong, error"),
+        Binding("v", "generation", "generation", tooltip="all, or one generation after the other"),
+        Binding("escape", "clear", "clear filters", show=False),
+    ]
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._view: View | None = None
+        self._wanted = Wanted()
+        self._numbers: array[int] = array("q")
+        self._rows: dict[int, EpisodeRow] = {}
+        self._asked: set[int] = set()
+        self._seen = (-1, "")
+        self._follows = True
+        self._reading: str | None = None
+        self._back: str | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="filters", markup=False)
+        yield Input(id="search", placeholder="text in case, failure or answer", compact=True, disabled=True)
+        yield Static(id="heading", markup=False)
+        yield NewestFirst(id="list", empty="no rollouts")
+        yield TrajectoryView(id="reader")
+
+    def show(self, view: View) -> None:
+        self._view = view
+        self._want(replace(self._wanted, sealed=not view.over))
+        now = (view.state.cost.episodes, view.state.last_at or "")
+        if now != self._seen:
+            self._seen = now
+            self._look()
+
+    def read(self, opens: Opens, back: str | None = None) -> None:
+        """Open the reader on an episode, or on the newest one of a case; Esc leads `back` to another pane."""
+        self._back = back
+        self.add_class("-reading")
+        self.refresh_bindings()
+        reader = self.query_one(TrajectoryView)
+        reader.focus()
+        self.run_worker(partial(self._read, opens), thread=True, exclusive=True, group="read", exit_on_error=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not self.has_class("-reading") or action not in ("search", "part", "outcome", "generation", "clear")
+
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display, search.disabled = True, False
+        search.focus()
+
+    def action_part(self) -> None:
+        self._want(next_part(self._wanted))
+
+    def action_outcome(self) -> None:
+        self._want(next_outcome(self._wanted))
+
+    def action_generation(self) -> None:
+        if self._view is not None:
+            self._want(next_generation(self._wanted, self._view.state))
+
+    def action_clear(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display, search.disabled = False, True
+        search.value = ""
+        self._want(Wanted(sealed=self._wanted.sealed))
+        self._list.focus()
+
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        self._want(replace(self._wanted, text=event.value.strip()))
+
+    @on(Input.Submitted, "#search")
+    def _typed_all(self, event: Input.Submitted) -> None:
+        event.input.display = bool(event.value.strip())
+        event.input.disabled = not event.input.display
+        self._list.focus()
+
+    @on(Lines.Moved, "#list")
+    def _moved(self, event: Lines.Moved) -> None:
+        self._follows = event.row == 0
+
+    @on(Lines.Chosen, "#list")
+    def _chosen(self, event: Lines.Chosen) -> None:
+        row = self._row_at(event.row)
+        if row is not None:
+            self.read(Opens("episode", row.id))
+
+    @on(TrajectoryView.Turned)
+    def _turned(self, event: TrajectoryView.Turned) -> None:
+        to = self._list.cursor + event.way
+        row = self._row_at(to) if 0 <= to < len(self._numbers) else None
+        if row is not None:
+            self._follows = to == 0
+            self._list.go(to)
+            self.read(Opens("episode", row.id), self._back)
+
+    @on(TrajectoryView.Closed)
+    def _leave_reader(self) -> None:
+        self.remove_class("-reading")
+        self.refresh_bindings()
+        self._list.focus()
+        if self._back is not None:
+            back, self._back = self._back, None
+            window(self).action_pane(back)
+
+    @property
+    def _list(self) -> Lines:
+        return self.query_one("#list", Lines)
+
+    def _want(self, wanted: Wanted) -> None:
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._numbers = array("q")
+            self._follows = True
+            self._look()
+
+    def _look(self) -> None:
+        """Ask for the numbers that are new; all of them after another filter was chosen."""
+        after = self._numbers[-1] if self._numbers else 0
+        work = partial(self._find, self._wanted, after)
+        self.run_worker(work, thread=True, exclusive=True, group="find", exit_on_error=False)
+
+    def _find(self, wanted: Wanted, after: int) -> None:
+        """In a thread."""
+        try:
+            browser = Browser(window(self).paths.db)
+            try:
+                found = browser.numbers(wanted, after)
+            finally:
+                browser.close()
+        except StoreError as error:
+            self.app.call_from_thread(self._say, str(error))
+            return
+        self.app.call_from_thread(self._add, wanted, after, found)
+
+    def _add(self, wanted: Wanted, after: int, found: array[int]) -> None:
+        if wanted != self._wanted or after != (self._numbers[-1] if self._numbers else 0):
+            return
+        self._numbers.extend(found)
+        if not after:
+            self._list.cursor = 0
+        self._refresh(0 if self._follows or not after else len(found))
+
+    def _refresh(self, slid: int = 0) -> None:
+        """Draw the list again; `slid`: so many rows came in above the cursor."""
+        if self._view is None:
+            return
+        rows = self._list
+        if slid:
+            rows.cursor = min(rows.cursor + slid, max(0, len(self._numbers) - 1))
+            rows.scroll_to(y=rows.scroll_y + slid, animate=False, immediate=True, force=True)
+        rows.show_rows(len(self._numbers), self._content)
+        state = self._view.state
+        self.query_one("#filters", Static).update(content(filters(self._wanted, state, len(self._numbers))))
+        self.query_one("#heading", Static).update(content(heading(max(20, self.size.width))))
+
+    def _content(self, index: int, width: int) -> Content:
+        row = self._row_at(index)
+        if row is None or self._view is None:
+            self._fetch(index)
+            return Content("…")
+        return content(rolled(self._view.state, row, width))
+
+    def _row_at(self, index: int) -> EpisodeRow | None:
+        """Newest first: the row of the list with this index, if it has been read."""
+        return self._rows.get(self._numbers[-1 - index]) if index < len(self._numbers) else None
+
+    def _fetch(self, index: int) -> None:
+        """Read the rows around one that came into sight, once."""
+        end = len(self._numbers) - max(0, index - AHEAD // 2)
+        numbers = [number for number in self._numbers[max(0, end - AHEAD) : end] if number not in self._rows]
+        if self._numbers[-1 - index] in self._asked:
+            return
+        self._asked.update(numbers)
+        self.run_worker(partial(self._fetch_rows, numbers), thread=True, group="fetch", exit_on_error=False)
+
+    def _fetch_rows(self, numbers: list[int]) -> None:
+        """In a thread."""
+        try:
+            browser = Browser(window(self).paths.db)
+            try:
+                rows = browser.rows(numbers)
+            finally:
+                browser.close()
+        except StoreError as error:
+            self.app.call_from_thread(self._say, str(error))
+            return
+        self.app.call_from_thread(self._keep, rows)
+
+    def _keep(self, rows: dict[int, EpisodeRow]) -> None:
+        if len(self._rows) > KEPT:
+            self._rows.clear()
+        self._rows.update(rows)
+        self._asked.clear()
+        self._refresh()
+
+    def _say(self, told: str) -> None:
+        self.query_one("#filters", Static).update(content(line((one_line(told, 200), WARN))))
+
+    def _read(self, opens: Opens) -> None:
+        """In a thread: the row and its trajectory."""
+        path = window(self).paths.db
+        try:
+            browser, reader = Browser(path), RunReader(path)
+            try:
+                rows = browser.of_cases([opens.id]) if opens.what == "case" else {}
+                row = rows.get(opens.id) or next(iter(browser.by_id([opens.id], sealed=self._wanted.sealed)), None)
+                found = reader.trajectory(row.id) if row else None
+            finally:
+                browser.close()
+                reader.close()
+        except StoreError as error:
+            self.app.call_from_thread(self.query_one(TrajectoryView).say, [line((one_line(str(error), 200), WARN))])
+            return
+        self.app.call_from_thread(self._opened, opens, row, found)
+
+    def _opened(self, opens: Opens, row: EpisodeRow | None, found: tuple[Attempt, Score] | None) -> None:
+        reader = self.query_one(TrajectoryView)
+        if row is None or found is None or self._view is None:
+            reader.say([line((f"{opens.what} {opens.id} has no trajectory that may be read", WARN))])
+            return
+        attempt, score = found
+        reader.border_title = Content(f"{row.id} · {one_line(row.case_id, 40)}")
+        reader.show(row, origin(self._view.state, row), attempt, score, self._view.over)

@@ -1,0 +1,120 @@
+"""What stands between a key and a verdict: time to see what is asked, and time to take the answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sia_tui.core.gates import Gate
+
+SETTLE_S = 0.5
+"""Keys pressed so soon after a question came into sight were meant for something else."""
+UNDO_S = 5.0
+"""A verdict is held so long before it is sent: nothing is spent, and it can be taken back."""
+ANSWER_S = 20.0
+"""A verdict that was sent and changed nothing for so long may be given again."""
+
+Kind = Literal["approve", "reject"]
+_DONE = {"approve": "approved", "reject": "rejected"}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A verdict about exactly what was on the screen."""
+
+    kind: Kind
+    gate: str
+    hash: str
+    note: str
+    due: float
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"gate": self.gate, "hash": self.hash, "note": self.note}
+
+
+class Verdicts:
+    """Follows the gate on the screen and holds at most one verdict on it. `clock` counts seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._gate: Gate | None = None
+        self._since = 0.0
+        self._sent: tuple[Held, float] | None = None
+        self.held: Held | None = None
+
+    @property
+    def gate(self) -> Gate | None:
+        """The gate that a verdict would be about."""
+        return self._gate
+
+    @property
+    def left(self) -> float:
+        """Seconds until the held verdict is sent."""
+        return max(0.0, self.held.due - self._clock()) if self.held else 0.0
+
+    def look(self, gate: Gate | None) -> str | None:
+        """This is on the screen now. Returns what to tell the person if that ends a held verdict."""
+        if gate is not None and self._same(gate):
+            return None
+        self._gate = gate
+        self.appear()
+        held, self.held, self._sent = self.held, None, None
+        if held is None:
+            return None
+        return f"not {_DONE[held.kind]}: {held.gate} {'changed' if gate else 'was settled'} before it was sent"
+
+    def appear(self) -> None:
+        """What is asked came into sight, again or for the first time."""
+        self._since = self._clock()
+
+    def refusal(self) -> str | None:
+        """Why a key that decides would do nothing now, or None."""
+        if self._gate is None:
+            return "nothing is asked"
+        if self._clock() - self._since < SETTLE_S:
+            return f"dropped: pressed within {SETTLE_S:g} s of the question coming up"
+        if self.held is not None:
+            return f"{_DONE[self.held.kind]} already; z takes it back"
+        if self._sent is not None and self._clock() - self._sent[1] < ANSWER_S:
+            return f"{_DONE[self._sent[0].kind]} already, and sent; waiting for the answer"
+        return None
+
+    def hold(self, kind: Kind, note: str = "", about: str | None = None) -> str | None:
+        """Hold a verdict on what is shown. Returns why not, or None. `about`: hash of what the note was written about."""
+        if refused := self.refusal():
+            return refused
+        assert self._gate is not None
+        if about is not None and about != self._gate.hash:
+            return "dropped: what is asked changed meanwhile"
+        self.held = Held(kind, self._gate.id, self._gate.hash, note, self._clock() + UNDO_S)
+        return None
+
+    def take_back(self) -> str:
+        """Returns what to tell the person."""
+        held, self.held = self.held, None
+        if held is not None:
+            return f"taken back: {held.gate} is not {_DONE[held.kind]}"
+        if self._sent is not None:
+            return f"too late: {_DONE[self._sent[0].kind]} and sent"
+        return "nothing to take back"
+
+    def due(self) -> Held | None:
+        """The held verdict, once, when its time has come: it is to be sent now."""
+        return self.flush() if self.held is not None and not self.left else None
+
+    def flush(self) -> Held | None:
+        """The held verdict, once, whatever time is left: nobody will be there to take it back."""
+        held, self.held = self.held, None
+        if held is not None:
+            self._sent = (held, self._clock())
+        return held
+
+    def answered(self, ok: bool) -> None:
+        """The answer to what was sent. After a no, the gate may be decided again."""
+        if not ok:
+            self._sent = None
+
+    def _same(self, gate: Gate) -> bool:
+        return self._gate is not None and (self._gate.id, self._gate.hash) == (gate.id, gate.hash)

@@ -1,0 +1,86 @@
+"""What the window shows, at one moment. Knows nothing of terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from sia_tui.config import RunConfig
+from sia_tui.core.state import State, Step
+from sia_tui.store.reader import EpisodeRow, Metrics, Progress
+
+RECENT = 500
+"""Newest episodes kept in sight; all of them stay on disk."""
+
+Mark = Literal["running", "starting", "waiting", "paused", "done", "stopped", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A run as its newest commit tells it."""
+
+    run: str
+    state: State = field(default_factory=State)
+    progress: Progress | None = None
+    alive: bool = False
+    """Whether an engine holds the run."""
+    story: tuple[tuple[str, str], ...] = ()
+    """When, and one line, oldest first."""
+    metrics: Mapping[str, tuple[Metrics, ...]] = field(default_factory=dict)
+    """Of each training, by proposal."""
+    recent: tuple[EpisodeRow, ...] = ()
+    """Newest last, at most `RECENT`."""
+    dropped: int = 0
+    """Episodes of the run that are no longer in `recent`."""
+    config: RunConfig | None = None
+    error: str | None = None
+    """Why this is not the newest there is."""
+
+    @property
+    def mark(self) -> Mark:
+        """The run's condition in one word."""
+        state = self.state
+        if state.status != "running":
+            return state.status
+        if state.waiting is not None:
+            return "waiting"
+        if self.alive:
+            return "running"
+        return "interrupted" if state.engine is not None else "starting"
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.state.status in ("done", "stopped")
+
+    @property
+    def training(self) -> Step | None:
+        """The weights step whose training is under way."""
+        step = self.state.current
+        return step if step and step.training is not None and step.trained is None else None
+
+    @property
+    def trainings(self) -> tuple[str, ...]:
+        """Proposals with at least one step to plot, oldest first."""
+        return tuple(step.id for step in self.state.steps if self.metrics.get(step.id))
+
+
+def age_s(at: str, now: datetime) -> float:
+    """Seconds since a recorded time; never negative, clocks differ."""
+    return max(0.0, (now - datetime.fromisoformat(at)).total_seconds())
+
+
+def ago(seconds: float) -> str:
+    """`4 s`, `12 min`, `3 h`, `2 d`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 129_600 else f"{seconds / 86_400:.0f} d"
+
+
+def clock(at: str) -> str:
+    """A recorded time as local `HH:MM:SS`."""
+    return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,135 @@
+"""A plot of few lines over a common axis. The only place that knows the plotting package."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+from textual_plot import HiResMode, PlotWidget
+
+from sia_tui.tui.charts import Chart, Series
+from sia_tui.tui.decimate import decimate
+from sia_tui.tui.sparks import short
+
+REDRAW_S = 0.5
+
+
+class Curve(Vertical):
+    """Draws the newest chart it was given, at most twice a second and only while in sight."""
+
+    DEFAULT_CSS = """
+    Curve {
+        & > PlotWidget { height: 1fr; background: transparent; }
+        & > PlotWidget > .plot--axis { color: $foreground-muted; }
+        & > PlotWidget > .plot--tick { color: $foreground-muted; text-style: none; }
+        & > .curve--key { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        &.-empty > PlotWidget { display: none; }
+    }
+    """
+
+    def __init__(
+        self, *, id: str | None = None, classes: str | None = None, empty: str = "nothing to plot yet"
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._empty = empty
+        self._chart = Chart(())
+        self._drawn: tuple[object, ...] = ()
+        self._at = -REDRAW_S
+        self._later: Any = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._empty, classes="curve--key", markup=False)
+        plot = PlotWidget(allow_pan_and_zoom=False)
+        plot.can_focus = False
+        yield plot
+
+    def on_mount(self) -> None:
+        plot = self.query_one(PlotWidget)
+        plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 1, 7
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._soon(force=True))
+        self.set_class(True, "-empty")
+
+    def show(self, chart: Chart) -> None:
+        self._chart = chart
+        self._soon()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the newest chart is the one that is drawn."""
+        return (self._chart, self.size) == self._drawn
+
+    def on_resize(self) -> None:
+        self._soon(force=True)
+
+    def _soon(self, force: bool = False) -> None:
+        """Draw now, or when half a second has passed since the last time."""
+        if force:
+            self._drawn = ()
+        if self._later is not None or self.settled:
+            return
+        wait = self._at + REDRAW_S - time.monotonic()
+        if wait <= 0:
+            self._draw()
+        else:
+            self._later = self.set_timer(wait, self._draw)
+
+    def _draw(self) -> None:
+        self._later, self._at = None, time.monotonic()
+        chart, self._drawn = self._chart, (self._chart, self.size)
+        cramped = self.size.width < 12 or self.size.height < 5
+        self.set_class(chart.empty or cramped, "-empty")
+        self.query_one(Static).update(self._key(chart))
+        if chart.empty or cramped:
+            return
+        plot = self.query_one(PlotWidget)
+        plot.clear()
+        first, last, low, high = chart.bounds
+        plot.set_xlimits(first, last)
+        plot.set_ylimits(low, high)
+        if chart.level is not None:
+            level = chart.level[1]
+            plot.plot([first, last], [level, level], self._hex("warning"), HiResMode.BRAILLE)
+        for series in chart.series:
+            self._add(plot, series)
+        plot.set_xticks(_whole(first, last, self.size.width) if chart.whole_x else None)
+
+    def _add(self, plot: PlotWidget, series: Series) -> None:
+        points = decimate(series.points, max(4, self.size.width))
+        if not points:
+            return
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        if series.marks:
+            plot.scatter(xs, ys, series.marks, self._hex(series.color))
+        else:
+            plot.plot(xs, ys, self._hex(series.color), HiResMode.BRAILLE)
+            if len(points) == 1:
+                plot.scatter(xs, ys, "•", self._hex(series.color))
+
+    def _key(self, chart: Chart) -> Content:
+        if chart.empty:
+            return Content.styled(self._empty, "$foreground-muted")
+        pieces = [(piece, f"${series.color}") for series in chart.series if (piece := _named(series))]
+        if chart.level is not None:
+            pieces.append((f"┄ {chart.level[0]}", "$warning"))
+        return Content.assemble(*pieces)
+
+    def _hex(self, color: str) -> str:
+        return self.app.theme_variables[color]
+
+
+def _named(series: Series) -> str:
+    """A line's name with its first and last value; the name alone of marks."""
+    if not series.name or not series.points:
+        return ""
+    if series.marks:
+        return f"{series.marks} {series.name}  "
+    return f"━ {series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}  "
+
+
+def _whole(first: float, last: float, width: int) -> list[float]:
+    stride = max(1, round((last - first) * 6 / max(1, width)))
+    return [float(x) for x in range(round(first), round(last) + 1, stride)]

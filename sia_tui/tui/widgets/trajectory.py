@@ -1,0 +1,70 @@
+"""One trajectory, read from beginning to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from sia_tui.core.episodes import Attempt, Score
+from sia_tui.store.reader import EpisodeRow
+from sia_tui.tui.pieces import Line
+from sia_tui.tui.told import story
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
+
+
+class TrajectoryView(Lines):
+    """Scrolls; `n` and `p` ask for its neighbours, Esc for what was there before."""
+
+    DEFAULT_CSS = "TrajectoryView { padding: 0 1; }"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "turn(1)", "next", tooltip="the next rollout of the list"),
+        Binding("p", "turn(-1)", "previous", tooltip="the rollout before it in the list"),
+        Binding("escape,backspace", "close", "back", key_display="esc", tooltip="back to where you came from"),
+    ]
+
+    @dataclass
+    class Turned(Message):
+        """The next (1) or previous (-1) one is wanted."""
+
+        way: int
+
+    class Closed(Message):
+        pass
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(has_cursor=False, empty="reading …", id=id)
+        self._told: tuple[EpisodeRow, str, Attempt, Score, bool] | None = None
+
+    def show(self, row: EpisodeRow, where: str, attempt: Attempt, score: Score, over: bool) -> None:
+        """Show another trajectory, from its beginning."""
+        self._told = (row, where, attempt, score, over)
+        self._lay()
+        self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+
+    def say(self, lines: Sequence[Line]) -> None:
+        """Show these lines in place of a trajectory."""
+        self._told = None
+        self.show_list([content(line) for line in lines])
+
+    def action_turn(self, way: int) -> None:
+        self.post_message(self.Turned(way))
+
+    def action_close(self) -> None:
+        self.post_message(self.Closed())
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self._lay()
+
+    def _lay(self) -> None:
+        if self._told is None:
+            return
+        row, where, attempt, score, over = self._told
+        self.show_list([content(line) for line in story(row, where, attempt, score, max(20, self.size.width), over)])

@@ -1,0 +1,32 @@
+"""What a pane may ask of the window it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol, cast
+
+from textual.widget import Widget
+
+from sia_tui.store.reader import Answer
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.view import View
+
+
+class Window(Protocol):
+    paths: RunPaths
+    view: View
+    now: Callable[[], datetime]
+
+    def ask_later(
+        self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
+    ) -> None: ...
+
+    def ask_now(self, kind: str, body: Mapping[str, Any]) -> Answer: ...
+
+    def action_pane(self, name: str) -> None: ...
+
+
+def window(widget: Widget) -> Window:
+    """The window that `widget` stands in."""
+    return cast(Window, widget.app)

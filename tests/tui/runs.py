@@ -1,0 +1,336 @@
+"""Runs as an engine would have written them, at a chosen moment: real run.db files, the same bytes of text every time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from unittest.mock import patch
+
+from sia_tui.config import RunConfig, load_config
+from sia_tui.core import events as ev
+from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Sampled, Score, Split, ToolCall
+from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
+from sia_tui.core.plans import Pilot, TrainPlan
+from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+from sia_tui.store.workspace import RunPaths
+from sia_tui.store.writer import RunStore
+
+CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
+SHOWN = ["budget.steps=8", "budget.wall_s=1200", "gate.policy=ask", "gate.indecisive=roll_back"]
+"""Whatever the config says of what is on the screen."""
+CONFIG_HASH = "c" * 64
+START = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
+HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m[/nope][bold red]盗窃\u202egnp\u2066\x00\x7f\r\nline two\t[link=x]"
+"""Escapes, C1, bidi, markup, NUL, DEL, line breaks: what a model or a tool may say."""
+
+Scene = Literal["fresh", "patch_gate", "plan_gate", "training", "keep_gate", "done"]
+"""`fresh`: just created. `patch_gate`, `plan_gate`, `keep_gate`: waiting. `training`: step 18 of 30. `done`: test opened."""
+
+PATCH = """--- a/harness.py
++++ b/harness.py
+@@ -1,5 +1,9 @@
+ from sia import Answer, Case, LLM
+ PROMPT = "事实：{text}\\n罪名："
+-async def solve(case: Case, llm: LLM, tools) -> Answer:
+-    reply = await llm.chat([{"role": "user", "content": PROMPT.format(**case.inputs)}])
+-    return Answer(reply.text)
++async def solve(case: Case, llm: LLM, tools) -> Answer:
++    found = tools.rank(case.inputs["text"])[:10]
++    asked = PROMPT.format(**case.inputs) + "\\n候选：" + "、".join(found)
++    reply = await llm.chat([{"role": "user", "content": asked}])
++    if reply.text not in found:
++        return Answer(found[0], source="tool")
++    return Answer(reply.text)
+--- a/prompts/ask.md
++++ b/prompts/ask.md
+@@ -1,1 +1,2 @@
+ 只回答罪名。
++从候选中选择一个。
+"""
+
+PLAN = TrainPlan("grpo", 30, 16, 8, 2000, 80, 4e-5)
+CLONING = TrainPlan("best_of_n", 60, 32, 8, 400, 80, 4e-5, eval_every=20)
+CHARGES = ("盗窃", "诈骗", "故意伤害", "危险驾驶", "抢劫", "寻衅滋事", "非法拘禁", "容留他人吸毒")
+
+
+class Clock:
+    """Time that passes only when told, a little at every look."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> str:
+        self.at += timedelta(milliseconds=40)
+        return self.at.isoformat(timespec="milliseconds")
+
+    def wait(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+class Writer:
+    """Writes a run step by step; what it makes follows from its seed alone."""
+
+    def __init__(self, store: RunStore, config: RunConfig, clock: Clock) -> None:
+        self.store, self.config, self.clock = store, config, clock
+        self.random = random.Random(7)
+        self.made = store.state.cost.episodes
+
+    def prepare(self, name: str) -> None:
+        record = self.store.record
+        record(ev.RunCreated(name, "lawbench", CONFIG_HASH))
+        record(ev.EngineStarted(4711, "desk", "bwrap"))
+        record(ev.TaskReady("5" * 64, "6" * 64, "7" * 64, {"train": 3710, "dev": 796, "hidden": 797, "test": 913}))
+        self.clock.wait(40)
+        record(ev.BaselinesMeasured({"majority": 0.005, "nearest": 0.586, "linear-svc": 0.791}))
+        self.clock.wait(90)
+        record(ev.PolicyReady("nano", "9" * 64, "8" * 64))
+
+    def generation(self, lever: Lever | None, mean: float, proposal: str | None = None, hidden: bool = True) -> int:
+        """A generation with its dev, train and hidden results, and some of its episodes."""
+        index = len(self.store.state.generations)
+        key = f"{index:02d}" + "k" * 30
+        adapter = "ab" * 32 if lever == "weights" else None
+        parent = self.store.state.incumbent
+        self.store.record(
+            ev.GenerationCreated(index, lever, f"{index}c" * 20, f"{index}t" * 20, key, adapter, parent, proposal)
+        )
+        for split in ("train", "dev", "hidden") if hidden else ("train", "dev"):
+            self.evaluate(index, split, mean)
+        return index
+
+    def evaluate(self, index: int, split: Split, mean: float, episodes: int = 40) -> None:
+        key = self.store.state.generations[index].key
+        for number in range(episodes):
+            self.episode(key, Case(f"{split}-{number:04d}", split, {"text": self.fact()}, 1), mean)
+        self.clock.wait(60)
+        n = {"train": 400, "dev": 796, "hidden": 797, "test": 913}[split]
+        half = 1.96 * math.sqrt(mean * (1 - mean) / n)
+        wrong = round(n * (1 - mean))
+        failures = {"not a charge": wrong // 2, "another charge": wrong // 3, HOSTILE: 3, "timeout": 1}
+        self.store.record(ev.Evaluated(index, split, mean, max(0.0, mean - half), mean + half, n, 0.02, failures))
+
+    def episode(self, key: str, case: Case, mean: float, sampled: Sampled | None = None) -> None:
+        self.made += 1
+        truth = self.random.choice(CHARGES)
+        right = self.random.random() < mean
+        answer = truth if right else self.random.choice(["不知道", HOSTILE, "盗窃罪", None])
+        error = HarnessError("timeout", HOSTILE, f"Traceback\n{HOSTILE}") if answer is None else None
+        said = f"罪名：{answer}" if answer else HOSTILE
+        call = Call(
+            (
+                {"role": "system", "content": HOSTILE},
+                {"role": "user", "content": f"事实：{case.inputs['text']}\n罪名："},
+            ),
+            said,
+            tuple(range(180 + self.made % 90)),
+            (5, 6, 7),
+            (-0.1, -2.5, -0.01),
+            None,
+            0.0,
+            1.0,
+            24,
+            "stop",
+            0.2,
+        )
+        tool = ToolCall("rank", case.inputs["text"][:40], str([truth, HOSTILE]), 0.01)
+        attempt = Attempt(case, answer, "policy", (call,), (tool,), error, 0.3, "bwrap", {"note": HOSTILE})
+        failure = None if right else error.kind if error else "another charge"
+        score = Score(1.0 if right else 0.0, failure, {}, {"expected": truth})
+        self.store.record_episode(f"e-{self.made:06d}", key, attempt, score, sampled)
+
+    def fact(self) -> str:
+        return (
+            f"被告人于2015年{self.random.randint(1, 12)}月在某地实施了犯罪行为，数额{self.random.randint(1, 9)}000元。"
+        )
+
+    def proposal(self, lever: Lever, title: str, plan: TrainPlan | None = None) -> str:
+        state = self.store.state
+        number = len(state.steps) + 1
+        assert state.best is not None
+        proposal = Proposal(
+            lever,
+            title,
+            "Of 400 train trajectories read, 214 end on a charge that is not on the list at all. " + HOSTILE,
+            f"idea-{number}",
+            state.best.commit,
+            ("e-000001", "e-000002"),
+            PATCH if lever == "harness" else None,
+            plan,
+            0.06,
+            {"calls": 1.0, "tokens": 1.4},
+            {"not a charge": 214, "another charge": 102, "timeout": 3, HOSTILE: 2},
+        )
+        name = f"p-{number}f3a9c2e"
+        self.store.record(ev.ProposalMade(name, proposal))
+        lights = (
+            Light("applies", "ok", "2 files"),
+            Light("more tokens", "amber", HOSTILE),
+            Light("new idea", "ok"),
+            Light("surface", "ok", "*.py, *.md"),
+        )
+        self.store.record(ev.ProposalChecked(name, lights, f"{number}d" * 20, f"{number}e" * 20))
+        self.clock.wait(20)
+        return name
+
+    def preview(self, name: str) -> None:
+        seen = Preview(120, 0.31, 0.39, 0.08, 0.01, 0.15, ("train-0001", "train-0002"), ("train-0003",), 260.0, 344.0)
+        self.store.record(ev.PreviewDone(name, seen))
+
+    def pilot(self, name: str) -> None:
+        key = self.store.state.generations[-1].key
+        for number in range(24):
+            case = Case(f"train-{number // 8:04d}", "train", {"text": self.fact()}, 1)
+            self.episode(key, case, 0.4, Sampled(name, "pilot", 0, number % 8))
+        episodes = (f"e-{self.made:06d}", f"e-{self.made - 1:06d}", f"e-{self.made - 2:06d}")
+        pilot = Pilot(40, 8, (10, 3, 4, 5, 4, 3, 3, 2, 6), 0.6, 0.08, 320.0, episodes)
+        self.store.record(ev.PilotDone(name, pilot, 420.0))
+
+    def gate(self, name: str, kind: GateKind = "step") -> str:
+        step = self.store.state.step(name)
+        best = self.store.state.best
+        assert best is not None
+        parts = gate_parts(
+            kind,
+            step.proposal,
+            best.key,
+            step.lights or (),
+            step.preview,
+            step.pilot.pilot if step.pilot else None,
+            asdict(step.measured) if step.measured else None,
+            {"indecisive": "ask"},
+            CONFIG_HASH,
+        )
+        gate = f"gate-{len(self.store.state.gates) + 1}"
+        self.store.record(ev.GateOpened(Gate(gate, kind, name, gate_hash(parts), parts)))
+        return gate
+
+    def verdict(self, gate: str, kind: VerdictKind = "approve", note: str = "") -> None:
+        self.clock.wait(30)
+        self.store.record(ev.VerdictGiven(Verdict(gate, kind, "ana", note, self.clock())))
+
+    def step(self, title: str, mean: float, outcome: str) -> None:
+        """A whole harness step: better is kept, worse rolled back."""
+        name = self.proposal("harness", title)
+        self.preview(name)
+        self.verdict(self.gate(name))
+        self.measured("harness", name, mean, outcome)
+
+    def measured(self, lever: Lever, name: str, mean: float, outcome: str) -> None:
+        best = self.store.state.best
+        assert best is not None
+        gain = mean - best.results["dev"].mean
+        index = self.generation(lever, mean, name, hidden=outcome == "better")
+        self.store.record(
+            ev.Measured(name, index, outcome, gain, gain - 0.02, gain + 0.02, 796, ("dev-0001",), ("dev-0002",))
+        )
+        if outcome == "better":
+            self.store.record(ev.GenerationKept(index, "better on dev"))
+        elif outcome == "worse":
+            self.store.record(ev.GenerationRolledBack(index, "worse on dev"))
+
+    def train(self, name: str, plan: TrainPlan, upto: int) -> None:
+        """The first `upto` steps of a training, with metrics and rollouts."""
+        self.store.record(ev.TrainingBegan(name, None))
+        key = self.store.state.generations[-1].key
+        for step in range(upto + 1):
+            share = step / plan.steps
+            wave = 0.02 * math.sin(step * 1.7)
+            values = {
+                "reward": 0.31 + 0.22 * share + wave,
+                "useful": 0.62 - 0.14 * share + wave,
+                "entropy": 1.4 - 0.5 * share,
+                "loss": 0.4 - 0.3 * share + 2 * wave,
+                "grad_norm": 0.9 - 0.2 * share,
+                "length": 22.0 + 6 * share,
+                "gap": 0.004,
+            }
+            if step % plan.eval_every == 0:
+                values["held_out"] = 0.33 + 0.2 * share
+            self.store.metrics(name, step, values)
+            for sample in range(4):
+                case = Case(f"train-{step:04d}", "train", {"text": self.fact()}, 1)
+                self.episode(key, case, values["reward"], Sampled(name, "train", step, sample))
+            self.clock.wait(12)
+
+    def trained(self, name: str, plan: TrainPlan) -> None:
+        self.store.record(
+            ev.AdapterTrained(
+                name, "ab" * 32, plan.steps, 20, "all steps made", 0.33, 0.53, 4080, 402.0, 28, 28, 4.1e-5
+            )
+        )
+
+
+@contextlib.contextmanager
+def writing(root: Path, name: str = "sql-repair-07") -> Iterator[Writer]:
+    """A run at `root` to be written on; its clock goes on from what is there."""
+    root.mkdir(parents=True, exist_ok=True)
+    config = load_config(CONFIG, SHOWN)
+    (root / "config.yaml").write_text(config.dump(), encoding="utf-8")
+    clock = Clock()
+    with patch("sia_tui.store.writer.now", clock), RunStore(root / "run.db") as store:
+        if store.state.last_at:
+            clock.at = datetime.fromisoformat(store.state.last_at)
+        yield Writer(store, config, clock)
+
+
+def make_run(root: Path, scene: Scene) -> RunPaths:
+    """A run at one moment of its life, without an engine."""
+    with writing(root) as run:
+        run.store.record(ev.RunCreated(root.name, "lawbench", CONFIG_HASH)) if scene == "fresh" else _tell(
+            run, root.name, scene
+        )
+    return RunPaths(root)
+
+
+def moment(paths: RunPaths) -> datetime:
+    """A little after the last thing that was written."""
+    from sia_tui.store.reader import RunReader
+
+    reader = RunReader(paths.db)
+    try:
+        progress = reader.progress()
+        last = progress.beat_at if progress else reader.state().last_at
+        return datetime.fromisoformat(last or START.isoformat()) + timedelta(seconds=1)
+    finally:
+        reader.close()
+
+
+def _tell(run: Writer, name: str, scene: Scene) -> None:
+    run.prepare(name)
+    run.generation(None, 0.012)
+    run.step("Show the 10 charges the search ranks first", 0.31, "better")
+    run.step("Vote over five samples " + HOSTILE, 0.27, "worse")
+    weights = run.proposal("weights", "GRPO on the cases it sometimes solves", PLAN)
+    run.pilot(weights)
+    began = run.clock()
+    if scene == "plan_gate":
+        run.gate(weights)
+        return run.store.progress("a person is asked", 0, 0, began)
+    run.verdict(run.gate(weights), note="go on")
+    if scene == "training":
+        run.train(weights, PLAN, 18)
+        return run.store.progress(f"training {weights}", 18, 30, began, 166.0, "reward 0.449")
+    run.train(weights, PLAN, 30)
+    run.trained(weights, PLAN)
+    if scene == "keep_gate":
+        run.measured("weights", weights, 0.318, "indecisive")
+        run.gate(weights, "keep")
+        return run.store.progress("a person is asked", 0, 0, began)
+    run.measured("weights", weights, 0.402, "better")
+    patched = run.proposal("harness", "Snap answers to the list of charges")
+    run.preview(patched)
+    gate = run.gate(patched)
+    if scene == "patch_gate":
+        return run.store.progress("a person is asked", 0, 0, began)
+    run.verdict(gate, "reject", "not now")
+    run.store.record(ev.ProposalRefused(patched, "ana", "not now"))
+    run.store.record(ev.StopAsked("all 4 steps made", "budget", open_test=True), ev.TestOpened(3, "6" * 64, 1))
+    run.evaluate(3, "test", 0.41)
+    run.store.record(ev.BaselinesTested({"majority": 0.005, "nearest": 0.55, "linear-svc": 0.736}))
+    run.store.record(ev.RunEnded("done", "all 4 steps made"))

@@ -1,0 +1,247 @@
+"""The gate in the window: every verdict by its key, and no verdict by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui import verdicts as rules
+from sia_tui.tui.asked import Question, decision, question, title
+from sia_tui.tui.grounds import grounds
+from sia_tui.tui.planned import planned
+from sia_tui.tui.screens.gate import GatePane
+from sia_tui.tui.widgets.reason import Reason
+from sia_tui.tui.widgets.trajectory import TrajectoryView
+from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
+from tests.tui.opened import until
+from tests.tui.runs import Scene, make_run, writing
+
+Compare = Callable[..., bool]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Scene], RunPaths]:
+    folder = tmp_path_factory.mktemp("gates")
+
+    def scene(name: Scene) -> RunPaths:
+        root = folder / name / "runs" / "sql-repair-07"
+        return RunPaths(root) if root.exists() else make_run(root, name)
+
+    return scene
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "UNDO_S", 0.6)
+    monkeypatch.setattr(rules, "SETTLE_S", 0.05)
+
+
+def waiting(paths: RunPaths) -> tuple[str, str]:
+    reader = RunReader(paths.db)
+    gate = reader.state().waiting
+    reader.close()
+    assert gate is not None
+    return gate.id, gate.hash
+
+
+async def test_a_approves_exactly_what_was_shown_and_not_before_the_countdown_is_over(
+    scenes: Callable[[Scene], RunPaths],
+) -> None:
+    paths, engine = scenes("patch_gate"), Engine()
+    gate, digest = waiting(paths)
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("a")
+        assert "approved gate-4: sent in" in screen_text(app) and engine.asked == []
+        await until(pilot, lambda: bool(engine.asked))
+        assert engine.asked == [("approve", {"gate": gate, "hash": digest, "note": ""})]
+
+
+async def test_r_asks_for_a_reason_and_enter_sends_the_no(scenes: Callable[[Scene], RunPaths]) -> None:
+    paths, engine = scenes("patch_gate"), Engine()
+    gate, digest = waiting(paths)
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("r", *"too dear a z", "enter")
+        assert "rejected gate-4" in screen_text(app)
+        await until(pilot, lambda: bool(engine.asked))
+        assert engine.asked == [("reject", {"gate": gate, "hash": digest, "note": "too dear a z"})]
+
+
+async def test_a_reason_may_be_empty_and_esc_cancels(scenes: Callable[[Scene], RunPaths]) -> None:
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        await pilot.press("r", "x", "escape")
+        assert not app.query_one(Reason).display and "not rejected" in screen_text(app)
+        await pilot.press("r", "enter")
+        await until(pilot, lambda: bool(engine.asked))
+        assert engine.asked[0][0] == "reject" and engine.asked[0][1]["note"] == ""
+
+
+async def test_d_puts_it_off(scenes: Callable[[Scene], RunPaths]) -> None:
+    paths, engine = scenes("plan_gate"), Engine(message="put off; the gate stays open")
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("d")
+        await until(pilot, lambda: bool(engine.asked))
+        await settle(pilot)
+        assert engine.asked == [("defer", {"gate": waiting(paths)[0]})] and "put off" in screen_text(app)
+
+
+@pytest.mark.parametrize("keys", [["a"], ["r", "n", "o", "enter"]])
+async def test_z_takes_it_back(scenes: Callable[[Scene], RunPaths], keys: list[str]) -> None:
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        await pilot.press(*keys)
+        await pilot.press("z")
+        assert "taken back" in screen_text(app)
+        await pilot.pause(0.9)
+        assert engine.asked == []
+
+
+async def test_keys_that_come_too_soon_are_dropped_and_said_so(
+    scenes: Callable[[Scene], RunPaths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "SETTLE_S", 60.0)
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        await pilot.press("a", "r", "d")
+        assert "dropped: pressed within" in screen_text(app) and not app.query_one(Reason).display
+        await pilot.pause(0.8)
+        assert engine.asked == []
+
+
+async def test_coming_back_to_the_gate_counts_as_seeing_it_anew(scenes: Callable[[Scene], RunPaths]) -> None:
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        pane, before = app.query_one(GatePane), app.query_one(GatePane).verdicts._since
+        app.action_pane("live")
+        await settle(pilot)
+        app.action_pane("gate")
+        await settle(pilot)
+        assert pane.verdicts._since > before
+
+
+async def test_no_other_key_decides(scenes: Callable[[Scene], RunPaths]) -> None:
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        for key in ("enter", "space", "y", "A", "tab", "enter", "tab", "enter", "shift+tab", "enter"):
+            await pilot.press(key)
+        await pilot.pause(0.8)
+        assert engine.asked == [] and app.query_one(GatePane).verdicts.held is None
+
+
+async def test_a_gate_that_changes_takes_the_verdict_with_it(tmp_path: Path) -> None:
+    paths, engine = make_run(tmp_path / "runs" / "r", "patch_gate"), Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("a")
+        with writing(paths.root) as run:
+            run.verdict("gate-4", "reject", "from elsewhere")
+        await until(pilot, lambda: app.query_one(GatePane).verdicts.held is None)
+        await pilot.pause(0.8)
+        assert engine.asked == []
+        assert "No gate waits." in screen_text(app)
+
+
+async def test_a_refused_verdict_is_said_in_one_line_and_may_be_given_again(
+    scenes: Callable[[Scene], RunPaths],
+) -> None:
+    engine = Engine(False, "hash 0123 is of gate gate-3; since then changed: proposal")
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        await pilot.press("a")
+        await until(pilot, lambda: bool(engine.asked))
+        await settle(pilot)
+        assert "since then changed: proposal" in screen_text(app)
+        await pilot.press("a")
+        assert app.query_one(GatePane).verdicts.held is not None
+
+
+async def test_leaving_sends_what_is_held(scenes: Callable[[Scene], RunPaths], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "UNDO_S", 60.0)
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (_, pilot):
+        await pilot.press("a")
+        assert engine.asked == []
+    assert [kind for kind, _ in engine.asked] == ["approve"]
+
+
+async def test_the_mouse_follows_the_same_rules(scenes: Callable[[Scene], RunPaths]) -> None:
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        await pilot.click("#bar", offset=(3, 1))
+        assert app.query_one(GatePane).verdicts.held is not None and engine.asked == []
+        await pilot.press("z")
+
+
+async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: Callable[[Scene], RunPaths]) -> None:
+    async with open_on(scenes("patch_gate"), "gate") as (app, pilot):
+        pane = app.query_one(GatePane)
+        row = next(at for at, line in enumerate(pane._lines) if line.opens)
+        await pilot.press(*["down"] * row, "enter")
+        await settle(pilot)
+        assert app.here == "rollouts" and app.query_one(TrajectoryView).count > 5
+        assert "CALL 1 of 1" in screen_text(app)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.here == "gate"
+
+
+@pytest.mark.parametrize(
+    ("scene", "said"),
+    [
+        (
+            "patch_gate",
+            ["HARNESS", "+6.0 pt", "can tell", "AT MOST LOST", "1 amber", "SEEN SO FAR", "Δ +8.0", "harness.py"],
+        ),
+        ("plan_gate", ["WEIGHTS", "7.0 min of training", "WILL IT LEARN", "pass@8", "THE PLAN", "held out to stop"]),
+        ("keep_gate", ["keep g3?", "MEASURED", "indecisive", "yes keeps it", "FIXED 1", "BROKE 1"]),
+        ("done", ["No gate waits.", "DECIDED SO FAR", "refused by ana: not now", "go on"]),
+    ],
+)
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+async def test_what_a_person_sees(
+    scenes: Callable[[Scene], RunPaths], scene: Scene, said: list[str], size: tuple[int, int]
+) -> None:
+    async with open_on(scenes(scene), "gate", size=size) as (app, _pilot):
+        shown = screen_text(app)
+        if size == WIDE:
+            assert [part for part in said if part not in shown] == []
+
+
+def test_a_stop_says_that_the_seal_goes(tmp_path: Path) -> None:
+    root = tmp_path / "runs" / "r"
+    with writing(root) as run:
+        run.prepare("r")
+        run.generation(None, 0.2)
+        run.gate(run.proposal("stop", "nothing left to try"))
+        asked = question(run.store.state)
+    assert asked is not None
+    told = "\n".join(line.plain for line in (*decision(asked), *grounds(asked, 60), *planned(asked, 60)))
+    assert "test is opened, once" in told and "no pauses the run" in told and "WHERE IT STANDS" in told
+
+
+def untimely(asked: Question) -> str:
+    """The title with a hash that does not change with the fields of the config."""
+    return title(asked).replace(asked.gate.hash[:12], "0123456789ab")
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+@pytest.mark.parametrize("scene", ["patch_gate", "plan_gate"])
+def test_looks(
+    scenes: Callable[[Scene], RunPaths],
+    snap_compare: Compare,
+    monkeypatch: pytest.MonkeyPatch,
+    scene: Scene,
+    size: tuple[int, int],
+) -> None:
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await pilot.press("2")
+        await settle(pilot)
+
+    monkeypatch.setattr("sia_tui.tui.app.FLASHES", 0)
+    monkeypatch.setattr("sia_tui.tui.screens.gate.title", untimely)
+    assert snap_compare(window_on(scenes(scene)), terminal_size=size, run_before=before)

@@ -1,0 +1,197 @@
+"""The history on real git: who made what, what changed between any two, and the way back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from sia_tui.core import events as ev
+from sia_tui.core.proposals import Light, Proposal
+from sia_tui.harness.repository import SEED_DATE, HarnessRepository
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.diffing import parse
+from sia_tui.tui.past import entries
+from sia_tui.tui.widgets.diff import DiffView
+from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
+from tests.tui.opened import until
+from tests.tui.runs import HOSTILE, PLAN, Writer, make_run, writing
+
+Compare = Callable[..., bool]
+BEFORE = "ASK = 1\nprompt = 'one'\nEND = 3\n"
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """g0, g1 (kept), a refused patch, g2 (weights, rolled back): commits and all."""
+    root = tmp_path_factory.mktemp("workspace")
+    seeds = root / "seeds" / "lawbench"
+    seeds.mkdir(parents=True)
+    (seeds / "harness.py").write_text(BEFORE, encoding="utf-8")
+    repository, seed = HarnessRepository.plant(root / "harness", root / "seeds")
+    with writing(root / "runs" / "r") as run:
+        run.prepare("r")
+        run.store.record(ev.GenerationCreated(0, None, seed, "t0", "k0"))
+        run.evaluate(0, "dev", 0.1, 3)
+        run.evaluate(0, "hidden", 0.1, 3)
+        first = grown(run, repository, seed, "two", "Ask for two " + HOSTILE)
+        run.verdict(run.gate("p-two"), note="go on " + HOSTILE)
+        generation(run, 1, "harness", first, "p-two", "better")
+        grown(run, repository, first, "three", "Ask for three")
+        run.verdict(run.gate("p-three"), "reject", "too dear")
+        run.store.record(ev.ProposalRefused("p-three", "ana", "too dear"))
+        same = commit(repository, first, BEFORE.replace("one", "two"), "Train")
+        proposed(run, "p-plan", Proposal("weights", "Train on it", "because", "i3", first, plan=PLAN), same)
+        run.pilot("p-plan")
+        run.verdict(run.gate("p-plan"))
+        run.store.record(ev.TrainingBegan("p-plan", None))
+        run.trained("p-plan", PLAN)
+        generation(run, 2, "weights", same, "p-plan", "worse")
+    return RunPaths(root / "runs" / "r")
+
+
+def commit(repository: HarnessRepository, base: str, text: str, message: str) -> str:
+    tree = repository.tree_of(base, "lawbench", {"harness.py": text})
+    return repository.commit_generation(tree, {}, base, message, {"Run": "r"}, SEED_DATE)
+
+
+def grown(run: Writer, repository: HarnessRepository, base: str, word: str, title: str) -> str:
+    made = commit(repository, base, BEFORE.replace("one", word), word)
+    proposed(run, f"p-{word}", Proposal("harness", title, "because", word, base, patch="--- a\n+++ b\n"), made)
+    run.preview(f"p-{word}")
+    return made
+
+
+def proposed(run: Writer, name: str, proposal: Proposal, made: str) -> None:
+    run.store.record(ev.ProposalMade(name, proposal), ev.ProposalChecked(name, (Light("applies", "ok"),), made, "t"))
+
+
+def generation(run: Writer, index: int, lever: Any, made: str, name: str, outcome: str) -> None:
+    parent = run.store.state.incumbent
+    run.store.record(ev.GenerationCreated(index, lever, made, f"t{index}", f"k{index}", None, parent, name))
+    run.evaluate(index, "dev", 0.2, 3)
+    run.evaluate(index, "hidden", 0.777, 3)
+    run.store.record(ev.Measured(name, index, outcome, 0.1, 0.05, 0.15, 796, ("a",), ("b",)))
+    better = outcome == "better"
+    run.store.record(ev.GenerationKept(index, "x") if better else ev.GenerationRolledBack(index, "x"))
+
+
+def test_generations_and_refusals_stand_in_the_order_they_came(paths: RunPaths) -> None:
+    reader = RunReader(paths.db)
+    state = reader.state()
+    reader.close()
+    assert [entry.name for entry in entries(state)] == ["g0", "g1", "p-three", "g2"]
+
+
+async def test_the_list_tells_who_decided_and_hidden_only_of_what_was_kept(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, _pilot):
+        shown = screen_text(app)
+        assert "77.7 %" in shown and shown.count("77.7 %") == 1, "g1 was kept, g2 was not"
+        assert "+10.0 [+5.0, +15.0]" in shown and "ana" in shown and "p-three" in shown
+
+
+async def test_the_diff_is_the_one_against_the_parent(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "− prompt = 'one'" in shown and "+ prompt = 'two'" in shown and "lawbench/harness.py" in shown
+        assert "approve by ana: go on" in shown
+        await pilot.press("down")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "+ prompt = 'three'" in shown and "refused by ana: too dear" in shown
+        await pilot.press("home")
+        await settle(pilot)
+        assert "harness.py (new)" in screen_text(app)
+
+
+async def test_any_two_are_compared_through_a_mark(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "v", "down", "down")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "g0 → p-three" in shown and "− prompt = 'one'" in shown and "+ prompt = 'three'" in shown
+        await pilot.press("home", "v", "down", "down")
+        await settle(pilot)
+        assert "− prompt = 'two'" in screen_text(app)
+
+
+async def test_weights_show_what_was_trained(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, _pilot):
+        shown = screen_text(app)
+        assert "28 of 28" in shown and "33.0 % → 53.0 %" in shown and "learning_rate" in shown
+
+
+async def test_going_back_needs_a_second_key_and_escape_leaves_it(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "history", engine) as (app, pilot):
+        await pilot.press("home", "b")
+        await pilot.pause()
+        assert "go back to g0?" in screen_text(app)
+        await pilot.press("escape", "y")
+        await settle(pilot)
+        assert engine.asked == []
+        await pilot.press("b", "enter", "b")
+        await pilot.press("y")
+        await until(pilot, lambda: bool(engine.asked))
+        assert engine.asked == [("rollback", {"generation": 0})]
+
+
+async def test_moving_on_forgets_the_question(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "history", engine) as (_app, pilot):
+        await pilot.press("home", "b", "down")
+        await settle(pilot)
+        await pilot.press("y")
+        await settle(pilot)
+        assert engine.asked == []
+
+
+async def test_the_commands_are_copied(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "down", "c")
+        await pilot.pause()
+        assert app.clipboard == "sia-tui rollback r g1\nsia-tui branch r g1"
+
+
+async def test_without_the_repository_it_says_so(tmp_path: Path) -> None:
+    async with open_on(make_run(tmp_path / "runs" / "r", "done"), "history") as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        assert "cannot be compared" in screen_text(app)
+
+
+async def test_a_big_diff_opens_and_scrolls_at_once(paths: RunPaths) -> None:
+    lines = "".join(f"-old {n} a\n+old {n} b\n" for n in range(4000))
+    text = f"--- a/x.py\n+++ b/x.py\n@@ -1,4000 +1,4000 @@\n{lines}@@ -9000 +9000 @@\n-x\n+y\n"
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        view = app.query_one(DiffView)
+        started = time.perf_counter()
+        view.show(parse(text))
+        for y in range(view.size.height):
+            view.render_line(y)
+        assert time.perf_counter() - started < 0.2
+        view.action_hunk(1)
+        view.action_hunk(1)
+        await pilot.pause()
+        assert "@@ -9000 +9000 @@" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+def test_looks(paths: RunPaths, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await pilot.press("5")
+        await settle(pilot)
+        await pilot.press("home", "down")
+        await settle(pilot)
+
+    assert snap_compare(window_on(paths), terminal_size=size, run_before=before)

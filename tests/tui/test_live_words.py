@@ -1,0 +1,162 @@
+"""What the live pane says, without a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sia_tui.store.reader import EpisodeRow, Progress, RunReader
+from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart
+from sia_tui.tui.decimate import decimate
+from sia_tui.tui.feed import Tail
+from sia_tui.tui.heading import heading, parting
+from sia_tui.tui.outlook import contract, following
+from sia_tui.tui.phase import measures, phase_lines
+from sia_tui.tui.pieces import cells
+from sia_tui.tui.scores import score_lines
+from sia_tui.tui.sparks import short, spark
+from sia_tui.tui.stream import episode_line, failure_lines, failures
+from sia_tui.tui.view import View, ago
+from tests.tui.runs import CONFIG, HOSTILE, Scene, make_run
+
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory) -> dict[str, View]:
+    from sia_tui.config import load_config
+
+    scenes: tuple[Scene, ...] = ("fresh", "patch_gate", "plan_gate", "training", "keep_gate", "done")
+    found = {}
+    for scene in scenes:
+        paths = make_run(tmp_path_factory.mktemp("runs") / scene, scene)
+        tail = Tail(RunReader(paths.db), paths, load_config(CONFIG))
+        tail.alive = scene not in ("fresh", "done")
+        found[scene] = tail.poll(View(scene))
+    return found
+
+
+def said(pieces: list[tuple[str, str]]) -> str:
+    return "".join(text for text, _ in pieces)
+
+
+def test_generations_say_what_became_of_each(views: dict[str, View]) -> None:
+    rows = [line.plain for line in score_lines(views["done"].state, 80)]
+    assert "✓ kept" in rows[0] and "31.0 ±3.2" in rows[1] and "✗ -4.0" in rows[2]
+    assert rows[3].startswith("▸g3") and "serves" in rows[3]
+    assert "✗ no: ana" in rows[4] and "TEST of g3" in rows[5] and "linear-svc" in rows[6]
+    assert "… training" in score_lines(views["training"].state, 80)[3].plain
+    assert "▲ keep it?" in score_lines(views["keep_gate"].state, 80)[3].plain
+    assert "▲ at the gate" in score_lines(views["plan_gate"].state, 80)[3].plain
+
+
+def test_test_is_not_told_before_the_end(views: dict[str, View]) -> None:
+    state = dataclasses.replace(views["done"].state, status="running")
+    assert not any("TEST" in line.plain for line in score_lines(state, 80))
+
+
+def test_episodes_of_sealed_splits_say_nothing_before_the_end(views: dict[str, View]) -> None:
+    row = next(row for row in views["done"].recent if row.split == "test" and row.reward == 1.0)
+    assert "1.0" in episode_line(row, 60, over=True).plain
+    sealed = episode_line(row, 60, over=False).plain
+    assert "sealed" in sealed and "1.0" not in sealed and row.answer not in sealed
+
+
+def test_the_header_names_the_engine_and_the_gate(views: dict[str, View]) -> None:
+    view = views["plan_gate"]
+    left, right = heading(view, NOW, "live")
+    assert "▲ GATE waits" in said(left) and "press 2" in said(left) and "bwrap" in said(right)
+    assert "press 2" not in said(heading(view, NOW, "gate")[0])
+    alone = dataclasses.replace(view, alive=False)
+    assert "no engine: R starts it" in said(heading(alone, NOW, "live")[1])
+    beat = Progress("x", 1, 2, NOW.isoformat(), None, (NOW - timedelta(seconds=40)).isoformat(), "")
+    quiet = dataclasses.replace(views["training"], progress=beat)
+    assert "◌ quiet 40 s" in said(heading(quiet, NOW, "live")[1])
+
+
+def test_parting_words_say_how_to_come_back(views: dict[str, View]) -> None:
+    assert parting(views["training"]).endswith("the engine goes on; come back with: sia-tui attach training")
+    assert "sia-tui resume fresh" in parting(views["fresh"]) and "is done" in parting(views["done"])
+
+
+def test_what_comes_next_follows_the_loop(views: dict[str, View]) -> None:
+    assert "2 opens the gate" in following(views["plan_gate"])
+    assert "measured on dev against g1" in following(views["training"])
+    assert "R starts an engine" in following(views["fresh"]) and "over" in following(views["done"])
+    assert "every step asks you" in contract(views["training"].config)
+
+
+def test_the_phase_shows_the_training(views: dict[str, View]) -> None:
+    lines = [line.plain for line in phase_lines(views["training"], NOW, 60, 20)]
+    assert "18/30" in lines[0] and " 60 %" in lines[1] and "2.8 min left → 07:19" in lines[2]
+    assert [name for name in measures(views["training"].metrics["p-3f3a9c2e"])][:3] == ["reward", "held_out", "useful"]
+    assert any(line.startswith("held out") and "0.33 → 0.40" in line for line in lines)
+    assert len(lines) <= 20
+
+
+def test_failures_are_those_the_agent_read_and_never_of_sealed_splits(views: dict[str, View]) -> None:
+    assert failures(views["plan_gate"].state)[0].endswith("as the agent read them")
+    assert failures(views["done"].state)[0] == "g3 on dev, n = 796"
+    lines = [line.plain for line in failure_lines(views["plan_gate"], 60, 3)]
+    assert "214" in lines[0] and lines[-1] == "2 others: 5"
+
+
+@given(st.integers(0, 200), st.integers(0, 60))
+def test_every_line_fits_its_room(width: int, height: int) -> None:
+    row = EpisodeRow(
+        "e",
+        "k",
+        HOSTILE,
+        "dev",
+        None,
+        0.0,
+        None,
+        "policy",
+        HOSTILE * 3,
+        9,
+        1.0,
+        "x",
+        None,
+        None,
+        None,
+        None,
+        NOW.isoformat(),
+    )
+    assert cells(episode_line(row, width, over=False).plain) <= max(width, 40)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True)), max_size=300), st.integers(-2, 80)
+)
+def test_a_sparkline_takes_any_numbers(values: list[float | None], width: int) -> None:
+    assert len(spark(values, width)) <= max(1, width)
+    assert all(short(value) for value in values if value is not None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(allow_nan=True)), max_size=2000), st.integers(1, 100))
+def test_decimation_keeps_the_extremes(points: list[tuple[float, float]], columns: int) -> None:
+    found = decimate(points, columns)
+    assert len(found) <= max(2 * columns, 0)
+    finite = [y for _, y in points if math.isfinite(y)]
+    if finite:
+        assert min(y for _, y in found) == min(finite) and max(y for _, y in found) == max(finite)
+
+
+def test_charts_hold_what_was_measured(views: dict[str, View]) -> None:
+    chart = dev_chart(views["done"].state)
+    assert chart.level is not None and chart.level[1] == pytest.approx(79.1)
+    assert [len(series.points) for series in chart.series] == [5, 3, 1]
+    rows = views["training"].metrics["p-3f3a9c2e"]
+    assert [len(series.points) for series in metric_chart(rows, ("reward", "held_out")).series] == [19, 2]
+    assert dev_chart(views["fresh"].state).empty
+    first, last, low, high = Chart((Series("x", ((1.0, 2.0),)),)).bounds
+    assert first < 1.0 < last and low < 2.0 < high
+
+
+def test_ages_are_short() -> None:
+    assert [ago(seconds) for seconds in (1, 200, 7000, 400_000)] == ["1 s", "3 min", "2 h", "5 d"]

@@ -1,0 +1,208 @@
+"""The rollouts: what is listed, what is filtered, what is read, and what stays sealed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from sia_tui.core.episodes import Attempt, Call, Case, Score
+from sia_tui.core.text import clean
+from sia_tui.store.browse import Browser, Wanted
+from sia_tui.store.reader import EpisodeRow, RunReader
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.screens.rollouts import RolloutsPane
+from sia_tui.tui.told import LONGEST, story
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.trajectory import TrajectoryView
+from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
+from tests.tui.opened import until
+from tests.tui.runs import HOSTILE, make_run, writing
+
+Compare = Callable[..., bool]
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return make_run(tmp_path_factory.mktemp("t") / "runs" / "r", "training")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return make_run(tmp_path_factory.mktemp("d") / "runs" / "r", "done")
+
+
+def listed(paths: RunPaths, wanted: Wanted) -> list[EpisodeRow]:
+    browser = Browser(paths.db)
+    try:
+        return list(browser.rows(browser.numbers(wanted)).values())
+    finally:
+        browser.close()
+
+
+def test_filters_say_what_they_mean(training: RunPaths) -> None:
+    everything = listed(training, Wanted(sealed=False))
+    assert {row.split for row in everything} == {"train", "dev", "hidden"}
+    assert {row.split for row in listed(training, Wanted())} == {"train", "dev"}
+    made = listed(training, Wanted(part="training"))
+    assert made and all(row.proposal for row in made)
+    assert all(row.proposal is None and row.split == "train" for row in listed(training, Wanted(part="train")))
+    for outcome, holds in (
+        ("right", lambda row: row.failure is None),
+        ("wrong", lambda row: row.failure == "another charge"),
+        ("error", lambda row: row.failure == "timeout"),
+    ):
+        found = listed(training, Wanted(outcome=outcome))
+        assert found and all(map(holds, found))
+    key = everything[0].key
+    assert {row.key for row in listed(training, Wanted(key=key))} == {key}
+    assert {row.case_id for row in listed(training, Wanted(text="DEV-0003"))} == {"dev-0003"}
+    assert listed(training, Wanted(text="%")) == [], "no pattern, just text"
+
+
+def test_new_rows_are_found_by_the_last_number(training: RunPaths) -> None:
+    browser = Browser(training.db)
+    numbers = browser.numbers(Wanted())
+    assert browser.numbers(Wanted(), numbers[-3]) == numbers[-2:]
+    browser.close()
+
+
+def test_a_hundred_thousand_rows_are_numbered_at_once(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "fresh")
+    connection = sqlite3.connect(paths.db)
+    with connection:
+        connection.executemany(
+            "insert into episodes (id, key, case_id, split, reward, source, tokens, seconds, isolation, at, answer)"
+            " values (?, 'k', ?, 'train', 1.0, 'policy', 100, 0.1, 'bwrap', '2026-01-05T07:00:00+00:00', ?)",
+            ((f"e-{n}", f"c-{n}", "盗窃" if n % 3 else "诈骗") for n in range(100_000)),
+        )
+    connection.close()
+    browser = Browser(paths.db)
+    started = time.perf_counter()
+    numbers = browser.numbers(Wanted())
+    window = browser.rows(numbers[50_000:50_200])
+    narrowed = browser.numbers(Wanted(text="诈骗"))
+    spent = time.perf_counter() - started
+    browser.close()
+    assert isinstance(numbers, array) and len(numbers) == 100_000 and len(window) == 200 and len(narrowed) == 33_334
+    assert spent < 2.0
+
+
+async def test_the_newest_is_first_and_the_list_reads_only_what_is_in_sight(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, _):
+        pane, shown = app.query_one(RolloutsPane), screen_text(app)
+        assert len(pane._rows) < 300 < app.query_one("#list", Lines).count
+        assert "train 18" in shown and "hidden and test stay sealed" in shown
+
+
+async def test_sealed_rows_are_nowhere_to_be_seen(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        await pilot.press("slash", *"hidden", "enter")
+        await settle(pilot)
+        assert "no rollouts" in screen_text(app)
+
+
+async def test_what_was_sealed_is_open_when_the_run_is_over(done: RunPaths) -> None:
+    async with open_on(done, "rollouts") as (app, pilot):
+        assert "test-0039" in screen_text(app)
+        await pilot.press("s", "s")
+        await settle(pilot)
+        assert "test-0039" not in screen_text(app) and "dev-0039" in screen_text(app)
+
+
+def test_the_reader_itself_refuses_what_is_sealed(done: RunPaths) -> None:
+    row = listed(done, Wanted(sealed=False, text="hidden-0001"))[0]
+    attempt, score = trajectory(done, row)
+    told = "\n".join(line.plain for line in story(row, "g0", attempt, score, 80))
+    assert "sealed" in told and "被告人" not in told
+    assert "被告人" in "\n".join(line.plain for line in story(row, "g0", attempt, score, 80, over=True))
+
+
+def trajectory(paths: RunPaths, row: EpisodeRow) -> tuple[Attempt, Score]:
+    reader = RunReader(paths.db)
+    found = reader.trajectory(row.id)
+    reader.close()
+    assert found is not None
+    return found
+
+
+def test_a_trajectory_is_told_whole_and_the_label_only_of_train(training: RunPaths) -> None:
+    for split, known in (("train", True), ("dev", False)):
+        row = listed(training, Wanted(part=split, outcome="error"))[0]
+        attempt, score = trajectory(training, row)
+        told = "\n".join(line.plain for line in story(row, "g0", attempt, score, 90))
+        for part in ("CASE", "CALL 1 of 1", "system", "user", "TOOL 1", "rank", "HARNESS ERROR", "Traceback", "ANSWER"):
+            assert part in told, part
+        for part in ("temperature 0", "mean logprob -0.87", "least likely token 8.2 %", "stop", "NOTES"):
+            assert part in told, part
+        assert ("expected" in told) is known
+        assert clean(told) == told and "␛]52" in told
+
+
+def test_a_megabyte_is_cut_and_said_so() -> None:
+    call = Call(
+        ({"role": "user", "content": "盗窃" * 500_000},), "x" * 1_000_000, (), (), (), None, 0, 1, 9, "stop", 0.1
+    )
+    attempt = Attempt(Case("c", "train", {"text": HOSTILE}), "a", "policy", (call,), (), None, 0.1, "bwrap")
+    row = EpisodeRow(
+        "e", "k", "c", "train", None, 0.0, "wrong", "policy", "a", 1, 0.1, "bwrap", None, None, None, None, ""
+    )
+    started = time.perf_counter()
+    told = [line.plain for line in story(row, "g0", attempt, Score(0.0, "wrong"), 100)]
+    assert time.perf_counter() - started < 0.5
+    assert sum("more characters; whole in run.db" in line for line in told) == 2
+    assert max(map(len, told)) < 400 and sum(map(len, told)) < 4 * LONGEST
+
+
+async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        reader, rows = app.query_one(TrajectoryView), app.query_one("#list", Lines)
+        await pilot.press("enter")
+        await settle(pilot)
+        first = str(reader.border_title)
+        assert app.focused is reader and "CALL 1 of 1" in screen_text(app)
+        await pilot.press("n")
+        await settle(pilot)
+        assert str(reader.border_title) != first and rows.cursor == 1
+        await pilot.press("p")
+        await settle(pilot)
+        assert str(reader.border_title) == first
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.focused is rows and not reader.display
+
+
+async def test_new_rollouts_come_in_on_top_and_the_cursor_stays_with_its_row(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "patch_gate")
+    async with open_on(paths, "rollouts") as (app, pilot):
+        rows, pane = app.query_one("#list", Lines), app.query_one(RolloutsPane)
+        await pilot.press("down", "down")
+        here, count = pane._row_at(rows.cursor), rows.count
+        with writing(paths.root) as run:
+            for number in range(5):
+                run.episode("k", Case(f"train-{number}", "train", {"text": "x"}), 1.0)
+                run.made += 10_000
+        await until(pilot, lambda: rows.count == count + 5)
+        await settle(pilot)
+        assert rows.cursor == 7 and pane._row_at(rows.cursor) == here
+        await pilot.press("f")
+        assert rows.cursor == 0
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+@pytest.mark.parametrize("keys", [[], ["enter"]], ids=["list", "reader"])
+def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await pilot.press("3")
+        await settle(pilot)
+        await pilot.press(*keys)
+        await settle(pilot)
+
+    assert snap_compare(window_on(training), terminal_size=size, run_before=before)

@@ -1,0 +1,56 @@
+"""What the live and the curves pane look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from sia_tui.store.lock import hold
+from sia_tui.tui.widgets.curve import Curve
+from tests.tui.opened import loaded, opened, until
+from tests.tui.runs import Scene, make_run
+
+SIZES = [(120, 40), (80, 24)]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as entered:
+        yield entered
+
+
+def scene(root: Path, stack: ExitStack, name: Scene, keys: tuple[str, ...]) -> tuple[Any, Callable[[Pilot[Any]], Any]]:
+    """The window on a run in this scene with a living engine, and what to do before it is looked at."""
+    paths = make_run(root / "sql-repair-07", name)
+    if name not in ("fresh", "done"):
+        stack.enter_context(hold(paths.lock))
+    app = opened(paths)
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await loaded(pilot)
+        await until(pilot, lambda: app.view.alive or name in ("fresh", "done"))
+        await pilot.press(*keys)
+        await pilot.pause()
+        await until(pilot, lambda: all(curve.settled for curve in app.query(Curve) if curve.is_on_screen))
+        await pilot.pause(0.1)
+
+    return app, before
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", ["training", "plan_gate", "done", "fresh"])
+def test_live(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, size: tuple[int, int]) -> None:
+    app, before = scene(tmp_path, stack, name, ())
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", ["training", "patch_gate", "plan_gate"])
+def test_curves(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, size: tuple[int, int]) -> None:
+    app, before = scene(tmp_path, stack, name, ("4",))
+    assert snap_compare(app, terminal_size=size, run_before=before)

@@ -1,0 +1,153 @@
+"""The window around the panes: keys, tabs, what is said when the engine comes and goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import ContentSwitcher
+
+from sia_tui.store.lock import hold
+from sia_tui.tui.app import PANES
+from sia_tui.tui.heading import parting
+from sia_tui.tui.widgets.header import Header
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.tabs import Tabs
+from tests.tui.opened import Asked, loaded, opened, text, until
+from tests.tui.runs import make_run, writing
+
+
+async def test_digits_and_clicks_switch_panes(tmp_path: Path) -> None:
+    app = opened(make_run(tmp_path / "r", "patch_gate"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        for number, name in enumerate(PANES, 1):
+            await pilot.press(str(number))
+            await pilot.pause()
+            assert app.query_one(ContentSwitcher).current == name == app.here
+        await pilot.click(Tabs, offset=(3, 0))
+        assert app.here == "live"
+
+
+async def test_only_the_pane_in_sight_is_shown_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(make_run(tmp_path / "r", "training"))
+    shown: list[str] = []
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        for name in PANES:
+            pane = app.query_one(f"#{name}")
+            monkeypatch.setattr(pane, "show", lambda view, name=name: shown.append(name))
+        with writing(tmp_path / "r") as run:
+            run.store.progress("training", 19, 30, "2026-01-05T07:00:00+00:00")
+        await until(pilot, lambda: bool(shown))
+        assert set(shown) == {"live"}
+        await pilot.press("4")
+        await pilot.pause()
+        assert shown[-1] == "curves"
+
+
+async def test_a_gate_that_opens_elsewhere_calls_but_does_not_take_the_focus(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "fresh")
+    app = opened(paths)
+    bells: list[int] = []
+    app.bell = lambda: bells.append(1)  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        before = app.focused
+        with writing(paths.root) as run:
+            run.prepare("r")
+            run.generation(None, 0.1)
+            name = run.proposal("harness", "try it")
+            run.preview(name)
+            run.gate(name)
+        await until(pilot, lambda: app.view.state.waiting is not None)
+        await pilot.pause(0.2)
+        assert bells == [1] and app.here == "live" and app.focused is before
+        assert "press 2" in text(app) and app.query_one(Header).has_class("-loud")
+        await pilot.press("2")
+        await pilot.pause(0.2)
+        assert "press 2" not in text(app)
+
+
+async def test_p_pauses_and_resumes_through_the_engine(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "training")
+    asked: Asked = []
+    app = opened(paths, asked)
+    async with app.run_test(size=(120, 40)) as pilot:
+        with hold(paths.lock):
+            await loaded(pilot)
+            await until(pilot, lambda: app.view.alive)
+            await pilot.press("p")
+            await until(pilot, lambda: asked == [("pause", {})])
+            assert "sia-tui attach r" in parting(app.view)
+
+
+async def test_without_an_engine_p_says_so_and_r_starts_one(tmp_path: Path) -> None:
+    asked: Asked = []
+    started: list[str] = []
+    app = opened(make_run(tmp_path / "r", "training"), asked, started)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        assert "no engine: R starts it" in text(app)
+        await pilot.press("p")
+        await pilot.pause(0.1)
+        assert asked == [] and "R starts it" in text(app)
+        await pilot.press("R")
+        await until(pilot, lambda: started == ["r"])
+        assert "sia-tui resume r" in parting(app.view)
+
+
+async def test_the_engines_coming_and_going_is_seen(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "training")
+    app = opened(paths)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        with hold(paths.lock):
+            await until(pilot, lambda: "engine ●" in text(app))
+        await until(pilot, lambda: "no engine: R starts it" in text(app))
+
+
+async def test_help_lists_the_keys_of_the_pane(tmp_path: Path) -> None:
+    app = opened(make_run(tmp_path / "r", "training"))
+    async with app.run_test(size=(120, 60)) as pilot:
+        await loaded(pilot)
+        await pilot.press("4", "question_mark")
+        await pilot.pause(1.2)
+        shown = text(app)
+        assert "keys: curves" in shown and "training before" in shown and "leave; the engine goes on" in shown
+        await pilot.press("escape", "1", "f1")
+        await pilot.pause()
+        assert "training before" not in text(app) and "half a page down" in text(app)
+
+
+async def test_the_window_opens_while_the_run_cannot_be_read(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "fresh")
+    app = opened(paths)
+    paths.db.write_bytes(b"nonsense" * 999)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        await until(pilot, lambda: "cannot read" in text(app))
+        await pilot.press("1", "2", "3", "4", "5")
+
+
+async def test_episodes_stream_in_while_the_window_is_open(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "training")
+    app = opened(paths)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        stream = app.query_one("#stream", Lines)
+        before = stream.count
+        with writing(paths.root) as run:
+            run.evaluate(0, "dev", 0.5, episodes=30)
+        await until(pilot, lambda: stream.count == before + 30)
+        assert stream.cursor == stream.count - 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (40, 12), (300, 100)])
+async def test_any_size_holds(tmp_path: Path, size: tuple[int, int]) -> None:
+    app = opened(make_run(tmp_path / "r", "keep_gate"))
+    async with app.run_test(size=size) as pilot:
+        await loaded(pilot)
+        for key in ("1", "2", "3", "4", "5", "question_mark"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
