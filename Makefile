@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test check bench install clean
+.PHONY: run quick test check bench pictures arms install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -31,6 +31,13 @@ check: .venv/.tested
 
 bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gateway
+	$(BIN)/python -m tests.benchmarks.bench_kills
+
+pictures: .venv/.installed
+	$(BIN)/python docs/pictures.py
+
+arms: .venv/.installed
+	$(BIN)/python -m tests.benchmarks.arms
 
 install: .venv/.installed
 

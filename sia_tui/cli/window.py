@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sia_tui.cli.asking import answered, whoami
 from sia_tui.cli.background import spawn
@@ -12,6 +12,9 @@ from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.reading import read
 from sia_tui.store.reader import Answer, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
+
+if TYPE_CHECKING:
+    from sia_tui.tui.app import SiaApp
 
 
 def fits() -> bool:
@@ -21,8 +24,17 @@ def fits() -> bool:
 
 def open_window(workspace: Workspace, paths: RunPaths) -> int:
     """Show the run until the person leaves."""
-    from sia_tui.tui.app import SiaApp
     from sia_tui.tui.heading import parting
+
+    app = window(workspace, paths)
+    app.run()
+    print(parting(app.view))
+    return app.return_code or DONE
+
+
+def window(workspace: Workspace, paths: RunPaths) -> SiaApp:
+    """The app, given what it may ask of the outside."""
+    from sia_tui.tui.app import SiaApp
 
     def ask(kind: str, body: Mapping[str, Any]) -> Answer:
         try:
@@ -38,7 +50,4 @@ def open_window(workspace: Workspace, paths: RunPaths) -> int:
         except Failure as error:
             return Answer(False, str(error))
 
-    app = SiaApp(paths, ask, resume)
-    app.run()
-    print(parting(app.view))
-    return app.return_code or DONE
+    return SiaApp(paths, ask, resume)

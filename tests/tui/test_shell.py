@@ -14,7 +14,7 @@ from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs
 from tests.tui.opened import Asked, loaded, opened, text, until
-from tests.tui.runs import make_run, writing
+from tests.tui.runs import Scene, make_run, writing
 
 
 async def test_digits_and_clicks_switch_panes(tmp_path: Path) -> None:
@@ -141,6 +141,20 @@ async def test_episodes_stream_in_while_the_window_is_open(tmp_path: Path) -> No
             run.evaluate(0, "dev", 0.5, episodes=30)
         await until(pilot, lambda: stream.count == before + 30)
         assert stream.cursor == stream.count - 1
+
+
+@pytest.mark.parametrize("scene", ["fresh", "training", "plan_gate", "patch_gate"])
+async def test_without_colour_every_pane_still_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Scene
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = opened(make_run(tmp_path / "r", scene))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        for key in ("1", "2", "3", "4", "5", "question_mark"):
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            assert "GATE" in text(app) or "gate" in text(app)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (40, 12), (300, 100)])

@@ -8,7 +8,9 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.strip import Strip
 from textual.widgets import Static
+from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
 
 from sia_tui.tui.charts import Chart, Series
@@ -16,6 +18,24 @@ from sia_tui.tui.decimate import decimate
 from sia_tui.tui.sparks import short
 
 REDRAW_S = 0.5
+
+
+class Paper(Canvas):
+    """A canvas whose lines have a style before they have a size: the colourless filter reads it of every segment."""
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        return strip if strip.cell_length else Strip.blank(self.size.width, self.rich_style)
+
+
+class Plot(PlotWidget):
+    """A plot that is looked at only: no zoom, no focus."""
+
+    can_focus = False
+
+    def compose(self) -> ComposeResult:
+        for widget in super().compose():
+            yield Paper(1, 1, id=widget.id) if isinstance(widget, Canvas) else widget
 
 
 class Curve(Vertical):
@@ -43,9 +63,7 @@ class Curve(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(self._empty, classes="curve--key", markup=False)
-        plot = PlotWidget(allow_pan_and_zoom=False)
-        plot.can_focus = False
-        yield plot
+        yield Plot(allow_pan_and_zoom=False)
 
     def on_mount(self) -> None:
         plot = self.query_one(PlotWidget)

@@ -132,14 +132,14 @@ class Lines(ScrollView, can_focus=True):
         x, top = self.scroll_offset
         index, width = top + y, self.size.width
         if not width:
-            return Strip.blank(0)
+            return Strip([])
         if index >= self.count:
             said = Content(self.empty if y == 0 and not self.count else "")
             return self._strip(said, width, "lines--empty")
         strip = self._strips.get(index)
         if strip is None:
             strip = self._strips[index] = self._rendered(index, max(width, self._wide))
-        return strip.crop_extend(x, x + width, None)
+        return strip.crop_extend(x, x + width, self.visual_style.rich_style)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -229,4 +229,4 @@ class Lines(ScrollView, can_focus=True):
     def _strip(self, content: Content, width: int, component: str | None) -> Strip:
         style = self.get_visual_style(component) if component else self.visual_style
         strips = Visual.to_strips(self, content, width, 1, style, apply_selection=False)
-        return (strips[0] if strips else Strip.blank(0)).adjust_cell_length(width, style.rich_style)
+        return (strips[0] if strips else Strip([])).adjust_cell_length(width, style.rich_style)

@@ -1,4 +1,4 @@
-"""Draws a finished run as an SVG: `sia-tui show RUN --json | python docs/picture.py > docs/run.svg`."""
+"""Draws a finished run as an SVG: `sia-tui show RUN --json | python docs/chart.py > docs/run.svg`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,60 @@
+"""The window on a real terminal, with a real run behind it: decide, leave, come back, read."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sia_tui.store.lock import is_held
+from tests.e2e.conftest import Desk
+from tests.e2e.killing import paths_of
+from tests.e2e.terminal import Terminal
+
+pytestmark = pytest.mark.xdist_group("e2e-levers")
+
+DROPPED_S = 0.7
+"""Keys of a gate's first half second are dropped; a person takes longer to read it anyway."""
+UNDO_S = 15.0
+
+
+@pytest.mark.timeout(400)
+def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk) -> None:
+    paths = paths_of(desk, "window")
+    start = desk.command("run", str(desk.config), "--name", "window", "--gate", "ask", script="window")
+    with Terminal(start, desk.environment()) as first:
+        first.see("GATE waits", within_s=180)
+        first.press("2")
+        first.see("gate-1 ·")
+        assert "script: worse" in first.see("run this patch on dev?")
+        first.press("\r")
+        time.sleep(DROPPED_S)
+        first.press("r")
+        first.see("why not?")
+        first.press("throws replies away\r")
+        first.see("gate-2 ·", within_s=90 + UNDO_S)
+        time.sleep(DROPPED_S)
+        first.press("a")
+        first.see("gate-3 ·", within_s=120 + UNDO_S)
+        assert "script: cloning" in first.see("WILL IT LEARN")
+        time.sleep(DROPPED_S)
+        first.press("a")
+        first.see("training", within_s=30 + UNDO_S)
+        first.press("q")
+        assert first.wait() == 0
+        assert "sia-tui attach window" in first.screen()
+    assert is_held(paths.lock)
+
+    with Terminal(desk.command("attach", "window", script="window"), desk.environment()) as second:
+        second.press("2")
+        second.see("gate-4 ·", within_s=180)
+        second.press("5")
+        second.see("script: cloning")
+        history = second.see("script: worse")
+        assert "weights" in history
+        second.press("q")
+        assert second.wait() == 0
+    told = desk.show("window")
+    assert [g["lever"] for g in told["generations"]] == ["seed", "harness", "weights"]
+    assert told["refused"][0]["reason"] == "throws replies away"
+    assert desk.cli("stop", "window").returncode == 0
