@@ -147,7 +147,7 @@ class PlaybookFeedbackAgent:
         if asked and asked.gain >= WORTH_A_STEP:
             return _weights_step(asked, found, best.commit)
         declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
-        return _stop(found, options, best.commit, declined)
+        return _stop(found, options, asked, best.commit, declined)
 
 
 def _all_readings(record: Record) -> Iterator[Reading]:
@@ -232,17 +232,20 @@ def _declined(step: Step, commit: str) -> bool:
     )
 
 
-def _stop(found: Diagnosis, options: list[Suggestion], commit: str, declined: list[str]) -> Proposal:
+def _stop(
+    found: Diagnosis, options: list[Suggestion], asked: Training | None, commit: str, declined: list[str]
+) -> Proposal:
     left = max((option.gain for option in options), default=0.0)
+    trained = f"the next training {100 * asked.gain:.1f}" if asked else "no training is left to try"
     reason = (
         f"{_counted(found)}. No change of the scaffold that has not been tried promises {100 * WORTH_A_STEP:.1f} points "
-        f"(the best one {100 * left:.1f}); what is left is knowledge and choice, which the scaffold cannot give."
+        f"(the best one {100 * left:.1f}; {trained}); what is left is knowledge and choice that neither lever gives here."
     )
     if declined:
         reason += f" Declined by a person on this generation, and so not proposed again: {'; '.join(declined)}."
     return Proposal(
         lever="stop",
-        title="nothing left that the scaffold can mend",
+        title="nothing left that promises a measurable gain",
         reason=reason,
         idea=f"stop at {commit[:10]}",
         base_commit=commit,

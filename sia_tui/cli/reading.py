@@ -144,10 +144,27 @@ def _question(asked: dict[str, Any]) -> str:
     if measured:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
     lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'])}" for light in asked["lights"]]
+    if asked["pilot"]:
+        lines += _planned(asked)
     if asked["patch"]:
         lines += ["", clean(asked["patch"]).rstrip()]
     name = f"{asked['run']}/{asked['gate']} --hash {asked['hash'][:12]}"
     return "\n".join([*lines, "", f"sia-tui approve {name}", f"sia-tui reject {name} --reason '…'"])
+
+
+def _planned(asked: dict[str, Any]) -> list[str]:
+    """The pilot, and the plan against the last one carried out."""
+    seen, plan, last = asked["pilot"], asked["plan"], asked["last_plan"] or {}
+    told = [
+        f"pilot:     {seen['n']} train cases × {seen['samples']}: {percent(seen['pass_1'])} of the rollouts solve their case, "
+        f"{percent(seen['pass_n'])} of the cases are solved at least once, {percent(seen['useful'])} of the groups teach",
+        f"expected:  {seen['expected_s'] / 60:.1f} min; the incumbent is not touched",
+        "plan:",
+    ]
+    for name, value in plan.items():
+        was = f"   was {last[name]}" if name in last and last[name] != value else ""
+        told.append(f"  {name:<15} {value}{was}")
+    return told
 
 
 def history(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sia_tui.core import events as ev
@@ -62,8 +63,11 @@ def gate(state: State) -> dict[str, Any]:
             "tokens_after": seen.tokens_after,
             "tool_share": seen.tool_share,
         },
+        "pilot": _pilot(step),
         "measured": _measured(step.measured),
         "patch": step.proposal.patch,
+        "plan": asdict(step.proposal.plan) if step.proposal.plan else None,
+        "last_plan": asdict(state.last_plan) if state.last_plan else None,
     }
 
 
@@ -87,8 +91,16 @@ def _generation(state: State, generation: Generation) -> dict[str, Any]:
         "proposal": generation.proposal,
         "title": step.proposal.title if step else "the first harness",
         "gain": _measured(step.measured) if step else None,
+        "training": asdict(step.trained) if step and step.trained else None,
         "verdict": _verdict(step),
     }
+
+
+def _pilot(step: Step) -> dict[str, Any] | None:
+    if step.pilot is None:
+        return None
+    seen = step.pilot.pilot
+    return asdict(seen) | {"pass_1": seen.pass_1, "pass_n": seen.pass_n, "expected_s": step.pilot.expected_s}
 
 
 def _result(found: ev.Evaluated | None) -> dict[str, Any] | None:
