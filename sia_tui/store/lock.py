@@ -7,9 +7,12 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+TRIES, TRY_S = 10, 0.03
 
 
 class RunHeld(Exception):
@@ -18,13 +21,11 @@ class RunHeld(Exception):
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Hold the run for this process. Raises RunHeld at once if another one does."""
+    """Hold the run for this process. Raises RunHeld if another one does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunHeld(f"run {path.parent.name} is held by {_holder(path)}; see it with: sia-tui attach") from None
+        if not _taken(descriptor):
+            raise RunHeld(f"run {path.parent.name} is held by {_holder(path)}; see it with: sia-tui attach")
         about = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -35,6 +36,17 @@ def hold(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """A client that asks `is_held` has the lock for an instant; only an engine has it longer."""
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(TRY_S)
+    return False
 
 
 def is_held(path: Path) -> bool:

@@ -208,6 +208,9 @@ class SiaApp(App[None]):
         if self._shown.get(here) is not view:
             self._shown[here] = view
             cast(Pane, self._panes.get_child_by_id(here)).show(view)
+        if self.focused is None:
+            # What had the focus may just have gone out of sight; without it a pane's keys would be dead.
+            self.call_after_refresh(self._focus_pane)
 
     def _focus_pane(self) -> None:
         pane = self._panes.get_child_by_id(self.here)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from sia_tui.core import events as ev
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
@@ -144,6 +145,25 @@ async def test_a_gate_that_changes_takes_the_verdict_with_it(tmp_path: Path) -> 
         await pilot.pause(0.8)
         assert engine.asked == []
         assert "No gate waits." in screen_text(app)
+
+
+async def test_the_keys_work_on_the_gate_that_opens_after_one_was_settled(tmp_path: Path) -> None:
+    """What had the focus goes out of sight between two gates."""
+    paths, engine = make_run(tmp_path / "runs" / "r", "patch_gate"), Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        with writing(paths.root) as run:
+            run.verdict("gate-4", "reject", "from elsewhere")
+            run.store.record(ev.ProposalRefused(run.store.state.steps[-1].id, "ana", "from elsewhere"))
+        await until(pilot, lambda: "No gate waits." in screen_text(app))
+        with writing(paths.root) as run:
+            again = run.proposal("harness", "Another one")
+            run.preview(again)
+            gate = run.gate(again)
+        await until(pilot, lambda: app.view.state.waiting is not None and gate in screen_text(app))
+        await settle(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: bool(engine.asked))
+        assert engine.asked[0][1]["gate"] == gate
 
 
 async def test_a_refused_verdict_is_said_in_one_line_and_may_be_given_again(
