@@ -35,7 +35,7 @@ def opened(paths: RunPaths, asked: Asked | None = None, started: list[str] | Non
     return app
 
 
-async def until(pilot: Pilot[Any], holds: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(pilot: Pilot[Any], holds: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come about"

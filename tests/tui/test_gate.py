@@ -160,6 +160,7 @@ async def test_the_keys_work_on_the_gate_that_opens_after_one_was_settled(tmp_pa
             run.preview(again)
             gate = run.gate(again)
         await until(pilot, lambda: app.view.state.waiting is not None and gate in screen_text(app))
+        await until(pilot, lambda: app.focused is not None)
         await settle(pilot)
         await pilot.press("a")
         await until(pilot, lambda: bool(engine.asked))
