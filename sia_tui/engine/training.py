@@ -144,6 +144,7 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
 
 
 def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
+    """What the scaffold answered without the policy earns the policy nothing."""
     calls = tuple(
         wire.SampledCall(
             messages=tuple(dict(message) for message in call.messages),
@@ -153,8 +154,14 @@ def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
         )
         for call in attempt.calls
     )
-    solved = score.failure is None
-    return wire.Rollout(case=trial.case.id, sample=trial.sample, reward=score.reward, solved=solved, calls=calls)
+    earned = attempt.source == "policy"
+    return wire.Rollout(
+        case=trial.case.id,
+        sample=trial.sample,
+        reward=score.reward if earned else 0.0,
+        solved=earned and score.failure is None,
+        calls=calls,
+    )
 
 
 async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Trained, rollouts: Sampling) -> None:

@@ -16,6 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sia_tui.agents.diagnosis import charges_shown
+from sia_tui.agents.protocol import Reading
+from sia_tui.config import load_config
+from sia_tui.engine.engine import open_task
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import Workspace
+
 ARMS = {"harness": ("harness",), "weights": ("weights",), "both": ("harness", "weights")}
 
 
@@ -66,7 +73,7 @@ def shown(name: str) -> dict[str, Any] | None:
 
 def table(cells: list[tuple[str, int]], config: str) -> str:
     lines = [
-        "| arm | seed | kept: harness, weights | dev g0 | dev [95 %] | hidden [95 %] | test [95 %] | without the policy | min |",
+        "| arm | seed | kept: harness, weights | dev g0 | dev [95 %] | hidden [95 %] | test [95 %] | search alone, dev | min |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, seed in cells:
@@ -87,10 +94,24 @@ def row(arm: str, seed: int, found: dict[str, Any]) -> str:
         interval(best["dev"]),
         interval(best["hidden"]),
         interval(found["test"]),
-        f"{100 * best['dev']['tool_share']:.1f}",
+        search_alone(found),
         f"{found['cost']['wall_s'] / 60:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def search_alone(found: dict[str, Any]) -> str:
+    """Null: what the final harness' search ranks first on dev, taken for the answer without asking the policy."""
+    workspace = Workspace.locate(None)
+    paths = workspace.run(found["run"])
+    task = open_task(workspace, load_config(paths.config), print)
+    reader = RunReader(paths.db)
+    key = reader.state().generations[found["incumbent"]].key
+    firsts = [
+        charges_shown(Reading(episode, attempt, score))[:1] == [task.gold[attempt.case.id]]
+        for episode, attempt, score in reader.trajectories(key, "dev")
+    ]
+    return f"{100 * sum(firsts) / len(firsts):.1f}"
 
 
 def interval(found: dict[str, Any] | None) -> str:
