@@ -182,7 +182,7 @@ def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str,
     return Proposal(
         lever="harness",
         title=title,
-        reason=f"{_counted(found)}. Of these, {option.why}.{_confused(found, brief)}",
+        reason=f"{option.why[:1].upper()}{option.why[1:]}. {_counted(found)}.{_confused(found, brief)}",
         idea=option.block,
         base_commit=commit,
         evidence=_evidence(found, option.kind),
@@ -199,8 +199,8 @@ def _weights_step(asked: Training, found: Diagnosis, commit: str) -> Proposal:
     return Proposal(
         lever="weights",
         title=f"{what}: LoRA r {plan.rank}, {plan.steps} steps",
-        reason=f"{_counted(found)}. {100 * found.out_of_reach:.0f} % of the failures are choices that no scaffold mends: "
-        f"{asked.why}.",
+        reason=f"{100 * found.out_of_reach:.0f} % of the failures are choices that no scaffold mends: {asked.why}. "
+        f"{_counted(found)}.",
         idea=plan.algorithm,
         base_commit=commit,
         evidence=_evidence(found, "confused"),
