@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,15 @@ class Chart:
     @property
     def empty(self) -> bool:
         return not any(series.points for series in self.series)
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values between the two, evenly spaced by 1, 2 or 5 times a power of ten, at most `most` of them."""
+    span = (high - low) / max(1, most)
+    power = 10.0 ** math.floor(math.log10(span))
+    stride = next(power * times for times in (1, 2, 5, 10) if power * times >= span)
+    first = math.ceil(low / stride)
+    return [round(place * stride, 12) for place in range(first, math.floor(high / stride) + 1)]
 
 
 def dev_chart(state: State) -> Chart:

@@ -37,7 +37,8 @@ def failures(state: State) -> tuple[str, Mapping[str, int]]:
     """Why episodes fail, and of what this is said: the step under way as the agent read it, else the incumbent."""
     step = state.current
     if step is not None and step.proposal.clusters:
-        return f"{step.id}, as the agent read them", step.proposal.clusters
+        wrong = {kind: count for kind, count in step.proposal.clusters.items() if kind != "right"}
+        return f"{step.id}, as the agent read them", wrong
     for generation in reversed(state.generations):
         for split in ("dev", "train"):
             if found := generation.results.get(split):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sia_tui.store.reader import EpisodeRow, Progress, RunReader
-from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart
+from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
 from sia_tui.tui.heading import heading, parting
@@ -160,3 +161,11 @@ def test_charts_hold_what_was_measured(views: dict[str, View]) -> None:
 
 def test_ages_are_short() -> None:
     assert [ago(seconds) for seconds in (1, 200, 7000, 400_000)] == ["1 s", "3 min", "2 h", "5 d"]
+
+
+@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.integers(1, 12))
+def test_ticks_are_round_even_and_few(low: float, span: float, most: int) -> None:
+    found = ticks(low, low + span, most)
+    assert len(found) <= most + 1 and all(low <= tick <= low + span for tick in found)
+    gaps = {round((b - a) / span, 6) for a, b in pairwise(found)}
+    assert len(gaps) <= 1

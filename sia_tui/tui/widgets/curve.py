@@ -13,7 +13,7 @@ from textual.widgets import Static
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
 
-from sia_tui.tui.charts import Chart, Series
+from sia_tui.tui.charts import Chart, Series, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.sparks import short
 
@@ -113,6 +113,7 @@ class Curve(Vertical):
             plot.plot([first, last], [level, level], self._hex("warning"), HiResMode.BRAILLE)
         for series in chart.series:
             self._add(plot, series)
+        plot.set_yticks(ticks(low, high, (self.size.height - 2) // 2))
         plot.set_xticks(_whole(first, last, self.size.width) if chart.whole_x else None)
 
     def _add(self, plot: PlotWidget, series: Series) -> None:
