@@ -7,12 +7,13 @@ import getpass
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import generation_index, read, readable
 from sia_tui.core.gates import StaleHash, require_hash
-from sia_tui.store.lock import is_held
+from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -63,7 +64,9 @@ def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str
     if not is_held(paths.lock):
         from sia_tui.engine.settle import settle
 
-        settle(workspace, paths)
+        # An engine that has just taken the run will answer.
+        with suppress(RunHeld):
+            settle(workspace, paths)
     reader, end = RunReader(paths.db), time.monotonic() + ANSWER_S
     try:
         while (answer := reader.answer_to(number)) is None:

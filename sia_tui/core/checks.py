@@ -13,6 +13,9 @@ from sia_tui.core.text import one_line
 GRAM = 12
 """A patch that shares this many characters in a row with a case's text quotes the case."""
 
+LEAST_HELD_OUT = 8
+"""Fewer cases than this say nothing about when to stop."""
+
 _REACHING_OUT = {
     "ctypes",
     "gc",
@@ -77,8 +80,8 @@ def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
     return Light("new idea", "ok")
 
 
-def check_plan(proposal: Proposal, train_cases: int, earlier: Sequence[Step]) -> tuple[Light, ...]:
-    """Lights on a weights update."""
+def check_plan(proposal: Proposal, cases: int, held_out: int, earlier: Sequence[Step]) -> tuple[Light, ...]:
+    """Lights on a weights update that would have so many cases to learn from, and so many to stop by."""
     if proposal.lever == "both":
         return (
             Light("lever", "red", "a patch and a training in one step are not carried out yet: propose one of them"),
@@ -86,7 +89,9 @@ def check_plan(proposal: Proposal, train_cases: int, earlier: Sequence[Step]) ->
     plan = proposal.plan
     if plan is None or proposal.patch is not None:
         return (Light("plan", "red", "the weights lever needs a plan, and no patch"),)
-    short = plan.cases + plan.held_out - train_cases
+    if cases < 2 or held_out < LEAST_HELD_OUT:
+        return (Light("train cases", "red", f"train is too small: {cases} cases to learn from, {held_out} to stop by"),)
+    short = max(plan.cases - cases, plan.held_out - held_out)
     again = any(
         step.refuted and step.proposal.plan == plan and step.proposal.base_commit == proposal.base_commit
         for step in earlier
@@ -96,7 +101,9 @@ def check_plan(proposal: Proposal, train_cases: int, earlier: Sequence[Step]) ->
         Light(
             "train cases",
             "amber" if short > 0 else "ok",
-            f"train has {short} fewer than asked for" if short > 0 else "",
+            f"{cases} to learn from and {held_out} to stop by, in place of {plan.cases} and {plan.held_out}"
+            if short > 0
+            else "",
         ),
         Light(
             "not refuted before", "red" if again else "ok", "the same plan failed on this generation" if again else ""

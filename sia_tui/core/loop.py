@@ -7,7 +7,7 @@ from typing import Literal
 
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import GateKind, VerdictKind
-from sia_tui.core.state import Generation, State, Step
+from sia_tui.core.state import MACHINE, Generation, State, Step
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _spent(state: State, rules: Rules) -> str | None:
     for step in reversed(state.steps):
         if step.refused is None:
             break
-        refused += step.refused.by in ("checks", "preview", "training", "auto")
+        refused += step.refused.by in ("checks", "preview", "training", MACHINE, "auto")
     if len(state.steps) >= rules.max_steps:
         return f"all {rules.max_steps} steps made"
     if refused >= rules.max_refusals:
@@ -256,8 +256,9 @@ def _measuring(candidate: Generation, step: Step, rules: Rules) -> Action:
     return Decide(candidate.index, verdict.kind == "approve", f"indecisive on dev, decided by {verdict.by}")
 
 
-def auto_verdict(step: Step) -> tuple[VerdictKind, str]:
-    """The automatic gate: yes, unless the preview on train is clearly worse; an indecisive result is not kept."""
+def auto_verdict(step: Step, left_s: float) -> tuple[VerdictKind, str]:
+    """The automatic gate: yes, unless the preview on train is clearly worse or the training would outlast the `left_s`
+    seconds of the wall clock budget; an indecisive result is not kept."""
     gate = step.open_gate
     if gate is not None and gate.kind == "keep":
         return "reject", "indecisive: the incumbent stays"
@@ -265,4 +266,7 @@ def auto_verdict(step: Step) -> tuple[VerdictKind, str]:
         return "reject", "clearly worse in the preview on train"
     if step.pilot is not None and step.pilot.pilot.pass_n == 0:
         return "reject", "the pilot solved no case: there is nothing to reinforce"
+    if step.pilot is not None and step.pilot.expected_s > left_s:
+        asked, left = step.pilot.expected_s / 60, max(0.0, left_s) / 60
+        return "reject", f"the training should take {asked:.1f} min, and {left:.1f} are left of the budget"
     return "approve", "no red light, not clearly worse in the preview"

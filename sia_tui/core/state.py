@@ -14,6 +14,9 @@ from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 
+MACHINE = "the machine"
+"""By which a step is refused that failed for no fault of its own."""
+
 Status = Literal["running", "paused", "done", "stopped", "failed"]
 
 
@@ -62,8 +65,9 @@ class Step:
 
     @property
     def refuted(self) -> bool:
-        """Refused, or measured and not better: its idea did not stand."""
-        return self.refused is not None or (self.measured is not None and self.measured.outcome != "better")
+        """Refused, or measured and not better: its idea did not stand. The machine's failure says nothing of the idea."""
+        refused = self.refused is not None and self.refused.by != MACHINE
+        return refused or (self.measured is not None and self.measured.outcome != "better")
 
     def verdict_on(self, kind: str) -> Verdict | None:
         answered = zip(self.gates, self.verdicts, strict=False)

@@ -23,7 +23,7 @@ from sia_tui.tasks.verifier import VerifierProcess
 STARTS = 3
 """A worker that is killed before it begins may have been killed by the machine, not by its harness."""
 MOST_DEATHS = 20
-"""A harness whose workers die more often than this is broken, not unlucky."""
+"""A harness whose workers die more often than this in one pass is broken, not unlucky."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,10 @@ class Crew:
         """A worker of its own with one lane."""
         async with self._hired(view, 1) as post:
             yield post
+
+    def begin_pass(self) -> None:
+        """Deaths are counted anew."""
+        self._dead.clear()
 
     def bury(self, death: WorkerDied, worker: Worker) -> None:
         """Each worker dies once for all its lanes. Raises HarnessBroken when too many have."""

@@ -150,6 +150,7 @@ class _Engine:
         session = self._session
         session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level))
         prepare.require_same_task(session)
+        training.clear(session)
         await finish.unseal(session)
         work, watch = asyncio.create_task(self._loop()), asyncio.create_task(self._watch())
         try:

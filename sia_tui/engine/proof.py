@@ -18,10 +18,11 @@ class NotAsTrained(Exception):
 
 async def probe_gap(gateway: Gateway, adapter: str | None, probes: Sequence[Probe]) -> float:
     """Largest difference of a logprob over the probe's tokens, in nats. Raises NotAsTrained, GatewayError."""
-    if not probes:
+    told = [probe for probe in probes if probe.completion_ids and _is_chat(probe)]
+    if not told:
         raise NotAsTrained("the trainer gave no probe: what is served cannot be proved to be what was trained")
     gaps = []
-    for probe in probes:
+    for probe in told:
         await gateway.open_lane(0, "probe", adapter=adapter)
         try:
             await gateway.chat(0, [dict(message) for message in probe.messages], max_tokens=len(probe.completion_ids))
@@ -31,10 +32,17 @@ async def probe_gap(gateway: Gateway, adapter: str | None, probes: Sequence[Prob
     return max(gaps)
 
 
+def _is_chat(probe: Probe) -> bool:
+    """A plain completion has no roles to ask it by again."""
+    return all(message.get("role") in ("system", "user", "assistant", "tool") for message in probe.messages)
+
+
 def _gap(probe: Probe, call: Call) -> float:
     """Where two tokens are equally likely either may be the greedy one: up to there counts, and that they are."""
     if call.prompt_ids != probe.prompt_ids:
         raise NotAsTrained("the gateway reads the probe's prompt as other tokens")
+    if not call.completion_ids:
+        raise NotAsTrained("the gateway says nothing to the probe")
     gap = 0.0
     for trained, served, wanted, got in zip(
         probe.completion_ids, call.completion_ids, probe.logprobs, call.logprobs, strict=False

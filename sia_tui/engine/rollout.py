@@ -44,6 +44,8 @@ class Terms:
     """The gateway's name for it; None: the base."""
     train: bool = False
     """Sampled for training: at temperature 1 from the whole distribution, whatever the harness asks for."""
+    salt: str | None = None
+    """Makes other samples of the same trial: what explores must not draw the same numbers again."""
 
 
 Done = Callable[[Trial, Attempt, Score], None]
@@ -58,6 +60,7 @@ class Rollout:
     async def run(self, trials: Iterable[Trial], terms: Terms, done: Done) -> None:
         """Raises Interrupted, HarnessBroken, GatewayDied, VerifierFailed; what is done by then stays done."""
         self._place.verifier.check()
+        self._crew.begin_pass()
         work = asyncio.create_task(
             _Pass(self._place, self._harness, self._crew, self._interrupted, terms, done).run(trials)
         )
@@ -151,7 +154,7 @@ class _Pass:
                 train=self._terms.train,
                 max_calls=max(1, config.max_calls - len(before)),
                 max_total_tokens=max(1, config.max_tokens - _tokens(before)),
-                seed=_seed(self._place.seed, trial),
+                seed=_seed(self._place.seed, trial, self._terms.salt),
             )
             outcome = await post.worker.solve(slot, self._unnamed(trial), max(1.0, config.deadline_s - waited))
         finally:
@@ -195,9 +198,10 @@ async def _raise_death(gateway: Gateway) -> NoReturn:
     raise await gateway.wait_died()
 
 
-def _seed(seed: int, trial: Trial) -> int:
+def _seed(seed: int, trial: Trial, salt: str | None) -> int:
     """Drawn by the case, so that two generations that ask the same get the same; another one for every further sample."""
-    return int(digest([seed, trial.case.id, *([trial.sample] if trial.sample else [])])[:15], 16)
+    extra = [trial.sample, salt] if trial.sample or salt else []
+    return int(digest([seed, trial.case.id, *extra])[:15], 16)
 
 
 def _sealed(case: Case, score: Score) -> Score:

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sia_tui.core.episodes import Attempt, Purpose, Sampled, Score
+from sia_tui.core.episodes import Attempt, Case, Purpose, Sampled, Score
 from sia_tui.core.hashing import digest, short_id
+from sia_tui.core.plans import TrainPlan
 from sia_tui.engine.crew import Crew
 from sia_tui.engine.prepare import policy_folder
-from sia_tui.engine.rollout import Rollout, Terms, Trial
+from sia_tui.engine.rollout import Rollout, Terms, Trial, first_of
 from sia_tui.engine.session import Session, harness_of
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.client import Gateway, GatewayError
@@ -43,7 +44,8 @@ class Sampling:
         Raises Interrupted, HarnessBroken, GatewayDied, VerifierFailed; what is done by then is stored.
         """
         sha256 = None if adapter is None else adapter_hash(adapter)
-        terms = Terms(await self._name(adapter, sha256), train=purpose != "held_out")
+        explores = purpose != "held_out"
+        terms = Terms(await self._name(adapter, sha256), explores, (sha256 or self.parent) if explores else None)
         names = {trial: self.name(sha256, trial, terms.train) for trial in trials}
         stored = ((trial, self.session.reader.trajectory(name)) for trial, name in names.items())
         done = {trial: found for trial, found in stored if found is not None}
@@ -96,3 +98,19 @@ async def sampling(session: Session, proposal: str) -> AsyncIterator[Sampling]:
             yield made
         finally:
             await made.unload()
+
+
+def training_cases(session: Session, plan: TrainPlan) -> tuple[list[Case], list[Case]]:
+    """Cases to learn from and cases to stop by; fewer than the plan asks for where train has no more.
+
+    The latter are of one fold and the former of the others, so that near-duplicates, which share a fold, are never on
+    both sides. Learned are first those that generations are not measured on, for on these the agent diagnoses and patches
+    are previewed; every training takes them in another order.
+    """
+    train, config = session.cases("train", None), session.config
+    held_out = [case for case in train if case.fold == 0][: plan.held_out]
+    pool = [case for case in train[config.evaluate.train or 0 :] if case.fold != 0]
+    if len(pool) < plan.cases:
+        pool = [case for case in train if case.fold != 0]
+    before = sum(step.trained is not None for step in session.state.steps if step is not session.state.current)
+    return first_of(pool, plan.cases, config.seed + 1 + before), held_out

@@ -14,6 +14,7 @@ from sia_tui.core.proposals import Light
 from sia_tui.core.state import Step
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.record import StoredRecord
+from sia_tui.engine.sampling import training_cases
 from sia_tui.engine.session import Session
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.store.writer import now
@@ -64,7 +65,9 @@ def _check_plan(session: Session, step: Step) -> None:
     """A plan changes no file: its commit is the incumbent's harness again, with the plan in its message."""
     best, state = session.state.best, session.state
     assert best is not None
-    lights = check_plan(step.proposal, len(session.task.ids("train")), state.steps[:-1])
+    plan = step.proposal.plan
+    cases, held_out = training_cases(session, plan) if plan else ([], [])
+    lights = check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1])
     commit = _commit(session, step, f"{best.commit}^{{tree}}", best.tree, best.adapter)
     session.repository.mark_proposal(step.id, commit)
     session.record(ev.ProposalChecked(step.id, lights, commit, best.tree))
@@ -107,7 +110,8 @@ def answer_by_policy(session: Session, step: Step) -> None:
     """The automatic gate: the config said so beforehand, and the log says that nobody looked."""
     gate = step.open_gate
     assert gate is not None
-    kind, note = auto_verdict(step)
+    left_s = session.config.budget.wall_s - session.state.cost.wall_s
+    kind, note = auto_verdict(step, left_s)
     session.record(ev.VerdictGiven(Verdict(gate.id, kind, "auto", note, now())))
 
 

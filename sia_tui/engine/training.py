@@ -13,16 +13,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 from sia_tui.core import events as ev
-from sia_tui.core.episodes import Attempt, Case, Score
+from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.plans import Pilot, TrainPlan, estimate
-from sia_tui.core.state import Step
+from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.rollout import Interrupted, Trial
-from sia_tui.engine.sampling import Sampling, sampling
+from sia_tui.engine.sampling import Sampling, sampling, training_cases
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.engine.trainer import Trainer, TrainerDied
 from sia_tui.policy.adapters import adapter_hash
@@ -30,7 +31,7 @@ from sia_tui.policy.client import GatewayError
 from sia_tui.weights import protocol as wire
 
 TRIES = 3
-"""Starts of one trainer: whoever dies three times does not die by accident."""
+"""Starts of one trainer without an optimizer step more: whoever dies three times so does not die by accident."""
 POLL_S = 0.3
 STEP_S = 1.0
 """Seconds an optimizer step is taken for before any was made in this run."""
@@ -45,25 +46,15 @@ async def pilot(session: Session, step: Step) -> None:
     trials = [Trial(case, sample) for case in cases for sample in range(plan.samples)]
     async with sampling(session, step.id) as rollouts:
         session.report.phase(f"pilot of {step.id}", len(trials))
-        began = session.store.state.cost.wall_s
         made = await rollouts.make(None, "pilot", 0, trials)
-        seconds = (session.store.state.cost.wall_s - began) / max(1, rollouts.fresh)
-    best = [
-        rollouts.name(None, trial, True)
-        for trial, (_, score) in zip(trials, made, strict=True)
-        if score.failure is None
-    ]
-    seen = _pilot(plan, made, seconds, best[:SHOWN])
+    told = [_told(trial, *both) for trial, both in zip(trials, made, strict=True)]
+    best = [rollouts.name(None, trial, True) for trial, paid in zip(trials, told, strict=True) if paid.solved]
+    # Stored rollouts tell as much as fresh ones: their own seconds, as many side by side as there are lanes.
+    side_by_side = min(len(trials), session.config.harness.lanes)
+    seconds = sum(attempt.seconds for attempt, _ in made) / len(made) / side_by_side
+    seen = _pilot(plan, told, seconds, best[:SHOWN])
     expected = estimate(plan, seen, _step_seconds(session)).seconds
     session.record(ev.PilotDone(step.id, seen, expected))
-
-
-def training_cases(session: Session, plan: TrainPlan) -> tuple[list[Case], list[Case]]:
-    """Cases to learn from and cases held out, both of train; the latter are the same whatever the plan's size."""
-    train = session.cases("train", None)
-    if len(train) < plan.held_out + 2:
-        raise EngineError(f"train has {len(train)} cases: too few to hold out {plan.held_out}")
-    return train[: len(train) - plan.held_out][: plan.cases], train[len(train) - plan.held_out :]
 
 
 async def train(session: Session, step: Step) -> None:
@@ -72,17 +63,23 @@ async def train(session: Session, step: Step) -> None:
     assert best is not None
     if step.training is None:
         session.record(ev.TrainingBegan(step.id, best.adapter))
-    for left in reversed(range(TRIES)):
+    tries, reached = 0, -1
+    while True:
         try:
-            await _train(session, session.state.step(step.id))
-            return
+            trained, job = await _train(session, session.state.step(step.id))
+            break
         except TrainerDied as death:
-            if not left:
-                return _refuse(session, step, str(death))
+            steps = session.reader.metrics(step.id, after=reached)
+            tries, reached = (1, steps[-1].step) if steps else (tries + 1, reached)
+            if tries >= TRIES:
+                return _refuse(session, step, str(death), by=MACHINE)
             session.report.say(f"{one_line(str(death), 400)}; starting it again from its last checkpoint")
+    if isinstance(trained, wire.Failed):
+        return _refuse(session, step, trained.reason)
+    await _publish(session, step, job, trained)
 
 
-async def _train(session: Session, step: Step) -> None:
+async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Failed, wire.Job]:
     job = await _job(session, step)
     async with sampling(session, step.id) as rollouts, Trainer(job, session.paths.logs / "trainer.log") as trainer:
         session.report.phase(f"training {step.id}", job.plan.steps)
@@ -93,10 +90,8 @@ async def _train(session: Session, step: Step) -> None:
                 case wire.Metrics(step=made, values=values):
                     session.store.metrics(step.id, made, values)
                     session.report.at(made, _note(values))
-                case wire.Failed(reason=reason):
-                    return _refuse(session, step, reason)
-                case wire.Trained() as trained:
-                    return await _publish(session, step, job, trained, rollouts)
+                case wire.Trained() | wire.Failed() as end:
+                    return end, job
 
 
 async def _job(session: Session, step: Step) -> wire.Job:
@@ -164,32 +159,24 @@ def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
     )
 
 
-async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Trained, rollouts: Sampling) -> None:
+async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Trained) -> None:
     """Under its content's own name, with its manifest; then what is served is compared with what was trained."""
     sha256 = adapter_hash(job.out)
-    policy = session.state.policy_ready
-    assert policy is not None
-    manifest = {
-        "adapter": sha256,
-        "parent": step.training.parent_adapter if step.training else None,
-        "base_model": policy.sha256,
-        "plan": asdict(job.plan),
-        "data": trained.data,
-        "moved": trained.moved,
-        "best_step": trained.best_step,
-    }
+    manifest = _manifest(session, step, job, trained) | {"adapter": sha256}
     (job.out / "manifest.json").write_text(json.dumps(manifest, indent=1))
     folder = session.paths.adapter(sha256)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.exists():
-        job.out.rename(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(job.out, folder)
     moved = [module for module, change in trained.moved.items() if change > 0]
     if not moved:
         return _refuse(session, step, "the weights did not move")
+    gateway = (await session.place(await policy_folder(session))).gateway
     try:
-        gap = await probe_gap(rollouts.gateway, await session.served(rollouts.gateway, sha256), trained.probe)
-    except (NotAsTrained, GatewayError) as fault:
+        gap = await probe_gap(gateway, await session.served(gateway, sha256), trained.probe)
+    except NotAsTrained as fault:
         return _refuse(session, step, str(fault))
+    except GatewayError as fault:
+        return _refuse(session, step, str(fault), by=MACHINE)
     session.record(
         ev.AdapterTrained(
             step.id,
@@ -206,25 +193,47 @@ async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Tr
             gap,
         )
     )
-    shutil.rmtree(job.folder, ignore_errors=True)
+    clear(session)
 
 
-def _refuse(session: Session, step: Step, reason: str) -> None:
-    session.record(ev.ProposalRefused(step.id, "training", one_line(reason, 1000)))
+def clear(session: Session) -> None:
+    """Remove what trainings that are over left on the disk."""
+    current = session.state.current
+    for folder in session.paths.training.glob("*"):
+        if current is None or folder.name != current.id or current.trained is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _pilot(plan: TrainPlan, made: Sequence[tuple[Attempt, Score]], seconds: float, best: Sequence[str]) -> Pilot:
-    groups = [made[start : start + plan.samples] for start in range(0, len(made), plan.samples)]
-    solved = Counter(sum(score.failure is None for _, score in group) for group in groups)
-    useful = sum(len({score.reward for _, score in group}) > 1 for group in groups)
-    tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for attempt, _ in made for call in attempt.calls)
+def _manifest(session: Session, step: Step, job: wire.Job, trained: wire.Trained) -> dict[str, Any]:
+    policy = session.state.policy_ready
+    assert policy is not None
+    return {
+        "parent": step.training.parent_adapter if step.training else None,
+        "base_model": policy.sha256,
+        "plan": asdict(job.plan),
+        "data": trained.data,
+        "moved": trained.moved,
+        "best_step": trained.best_step,
+    }
+
+
+def _refuse(session: Session, step: Step, reason: str, by: str = "training") -> None:
+    session.record(ev.ProposalRefused(step.id, by, one_line(reason, 1000)))
+
+
+def _pilot(plan: TrainPlan, told: Sequence[wire.Rollout], seconds: float, best: Sequence[str]) -> Pilot:
+    """What the trainer would be told, counted."""
+    groups = [told[start : start + plan.samples] for start in range(0, len(told), plan.samples)]
+    solved = Counter(sum(rollout.solved for rollout in group) for group in groups)
+    useful = sum(len({rollout.reward for rollout in group}) > 1 for group in groups)
+    tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for rollout in told for call in rollout.calls)
     return Pilot(
         n=len(groups),
         samples=plan.samples,
         solved=tuple(solved[k] for k in range(plan.samples + 1)),
         useful=useful / len(groups),
         seconds=seconds,
-        tokens=tokens / len(made),
+        tokens=tokens / len(told),
         episodes=tuple(best),
     )
 

@@ -148,7 +148,7 @@ def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], m
     """One row per completion; `session` has them reserved already."""
     terms, train = session.terms, session.terms.sampling.train
     seeds = [f"{request.seed}:{i}" for i in range(request.n)]
-    if request.seed is None:
+    if request.seed is None or train:
         first = session.asked - request.n
         seeds = [f"{terms.seed}/{first + i}" for i in range(request.n)]
     return [
@@ -158,7 +158,7 @@ def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], m
             temperature=1.0 if train else request.temperature,
             top_p=1.0 if train else request.top_p,
             top_k=0 if train else max(request.top_k or 0, 0),
-            seed=seed if request.seed is not None or terms.seed is not None else None,
+            seed=seed if terms.seed is not None or (request.seed is not None and not train) else None,
             stop=request.stops,
             adapter=terms.adapter,
             ignore_eos=request.ignore_eos,

@@ -84,8 +84,8 @@ class TextRequest(Request):
 
 class Sampling(Strict):
     train: bool = False
-    """Samples for training: temperature and top_p are 1 and top_k is off whatever the caller asks, so that the recorded
-    logprobs are those of the distribution that was sampled from."""
+    """Samples for training: temperature and top_p are 1, top_k is off and seeds are the lane's whatever the caller asks,
+    so that the recorded logprobs are those of the distribution that was sampled from, and samples differ."""
 
 
 class OpenLane(Strict):

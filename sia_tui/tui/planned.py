@@ -68,7 +68,7 @@ def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
         (
             "STOPS ITSELF",
             f"after {plan.patience} looks without a new best on {plan.held_out} train cases held out, one look every "
-            f"{plan.eval_every} steps; p pauses it, the run's budget ends it.",
+            f"{plan.eval_every} steps. p pauses it; it is ended by nothing else once it runs.",
         ),
         (
             "AFTER",
@@ -114,7 +114,9 @@ def idle(state: State, progress: Progress | None, alive: bool, width: int) -> li
 
 
 def _doing(state: State, progress: Progress | None, alive: bool) -> Sequence[Line]:
-    if state.status in ("done", "stopped", "failed"):
+    if state.status == "failed":
+        return [line(("the run failed, R goes on with it: ", WARN), f"{state.stop_reason or ''}")]
+    if state.status in ("done", "stopped"):
         return [line(("the run is over: ", DIM), state.status, (f", {state.stop_reason or ''}", DIM))]
     if state.status == "paused":
         return [line(("the run is paused", WARN))]

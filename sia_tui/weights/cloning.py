@@ -12,6 +12,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import pad
 
+from sia_tui.weights.grpo import CELLS
 from sia_tui.weights.lessons import order
 from sia_tui.weights.looks import Rated, Training
 from sia_tui.weights.protocol import Rollout
@@ -25,7 +26,9 @@ MICRO = 8
 def train(training: Training, lessons: Sequence[Rollout]) -> None:
     plan = training.job.plan
     size = min(plan.cases_per_step, len(lessons))
-    micro = next(n for n in range(min(MICRO, size), 0, -1) if size % n == 0)
+    longest = max(sum(len(call.prompt_ids) + len(call.completion_ids) for call in lesson.calls) for lesson in lessons)
+    most = max(1, min(MICRO, size, CELLS["cuda"] // longest))
+    micro = next(n for n in range(most, 0, -1) if size % n == 0)
     arguments = SFTConfig(
         **training.arguments(),
         per_device_train_batch_size=micro,

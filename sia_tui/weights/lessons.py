@@ -8,7 +8,7 @@ from random import Random
 from sia_tui.weights.groups import in_groups, summary
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.protocol import Job, Rollout
-from sia_tui.weights.stopping import TrainingFailedError
+from sia_tui.weights.stopping import TrainingFailed
 
 CHUNK = 64
 """Cases of one question to the engine, so that a long gathering shows progress."""
@@ -25,19 +25,22 @@ def gather(job: Job, pipe: Pipe) -> list[Sequence[Rollout]]:
 
 
 def select(groups: Sequence[Sequence[Rollout]], seed: int) -> list[Rollout]:
-    """One success a case, the best paid, ties drawn by the seed; cases without a success fall out.
+    """One success a case: the best paid, of these the one that asked least, ties drawn by the seed. Cases without a
+    success fall out. (What an episode asked in vain before it succeeded is not worth cloning.)
 
-    Raises TrainingFailedError when there is none at all.
+    Raises TrainingFailed when there is none at all.
     """
     draw = Random(seed)
     lessons = []
     for group in groups:
         solved = [r for r in group if r.solved and any(call.completion_ids for call in r.calls)]
         top = max((rollout.reward for rollout in solved), default=0.0)
-        best = [rollout for rollout in solved if rollout.reward == top]
+        paid = [rollout for rollout in solved if rollout.reward == top]
+        fewest = min((len(rollout.calls) for rollout in paid), default=0)
+        best = [rollout for rollout in paid if len(rollout.calls) == fewest]
         lessons += [draw.choice(best)] if best else []
     if not lessons:
-        raise TrainingFailedError("no rollout solved its case: there is nothing to clone")
+        raise TrainingFailed("no rollout solved its case: there is nothing to clone")
     return lessons
 
 

@@ -18,7 +18,7 @@ from sia_tui.weights.head import narrow
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
-from sia_tui.weights.stopping import Look, TrainingFailedError, best, improved, reason_to_stop
+from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop
 
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
@@ -110,14 +110,14 @@ class Training:
                 shutil.rmtree(folder)
 
     def finish(self) -> Trained:
-        """Publish the best look's adapter. Raises TrainingFailedError when it does not differ from the parent."""
+        """Publish the best look's adapter. Raises TrainingFailed when it does not differ from the parent."""
         looks = self.progress.looks
         chosen = best(looks)
         folder = self.job.folder / "steps" / f"v{chosen.step}"
         adapters.read(self.model, folder)
         moved = adapters.moved(self.before, adapters.factors(self.model))
         if not all(map(math.isfinite, moved.values())) or not any(moved.values()):
-            raise TrainingFailedError("the weights did not move: " + _why(moved))
+            raise TrainingFailed("the weights did not move: " + _why(moved))
         adapters.publish(folder, self.job.out)
         ends = adapters.end_ids(self.model, self.tokenizer)
         return Trained(
@@ -191,7 +191,7 @@ class _Looks(TrainerCallback):
         values["train_s"] = time.monotonic() - self._started - waited
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
-            raise TrainingFailedError(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
+            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
         if step % training.job.plan.eval_every == 0 or step == training.job.plan.steps:
             values["held_out"] = training.look(step)
             control.should_save = True

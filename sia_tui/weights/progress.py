@@ -98,6 +98,8 @@ def _digests(checkpoint: Path) -> dict[str, str]:
 
 
 def _job_digest(job: Job) -> str:
-    """Where the job's folders lie, and on how many threads it runs, does not make it another one."""
-    content = job.model_dump(mode="json", exclude={"folder", "out", "threads", "device"})
+    """Where folders lie, and on how many threads it runs, does not make it another one; the parent's content does."""
+    content = job.model_dump(mode="json", exclude={"folder", "out", "threads", "device", "model", "parent"})
+    if job.parent is not None:
+        content["parent"] = hashlib.sha256((job.parent / "adapter_model.safetensors").read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -47,5 +47,5 @@ def reason_to_stop(looks: Sequence[Look], patience: int, steps: int) -> str:
     return ""
 
 
-class TrainingFailedError(Exception):
+class TrainingFailed(Exception):
     """Nothing to publish; the message says why in one line."""

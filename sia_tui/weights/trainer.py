@@ -1,6 +1,7 @@
 """The trainer process: `python -m sia_tui.weights.trainer --job job.json`, spoken to as `protocol` says.
 
-Exit status: 0 after `Trained`, 1 after `Failed`, `pipe.ENGINE_GONE` when the engine closed the pipe.
+Exit status: 0 after `Trained`, 1 after `Failed`, `pipe.ENGINE_GONE` when the engine closed the pipe, BROKE for anything
+unforeseen, with the reason as the last line of stderr.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from sia_tui.weights.lessons import gather, measures, select
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import fresh, resume
 from sia_tui.weights.protocol import Failed, Job, Metrics, Trained
-from sia_tui.weights.stopping import TrainingFailedError
+from sia_tui.weights.stopping import TrainingFailed
 
+BROKE = 4
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -35,17 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.update(QUIET)
     try:
         end: Trained | Failed = train(Job.model_validate_json(path.read_bytes()), pipe)
-    except TrainingFailedError as error:
+    except TrainingFailed as error:
         end = Failed(reason=str(error))
     except Exception as error:
+        # The machine's fault, not the plan's: whoever started this may start it again.
         logging.exception("the training broke")
-        end = Failed(reason=f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300], file=sys.stderr)
+        return BROKE
     pipe.say(end)
     return 0 if isinstance(end, Trained) else 1
 
 
 def train(job: Job, pipe: Pipe) -> Trained:
-    """Raises TrainingFailedError where there is nothing to publish."""
+    """Raises TrainingFailed where there is nothing to publish."""
     checkpoint, progress = resume(job.folder / "checkpoints", job) or (None, fresh(job))
     starting = not progress.looks
     asked = pipe.ask("held_out", job.held_out, samples=1, adapter=None, step=0) if starting else -1

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_plan
+from sia_tui.core.gates import Gate
+from sia_tui.core.loop import auto_verdict
 from sia_tui.core.plans import Pilot, TrainPlan, estimate
 from sia_tui.core.proposals import Proposal
-from sia_tui.core.state import Step
+from sia_tui.core.state import MACHINE, Step
 
 PLAN = TrainPlan("grpo", 20, 16, 8, 2000, 80, 1e-3, eval_every=5)
 PILOT = Pilot(4, 8, (1, 0, 0, 0, 2, 0, 0, 0, 1), 0.5, 0.1, 300.0)
@@ -64,22 +66,39 @@ def proposal(plan: TrainPlan | None, **changes: Any) -> Proposal:
 
 
 def test_lights_on_a_plan() -> None:
-    lights = {light.name: light.level for light in check_plan(proposal(PLAN), 4000, ())}
+    lights = {light.name: light.level for light in check_plan(proposal(PLAN), 2900, 80, ())}
     assert set(lights.values()) == {"ok"}
-    assert [light.level for light in check_plan(proposal(None), 4000, ())] == ["red"]
-    assert [light.level for light in check_plan(proposal(PLAN, patch="--- a"), 4000, ())] == ["red"]
-    assert [light.level for light in check_plan(proposal(PLAN, lever="both"), 4000, ())] == ["red"]
-    assert {light.name: light.level for light in check_plan(proposal(PLAN), 1000, ())}["train cases"] == "amber"
+    assert [light.level for light in check_plan(proposal(None), 2900, 80, ())] == ["red"]
+    assert [light.level for light in check_plan(proposal(PLAN, patch="--- a"), 2900, 80, ())] == ["red"]
+    assert [light.level for light in check_plan(proposal(PLAN, lever="both"), 2900, 80, ())] == ["red"]
+    for cases, held_out, level in ((1000, 80, "amber"), (2900, 40, "amber"), (2900, 7, "red"), (1, 80, "red")):
+        assert {light.name: light.level for light in check_plan(proposal(PLAN), cases, held_out, ())}[
+            "train cases"
+        ] == level
 
 
 def test_a_plan_that_failed_on_this_generation_is_not_made_again() -> None:
     failed = Step("p", proposal(PLAN), refused=ev.ProposalRefused("p", "training", "the weights did not move"))
-    assert any(light.level == "red" for light in check_plan(proposal(PLAN), 4000, [failed]))
-    assert not any(light.level == "red" for light in check_plan(proposal(replace(PLAN, steps=21)), 4000, [failed]))
-    assert not any(light.level == "red" for light in check_plan(proposal(PLAN, base_commit="c1"), 4000, [failed]))
+    assert any(light.level == "red" for light in check_plan(proposal(PLAN), 2900, 80, [failed]))
+    assert not any(light.level == "red" for light in check_plan(proposal(replace(PLAN, steps=21)), 2900, 80, [failed]))
+    assert not any(light.level == "red" for light in check_plan(proposal(PLAN, base_commit="c1"), 2900, 80, [failed]))
 
 
 def test_a_plan_survives_its_way_through_the_log() -> None:
     event = ev.ProposalMade("p-1", proposal(PLAN))
     kind, data = ev.encode(event)
     assert data["proposal"]["plan"] == asdict(PLAN) and ev.decode(kind, data) == event
+
+
+def test_the_machines_failure_says_nothing_of_the_idea() -> None:
+    fault = Step("p", proposal(PLAN), refused=ev.ProposalRefused("p", MACHINE, "the trainer died"))
+    assert not fault.refuted and replace(fault, refused=ev.ProposalRefused("p", "training", "did not move")).refuted
+
+
+def test_the_automatic_gate_keeps_to_the_budget_and_to_what_can_be_learned() -> None:
+    gate = Gate("gate-1", "step", "p", "h" * 64, {})
+    step = Step("p", proposal(PLAN), pilot=ev.PilotDone("p", PILOT, 120.0), gates=(gate,))
+    assert auto_verdict(step, 121.0)[0] == "approve"
+    assert auto_verdict(step, 119.0) == ("reject", "the training should take 2.0 min, and 2.0 are left of the budget")
+    hopeless = replace(PILOT, solved=(4, 0, 0, 0, 0, 0, 0, 0, 0))
+    assert auto_verdict(replace(step, pilot=ev.PilotDone("p", hopeless, 1.0)), 1e9)[0] == "reject"

@@ -173,18 +173,27 @@ async def test_a_wrong_adapter_is_refused_and_leaves_no_trace(gateway: Gateway, 
         await gateway.unload_adapter("none")
 
 
-async def test_seeds_decide_and_training_lanes_ignore_top_p(gateway: Gateway, caller: MakeCaller) -> None:
+async def test_seeds_decide_and_top_k_narrows(gateway: Gateway, caller: MakeCaller) -> None:
     async with lane(gateway, 0, caller) as c:
         one, again, other = [(await off(c.chat, WORDS, max_tokens=8, seed=s))["choices"][0] for s in (1, 1, 2)]
         narrow = await off(c.chat, WORDS, max_tokens=8, top_k=1, seed=1)
         sharp = await off(c.chat, WORDS, max_tokens=8, temperature=0)
-        await gateway.close_lane(0)
-        await gateway.open_lane(0, "train", train=True)
-        trained = await off(c.chat, WORDS, max_tokens=8, top_p=0.01, top_k=1, seed=1)
-        (call,) = await gateway.close_lane(0)
-    assert one["token_ids"] == again["token_ids"] == trained["choices"][0]["token_ids"] != other["token_ids"]
+    assert one["token_ids"] == again["token_ids"] != other["token_ids"]
     assert narrow["choices"][0]["token_ids"] == sharp["choices"][0]["token_ids"] != one["token_ids"]
-    assert call.top_p == 1.0
+
+
+async def test_a_training_lane_samples_the_whole_distribution_whatever_is_asked(
+    gateway: Gateway, caller: MakeCaller
+) -> None:
+    """Temperature, top_p, top_k and the seed are the lane's, or every sample of a case would be the same one."""
+    drawn = []
+    for seed in (1, 2, 1):
+        async with lane(gateway, 0, caller, train=True, seed=seed) as c:
+            asked = await off(c.chat, WORDS, max_tokens=8, temperature=0, top_p=0.01, top_k=1, seed=7)
+            (call,) = await gateway.close_lane(0)
+            assert (call.temperature, call.top_p) == (1.0, 1.0)
+            drawn.append(asked["choices"][0]["token_ids"])
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 async def test_stop_strings_and_the_end_token(gateway: Gateway, reference: Reference, caller: MakeCaller) -> None:

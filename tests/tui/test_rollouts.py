@@ -170,7 +170,7 @@ async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPath
         await pilot.press("n")
         await settle(pilot)
         assert str(reader.border_title) != first and rows.cursor == 1
-        await pilot.press("p")
+        await pilot.press("N")
         await settle(pilot)
         assert str(reader.border_title) == first
         await pilot.press("escape")

@@ -13,7 +13,7 @@ from sia_tui.weights.groups import Row, Turn, advantages, merged, rows, summary
 from sia_tui.weights.lessons import measures, order, select
 from sia_tui.weights.looks import rate
 from sia_tui.weights.protocol import Rollout, SampledCall
-from sia_tui.weights.stopping import Look, TrainingFailedError, best, improved, reason_to_stop
+from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop
 
 rewards = st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=16)
 
@@ -100,8 +100,14 @@ def test_lessons_are_the_best_paid_successes() -> None:
     ties = [[rollout(1, call(number)) for number in range(8)] for _ in range(8)]
     assert select(ties, seed=1) == select(ties, seed=1) != select(ties, seed=2)
     assert measures([won, lost])["pass_n"] == 0.5
-    with pytest.raises(TrainingFailedError, match="nothing to clone"):
+    with pytest.raises(TrainingFailed, match="nothing to clone"):
         select([lost], seed=0)
+
+
+def test_what_was_asked_in_vain_before_a_success_is_not_cloned() -> None:
+    straight, roundabout = rollout(1.0, call(7)), rollout(1.0, call(8), call(7))
+    assert select([[roundabout, straight, roundabout]], seed=0) == [straight]
+    assert select([[roundabout]], seed=0) == [roundabout]
 
 
 def test_lessons_come_in_whole_passes() -> None:

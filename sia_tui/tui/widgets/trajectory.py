@@ -25,7 +25,7 @@ class TrajectoryView(Lines):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "turn(1)", "next", tooltip="the next rollout of the list"),
-        Binding("p", "turn(-1)", "previous", tooltip="the rollout before it in the list"),
+        Binding("N", "turn(-1)", "previous", tooltip="the rollout before it in the list"),
         Binding("escape,backspace", "close", "back", key_display="esc", tooltip="back to where you came from"),
     ]
 
