@@ -7,11 +7,10 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
+from sia_tui.store.connection import Connection
 from sia_tui.store.reader import EpisodeRow
-from sia_tui.store.version import StoreError, open_readonly
 
 Part = Literal["train", "dev", "training"]
 """`train` and `dev`: episodes that measure a generation. `training`: those rolled out to make or judge weights."""
@@ -59,17 +58,8 @@ class Wanted:
         return " and ".join(f"({condition})" for condition in conditions) or "true", values
 
 
-class Browser:
+class Browser(Connection):
     """One client's look at the episodes of a run. A connection of its own: open it in the thread that uses it."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises StoreError."""
-        self._path = path
-        self._connection = open_readonly(path)
-        self._connection.row_factory = sqlite3.Row
-
-    def close(self) -> None:
-        self._connection.close()
 
     def numbers(self, wanted: Wanted, after: int = 0) -> array[int]:
         """Row numbers above `after` of the episodes that fit, oldest first: eight bytes each."""
@@ -106,12 +96,6 @@ class Browser:
         if first is None:
             return None
         return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
-
-    def _rows(self, query: str, values: Sequence[object]) -> list[sqlite3.Row]:
-        try:
-            return self._connection.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self._path}: cannot be read ({error}); it was left as it is") from error
 
 
 def _row(row: sqlite3.Row) -> EpisodeRow:

@@ -13,6 +13,7 @@ from typing import Any
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded, decode
 from sia_tui.core.state import Cost, State, fold
+from sia_tui.store.connection import Connection
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError, open_readonly
 
@@ -77,17 +78,8 @@ class Answer:
     message: str
 
 
-class RunReader:
+class RunReader(Connection):
     """One client's view of a run. Cheap to open; every method sees the newest commit."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises StoreError for a missing, damaged, foreign or newer file."""
-        self._path = path
-        self._connection = open_readonly(path)
-        self._connection.row_factory = sqlite3.Row
-
-    def close(self) -> None:
-        self._connection.close()
 
     def state(self) -> State:
         """The fold of the log. Episodes are counted by SQL: the same cost in a tenth of the time."""
@@ -161,12 +153,6 @@ class RunReader:
     def answer_to(self, command: int) -> Answer | None:
         rows = self._rows("select ok, message from commands where id = ? and answered_at is not null", [command])
         return Answer(bool(rows[0]["ok"]), rows[0]["message"]) if rows else None
-
-    def _rows(self, query: str, values: list[Any] | None = None) -> list[sqlite3.Row]:
-        try:
-            return self._connection.execute(query, values or []).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self._path}: cannot be read ({error}); it was left as it is") from error
 
 
 def counted(state: State, tally: Tally) -> State:
