@@ -77,9 +77,10 @@ def require_no_orphans(paths: RunPaths) -> None:
 
 
 def belonging(paths: RunPaths) -> list[Path]:
-    """The /proc entries of processes whose command line names the run's folder."""
-    numbered = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [entry for entry in numbered if f"{paths.root}/" in command(entry)]
+    """The /proc entries of processes whose command line names the run's folder, and of an engine in the background."""
+    numbered = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    engine = f"resume\0{paths.name}\0--workspace\0{paths.root.parent.parent}"
+    return [entry for entry in numbered if f"{paths.root}/" in command(entry) or engine in command(entry)]
 
 
 def command(entry: Path) -> str:

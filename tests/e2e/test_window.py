@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from sia_tui.store.lock import is_held
 from tests.e2e.conftest import Desk
-from tests.e2e.killing import paths_of
+from tests.e2e.killing import belonging, paths_of
 from tests.e2e.terminal import Terminal
 
 pytestmark = pytest.mark.xdist_group("e2e-levers")
@@ -18,10 +22,19 @@ DROPPED_S = 0.7
 UNDO_S = 15.0
 
 
+@pytest.fixture
+def run(desk: Desk) -> Iterator[str]:
+    """The run's name; its engine, which outlives the window, does not outlive the test."""
+    yield "window"
+    for entry in belonging(paths_of(desk, "window")):
+        with suppress(ProcessLookupError):
+            os.kill(int(entry.name), signal.SIGKILL)
+
+
 @pytest.mark.timeout(400)
-def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk) -> None:
-    paths = paths_of(desk, "window")
-    start = desk.command("run", str(desk.config), "--name", "window", "--gate", "ask", script="window")
+def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk, run: str) -> None:
+    paths = paths_of(desk, run)
+    start = desk.command("run", str(desk.config), "--name", run, "--gate", "ask", script="window")
     with Terminal(start, desk.environment()) as first:
         first.see("GATE waits", within_s=180)
         first.press("2")
@@ -45,7 +58,7 @@ def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk) -> No
         assert "sia-tui attach window" in first.screen()
     assert is_held(paths.lock)
 
-    with Terminal(desk.command("attach", "window", script="window"), desk.environment()) as second:
+    with Terminal(desk.command("attach", run, script="window"), desk.environment()) as second:
         second.press("2")
         second.see("gate-4 ·", within_s=180)
         second.press("5")
@@ -54,7 +67,7 @@ def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk) -> No
         assert "weights" in history
         second.press("q")
         assert second.wait() == 0
-    told = desk.show("window")
+    told = desk.show(run)
     assert [g["lever"] for g in told["generations"]] == ["seed", "harness", "weights"]
     assert told["refused"][0]["reason"] == "throws replies away"
-    assert desk.cli("stop", "window").returncode == 0
+    assert desk.cli("stop", run).returncode == 0
