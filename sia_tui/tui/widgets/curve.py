@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from textual.app import ComposeResult
@@ -11,13 +12,14 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.widgets import Static
 from textual_hires_canvas import Canvas
-from textual_plot import HiResMode, PlotWidget
+from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 
 from sia_tui.tui.charts import Chart, Series, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.sparks import short
 
 REDRAW_S = 0.5
+SMALL = 1e-3
 
 
 class Paper(Canvas):
@@ -26,6 +28,15 @@ class Paper(Canvas):
     def render_line(self, y: int) -> Strip:
         strip = super().render_line(y)
         return strip if strip.cell_length else Strip.blank(self.size.width, self.rich_style)
+
+
+class Labels(NumericAxisFormatter):
+    """Plain numbers, and powers of ten where plain ones would not fit."""
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        if len(ticks) > 1 and ticks[1] - ticks[0] < SMALL:
+            return [f"{tick:.0e}" if tick else "0" for tick in ticks]
+        return list(super().get_labels_for_ticks(ticks))
 
 
 class Plot(PlotWidget):
@@ -67,6 +78,7 @@ class Curve(Vertical):
 
     def on_mount(self) -> None:
         plot = self.query_one(PlotWidget)
+        plot.set_y_formatter(Labels())
         plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 1, 7
         self.app.theme_changed_signal.subscribe(self, lambda theme: self._soon(force=True))
         self.set_class(True, "-empty")
