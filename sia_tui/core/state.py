@@ -109,6 +109,11 @@ class State:
     last_at: str | None = None
 
     @property
+    def beginning(self) -> str:
+        """What generation 0 is."""
+        return f"branched from {self.parent}" if self.parent else "the first harness"
+
+    @property
     def current(self) -> Step | None:
         """The step under way."""
         return self.steps[-1] if self.steps and not self.steps[-1].closed else None

@@ -89,7 +89,7 @@ def _generation(state: State, generation: Generation) -> dict[str, Any]:
         "hidden": _result(generation.results.get("hidden")),
         "kept": generation.kept,
         "proposal": generation.proposal,
-        "title": step.proposal.title if step else "the first harness",
+        "title": step.proposal.title if step else state.beginning,
         "gain": _measured(step.measured) if step else None,
         "training": asdict(step.trained) if step and step.trained else None,
         "verdict": _verdict(step),

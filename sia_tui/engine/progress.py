@@ -39,10 +39,6 @@ class Reporter:
             self._rated = (done, time.monotonic())
         self._tell(note)
 
-    def note(self, said: str) -> None:
-        """Something to know about the phase."""
-        self._tell(said)
-
     def beat(self) -> None:
         """Still alive."""
         self._tell("")

@@ -31,8 +31,8 @@ class Sampling:
     parent: str | None
     """sha256 of the adapter that training goes on from."""
     made: int = 0
-    fresh: int = 0
-    """Of those made, how many were not in the store already."""
+    counted: bool = False
+    """Whether the phase under way counts rollouts."""
     _served: str | None = field(default=None, init=False)
     """The gateway's name of the step adapter it holds for this training."""
 
@@ -55,8 +55,8 @@ class Sampling:
             sampled = Sampled(self.proposal, purpose, behind, trial.sample)
             self.session.store.record_episode(names[trial], self.key, attempt, score, sampled)
             done[trial] = (attempt, score)
-            self.made, self.fresh = self.made + 1, self.fresh + 1
-            self.session.report.beat()
+            self.made += 1
+            self.session.report.at(self.made) if self.counted else self.session.report.beat()
 
         await self.rollout.run([trial for trial in trials if trial not in done], terms, save)
         return [done[trial] for trial in trials]

@@ -46,6 +46,7 @@ async def pilot(session: Session, step: Step) -> None:
     trials = [Trial(case, sample) for case in cases for sample in range(plan.samples)]
     async with sampling(session, step.id) as rollouts:
         session.report.phase(f"pilot of {step.id}", len(trials))
+        rollouts.counted = True
         made = await rollouts.make(None, "pilot", 0, trials)
     told = [_told(trial, *both) for trial, both in zip(trials, made, strict=True)]
     best = [rollouts.name(None, trial, True) for trial, paid in zip(trials, told, strict=True) if paid.solved]
@@ -82,16 +83,28 @@ async def train(session: Session, step: Step) -> None:
 async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Failed, wire.Job]:
     job = await _job(session, step)
     async with sampling(session, step.id) as rollouts, Trainer(job, session.paths.logs / "trainer.log") as trainer:
-        session.report.phase(f"training {step.id}", job.plan.steps)
+        _begin(session, step, job.plan, rollouts)
         while True:
             match await _heard(session, trainer):
                 case wire.Need() as need:
                     await trainer.tell(await _answer(session, need, rollouts))
                 case wire.Metrics(step=made, values=values):
+                    if rollouts.counted:
+                        rollouts.counted = False
+                        session.report.phase(f"training {step.id}", job.plan.steps)
                     session.store.metrics(step.id, made, values)
                     session.report.at(made, _note(values))
                 case wire.Trained() | wire.Failed() as end:
                     return end, job
+
+
+def _begin(session: Session, step: Step, plan: TrainPlan, rollouts: Sampling) -> None:
+    """Cloning makes all its rollouts before its first step: until then these are what is counted."""
+    rollouts.counted = plan.algorithm == "best_of_n"
+    if rollouts.counted:
+        session.report.phase(f"rollouts for {step.id}", plan.cases * plan.samples + plan.held_out)
+    else:
+        session.report.phase(f"training {step.id}", plan.steps)
 
 
 async def _job(session: Session, step: Step) -> wire.Job:
@@ -133,8 +146,6 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
         raise EngineError("the trainer asked for a case that is not train's")
     trials = [Trial(case, sample) for case in cases for sample in range(need.samples)]
     made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
-    if need.step == 0 and need.purpose == "train":
-        session.report.note(f"{rollouts.made} rollouts made")
     return wire.Told(id=need.id, rollouts=tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True)))
 
 

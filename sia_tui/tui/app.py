@@ -64,7 +64,9 @@ class SiaApp(App[None]):
             Binding(str(number), f"pane('{name}')", name, show=False, tooltip=f"show {name}")
             for number, name in enumerate(PANES, 1)
         ),
-        Binding("p", "pause", "pause", tooltip="pause the run after what is under way, or resume it"),
+        Binding(
+            "p", "pause", "pause/resume", tooltip="pause the run, or resume it; episodes under way are made again later"
+        ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
         Binding("q,ctrl+q", "quit", "leave", key_display="q", tooltip="leave; the engine goes on"),
@@ -91,6 +93,7 @@ class SiaApp(App[None]):
         self._shown: dict[str, View] = {}
         self._flushes = 0
         self._flashes = 0
+        self._leaving = False
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
@@ -105,6 +108,16 @@ class SiaApp(App[None]):
         self._feed.start()
         self._focus_pane()
         self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
+
+    async def action_quit(self) -> None:
+        """Leave; a verdict that is still held is asked about first."""
+        held = self.query_one(GatePane).verdicts.held
+        if held is not None and not self._leaving:
+            self._leaving = True
+            said = f"the {held.kind} of {held.gate} is not sent yet: z takes it back, q again sends it now and leaves"
+            self.notify(said, severity="warning", markup=False, timeout=10)
+            return
+        self.exit()
 
     def on_unmount(self) -> None:
         self._feed.stop()

@@ -72,9 +72,9 @@ def following(view: View) -> str:
     if view.state.status == "paused":
         return "paused; p resumes it"
     if view.config is None:
-        return "p pauses after what is under way"
+        return "p pauses: what is under way is made again later"
     said = _after(loop.next_action(view.state, view.config.rules), view, view.config)
-    return said if view.state.waiting else f"{said}   (p pauses after what is under way)"
+    return said if view.state.waiting else f"{said}   (p pauses: what is under way is made again later)"
 
 
 def _after(action: loop.Action, view: View, config: RunConfig) -> str:

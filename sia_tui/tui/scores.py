@@ -65,7 +65,7 @@ def _generation(state: State, found: Generation, step: Step | None, width: int) 
         ("▸" if best else " ", GOOD),
         (f"g{found.index:<3}", weight),
         (f"{LETTERS[found.lever]} ", DIM),
-        (fit(step.proposal.title if step else "the first harness", _room(width)), weight),
+        (fit(step.proposal.title if step else state.beginning, _room(width)), weight),
         *_mean(found.results.get("dev"), width, weight),
         _hidden(found),
         _fate(state, found, step),

@@ -70,7 +70,7 @@ def _call(number: int, of: int, call: Call, width: int, score: Score) -> Iterato
     yield line(
         ("✓ " if right else "✗ ", GOOD if right else BAD),
         ("reply", f"bold {GOOD if right else BAD}"),
-        (_sampling(call), DIM),
+        (f"  {_sampling(call)}", DIM),
     )
     yield from _text(call.text, width, GOOD if right else BAD)
 

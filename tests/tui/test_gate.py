@@ -93,13 +93,16 @@ async def test_d_puts_it_off(scenes: Callable[[Scene], RunPaths]) -> None:
 
 
 @pytest.mark.parametrize("keys", [["a"], ["r", "n", "o", "enter"]])
-async def test_z_takes_it_back(scenes: Callable[[Scene], RunPaths], keys: list[str]) -> None:
+async def test_z_takes_it_back(
+    scenes: Callable[[Scene], RunPaths], keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "UNDO_S", 3.0)
     engine = Engine()
     async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
         await pilot.press(*keys)
         await pilot.press("z")
         assert "taken back" in screen_text(app)
-        await pilot.pause(0.9)
+        await pilot.pause(3.3)
         assert engine.asked == []
 
 
@@ -187,6 +190,34 @@ async def test_leaving_sends_what_is_held(scenes: Callable[[Scene], RunPaths], m
         await pilot.press("a")
         assert engine.asked == []
     assert [kind for kind, _ in engine.asked] == ["approve"]
+
+
+async def test_q_asks_before_it_leaves_with_a_verdict_that_is_held(
+    scenes: Callable[[Scene], RunPaths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "UNDO_S", 60.0)
+    engine = Engine()
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        await pilot.press("a", "q")
+        await pilot.pause()
+        assert app.is_running and engine.asked == []
+        await pilot.press("z")
+        assert app.query_one(GatePane).verdicts.held is None
+        await pilot.press("q")
+        await pilot.pause()
+    assert engine.asked == []
+
+
+async def test_a_verdict_that_came_too_late_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else decided while this one was held: it is dropped, and the person is told."""
+    monkeypatch.setattr(rules, "UNDO_S", 60.0)
+    paths, engine = make_run(tmp_path / "runs" / "r", "patch_gate"), Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("r", "enter")
+        with writing(paths.root) as run:
+            run.verdict("gate-4", "approve", "from elsewhere")
+        await until(pilot, lambda: any("not rejected" in note.message for note in app._notifications))
+    assert engine.asked == []
 
 
 async def test_the_mouse_follows_the_same_rules(scenes: Callable[[Scene], RunPaths]) -> None:

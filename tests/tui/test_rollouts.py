@@ -101,6 +101,18 @@ async def test_the_newest_is_first_and_the_list_reads_only_what_is_in_sight(trai
         assert "train 18" in shown and "hidden and test stay sealed" in shown
 
 
+async def test_a_filter_may_change_while_the_list_is_being_drawn(training: RunPaths) -> None:
+    """The rows that were shown are gone before those of the new filter are found."""
+    async with open_on(training, "rollouts") as (app, pilot):
+        pane = app.query_one(RolloutsPane)
+        for keys in ("o", "s", "v", "escape"):
+            await pilot.press(keys)
+            for line in range(pane._list.size.height):
+                pane._list.render_line(line)
+        await settle(pilot)
+        assert pane._list.count > 0
+
+
 async def test_sealed_rows_are_nowhere_to_be_seen(training: RunPaths) -> None:
     async with open_on(training, "rollouts") as (app, pilot):
         await pilot.press("slash", *"hidden", "enter")

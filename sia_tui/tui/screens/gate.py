@@ -103,6 +103,7 @@ class GatePane(Vertical):
         asked = self._asked = question(view.state, view.config, found)
         if told := self.verdicts.look(asked.gate if asked else None):
             self._bar.say(told, loud=True)
+            self.notify(told, severity="warning", markup=False, timeout=30)
         if not same:
             self._close_reason("closed: what is asked changed meanwhile")
         if self.has_class("-idle") != (asked is None):
@@ -239,9 +240,9 @@ class GatePane(Vertical):
         box = self.query_one("#decision", Static)
         box.border_title = Content(title(asked))
         box.update(paragraph(decision(asked, brief=self.has_class("-narrow"))))
-        self._lines = grounds(asked, max(20, evidence.size.width - 2))
+        self._lines = grounds(asked, max(20, evidence.room - 1))
         evidence.show_list([content(line) for line in self._lines])
-        plan.show_list([content(line) for line in planned(asked, max(20, plan.size.width - 2))])
+        plan.show_list([content(line) for line in planned(asked, max(20, plan.room - 1))])
 
     def _read(self, asked: Question) -> None:
         """In a thread: what the run database adds to the question."""

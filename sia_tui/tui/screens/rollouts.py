@@ -87,8 +87,9 @@ class RolloutsPane(Vertical):
         """Open the reader on an episode, or on the newest one of a case; Esc leads `back` to another pane."""
         self._back = back
         self.add_class("-reading")
-        self.refresh_bindings()
         reader = self.query_one(TrajectoryView)
+        reader.has_neighbours = back is None
+        self.refresh_bindings()
         reader.focus()
         self.run_worker(partial(self._read, opens), thread=True, exclusive=True, group="read", exit_on_error=False)
 
@@ -164,6 +165,8 @@ class RolloutsPane(Vertical):
             self._wanted = wanted
             self._numbers = array("q")
             self._follows = True
+            # The list must not be drawn by a count that no longer holds.
+            self._refresh()
             self._look()
 
     def _look(self) -> None:
@@ -219,6 +222,8 @@ class RolloutsPane(Vertical):
 
     def _fetch(self, index: int) -> None:
         """Read the rows around one that came into sight, once."""
+        if index >= len(self._numbers):
+            return
         end = len(self._numbers) - max(0, index - AHEAD // 2)
         numbers = [number for number in self._numbers[max(0, end - AHEAD) : end] if number not in self._rows]
         if self._numbers[-1 - index] in self._asked:

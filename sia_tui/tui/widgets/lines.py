@@ -32,6 +32,7 @@ class Lines(ScrollView, can_focus=True):
     Lines {
         height: 1fr;
         scrollbar-size: 1 1;
+        scrollbar-gutter: stable;
         overflow-x: hidden;
         text-wrap: nowrap;
         text-overflow: ellipsis;
@@ -128,9 +129,14 @@ class Lines(ScrollView, can_focus=True):
         self.cursor = max(0, min(row, self.count - 1))
         self._reveal()
 
+    @property
+    def room(self) -> int:
+        """Cells of a row: the scrollbar has its own column, whether it shows or not."""
+        return self.scrollable_content_region.width
+
     def render_line(self, y: int) -> Strip:
         x, top = self.scroll_offset
-        index, width = top + y, self.size.width
+        index, width = top + y, self.room
         if not width:
             return Strip([])
         if index >= self.count:
@@ -207,7 +213,7 @@ class Lines(ScrollView, can_focus=True):
         self.post_message(self.Moved(self, self.cursor))
 
     def _fit(self) -> None:
-        self.virtual_size = Size(max(self._wide, self.size.width if not self._wide else 0), self.count)
+        self.virtual_size = Size(max(self._wide, self.room if not self._wide else 0), self.count)
 
     def _reveal(self) -> None:
         top, height = self.scroll_y, max(1, self.size.height)

@@ -19,7 +19,7 @@ from sia_tui.tui.widgets.styled import content
 
 
 class TrajectoryView(Lines):
-    """Scrolls; `n` and `p` ask for its neighbours, Esc for what was there before."""
+    """Scrolls; `n` and `N` ask for its neighbours, Esc for what was there before."""
 
     DEFAULT_CSS = "TrajectoryView { padding: 0 1; }"
 
@@ -40,6 +40,8 @@ class TrajectoryView(Lines):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(has_cursor=False, empty="reading …", id=id)
+        self.has_neighbours = True
+        """Whether there is a list to turn in."""
         self._told: tuple[EpisodeRow, str, Attempt, Score, bool] | None = None
 
     def show(self, row: EpisodeRow, where: str, attempt: Attempt, score: Score, over: bool) -> None:
@@ -52,6 +54,9 @@ class TrajectoryView(Lines):
         """Show these lines in place of a trajectory."""
         self._told = None
         self.show_list([content(line) for line in lines])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "turn" or self.has_neighbours
 
     def action_turn(self, way: int) -> None:
         self.post_message(self.Turned(way))
@@ -67,4 +72,4 @@ class TrajectoryView(Lines):
         if self._told is None:
             return
         row, where, attempt, score, over = self._told
-        self.show_list([content(line) for line in story(row, where, attempt, score, max(20, self.size.width), over)])
+        self.show_list([content(line) for line in story(row, where, attempt, score, max(20, self.room), over)])
