@@ -31,6 +31,7 @@ check: .venv/.tested
 
 bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gateway
+	$(BIN)/python -m tests.benchmarks.bench_window
 	$(BIN)/python -m tests.benchmarks.bench_kills
 
 pictures: .venv/.installed

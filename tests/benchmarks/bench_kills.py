@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.e2e.conftest import Desk, make_desk
 from tests.e2e.killing import asked, kill, paths_of, require_no_orphans, start, wait_for
-from tests.e2e.test_levers import adapters_of, fates_of, same_adapters
+from tests.e2e.test_levers import fates_of, same_start
 
 EVENTS, EPISODES = "select count(*) from events", "select count(*) from episodes"
 PARTS = ("trainer", "gateway", "worker", "engine")
@@ -34,11 +34,11 @@ def main() -> int:
         whole, calm = undisturbed(desk)
         killed, hit = disturbed(desk, whole, points)
         same = fates_of(paths_of(desk, "killed")) == fates_of(paths_of(desk, "calm"))
-        close = same and same_adapters(adapters_of(paths_of(desk, "killed")), adapters_of(paths_of(desk, "calm")))
+        close = same and same_start(paths_of(desk, "killed"), paths_of(desk, "calm"))
         extra = asked(paths_of(desk, "killed"), EPISODES) - asked(paths_of(desk, "calm"), EPISODES)
     print("\n".join(hit))
     print(f"{len(hit)} kills; undisturbed {calm:.0f} s, killed {killed:.0f} s; episodes more than undisturbed: {extra}")
-    print(f"same fates: {same}; same adapters: {close}")
+    print(f"same fates: {same}; same cloned adapter: {close}")
     return 0 if same and close and len(hit) >= points else 1
 
 

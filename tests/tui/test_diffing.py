@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -113,10 +112,8 @@ def test_marks_move_with_tabs_and_cleaned_characters() -> None:
 
 
 def test_a_line_of_a_megabyte_is_cut_and_said_so() -> None:
-    started = time.perf_counter()
     diff = parse("--- a/f\n+++ b/f\n@@ -1 +1 @@\n-" + "x y " * 250_000 + "\n+" + "x z " * 250_000 + "\n")
     assert diff.shown(2).text.endswith("more characters") and len(diff.shown(3).text) < 3000
-    assert time.perf_counter() - started < 0.5
 
 
 @pytest.mark.parametrize("lines", [8000])
@@ -124,8 +121,7 @@ def test_eight_thousand_lines_open_at_once(lines: int) -> None:
     old = [f"def f{n}(a, b): return a + b * {n}" for n in range(lines)]
     new = [line.replace("a + b", "b + a") if n % 5 == 0 else line for n, line in enumerate(old)]
     text = unified(old, new)
-    started = time.perf_counter()
     diff = parse(text)
     for index in range(50):
         diff.shown(index)
-    assert len(diff.rows) > lines and time.perf_counter() - started < 0.2
+    assert len(diff.rows) > lines

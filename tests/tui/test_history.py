@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,11 +173,9 @@ async def test_a_big_diff_opens_and_scrolls_at_once(paths: RunPaths) -> None:
         await pilot.press("home", "down")
         await settle(pilot)
         view = app.query_one(DiffView)
-        started = time.perf_counter()
         view.show(parse(text))
         for y in range(view.size.height):
             view.render_line(y)
-        assert time.perf_counter() - started < 0.2
         view.action_hunk(1)
         view.action_hunk(1)
         await pilot.pause()
