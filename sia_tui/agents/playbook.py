@@ -144,7 +144,8 @@ class PlaybookFeedbackAgent:
             patch = _patch(record.files, option.block)
             if patch and option.gain >= WORTH_A_STEP:
                 return _harness_step(option, patch, found, best.commit, record.brief)
-        if asked and asked.gain >= WORTH_A_STEP:
+        # With nothing else to pull, a training is tried however little it promises: that is what such a run is to show.
+        if asked and (asked.gain >= WORTH_A_STEP or "harness" not in record.brief.levers):
             return _weights_step(asked, found, best.commit)
         declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
         return _stop(found, options, asked, best.commit, declined)

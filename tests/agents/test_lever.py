@@ -73,5 +73,7 @@ async def test_a_training_must_promise_more_than_dev_can_tell_or_wait_its_turn()
 async def test_a_lever_that_the_run_may_not_pull_is_left_alone() -> None:
     agent = PlaybookFeedbackAgent()
     assert (await agent.propose(given(blind(), levers=("harness",)))).lever != "weights"
-    unread = [reading(n, None, "no_answer", said="罪名：盗窃罪", shown=SHOWN) for n in range(60)]
-    assert (await agent.propose(given(unread, levers=("weights",)))).lever in ("weights", "stop")
+    unread = [reading(n, None, "no_answer", said="罪名：盗窃罪") for n in range(60)]
+    assert (await agent.propose(given(unread, levers=("weights",)))).idea == "best_of_n"
+    both = (refuted("best_of_n"), refuted("grpo"))
+    assert (await agent.propose(given(unread, *both, levers=("weights",)))).lever == "stop"
