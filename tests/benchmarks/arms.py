@@ -107,11 +107,13 @@ def search_alone(found: dict[str, Any]) -> str:
     task = open_task(workspace, load_config(paths.config), print)
     reader = RunReader(paths.db)
     key = reader.state().generations[found["incumbent"]].key
-    firsts = [
-        charges_shown(Reading(episode, attempt, score))[:1] == [task.gold[attempt.case.id]]
+    shown = [
+        (charges_shown(Reading(episode, attempt, score))[:1], task.gold[attempt.case.id])
         for episode, attempt, score in reader.trajectories(key, "dev")
     ]
-    return f"{100 * sum(firsts) / len(firsts):.1f}"
+    if not any(first for first, _ in shown):
+        return "–"
+    return f"{100 * sum(first == [gold] for first, gold in shown) / len(shown):.1f}"
 
 
 def interval(found: dict[str, Any] | None) -> str:

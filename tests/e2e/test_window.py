@@ -52,7 +52,7 @@ def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk, run: 
         assert "script: cloning" in first.see("WILL IT LEARN")
         time.sleep(DROPPED_S)
         first.press("a")
-        first.see("training", within_s=30 + UNDO_S)
+        first.see("No gate waits.", within_s=30 + UNDO_S)
         first.press("q")
         assert first.wait() == 0
         assert "sia-tui attach window" in first.screen()
