@@ -293,6 +293,8 @@ def test_looks(
         await until(pilot, lambda: pilot.app.view.state.run != "")
         await pilot.press("2")
         await settle(pilot)
+        await until(pilot, lambda: pilot.app.query_one(GatePane).settled)
+        await settle(pilot)
 
     monkeypatch.setattr("sia_tui.tui.app.FLASHES", 0)
     monkeypatch.setattr("sia_tui.tui.screens.gate.title", untimely)

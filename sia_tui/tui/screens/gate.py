@@ -79,6 +79,7 @@ class GatePane(Vertical):
         self._view: View | None = None
         self._lines: list[Line] = []
         self._hash = ""
+        self._laid = (0, 0)
 
     def compose(self) -> ComposeResult:
         yield Static(id="decision", markup=False)
@@ -184,7 +185,18 @@ class GatePane(Vertical):
         refused = self.verdicts.hold(kind, note, about)
         self._bar.say(refused) if refused else self._count_down()
 
+    @property
+    def settled(self) -> bool:
+        """Whether evidence and plan are laid out for the widths they have."""
+        return self._laid == self._rooms
+
+    @property
+    def _rooms(self) -> tuple[int, int]:
+        return self.query_one("#evidence", Lines).room, self.query_one("#plan", Lines).room
+
     def _tick(self) -> None:
+        if self._asked is not None and not self.settled:
+            self._lay()
         if held := self.verdicts.due():
             self._send(held)
         elif self.verdicts.held is not None:
@@ -236,6 +248,7 @@ class GatePane(Vertical):
             if self._view is not None:
                 self._show_idle(self._view)
             return
+        self._laid = self._rooms
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
         box = self.query_one("#decision", Static)
         box.border_title = Content(title(asked))
