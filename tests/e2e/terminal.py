@@ -56,7 +56,9 @@ class Terminal:
         if select.select([self._fd], [], [], 0.1)[0]:
             with contextlib.suppress(OSError):
                 self._stream.feed(os.read(self._fd, 1 << 16))
-        return "\n".join(self._screen.display)
+        # pyte's own `display` stumbles over a wide character that another one has half overwritten.
+        rows, columns = range(self._screen.lines), range(self._screen.columns)
+        return "\n".join("".join(self._screen.buffer[y][x].data for x in columns) for y in rows)
 
     def ended(self) -> int | None:
         """The exit status, once it has ended."""
