@@ -2,92 +2,47 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 
-import pyte
 import pytest
 
 from sia_tui.cli.main import main
+from tests.terminal import Terminal
 from tests.tui.runs import make_run
 
-SIZE = (40, 120)
 
-
-class Terminal:
-    """A command on a terminal of its own, and what the terminal shows."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
-        self._screen = pyte.Screen(SIZE[1], SIZE[0])
-        self._stream = pyte.ByteStream(self._screen)
-        self._ours = ours
-        self.raw = b""
-        command = [sys.executable, "-m", "sia_tui", *arguments]
-        environment = os.environ | {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
-        self.process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-        os.close(theirs)
-
-    def until(self, said: str, seconds: float = 30.0) -> str:
-        end = time.monotonic() + seconds
-        while said not in (shown := "\n".join(self._screen.display)):
-            assert time.monotonic() < end, f"{said!r} is not in\n{shown}"
-            self._read()
-        return shown
-
-    def press(self, keys: str) -> None:
-        os.write(self._ours, keys.encode())
-
-    def end(self) -> tuple[int, str]:
-        """The exit code, and all that came after the window closed."""
-        end = time.monotonic() + 30
-        while self._read() or self.process.poll() is None:
-            assert time.monotonic() < end, "it goes on"
-        os.close(self._ours)
-        return self.process.wait(), self.raw.rsplit(b"\x1b[?1049l", 1)[-1].decode()
-
-    def _read(self) -> bool:
-        if not select.select([self._ours], [], [], 0.2)[0]:
-            return False
-        try:
-            data = os.read(self._ours, 65536)
-        except OSError:
-            return False
-        self.raw += data
-        self._stream.feed(data)
-        return bool(data)
+def attached(workspace: Path) -> Terminal:
+    command = [sys.executable, "-m", "sia_tui", "attach", "r", "--workspace", str(workspace)]
+    return Terminal(command, os.environ)
 
 
 def test_attach_on_a_terminal_opens_the_window_and_q_leaves_it(tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "r", "plan_gate")
-    terminal = Terminal(["attach", "r", "--workspace", str(tmp_path)])
-    try:
-        assert "GATE waits" in terminal.until("serves")
+    with attached(tmp_path) as terminal:
+        assert "GATE waits" in terminal.see("serves")
         terminal.press("q")
-        code, after = terminal.end()
-    finally:
-        terminal.process.kill()
-    assert code == 0
-    assert "r: no engine is running; go on with: sia-tui resume r" in after
+        assert terminal.wait() == 0
+    assert "r: no engine is running; go on with: sia-tui resume r" in terminal.after()
+
+
+def test_the_window_is_as_large_as_its_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    make_run(tmp_path / "runs" / "r", "plan_gate")
+    with attached(tmp_path) as terminal:
+        assert max(map(len, map(str.rstrip, terminal.see("serves").splitlines()))) > 100
 
 
 def test_a_window_that_is_killed_leaves_the_run_alone(tmp_path: Path) -> None:
     db = make_run(tmp_path / "runs" / "r", "plan_gate").db
     before = db.read_bytes()
-    terminal = Terminal(["attach", "r", "--workspace", str(tmp_path)])
-    terminal.until("serves")
-    terminal.process.send_signal(signal.SIGKILL)
-    terminal.process.wait(timeout=10)
+    with attached(tmp_path) as terminal:
+        terminal.see("serves")
+        os.kill(terminal.pid, signal.SIGKILL)
+        terminal.wait()
     assert db.read_bytes() == before
 
 

@@ -13,7 +13,7 @@ import pytest
 from sia_tui.store.lock import is_held
 from tests.e2e.conftest import Desk
 from tests.e2e.killing import belonging, paths_of
-from tests.e2e.terminal import Terminal
+from tests.terminal import Terminal
 
 pytestmark = pytest.mark.xdist_group("e2e-levers")
 

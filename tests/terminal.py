@@ -26,11 +26,12 @@ class Terminal:
     ) -> None:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             # Before the program can ask for it.
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-            os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color"})
+            os.execvpe(command[0], list(command), _for_a_terminal(environment))
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +56,9 @@ class Terminal:
         """What is shown now; takes up to a tenth of a second to look."""
         if select.select([self._fd], [], [], 0.1)[0]:
             with contextlib.suppress(OSError):
-                self._stream.feed(os.read(self._fd, 1 << 16))
+                data = os.read(self._fd, 1 << 16)
+                self.raw += data
+                self._stream.feed(data)
         # pyte's own `display` stumbles over a wide character that another one has half overwritten.
         rows, columns = range(self._screen.lines), range(self._screen.columns)
         return "\n".join("".join(self._screen.buffer[y][x].data for x in columns) for y in rows)
@@ -76,3 +79,13 @@ class Terminal:
             self.screen()
         self.screen()
         return status
+
+    def after(self) -> str:
+        """What was printed once the window had given the terminal back."""
+        return self.raw.rsplit(b"\x1b[?1049l", 1)[-1].decode()
+
+
+def _for_a_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    # pytest's import of readline exports the size of *its* terminal to its workers, and Python believes it over the pty.
+    kept = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+    return kept | {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
