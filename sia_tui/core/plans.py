@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Algorithm = Literal["best_of_n", "grpo"]
+Algorithm = Literal["best_of_n", "dpo", "grpo", "dr_grpo", "rloo", "reinforce_kl", "entropic", "ppo"]
+ALGORITHMS: tuple[Algorithm, ...] = typing.get_args(Algorithm)
+OFFLINE: frozenset[Algorithm] = frozenset({"best_of_n", "dpo"})
+"""Those that roll every case out once, at the start, and learn from that alone."""
+TARGETS = ("all-linear", "attention")
 
 _RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, 100_000),
@@ -19,6 +24,19 @@ _RANGES: dict[str, tuple[float, float]] = {
     "rank": (1, 512),
     "alpha": (1, 2048),
     "clip": (0.01, 10.0),
+    "kl": (0.0, 10.0),
+    "entropy": (0.0, 1.0),
+    "max_tokens": (1, 1_000_000),
+    "temperature": (0.1, 2.0),
+    "staleness": (0, 8),
+    "gamma": (0.5, 1.0),
+    "gae_lambda": (0.0, 1.0),
+    "value_warmup": (0, 10_000),
+    "stop_slope": (0, 100_000),
+    "stop_kl": (0.0, 1000.0),
+    "stop_truncated": (0.0, 1.0),
+    "stop_gap": (0.0, 100.0),
+    "stop_s": (0.0, 10_000_000.0),
     "seed": (0, 2**31 - 1),
 }
 
@@ -27,16 +45,16 @@ _RANGES: dict[str, tuple[float, float]] = {
 class TrainPlan:
     """One LoRA update by RL on the harness' own rollouts. Raises ValueError for a value outside its range.
 
-    `best_of_n` (rejection sampling, e.g. Dong et al. 2023, arXiv 2304.06767): every case is rolled out `samples` times
-    at the start, one verified success a case is cloned. `grpo` (Shao et al. 2024, arXiv 2402.03300): each step rolls out
-    `cases_per_step` cases `samples` times under the newest adapter.
+    What each algorithm does with rewards, and where it comes from, stands in `sia_tui/weights/algorithms/`. The offline
+    ones roll every case out `samples` times at the start; the others roll `cases_per_step` cases out `samples` times
+    each step, under an adapter at most `staleness` steps old.
     """
 
     algorithm: Algorithm
     steps: int
     """Optimizer steps, at the most."""
     cases_per_step: int
-    """GRPO: groups of a step. Best-of-n: cloned episodes of a step."""
+    """Groups of a step; of the offline algorithms, episodes (or pairs of them) of a step."""
     samples: int
     """Rollouts of one case: the group."""
     cases: int
@@ -50,13 +68,48 @@ class TrainPlan:
     """Looks in a row without a new best after which it stops."""
     rank: int = 32
     alpha: int = 64
+    targets: str = "all-linear"
+    """Modules that get an adapter: all linear ones, or those of attention alone (the choice for MoE bases)."""
     clip: float = 0.2
-    """Of the importance ratio, both ways (GRPO)."""
+    """Of the importance ratio, both ways; of PPO's value too."""
+    kl: float = 0.0
+    """Coefficient of the KL to the base: taken off the advantage token by token. Of DPO its beta, which is the same."""
+    entropy: float = 0.0
+    """Coefficient of the entropy bonus."""
+    max_tokens: int = 1024
+    """Most sampled tokens of one completion while rolling out for training."""
+    temperature: float = 1.0
+    """Of the rollouts learned from; logprobs are those at this temperature on both sides."""
+    staleness: int = 0
+    """Optimizer steps that the adapter which made a step's rollouts may be behind: those of later steps are then made
+    while this one is learned from."""
+    gamma: float = 1.0
+    gae_lambda: float = 0.95
+    """PPO: discount and decay of generalised advantage estimation, a token a step."""
+    value_warmup: int = 5
+    """PPO: steps at the start in which only the value head learns."""
+    stop_slope: int = 0
+    """Stops after this many steps if the rewards of the steps so far do not rise; 0: never."""
+    stop_kl: float = 0.0
+    """Stops when the KL to the base, in nats a token, is above this; 0: never. So the next ones."""
+    stop_truncated: float = 0.0
+    """Share of the completions that were cut short."""
+    stop_gap: float = 0.0
+    """Mean difference between the served and the trained policy's logprobs of a fresh rollout, in nats."""
+    stop_s: float = 0.0
+    """Wall clock of the training, in seconds."""
+    serve_on: tuple[int, ...] = ()
+    """GPUs that serve while this trains; empty: where the policy is served anyway."""
+    train_on: tuple[int, ...] = ()
+    """GPUs that train; empty: as the config says, on a machine without any the CPU. Those of both lists take turns: the
+    policy sleeps while the trainer computes."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ("best_of_n", "grpo"):
-            raise ValueError(f"plan: algorithm {self.algorithm!r} is not one of best_of_n, grpo")
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"plan: algorithm {self.algorithm!r} is not one of {', '.join(ALGORITHMS)}")
+        if self.targets not in TARGETS:
+            raise ValueError(f"plan: targets {self.targets!r} is not one of {', '.join(TARGETS)}")
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
@@ -112,6 +165,6 @@ START_S = 15.0
 def estimate(plan: TrainPlan, pilot: Pilot, step_s: float) -> Estimate:
     """`step_s`: seconds of one optimizer step without its rollouts."""
     looks = 1 + -(-plan.steps // plan.eval_every)
-    trained = plan.cases if plan.algorithm == "best_of_n" else plan.steps * plan.cases_per_step
+    trained = plan.cases if plan.algorithm in OFFLINE else plan.steps * plan.cases_per_step
     rollouts = trained * plan.samples + looks * plan.held_out
     return Estimate(rollouts, START_S + rollouts * pilot.seconds + plan.steps * step_s, rollouts * pilot.tokens)
