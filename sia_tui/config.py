@@ -94,7 +94,7 @@ class WeightsConfig(_Section):
 
     def plans(self, seed: int) -> tuple[TrainPlan, ...]:
         """The house's plan of each algorithm, from the cold start on."""
-        shared = {"held_out": self.held_out, "rank": self.rank, "alpha": 2 * self.rank, "seed": seed}
+        shared: dict[str, Any] = {"held_out": self.held_out, "rank": self.rank, "alpha": 2 * self.rank, "seed": seed}
         cloning = TrainPlan("best_of_n", learning_rate=self.learning_rate, **self.cloning.model_dump(), **shared)
         return cloning, TrainPlan("grpo", learning_rate=self.learning_rate, **self.grpo.model_dump(), **shared)
 
