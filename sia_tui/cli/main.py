@@ -27,6 +27,7 @@ _VERBS = {
     "defer": "sia_tui.cli.asking",
     "pause": "sia_tui.cli.asking",
     "stop": "sia_tui.cli.asking",
+    "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
     "tasks": "sia_tui.cli.tasks",
     "doctor": "sia_tui.cli.doctor",
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sia_tui.store.version import StoreError
 
     try:
-        return int(getattr(import_module(_VERBS[options.verb]), options.verb)(options))
+        return int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
     except (UsageError, StoreError, Failure) as error:
         from sia_tui.core.text import one_line
 
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")
+    _verb(verbs, "stop-training", "end the training under way early; its best adapter is measured", run="RUN")
     _verb(verbs, "history", "how the harness evolved, refused and rolled-back steps included", run="RUN", json=True)
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")

@@ -151,7 +151,9 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
         raise EngineError("the trainer asked for a case that is not train's")
     trials = [Trial(case, sample) for case in cases for sample in range(need.samples)]
     made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
-    return wire.Told(id=need.id, rollouts=tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True)))
+    told = tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True))
+    cut = session.state.step(rollouts.proposal).cut_short_by
+    return wire.Told(id=need.id, rollouts=told, stop=f"ended early by {cut}" if cut else "")
 
 
 def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
