@@ -143,7 +143,9 @@ class Curve(Vertical):
     def _key(self, chart: Chart) -> Content:
         if chart.empty:
             return Content.styled(self._empty, "$foreground-muted")
-        pieces = [(piece, f"${series.color}") for series in chart.series if (piece := _named(series))]
+        pieces = [
+            (piece, f"${series.color}") for series in chart.series if (piece := _named(series, len(chart.series) < 3))
+        ]
         if chart.level is not None:
             pieces.append((f"┄ {chart.level[0]}", "$warning"))
         return Content.assemble(*pieces)
@@ -152,13 +154,14 @@ class Curve(Vertical):
         return self.app.theme_variables[color]
 
 
-def _named(series: Series) -> str:
-    """A line's name with its first and last value; the name alone of marks."""
+def _named(series: Series, whole: bool) -> str:
+    """A line's name with its first and last value, or where there are many its last; the name alone of marks."""
     if not series.name or not series.points:
         return ""
     if series.marks:
         return f"{series.marks} {series.name}  "
-    return f"━ {series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}  "
+    first = f"{short(series.points[0][1])} → " if whole else ""
+    return f"━ {series.name} {first}{short(series.points[-1][1])}  "
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:
