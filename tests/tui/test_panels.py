@@ -9,9 +9,8 @@ from sia_tui.store.reader import Metrics
 from sia_tui.tui.panels import OVERVIEW, PANELS, label, pages, panels
 from sia_tui.tui.phase import measure_lines, measures, panel_lines
 
-OLD = (
-    "reward useful entropy loss grad_norm learning_rate length clip ratio gap rollout_s train_s held_out pass_n".split()
-)
+OLD = ("reward", "held_out", "pass_n", "useful", "entropy", "loss", "grad_norm", "learning_rate", "length")
+OLD += ("clip", "ratio", "gap", "rollout_s", "train_s")
 KNOWN = [name for panel in PANELS for name in panel.names]
 
 

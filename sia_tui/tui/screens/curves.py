@@ -75,9 +75,10 @@ class CurvesPane(Widget, can_focus=True):
         found = pages(rows, SLOTS)
         self._page = min(self._page, len(found) - 1)
         panel = found[self._page]
+        self.query_one("#small").set_class(len(panel.axes) <= SLOTS // 2, "-row")
         for slot, axis in zip_longest(range(SLOTS), panel.axes):
             curve = self.query_one(f"#slot-{slot}", Curve)
-            curve.visible = axis is not None
+            curve.display = axis is not None
             titled(curve, " · ".join(label(name) for name in axis or ()).upper())
             curve.show(metric_chart(rows, axis or ()))
         self.query_one("#page", Card).show(lambda width, height: [_paged(found, self._page, width)])
