@@ -16,6 +16,7 @@ from sia_tui.config import RunConfig, load_config
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Sampled, Score, Split, ToolCall
 from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
+from sia_tui.core.machine import Usage
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 from sia_tui.store.workspace import RunPaths
@@ -335,6 +336,7 @@ def _tell(run: Writer, name: str, scene: Scene) -> None:
     run.verdict(run.gate(weights), note="go on")
     if scene == "training":
         run.train(weights, PLAN, 18)
+        run.store.machine(Usage((), 1.9, {"trainer": 0.9, "policy": 0.4, "others": 0.3}))
         return run.store.progress(f"training {weights}", 18, 30, began, 166.0, "reward 0.449")
     run.train(weights, PLAN, 30)
     run.trained(weights, PLAN)
