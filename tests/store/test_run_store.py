@@ -137,7 +137,9 @@ def test_a_file_that_is_not_sound_is_refused_and_left_untouched(db: Path, fault:
     if fault == "damaged":
         damage(db)
     before = db.read_bytes()
-    said = {"newer": rf"schema 99, this one knows {SCHEMA_VERSION}\); upgrade"}.get(fault, "left as it is|not a run database")
+    said = {"newer": rf"schema 99, this one knows {SCHEMA_VERSION}\); upgrade"}.get(
+        fault, "left as it is|not a run database"
+    )
     with pytest.raises(StoreError, match=said):
         RunStore(db)
     assert db.read_bytes() == before

@@ -16,13 +16,16 @@ from sia_tui.store.reader import Metrics
 from sia_tui.tui.charts import dev_chart, metric_chart
 from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, pages
 from sia_tui.tui.phase import panel_lines
-from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, fit, line
+from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
+from sia_tui.tui.screens.rollouts import RolloutsPane
+from sia_tui.tui.screens.samples import Samples
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
 from sia_tui.tui.widgets.curve import Curve
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
 
 SLOTS = 6
 NONE = "no training yet: its curves appear here with its first step"
@@ -35,6 +38,7 @@ class CurvesPane(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "choose(-1)", "training before", key_display="["),
         Binding("right_square_bracket", "choose(1)", "training after", key_display="]"),
+        Binding("t", "samples", "samples", tooltip="rollouts of this training to read: best, worst, random, changed"),
         Binding("c", "turn(1)", "next panel", tooltip="the next panel of measures"),
         Binding("C", "turn(-1)", "panel before", show=False, tooltip="the panel before it"),
     ]
@@ -95,6 +99,16 @@ class CurvesPane(Widget, can_focus=True):
             count = len(pages(self._view.metrics.get(chosen, ()) if chosen else (), SLOTS))
             self._page = (self._page + by) % count
             self.show(self._view)
+
+    def action_samples(self) -> None:
+        chosen = self._training(self._view) if self._view is not None else None
+        if chosen is not None:
+            self.app.push_screen(Samples(window(self).paths.db, chosen), self._read)
+
+    def _read(self, opens: Opens | None) -> None:
+        if opens is not None:
+            self.app.query_one(RolloutsPane).read(opens, back="curves")
+            window(self).action_pane("rollouts")
 
     def action_choose(self, by: int) -> None:
         view = self._view
