@@ -23,6 +23,7 @@ from sia_tui.engine import evaluate, finish, history, prepare, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
+from sia_tui.engine.mirror import Mirror
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.session import EngineError, Session
@@ -147,6 +148,8 @@ class _Engine:
         self._session, self._options = session, options
         self._deaths = 0
         self._meter = Meter()
+        to = session.config.mirror
+        self._mirror = None if to == "none" else Mirror(session.paths, to)
 
     async def run(self) -> int:
         session = self._session
@@ -161,6 +164,8 @@ class _Engine:
             return await (work if work.done() else watch)
         finally:
             self._meter.stop()
+            if self._mirror is not None:
+                self._mirror.stop()
             work.cancel()
             watch.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
@@ -214,6 +219,8 @@ class _Engine:
             if (usage := self._meter.newest) is not None and usage is not stored:
                 stored = usage
                 self._session.store.machine(usage)
+            if self._mirror is not None and (fault := self._mirror.fault()):
+                self._session.report.say(fault)
             for said in heed(self._session.store):
                 self._session.report.say(said)
             await asyncio.sleep(POLL_S)
