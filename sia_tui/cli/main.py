@@ -22,6 +22,7 @@ _VERBS = {
     "pending": "sia_tui.cli.reading",
     "history": "sia_tui.cli.reading",
     "diff": "sia_tui.cli.reading",
+    "samples": "sia_tui.cli.samples",
     "approve": "sia_tui.cli.asking",
     "reject": "sia_tui.cli.asking",
     "defer": "sia_tui.cli.asking",
@@ -106,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
     diff.add_argument("b", metavar="B")
+    samples = _verb(verbs, "samples", "rollouts of a training to read: best, worst, random, changed", "RUN", json=True)
+    samples.add_argument("step", nargs="?", metavar="STEP", help="a weights step (p-…; default: the newest)")
+    samples.add_argument("--at", type=int, metavar="N", help="only rollouts made N optimizer steps into the training")
     for name, help_ in (
         ("rollback", "make an earlier generation the incumbent again"),
         ("branch", "a new run that starts from a generation of this one"),
