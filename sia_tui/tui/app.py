@@ -67,6 +67,9 @@ class SiaApp(App[None]):
         Binding(
             "p", "pause", "pause/resume", tooltip="pause the run, or resume it; episodes under way are made again later"
         ),
+        Binding(
+            "S", "end_training", "end training", tooltip="end the training now; its best adapter so far is measured"
+        ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
         Binding("q,ctrl+q", "quit", "leave", key_display="q", tooltip="leave; the engine goes on"),
@@ -156,6 +159,9 @@ class SiaApp(App[None]):
         else:
             self.ask_later("resume" if self.view.state.status == "paused" else "pause")
 
+    def action_end_training(self) -> None:
+        self.ask_later("stop-training")
+
     def action_start(self) -> None:
         self.notify("starting an engine")
         self.run_worker(self._start, thread=True, exit_on_error=False, group="start", exclusive=True)
@@ -163,6 +169,8 @@ class SiaApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "start":
             return not (self.view.alive or self.view.over)
+        if action == "end_training":
+            return self.view.in_training
         return action != "pause" or not self.view.over
 
     def action_help(self) -> None:
@@ -202,7 +210,7 @@ class SiaApp(App[None]):
         changed = view is not self.view
         if changed:
             opened = view.state.waiting and view.state.waiting != self.view.state.waiting
-            if (view.alive, view.over) != (self.view.alive, self.view.over):
+            if (view.alive, view.over, view.in_training) != (self.view.alive, self.view.over, self.view.in_training):
                 self.call_later(self.refresh_bindings)
             known, self.view = bool(self.view.state.run), view
             if opened and known and self.here != "gate":

@@ -63,6 +63,11 @@ class View:
         return step if step and step.training is not None and step.trained is None else None
 
     @property
+    def in_training(self) -> bool:
+        """Whether a training is under way that nobody has ended early."""
+        return self.training is not None and self.training.cut_short_by is None
+
+    @property
     def trainings(self) -> tuple[str, ...]:
         """Proposals with at least one step to plot, oldest first."""
         return tuple(step.id for step in self.state.steps if self.metrics.get(step.id))
