@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sia_tui.core.costs import Cost, Seen, Setup, cost, places
-from sia_tui.core.plans import OFFLINE
+from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.shape import BYTES
 
@@ -72,8 +72,9 @@ def _missing(setup: Setup) -> Iterator[Refusal]:
 def _memory(setup: Setup, found: Cost) -> Iterator[Refusal]:
     full = [place for place in found.places if not place.fits]
     if full:
-        would = " or ".join(remedies(setup)[:3]) or "no change of this plan would fit: a larger machine, a smaller model"
-        yield from (Refusal(place.told, f"would fit: {would}" if setup else would) for place in full)
+        would = " or ".join(remedies(setup)[:3])
+        help_ = f"would fit: {would}" if would else "no change of this plan would fit: take a larger machine"
+        yield from (Refusal(place.told, help_) for place in full)
 
 
 def remedies(setup: Setup) -> list[str]:
@@ -161,21 +162,20 @@ def _time(setup: Setup, seen: Seen, found: Cost, deadlines: tuple[Deadline, ...]
     if first is None or found.seconds <= first.left_s:
         return
     basis = "measured" if found.measured["rollouts"] and found.measured["steps"] else "guessed"
-    why = f"takes {found.seconds / 60:.0f} min ({basis}), and {max(0.0, first.left_s) / 60:.0f} are left of {first.name}"
+    left = max(0.0, first.left_s) / 60
+    why = f"takes {found.seconds / 60:.0f} min ({basis}), and {left:.0f} are left of {first.name}"
     yield Refusal(why, _shorter(setup, seen, first.left_s))
 
 
 def _shorter(setup: Setup, seen: Seen, left_s: float) -> str:
     """The largest number of what makes it long that still ends in time."""
-    names = ("cases", "steps") if setup.plan.algorithm in OFFLINE else ("steps", "held_out")
 
-    for name in names:
+    def ends(plan: TrainPlan) -> bool:
+        return cost(replace(setup, plan=plan), seen).seconds <= left_s
 
-        def ends(value: int, name: str = name) -> bool:
-            shorter = replace(setup, plan=replace(setup.plan, **{name: value}))
-            return cost(shorter, seen).seconds <= left_s
-
-        found = largest(8 if name == "held_out" else 1, getattr(setup.plan, name), ends)
-        if found is not None:
-            return f"would end in time: {name} {found}"
-    return "no number of steps would end in time"
+    plan, offline = setup.plan, setup.plan.algorithm in OFFLINE
+    steps = largest(1, plan.steps, lambda steps: ends(replace(plan, steps=steps)))
+    if steps is not None:
+        return f"would end in time: steps {steps}"
+    cases = largest(1, plan.cases, lambda cases: ends(replace(plan, cases=cases, steps=1))) if offline else None
+    return "not even one step would end in time" if cases is None else f"would end in time: steps 1, cases {cases}"

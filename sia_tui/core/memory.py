@@ -132,10 +132,12 @@ def layer_activations(shape: Shape, plan: TrainPlan, layer: int, dtype: str, row
 
 
 def _adapters(shape: Shape, plan: TrainPlan, layer: int, dtype: str) -> int:
-    """In float32 the modules that read the same input keep it once; cast to float32, each keeps its own copy."""
+    """In float32, modules that read the same input keep it once, and attention's result is kept anyway; cast to float32,
+    each module keeps a copy of its own."""
     adapted = shape.adapted(layer, plan.targets)
-    inputs = [one.inputs for one in adapted]
-    kept = sum(inputs) if dtype != "float32" else sum({(one.attention, one.inputs): one.inputs for one in adapted}.values())
+    dense = any(not one.attention for one in adapted)
+    shared = shape.hidden + (shape.hidden + shape.intermediate if dense else 0)
+    kept = shared if dtype == "float32" else sum(one.inputs for one in adapted)
     return 4 * (kept + plan.rank * len(adapted))
 
 
