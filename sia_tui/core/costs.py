@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sia_tui.core.machine import Machine
+from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, SLEEPING, Parts, Serving, Training, serving, training
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.shape import Shape

@@ -1,4 +1,4 @@
-"""The machine a plan is to be carried out on: this one, or one that is asked about. It is looked at in `engine/gpus.py`."""
+"""What a plan is to be carried out on: this machine, or one that is asked about. `engine/hardware.py` looks at this one."""
 
 from __future__ import annotations
 
