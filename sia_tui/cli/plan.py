@@ -127,8 +127,9 @@ def _data(answer: Answer) -> dict[str, Any]:
 def _lines(machine: Machine, answers: Sequence[Answer]) -> str:
     rows = [_row(answer) for answer in answers]
     head = ("plan", "LoRA", "trainable", "rollouts", "minutes", "GPU-hours", "rollouts, steps", "")
-    refused = [f"{answer.setup.plan.algorithm}: {refusal.told}" for answer in answers for refusal in answer.refused]
-    return "\n".join([f"machine: {clean(machine.told)}", "", table(head, rows), "", *_memory(answers), *refused])
+    return "\n".join(
+        [f"machine: {clean(machine.told)}", "", table(head, rows), "", *_memory(answers), *_reasons(answers)]
+    )
 
 
 def _row(answer: Answer) -> tuple[str, ...]:
@@ -163,6 +164,15 @@ def _memory(answers: Sequence[Answer]) -> list[str]:
             "",
         ]
     return told
+
+
+def _reasons(answers: Sequence[Answer]) -> list[str]:
+    """A line for each reason, with the plans it stands against."""
+    against: dict[str, list[str]] = {}
+    for answer in answers:
+        for refusal in answer.refused:
+            against.setdefault(refusal.told, []).append(answer.setup.plan.algorithm)
+    return [f"refused: {', '.join(names)}: {reason}" for reason, names in against.items()]
 
 
 def _parts(place: Place) -> list[tuple[str, str, str]]:

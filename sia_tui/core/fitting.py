@@ -78,12 +78,13 @@ def _memory(setup: Setup, found: Cost) -> Iterator[Refusal]:
 
 
 def remedies(setup: Setup) -> list[str]:
-    """The changes that make it fit, each with the largest micro-batch it allows; as few at a time as will do."""
-    for count in range(len(CHANGES) + 1):
-        found = [told for some in itertools.combinations(CHANGES, count) if (told := _remedy(setup, some))]
-        if found:
-            return found
-    return []
+    """The changes that make it fit, each with the largest micro-batch it allows: those that need fewest, and one more."""
+    by_count = [
+        [told for some in itertools.combinations(CHANGES, count) if (told := _remedy(setup, some))]
+        for count in range(len(CHANGES) + 1)
+    ]
+    fewest = next((count for count, found in enumerate(by_count) if found), len(by_count))
+    return [told for found in by_count[fewest : fewest + 2] for told in found]
 
 
 def _remedy(setup: Setup, changes: tuple[Change, ...]) -> str | None:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from sia_tui.config import RunConfig
 from sia_tui.core.costs import Seen, Setup
-from sia_tui.core.fitting import Deadline
+from sia_tui.core.fitting import Deadline, light
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, MICRO_TOKENS, Device, Serving, Training
 from sia_tui.core.plans import OFFLINE, TrainPlan
+from sia_tui.core.proposals import Light
 from sia_tui.core.shape import Shape, UnknownShape, shape_of
 from sia_tui.core.state import State
+from sia_tui.core.text import one_line
+from sia_tui.engine.hardware import this_machine
 from sia_tui.policy.nano import architecture
 from sia_tui.store.reader import RunReader
 
@@ -89,3 +92,13 @@ def deadlines(config: RunConfig, spent_s: float = 0.0) -> Iterator[Deadline]:
     end = os.environ.get(SLURM_END, "")
     if end.isdecimal():
         yield Deadline(SLURM_END, int(end) - time.time())
+
+
+def fits_light(config: RunConfig, plan: TrainPlan, state: State, reader: RunReader) -> Light:
+    """Whether this machine can carry the plan out, by what the run has measured; amber where nobody can tell."""
+    try:
+        of = shape(config)
+    except UnknownShape as error:
+        return Light("fits", "amber", one_line(str(error)))
+    made = setup(config, plan, of, this_machine(config.weights.device))
+    return light(made, seen(state, reader), tuple(deadlines(config, state.cost.wall_s)))
