@@ -289,9 +289,9 @@ def _first_fault(error: ValidationError) -> str:
 
 def _known(parents: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = RunConfig
+    if parents and parents[-1] in ALGORITHMS:
+        return f"expected one of {', '.join(PlanConfig.model_fields)}"
     for name in parents:
-        if str(name) in ALGORITHMS:
-            return f"expected one of {', '.join(PlanConfig.model_fields)}"
         field = model.model_fields.get(str(name))
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             return "no key of that name is expected here"
