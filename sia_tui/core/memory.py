@@ -28,8 +28,8 @@ TILE = (4096, 32768)
 """Tokens and vocabulary entries of which TRL 1.16's fused head holds the logits at once (`trl/kernels/chunked_logprob.py`)."""
 LOGIT_BYTES = 12
 """Of a scored token and vocabulary entry, beside the logits: their float32 copy, log-softmax and its gradient."""
-RUNTIME: Mapping[Device, int] = {"cpu": GIB // 2, "cuda": GIB}
-"""A process with torch loaded: 0.5 GiB resident on a CPU, measured; a CUDA context with its libraries, guessed."""
+RUNTIME: Mapping[Device, int] = {"cpu": 7 * GIB // 10, "cuda": GIB}
+"""What a process with torch and TRL holds besides: on a CPU measured after a step; a CUDA context, guessed."""
 VLLM_BYTES = 3 * GIB
 """Of a serving GPU beside weights and cache: CUDA graphs, activations of a full batch, NCCL. Guessed for `max_num_seqs`
 256; vLLM takes the whole of `gpu_memory_utilization` whatever it needs."""
