@@ -210,11 +210,14 @@ class RunConfig(_Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()
     budget: BudgetConfig = BudgetConfig()
+    mirror: Literal["none", "trackio", "wandb"] = "none"
+    """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     seed: int = 0
 
     @property
     def hash(self) -> str:
-        return digest(self.model_dump(mode="json"))
+        """Of all that decides what the run does."""
+        return digest(self.model_dump(mode="json", exclude={"mirror"}))
 
     @property
     def rules(self) -> Rules:
