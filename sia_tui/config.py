@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
-from sia_tui.core.plans import TrainPlan
+from sia_tui.core.plans import ALGORITHMS, OFFLINE, Algorithm, TrainPlan
 from sia_tui.policy.nano import NanoRecipe
 
 
@@ -41,22 +41,67 @@ class TaskConfig(_Section):
 class PolicyConfig(_Section):
     """The model behind the gateway."""
 
-    kind: Literal["nano"] = "nano"
+    kind: Literal["nano", "model"] = "nano"
     recipe: NanoRecipe = NanoRecipe()
     """How the nano model is made; each field is documented there."""
-    backend: Literal["hf"] = "hf"
+    model: Path | None = None
+    """`kind: model`: a Hugging Face model folder."""
+    backend: Literal["hf", "vllm", "remote"] = "hf"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    context: int | None = Field(None, ge=128)
+    """Longest row in tokens; null: as the model's configuration says."""
+    address: str | None = None
+    """`vllm`, `remote`: of a server that runs already."""
     threads: int = Field(1, ge=1, le=64)
     max_batch: int = Field(32, ge=1, le=512)
 
 
-class SizeConfig(_Section):
-    """How much one algorithm may do; the fields are TrainPlan's."""
+class PlanConfig(_Section):
+    """Fields of TrainPlan (`core/plans.py` says what each means and may be); null: as it stands."""
 
-    steps: int = Field(ge=1)
-    cases_per_step: int = Field(ge=1)
-    samples: int = Field(ge=2)
-    cases: int = Field(ge=1)
-    eval_every: int = Field(ge=1)
+    steps: int | None = None
+    cases_per_step: int | None = None
+    samples: int | None = None
+    cases: int | None = None
+    held_out: int | None = None
+    learning_rate: float | None = None
+    eval_every: int | None = None
+    patience: int | None = None
+    rank: int | None = None
+    alpha: int | None = None
+    """Null: twice the rank."""
+    targets: Literal["all-linear", "attention"] | None = None
+    clip: float | None = None
+    kl: float | None = None
+    entropy: float | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    staleness: int | None = None
+    gamma: float | None = None
+    gae_lambda: float | None = None
+    value_warmup: int | None = None
+    stop_slope: int | None = None
+    stop_kl: float | None = None
+    stop_truncated: float | None = None
+    stop_gap: float | None = None
+    stop_s: float | None = None
+    serve_on: tuple[int, ...] | None = None
+    train_on: tuple[int, ...] | None = None
+    seed: int | None = None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        return self.model_dump(exclude_none=True)
+
+
+_ONLINE = {"steps": 30, "cases_per_step": 16, "samples": 8, "cases": 2000, "eval_every": 10}
+_OFFLINE = {"steps": 60, "cases_per_step": 32, "samples": 8, "cases": 400, "eval_every": 20}
+HOUSE: dict[Algorithm, dict[str, Any]] = {name: dict(_OFFLINE if name in OFFLINE else _ONLINE) for name in ALGORITHMS}
+"""What a plan of each algorithm is where the config says nothing."""
+HOUSE["dpo"]["kl"] = 0.1
+"""Rafailov et al. 2023, arXiv 2305.18290, §6: beta."""
+HOUSE["reinforce_kl"]["kl"] = 0.01
 
 
 class HarnessConfig(_Section):
@@ -88,15 +133,36 @@ class WeightsConfig(_Section):
     """Train cases that training stops by."""
     rank: int = Field(32, ge=1, le=512)
     learning_rate: float = Field(4e-5, gt=0, le=0.1)
-    cloning: SizeConfig = SizeConfig(steps=60, cases_per_step=32, samples=8, cases=400, eval_every=20)
-    """Best-of-n: successes of `cases` × `samples` rollouts, cloned `cases_per_step` at a time."""
-    grpo: SizeConfig = SizeConfig(steps=30, cases_per_step=16, samples=8, cases=2000, eval_every=10)
+    plan: PlanConfig = PlanConfig()
+    """Laid over the house's plan of every algorithm."""
+    algorithms: dict[Algorithm, PlanConfig] = Field(default_factory=dict)
+    """Laid over that, for one algorithm alone: `grpo: {steps: 20}`."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the trainer computes; auto: on a GPU if there is one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the base's weights and the activations while training; the adapter and its optimiser stay in float32."""
+    micro_tokens: int | None = Field(None, ge=128)
+    """Tokens, padding included, of one forward and backward pass: a step of more is cut into several. Never less than a
+    row. Null: 2,048 on a CPU, 32,768 on a GPU."""
+    gradient_checkpointing: bool = False
+    """Keep each layer's input alone and compute the layer again on the way back: a third slower, a fraction of the
+    memory."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        self.plans(0)
+        return self
 
     def plans(self, seed: int) -> tuple[TrainPlan, ...]:
-        """The house's plan of each algorithm, from the cold start on."""
-        shared: dict[str, Any] = {"held_out": self.held_out, "rank": self.rank, "alpha": 2 * self.rank, "seed": seed}
-        cloning = TrainPlan("best_of_n", learning_rate=self.learning_rate, **self.cloning.model_dump(), **shared)
-        return cloning, TrainPlan("grpo", learning_rate=self.learning_rate, **self.grpo.model_dump(), **shared)
+        """The house's plan of each algorithm, cold start first. Raises ValueError for a value outside its range."""
+        return tuple(self._plan(algorithm, seed) for algorithm in ALGORITHMS)
+
+    def _plan(self, algorithm: Algorithm, seed: int) -> TrainPlan:
+        fields: dict[str, Any] = {"held_out": self.held_out, "rank": self.rank, "learning_rate": self.learning_rate}
+        fields |= {"seed": seed, **HOUSE[algorithm], **self.plan.said}
+        if algorithm in self.algorithms:
+            fields |= self.algorithms[algorithm].said
+        return TrainPlan(algorithm=algorithm, **{"alpha": 2 * fields["rank"], **fields})
 
 
 class AgentsConfig(_Section):
@@ -217,6 +283,8 @@ def _first_fault(error: ValidationError) -> str:
         said = f"{key}: unknown key; {_known(fault['loc'][:-1])}"
     elif fault["type"] == "missing":
         said = f"{key}: missing"
+    elif fault["type"] == "value_error":
+        said = f"{key}: {fault['ctx']['error']}"
     else:
         said = f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
     return said + (f" (and {more} more)" if more else "")
@@ -224,6 +292,8 @@ def _first_fault(error: ValidationError) -> str:
 
 def _known(parents: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = RunConfig
+    if parents and parents[-1] in ALGORITHMS:
+        return f"expected one of {', '.join(PlanConfig.model_fields)}"
     for name in parents:
         field = model.model_fields.get(str(name))
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):

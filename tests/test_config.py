@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.config import ConfigError, load_config
+from sia_tui.config import ConfigError, PlanConfig, load_config
+from sia_tui.core.plans import ALGORITHMS, TrainPlan
 
-CONFIGS = sorted(Path(__file__).parents[1].glob("configs/**/*.yaml"))
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.glob("**/*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -29,6 +31,16 @@ def test_the_shipped_configs_load(path: Path) -> None:
         ("task: [\n", "line 2: not valid YAML"),
         ("- a\n", "expected a mapping at the top, got list"),
         ("", "expected a mapping at the top, got NoneType"),
+        (
+            "task: {name: lawbench}\nweights: {plan: {samples: 1}}\n",
+            "weights: plan: samples must lie in [2, 1024], got 1",
+        ),
+        (
+            "task: {name: lawbench}\nweights: {algorithms: {grpo: {stepz: 1}}}\n",
+            "weights.algorithms.grpo.stepz: unknown key; expected one of steps, cases_per_step",
+        ),
+        ("task: {name: lawbench}\nweights: {algorithms: {magic: {}}}\n", "input should be 'best_of_n', 'dpo', 'grpo'"),
+        ("task: {name: lawbench}\nweights: {dtype: int4}\n", "weights.dtype: input should be 'float32' or 'bfloat16'"),
         (
             "task: {name: lawbench}\ngate: {policy: maybe}\n",
             "gate.policy: input should be 'ask' or 'auto', got 'maybe'",
@@ -65,3 +77,38 @@ def test_what_a_run_stores_is_the_same_config(tmp_path: Path) -> None:
     config = load_config(path)
     again.write_text(config.dump())
     assert load_config(again).hash == config.hash
+
+
+def test_a_plan_for_every_algorithm_and_the_numbers_the_results_were_made_with() -> None:
+    plans = {plan.algorithm: plan for plan in load_config(FOLDER / "lawbench-nano.yaml").weights.plans(3)}
+    assert tuple(plans) == ALGORITHMS
+    shared = {"held_out": 80, "learning_rate": 0.001, "rank": 32, "alpha": 64, "seed": 3}
+    assert plans["best_of_n"] == TrainPlan("best_of_n", 40, 32, 8, 400, eval_every=10, **shared)  # type: ignore[arg-type]
+    assert plans["grpo"] == TrainPlan("grpo", 20, 16, 8, 2000, eval_every=5, **shared)  # type: ignore[arg-type]
+    quick = {plan.algorithm: plan for plan in load_config(FOLDER / "lawbench-nano-quick.yaml").weights.plans(0)}
+    shared |= {"held_out": 40, "seed": 0}
+    assert quick["best_of_n"] == TrainPlan("best_of_n", 20, 32, 8, 200, eval_every=10, **shared)  # type: ignore[arg-type]
+    assert quick["grpo"] == TrainPlan("grpo", 10, 16, 8, 400, eval_every=5, **shared)  # type: ignore[arg-type]
+
+
+def test_the_special_lies_over_the_general_over_the_houses(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("task: {name: lawbench}\nweights: {plan: {kl: 0.2, rank: 8}, algorithms: {grpo: {kl: 0.3}}}\n")
+    plans = {plan.algorithm: plan for plan in load_config(path).weights.plans(0)}
+    assert (plans["rloo"].kl, plans["grpo"].kl, plans["rloo"].alpha) == (0.2, 0.3, 16)
+    path.write_text("task: {name: lawbench}\n")
+    house = {plan.algorithm: plan for plan in load_config(path).weights.plans(0)}
+    assert house["dpo"].kl > 0 and house["reinforce_kl"].kl > 0 and house["grpo"].kl == 0
+    assert (house["best_of_n"].steps, house["grpo"].steps, house["ppo"].steps) == (60, 30, 30)
+
+
+def test_every_field_of_a_plan_can_be_said_in_a_config() -> None:
+    assert set(PlanConfig.model_fields) == set(TrainPlan.__dataclass_fields__) - {"algorithm"}
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "h100").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_config_for_the_real_thing_says_whether_it_ran(path: Path) -> None:
+    stamp = path.read_text().splitlines()[0]
+    assert stamp == "# never run" or stamp.startswith("# ran on ")
+    weights = load_config(path).weights
+    assert (weights.rank, weights.learning_rate, weights.dtype) == (32, 4e-5, "bfloat16")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sia_tui.cli.main import DONE, FAILED
+from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.table import table
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace, file_system
@@ -34,7 +34,8 @@ class Row:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    rows = list(_rows(Workspace.locate(options.workspace)))
+    workspace = Workspace.locate(options.workspace)
+    rows = [*_rows(workspace), *(_for_config(Path(options.config), workspace) if options.config else ())]
     told = [
         (("ok" if row.ok else "FAILS" if row.needed else "note"), row.what, row.found, "" if row.ok else row.fix)
         for row in rows
@@ -45,6 +46,16 @@ def doctor(options: argparse.Namespace) -> int:
         else table(("", "what", "found", "fix"), told)
     )
     return DONE if all(row.ok for row in rows if row.needed) else FAILED
+
+
+def _for_config(path: Path, workspace: Workspace) -> list[Row]:
+    from sia_tui.cli.ready import rows_for
+    from sia_tui.config import ConfigError, load_config
+
+    try:
+        return list(rows_for(load_config(path), workspace))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
 
 
 def _rows(workspace: Workspace) -> Iterator[Row]:
@@ -103,17 +114,17 @@ def _workspace(workspace: Workspace) -> Row:
         workspace.require_local()
     except StoreError as error:
         return Row(False, "workspace", str(error), "choose another with --workspace or SIA_WORKSPACE")
-    writable = os.access(_existing(workspace.root), os.W_OK)
+    writable = os.access(existing(workspace.root), os.W_OK)
     found = f"{workspace.root} ({file_system(workspace.root)})"
     return Row(writable, "workspace", found, "make it writable, or choose another")
 
 
 def _space(workspace: Workspace) -> Row:
-    free = shutil.disk_usage(_existing(workspace.root)).free / 1e9
+    free = shutil.disk_usage(existing(workspace.root)).free / 1e9
     fix = f"free {FREE_GB:.0f} GB, or choose another disk with --workspace"
     return Row(free >= FREE_GB, "free disk", f"{free:.1f} GB", fix)
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
     """The nearest folder that is there."""
-    return path if path.exists() else _existing(path.parent)
+    return path if path.exists() else existing(path.parent)

@@ -30,6 +30,7 @@ _VERBS = {
     "stop": "sia_tui.cli.asking",
     "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
+    "plan": "sia_tui.cli.plan",
     "tasks": "sia_tui.cli.tasks",
     "doctor": "sia_tui.cli.doctor",
 }
@@ -120,7 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     tasks.add_argument("action", choices=("ls", "get", "check"))
     tasks.add_argument("task", nargs="?", metavar="TASK")
     tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
-    _verb(verbs, "doctor", "check this machine; each failing row names the fix", json=True)
+    plan = _verb(verbs, "plan", "what weights updates cost: memory, rollouts, time; exit 1 if one cannot be", json=True)
+    plan.add_argument("what", metavar="RUN|CONFIG", help="a run (what it proposes, by what it measured) or a config")
+    plan.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides", help="override one key")
+    plan.add_argument("--gpu", metavar="H100x8", help="reckon with this machine instead of the one it runs on")
+    plan.add_argument("--shape", metavar="FILE", help="the model's config.json, where its folder is not here")
+    plan.add_argument("--algorithm", metavar="A", help="this one alone")
+    doctor = _verb(verbs, "doctor", "check this machine; each failing row names the fix", json=True)
+    doctor.add_argument("--config", metavar="FILE", help="check it for this config: driver, GPUs, model, ports, plans")
     return parser
 
 

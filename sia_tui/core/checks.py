@@ -80,8 +80,11 @@ def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
     return Light("new idea", "ok")
 
 
-def check_plan(proposal: Proposal, cases: int, held_out: int, earlier: Sequence[Step]) -> tuple[Light, ...]:
-    """Lights on a weights update that would have so many cases to learn from, and so many to stop by."""
+def check_plan(
+    proposal: Proposal, cases: int, held_out: int, earlier: Sequence[Step], fits: Light | None = None
+) -> tuple[Light, ...]:
+    """Lights on a weights update that would have so many cases to learn from, and so many to stop by; `fits` is the
+    machine's (`core/fitting.py`)."""
     if proposal.lever == "both":
         return (
             Light("lever", "red", "a patch and a training in one step are not carried out yet: propose one of them"),
@@ -109,6 +112,7 @@ def check_plan(proposal: Proposal, cases: int, held_out: int, earlier: Sequence[
             "not refuted before", "red" if again else "ok", "the same plan failed on this generation" if again else ""
         ),
         Light("dev untouched", "ok", "learns from train, stops by cases held out of train"),
+        *([fits] if fits else ()),
     )
 
 

@@ -13,6 +13,7 @@ from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
 from sia_tui.core.state import Step
 from sia_tui.core.text import clean, one_line
+from sia_tui.engine.planning import fits_light
 from sia_tui.engine.record import StoredRecord
 from sia_tui.engine.sampling import training_cases
 from sia_tui.engine.session import Session
@@ -67,7 +68,8 @@ def _check_plan(session: Session, step: Step) -> None:
     assert best is not None
     plan = step.proposal.plan
     cases, held_out = training_cases(session, plan) if plan else ([], [])
-    lights = check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1])
+    fits = fits_light(session.config, plan, state, session.reader) if plan else None
+    lights = check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1], fits)
     commit = _commit(session, step, f"{best.commit}^{{tree}}", best.tree, best.adapter)
     session.repository.mark_proposal(step.id, commit)
     session.record(ev.ProposalChecked(step.id, lights, commit, best.tree))

@@ -151,18 +151,26 @@ def make_tokenizer(recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[s
     )
 
 
+def architecture(recipe: NanoRecipe, vocab: int) -> dict[str, Any]:
+    """The part of the model's `config.json` that says what it computes; `vocab` is the recipe's at most."""
+    return {
+        "model_type": "llama",
+        "vocab_size": vocab,
+        "hidden_size": recipe.hidden,
+        "intermediate_size": recipe.hidden * 8 // 3 // 16 * 16,
+        "num_hidden_layers": recipe.layers,
+        "num_attention_heads": recipe.heads,
+        "max_position_embeddings": recipe.context,
+        "tie_word_embeddings": True,
+    }
+
+
 def make_model(recipe: NanoRecipe, tokenizer: "PreTrainedTokenizerFast") -> "LlamaForCausalLM":
     """A Llama with fresh weights and one matrix for reading and writing tokens."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.hidden,
-        intermediate_size=recipe.hidden * 8 // 3 // 16 * 16,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        max_position_embeddings=recipe.context,
-        tie_word_embeddings=True,
+        **architecture(recipe, len(tokenizer)),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -42,6 +42,12 @@ def make_run(workspace: Path, name: str) -> Path:
         (["resume", "ghost"], "no run 'ghost'"),
         (["history", "ghost"], "no run 'ghost'"),
         (["approve", "gate-1", "--hash", "12345678"], "no gate gate-1 is waiting"),
+        (["plan", "ghost"], "no run 'ghost'"),
+        (["plan", "configs/none.yaml"], "configs/none.yaml: no such file"),
+        (["plan", str(CONFIG), "--gpu", "abacus"], "'abacus': expected a card and how many"),
+        (["plan", str(CONFIG), "--shape", "none.json"], "none.json: no such file"),
+        (["plan", str(CONFIG), "--algorithm", "magic"], "--algorithm magic: expected one of best_of_n"),
+        (["doctor", "--config", "none.yaml"], "none.yaml: no such file"),
         (["tasks", "get", "nothing"], "no task 'nothing'; there are: lawbench"),
     ],
     ids=lambda value: " ".join(value)[-24:] if isinstance(value, list) else "",
@@ -108,7 +114,10 @@ def test_help_keeps_the_contract_of_verbs(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["--help"])
     told = capsys.readouterr().out
-    verbs = "run attach ls show pending approve reject defer pause resume stop history diff samples rollback branch tasks doctor"
+    verbs = (
+        "run attach ls show pending approve reject defer pause resume stop history diff samples rollback branch plan tasks "
+        "doctor"
+    )
     assert all(f"    {verb} " in told for verb in verbs.split())
 
 

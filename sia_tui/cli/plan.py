@@ -1,0 +1,186 @@
+"""`plan`: what a config's plans, or the one that a run proposes, cost on a machine; exit code 1 if one cannot be carried out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sia_tui.cli.main import DONE, FAILED, UsageError
+from sia_tui.cli.table import table
+from sia_tui.config import ConfigError, RunConfig, load_config
+from sia_tui.core.costs import Cost, Place, Seen, Setup, cost
+from sia_tui.core.fitting import Deadline, Refusal, refusals
+from sia_tui.core.hardware import Machine, machine_named
+from sia_tui.core.memory import GIB
+from sia_tui.core.plans import ALGORITHMS, TrainPlan
+from sia_tui.core.shape import UnknownShape
+from sia_tui.core.text import clean
+from sia_tui.engine import planning
+from sia_tui.engine.hardware import this_machine
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be reckoned with."""
+
+    config: RunConfig
+    plans: tuple[TrainPlan, ...]
+    seen: Seen
+    deadlines: tuple[Deadline, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    setup: Setup
+    cost: Cost
+    refused: tuple[Refusal, ...]
+
+
+def plan(options: argparse.Namespace) -> int:
+    asked = _asked(options)
+    machine = _machine(options.gpu, asked.config)
+    try:
+        shape = planning.shape(asked.config, Path(options.shape) if options.shape else None)
+    except UnknownShape as error:
+        raise UsageError(str(error)) from error
+    setups = [planning.setup(asked.config, one, shape, machine) for one in asked.plans]
+    answers = [Answer(one, cost(one, asked.seen), refusals(one, asked.seen, asked.deadlines)) for one in setups]
+    told = {"machine": asdict(machine), "plans": [_data(answer) for answer in answers]}
+    print(json.dumps(told, indent=2) if options.json else _lines(machine, answers))
+    return FAILED if any(answer.refused for answer in answers) else DONE
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    """A file is a config; anything else names a run."""
+    path = Path(options.what)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        config = _config(path, options.overrides)
+        return Asked(config, _chosen(config, options.algorithm), Seen(), tuple(planning.deadlines(config)))
+    paths = Workspace.locate(options.workspace).existing(options.what)
+    config = _config(paths.config, options.overrides)
+    reader = RunReader(paths.db)
+    try:
+        state = reader.state()
+        found = planning.seen(state, reader)
+    finally:
+        reader.close()
+    proposed = state.current.proposal.plan if state.current else None
+    plans = (proposed,) if proposed and not options.algorithm else _chosen(config, options.algorithm)
+    return Asked(config, plans, found, tuple(planning.deadlines(config, state.cost.wall_s)))
+
+
+def _config(path: Path, overrides: Sequence[str]) -> RunConfig:
+    try:
+        return load_config(path, list(overrides))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def _chosen(config: RunConfig, algorithm: str | None) -> tuple[TrainPlan, ...]:
+    plans = config.weights.plans(config.seed)
+    if algorithm is not None and algorithm not in ALGORITHMS:
+        raise UsageError(f"--algorithm {algorithm}: expected one of {', '.join(ALGORITHMS)}")
+    return tuple(one for one in plans if algorithm in (None, one.algorithm))
+
+
+def _machine(named: str | None, config: RunConfig) -> Machine:
+    if named is None:
+        return this_machine(config.weights.device)
+    try:
+        return machine_named(named)
+    except ValueError as error:
+        raise UsageError(f"--gpu {error}") from error
+
+
+def _data(answer: Answer) -> dict[str, Any]:
+    found, setup = answer.cost, answer.setup
+    return {
+        "plan": asdict(setup.plan),
+        "arrangement": setup.arrangement,
+        "trainable": found.trainable,
+        "memory": [
+            {
+                "place": place.name,
+                "parts_bytes": dict(place.parts),
+                "needs_bytes": place.needs,
+                "has_bytes": place.has,
+                "fits": place.fits,
+                "measured": place.measured,
+            }
+            for place in found.places
+        ],
+        "rollouts": found.rollouts,
+        "tokens": round(found.tokens),
+        "minutes": found.seconds / 60,
+        "gpu_hours": found.gpu_hours,
+        "measured": dict(found.measured),
+        "refused": [asdict(refusal) for refusal in answer.refused],
+    }
+
+
+def _lines(machine: Machine, answers: Sequence[Answer]) -> str:
+    rows = [_row(answer) for answer in answers]
+    head = ("plan", "LoRA", "trainable", "rollouts", "minutes", "GPU-hours", "rollouts, steps", "")
+    return "\n".join(
+        [f"machine: {clean(machine.told)}", "", table(head, rows), "", *_memory(answers), *_reasons(answers)]
+    )
+
+
+def _row(answer: Answer) -> tuple[str, ...]:
+    found, one = answer.cost, answer.setup.plan
+    return (
+        f"{one.algorithm}, {one.steps} steps",
+        f"r {one.rank} {one.targets}",
+        f"{found.trainable:,}",
+        f"{found.rollouts:,}",
+        f"{found.seconds / 60:.1f}",
+        f"{found.gpu_hours:.2f}" if answer.setup.used else "–",
+        f"{_basis(found.measured['rollouts'])}, {_basis(found.measured['steps'])}",
+        "REFUSED" if answer.refused else "",
+    )
+
+
+def _memory(answers: Sequence[Answer]) -> list[str]:
+    """By part, once for all plans that need the same."""
+    groups: list[tuple[tuple[Place, ...], list[str]]] = []
+    for answer in answers:
+        same = next((names for found, names in groups if found == answer.cost.places), None)
+        if same is None:
+            groups.append((answer.cost.places, [answer.setup.plan.algorithm]))
+        else:
+            same.append(answer.setup.plan.algorithm)
+    told = []
+    for found, names in groups:
+        rows = [row for place in found for row in _parts(place)]
+        told += [
+            f"memory of {', '.join(names)} ({answers[0].setup.arrangement}):",
+            table(("where", "what", "GiB"), rows),
+            "",
+        ]
+    return told
+
+
+def _reasons(answers: Sequence[Answer]) -> list[str]:
+    """A line for each reason, with the plans it stands against."""
+    against: dict[str, list[str]] = {}
+    for answer in answers:
+        for refusal in answer.refused:
+            against.setdefault(refusal.told, []).append(answer.setup.plan.algorithm)
+    return [f"refused: {', '.join(names)}: {reason}" for reason, names in against.items()]
+
+
+def _parts(place: Place) -> list[tuple[str, str, str]]:
+    has = "unknown" if place.has is None else f"{place.has / GIB:.2f}"
+    sizes = [("", name, f"{size / GIB:.2f}") for name, size in place.parts.items()]
+    total = "all of it" if place.fits else "all of it: DOES NOT FIT"
+    return [(place.name, _basis(place.measured), f"has {has}"), *sizes, ("", total, f"{place.needs / GIB:.2f}")]
+
+
+def _basis(measured: bool) -> str:
+    return "measured" if measured else "guessed"

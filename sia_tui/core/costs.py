@@ -1,0 +1,206 @@
+"""What a plan costs on a machine: memory in every place it needs some, rollouts, time; measured where it was, else guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sia_tui.core.hardware import Machine
+from sia_tui.core.memory import GIB, SLEEPING, Parts, Serving, Training, serving, training
+from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
+from sia_tui.core.shape import Shape
+
+Arrangement = Literal["side by side", "in turns", "apart", "on the CPU"]
+
+KEPT_FREE = 0.05
+"""Of a GPU, for what the allocator cannot give back in one piece. Guessed."""
+PROMPT_TOKENS = 1024
+"""Of a rollout, before any was made. Guessed, as are the next ones."""
+HARNESS_S = 0.02
+"""Of a rollout: what the harness does besides asking."""
+EFFICIENCY = {"compute": 0.3, "bandwidth": 0.5}
+"""Of what a card's data sheet promises: model FLOPs of a training step, bytes read while decoding."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A plan, the model, how both sides compute, and where."""
+
+    plan: TrainPlan
+    shape: Shape
+    trainer: Training
+    server: Serving
+    machine: Machine
+
+    @property
+    def trains_on(self) -> tuple[int, ...]:
+        return self.plan.train_on or (0,)
+
+    @property
+    def serves_on(self) -> tuple[int, ...]:
+        return self.plan.serve_on or (0,)
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """Of GPUs that a plan names for both, it says that they take turns; where it names none, both share the first."""
+        if not self.machine.gpus:
+            return "on the CPU"
+        if not set(self.trains_on) & set(self.serves_on):
+            return "apart"
+        return "in turns" if self.plan.serve_on and self.plan.train_on else "side by side"
+
+    @property
+    def row(self) -> int:
+        """Tokens of the longest row that can be learned from."""
+        return min(self.server.context, PROMPT_TOKENS + self.plan.max_tokens)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """GPUs that are allotted to it."""
+        return tuple(sorted({*self.trains_on, *self.serves_on})) if self.machine.gpus else ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run has measured; None where it has not."""
+
+    pilot: Pilot | None = None
+    step_s: float | None = None
+    """An optimizer step without its rollouts."""
+    learned: int = 0
+    """Rollouts that such a step learned from."""
+    peak: int | None = None
+    """Bytes: the most that the trainer held on a GPU, or in its process."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere that memory is needed, at its fullest moment."""
+
+    name: str
+    parts: Parts
+    has: int | None
+    """Bytes that are there; None: unknown."""
+    measured: bool = False
+    """The trainer's share of it is what was measured."""
+
+    @property
+    def needs(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def fits(self) -> bool:
+        return self.has is None or self.needs <= self.has * (1 - KEPT_FREE)
+
+    @property
+    def told(self) -> str:
+        basis = "measured" if self.measured else "guessed"
+        return f"{self.name}: needs {self.needs / GIB:.1f} GiB of {(self.has or 0) / GIB:.1f} ({basis})"
+
+
+def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
+    """Every place, the fullest of each kind."""
+    machine, measured = setup.machine, seen is not None and seen.peak is not None
+    sizes = replace(setup.server, gpus=len(setup.serves_on))
+    served: Parts = serving(setup.shape, setup.plan, sizes)
+    spread = replace(setup.trainer, gpus=len(setup.trains_on))
+    trained: Parts = training(setup.shape, setup.plan, spread, setup.row)
+    if seen is not None and seen.peak is not None:
+        trained = {"peak": seen.peak}
+    card = machine.card.memory
+    match setup.arrangement:
+        case "on the CPU":
+            return (Place("host memory", _both(trained, served), machine.host, measured),)
+        case "apart":
+            return (
+                Place(_gpus("training", setup.trains_on), _named("training", trained), card, measured),
+                Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
+            )
+        case "side by side":
+            return (Place(_gpus("training and serving", setup.used), _both(trained, served), card, measured),)
+        case "in turns":
+            asleep = {**_named("training", trained), "serving: asleep": SLEEPING}
+            weights = {"serving: weights, asleep": served["weights"] * len(setup.serves_on)}
+            return (
+                Place(_gpus("training", setup.trains_on), asleep, card, measured),
+                Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
+                Place("host memory", weights, machine.host),
+            )
+
+
+def _named(side: str, parts: Parts) -> Parts:
+    return {f"{side}: {name}": size for name, size in parts.items()}
+
+
+def _both(trained: Parts, served: Parts) -> Parts:
+    return {**_named("training", trained), **_named("serving", served)}
+
+
+def _gpus(what: str, numbers: tuple[int, ...]) -> str:
+    return f"{what}, {'GPU' if len(numbers) == 1 else 'each of GPUs'} {', '.join(map(str, numbers))}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """All that a plan takes."""
+
+    trainable: int
+    places: tuple[Place, ...]
+    rollouts: int
+    tokens: float
+    seconds: float
+    gpu_hours: float
+    """GPUs allotted × hours, idle ones included."""
+    measured: Mapping[str, bool]
+    """Of memory, rollouts and steps: whether what it rests on was measured in this run."""
+
+
+def cost(setup: Setup, seen: Seen) -> Cost:
+    plan = setup.plan
+    pilot = seen.pilot or guessed_pilot(setup)
+    found = estimate(plan, pilot, step_seconds(setup, seen, pilot.tokens))
+    seconds = min(found.seconds, plan.stop_s) if plan.stop_s else found.seconds
+    return Cost(
+        trainable=setup.shape.trainable(plan.rank, plan.targets),
+        places=places(setup, seen),
+        rollouts=found.rollouts,
+        tokens=found.tokens,
+        seconds=seconds,
+        gpu_hours=seconds * len(setup.used) / 3600,
+        measured={
+            "memory": seen.peak is not None,
+            "rollouts": seen.pilot is not None,
+            "steps": seen.step_s is not None,
+        },
+    )
+
+
+def step_seconds(setup: Setup, seen: Seen, tokens: float) -> float:
+    """Of one optimizer step without its rollouts of so many tokens each: measured, in proportion to what it learns from;
+    else by operations.
+
+    A token costs 2 operations a parameter forward and 2 backward, a frozen weight having no gradient of its own (Kaplan
+    et al. 2020, arXiv 2001.08361, §2.1, counts 6 with it), and 2 more where activations are computed again.
+    """
+    learned = setup.plan.cases_per_step * (1 if setup.plan.algorithm in OFFLINE else setup.plan.samples)
+    if seen.step_s is not None and seen.learned:
+        return seen.step_s * learned / seen.learned
+    operations = (6 if setup.trainer.checkpointing else 4) * setup.shape.active_parameters * tokens * learned
+    # Layers that are spread over GPUs are computed one after another: more of them hold more, and are no faster.
+    return operations / (setup.machine.card.flops * (1.0 if not setup.machine.gpus else EFFICIENCY["compute"]))
+
+
+def guessed_pilot(setup: Setup) -> Pilot:
+    """A roofline (Pope et al. 2022, arXiv 2211.05102): prompts by operations, sampled tokens by the weights read for each.
+
+    Every lane samples half of what it may, and all lanes read the weights together.
+    """
+    card, server, shape = setup.machine.card, setup.server, setup.shape
+    sampled = min(setup.plan.max_tokens, server.context // 2) / 2
+    prompt = min(PROMPT_TOKENS, server.context // 2)
+    gpus = max(1, len(setup.serves_on))
+    reading = shape.served_weights(server.dtype) / gpus / (card.bandwidth * EFFICIENCY["bandwidth"])
+    computing = 2 * shape.active_parameters * (prompt + sampled) / gpus / (card.flops * EFFICIENCY["compute"])
+    seconds = sampled * reading / server.lanes + computing + HARNESS_S
+    return Pilot(1, setup.plan.samples, (1,) + (0,) * setup.plan.samples, 0.0, seconds, prompt + sampled)

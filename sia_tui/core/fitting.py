@@ -1,0 +1,182 @@
+"""Whether a plan can be carried out: it fits the machine and ends before the clock; and if not, what would."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from sia_tui.core.costs import Cost, Seen, Setup, cost, places
+from sia_tui.core.plans import OFFLINE, TrainPlan
+from sia_tui.core.proposals import Light
+from sia_tui.core.shape import BYTES
+
+TIGHT = 0.9
+"""Share of a place above which it is told that there is little left."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why a plan cannot be carried out, and what would help; each a line."""
+
+    why: str
+    would: str
+
+    @property
+    def told(self) -> str:
+        return f"{self.why}; {self.would}"
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When a training has to be over."""
+
+    name: str
+    left_s: float
+
+
+Change = tuple[str, Callable[[Setup], Setup | None]]
+"""What to change, in words, and how; None where it does not apply."""
+
+
+def refusals(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> tuple[Refusal, ...]:
+    """Every reason against carrying it out; none: go on."""
+    found = cost(setup, seen)
+    return (*_missing(setup), *_memory(setup, found), *_time(setup, seen, found, deadlines))
+
+
+def light(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> Light:
+    """Red for what does not fit; amber for what fits barely, or should not end in time as far as can be told."""
+    found = cost(setup, seen)
+    short = [*_missing(setup), *_memory(setup, found)]
+    if short:
+        return Light("fits", "red", short[0].told)
+    late = list(_time(setup, seen, found, deadlines))
+    if late:
+        return Light("fits", "amber", late[0].told)
+    fullest = max(found.places, key=lambda place: place.needs / place.has if place.has else 0.0)
+    tight = fullest.has is not None and fullest.needs > TIGHT * fullest.has
+    return Light("fits", "amber" if tight else "ok", fullest.told)
+
+
+def _missing(setup: Setup) -> Iterator[Refusal]:
+    named = {*setup.plan.train_on, *setup.plan.serve_on}
+    absent = sorted(number for number in named if number >= setup.machine.gpus)
+    if absent:
+        there = f"0 to {setup.machine.gpus - 1}" if setup.machine.gpus else "none"
+        yield Refusal(f"GPU {absent[0]} is not there", f"of this machine's there are {there}: serve_on, train_on")
+    if setup.arrangement == "in turns" and setup.plan.staleness:
+        yield Refusal("who takes turns has no rollouts made while it learns", "staleness 0 would do")
+
+
+def _memory(setup: Setup, found: Cost) -> Iterator[Refusal]:
+    full = [place for place in found.places if not place.fits]
+    if full:
+        would = " or ".join(remedies(setup)[:3])
+        help_ = f"would fit: {would}" if would else "no change of this plan would fit: take a larger machine"
+        yield from (Refusal(place.told, help_) for place in full)
+
+
+def remedies(setup: Setup) -> list[str]:
+    """The changes that make it fit, each with the largest micro-batch it allows: those that need fewest, and one more."""
+    by_count = [
+        [told for some in itertools.combinations(CHANGES, count) if (told := _remedy(setup, some))]
+        for count in range(len(CHANGES) + 1)
+    ]
+    fewest = next((count for count, found in enumerate(by_count) if found), len(by_count))
+    return [told for found in by_count[fewest : fewest + 2] for told in found]
+
+
+def _remedy(setup: Setup, changes: tuple[Change, ...]) -> str | None:
+    changed: Setup | None = setup
+    for _, change in changes:
+        changed = change(changed) if changed else None
+    tokens = largest_pass(changed) if changed else None
+    if tokens is None:
+        return None
+    words = [word for word, _ in changes]
+    if tokens < setup.trainer.micro_tokens:
+        words.append(f"weights.micro_tokens={tokens}")
+    return " with ".join(words) or None
+
+
+def largest_pass(setup: Setup) -> int | None:
+    """The most tokens of a pass, up to what is asked for, that fit; None if not even one row does."""
+
+    def fits(tokens: int) -> bool:
+        smaller = replace(setup, trainer=replace(setup.trainer, micro_tokens=tokens))
+        return all(place.fits for place in places(smaller))
+
+    return largest(min(setup.row, setup.trainer.micro_tokens), setup.trainer.micro_tokens, fits)
+
+
+def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
+    """The largest number in [low, high] that fits, if those that fit are the small ones; None if not even `low` does."""
+    if low > high or not fits(low):
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _checkpointing(setup: Setup) -> Setup | None:
+    trainer = replace(setup.trainer, checkpointing=True)
+    return None if setup.trainer.checkpointing else replace(setup, trainer=trainer)
+
+
+def _bfloat16(setup: Setup) -> Setup | None:
+    trainer = replace(setup.trainer, dtype="bfloat16")
+    return replace(setup, trainer=trainer) if BYTES[setup.trainer.dtype] > BYTES["bfloat16"] else None
+
+
+def _turns(setup: Setup) -> Setup | None:
+    """On all the GPUs it has now."""
+    if setup.arrangement in ("in turns", "on the CPU") or setup.server.backend != "vllm":
+        return None
+    return replace(setup, plan=replace(setup.plan, serve_on=setup.used, train_on=setup.used, staleness=0))
+
+
+def _apart(setup: Setup) -> Setup | None:
+    """Serving on the fewest GPUs that hold it, training on all the others."""
+    for count in (1, 2, 4, 8):
+        if count >= setup.machine.gpus or setup.shape.heads % count:
+            return None
+        numbers = range(setup.machine.gpus)
+        plan = replace(setup.plan, serve_on=tuple(numbers[:count]), train_on=tuple(numbers[count:]))
+        moved = replace(setup, plan=plan)
+        if places(moved)[1].fits:
+            return moved if plan != setup.plan else None
+    return None
+
+
+CHANGES: tuple[Change, ...] = (
+    ("weights.gradient_checkpointing=true", _checkpointing),
+    ("weights.dtype=bfloat16", _bfloat16),
+    ("in turns (the same GPUs in serve_on and train_on)", _turns),
+    ("apart (serve_on the first GPUs, train_on the others)", _apart),
+)
+
+
+def _time(setup: Setup, seen: Seen, found: Cost, deadlines: tuple[Deadline, ...]) -> Iterator[Refusal]:
+    first = min(deadlines, key=lambda deadline: deadline.left_s, default=None)
+    if first is None or found.seconds <= first.left_s:
+        return
+    basis = "measured" if found.measured["rollouts"] and found.measured["steps"] else "guessed"
+    left = max(0.0, first.left_s) / 60
+    why = f"takes {found.seconds / 60:.0f} min ({basis}), and {left:.0f} are left of {first.name}"
+    yield Refusal(why, _shorter(setup, seen, first.left_s))
+
+
+def _shorter(setup: Setup, seen: Seen, left_s: float) -> str:
+    """The largest number of what makes it long that still ends in time."""
+
+    def ends(plan: TrainPlan) -> bool:
+        return cost(replace(setup, plan=plan), seen).seconds <= left_s
+
+    plan, offline = setup.plan, setup.plan.algorithm in OFFLINE
+    steps = largest(1, plan.steps, lambda steps: ends(replace(plan, steps=steps)))
+    if steps is not None:
+        return f"would end in time: steps {steps}"
+    cases = largest(1, plan.cases, lambda cases: ends(replace(plan, cases=cases, steps=1))) if offline else None
+    return "not even one step would end in time" if cases is None else f"would end in time: steps 1, cases {cases}"

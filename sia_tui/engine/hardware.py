@@ -1,0 +1,63 @@
+"""What the machine has: its GPUs by NVML, its memory, the driver. Whatever cannot be asked is absent, never an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sia_tui.core.hardware import CORE, Machine, card_like
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What NVML says of itself and of each GPU."""
+
+    version: str
+    gpus: tuple[tuple[str, int], ...]
+    """Name and bytes of memory, by number."""
+
+
+def driver() -> Driver | None:
+    """None without an NVIDIA driver, or without its Python bindings."""
+    with _nvml() as nvml:
+        if nvml is None:
+            return None
+        try:
+            handles = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(nvml.nvmlDeviceGetCount())]
+            found = [
+                (str(nvml.nvmlDeviceGetName(one)), int(nvml.nvmlDeviceGetMemoryInfo(one).total)) for one in handles
+            ]
+            return Driver(str(nvml.nvmlSystemGetDriverVersion()), tuple(found))
+        except nvml.NVMLError:
+            return None
+
+
+def this_machine(device: str = "auto") -> Machine:
+    """`device`: as in the config; `cpu` leaves GPUs out. GPUs of several kinds count as the smallest of them."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = driver() if device != "cpu" else None
+    if found is None or not found.gpus:
+        return Machine("", 0, CORE, host)
+    name, memory = min(found.gpus, key=lambda gpu: gpu[1])
+    return Machine(name, len(found.gpus), card_like(name, memory), host)
+
+
+@contextmanager
+def _nvml() -> Iterator[Any]:
+    try:
+        import pynvml as nvml
+
+        nvml.nvmlInit()
+    except (ImportError, OSError):
+        yield None
+        return
+    except nvml.NVMLError:
+        yield None
+        return
+    try:
+        yield nvml
+    finally:
+        nvml.nvmlShutdown()

@@ -1,0 +1,104 @@
+"""What a config, a run and a machine say about the cost of a plan, put together for `core/costs.py` to reckon with."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sia_tui.config import RunConfig
+from sia_tui.core.costs import Seen, Setup
+from sia_tui.core.fitting import Deadline, light
+from sia_tui.core.hardware import Machine
+from sia_tui.core.memory import GIB, MICRO_TOKENS, Device, Serving, Training
+from sia_tui.core.plans import OFFLINE, TrainPlan
+from sia_tui.core.proposals import Light
+from sia_tui.core.shape import Shape, UnknownShape, shape_of
+from sia_tui.core.state import State
+from sia_tui.core.text import one_line
+from sia_tui.engine.hardware import this_machine
+from sia_tui.policy.nano import architecture
+from sia_tui.store.reader import RunReader
+
+STEP_SECONDS, PEAK_GIB = "train_s", "peak_gib"
+"""Names of a training step's measures that are read here."""
+SLURM_END = "SLURM_JOB_END_TIME"
+"""Seconds since the epoch; Slurm sets it in a job's environment."""
+
+
+def shape(config: RunConfig, described: Path | None = None) -> Shape:
+    """Of the policy: of the nano model by its recipe, of another by its folder's `config.json`, or by the file
+    `described` where that folder is not here. Raises UnknownShape."""
+    policy = config.policy
+    if policy.kind == "nano" and described is None:
+        return shape_of(architecture(policy.recipe, policy.recipe.vocab))
+    if described is None and policy.model is None:
+        raise UnknownShape("policy.model: missing; it names the model's folder")
+    file = described or Path(str(policy.model)) / "config.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnknownShape(f"{file}: no such file; fetch the model, or name its config.json with --shape") from None
+    except (OSError, ValueError) as error:
+        raise UnknownShape(f"{file}: cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise UnknownShape(f"{file}: expected an object, got {type(found).__name__}")
+    return shape_of(found)
+
+
+def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Setup:
+    policy, weights = config.policy, config.weights
+    device: Device = "cuda" if machine.gpus and weights.device != "cpu" else "cpu"
+    return Setup(
+        plan=plan,
+        shape=of,
+        trainer=Training(
+            device=device,
+            dtype=weights.dtype,
+            micro_tokens=weights.micro_tokens or MICRO_TOKENS[device],
+            checkpointing=weights.gradient_checkpointing,
+        ),
+        server=Serving(
+            device="cuda" if machine.gpus and policy.device != "cpu" else "cpu",
+            backend=policy.backend,
+            dtype=policy.dtype,
+            context=min(of.context, policy.context or of.context),
+            lanes=config.harness.lanes,
+        ),
+        machine=machine,
+    )
+
+
+def seen(state: State, reader: RunReader) -> Seen:
+    """What the run has measured: its newest pilot, its newest training."""
+    pilots = [step.pilot.pilot for step in state.steps if step.pilot]
+    pilot = pilots[-1] if pilots else None
+    for step in reversed(state.steps):
+        rows = [row.values for row in reader.metrics(step.id) if STEP_SECONDS in row.values]
+        plan = step.proposal.plan
+        if rows and plan is not None:
+            peaks = [int(row[PEAK_GIB] * GIB) for row in rows if PEAK_GIB in row]
+            learned = plan.cases_per_step * (1 if plan.algorithm in OFFLINE else plan.samples)
+            mean = sum(row[STEP_SECONDS] for row in rows) / len(rows)
+            return Seen(pilot, mean, learned, max(peaks, default=None))
+    return Seen(pilot)
+
+
+def deadlines(config: RunConfig, spent_s: float = 0.0) -> Iterator[Deadline]:
+    """The run's own clock, and the job's if this runs in one."""
+    yield Deadline("budget.wall_s", config.budget.wall_s - spent_s)
+    end = os.environ.get(SLURM_END, "")
+    if end.isdecimal():
+        yield Deadline(SLURM_END, int(end) - time.time())
+
+
+def fits_light(config: RunConfig, plan: TrainPlan, state: State, reader: RunReader) -> Light:
+    """Whether this machine can carry the plan out, by what the run has measured; amber where nobody can tell."""
+    try:
+        of = shape(config)
+    except UnknownShape as error:
+        return Light("fits", "amber", one_line(str(error)))
+    made = setup(config, plan, of, this_machine(config.weights.device))
+    return light(made, seen(state, reader), tuple(deadlines(config, state.cost.wall_s)))

@@ -1,0 +1,124 @@
+"""`plan` and `doctor --config`, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sia_tui.cli.main import main
+from sia_tui.core import events as ev
+from sia_tui.core.plans import Pilot, TrainPlan
+from sia_tui.core.proposals import Proposal
+from sia_tui.store.writer import RunStore
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+NANO, H100 = str(CONFIGS / "lawbench-nano.yaml"), CONFIGS / "h100"
+PLAN = TrainPlan("grpo", 12, 16, 8, 2000, 80, 1e-3)
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIA_WORKSPACE", str(tmp_path / "w"))
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    code = main([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def on(model: str, gpu: str) -> list[str]:
+    return ["plan", str(H100 / f"{model}.yaml"), "--gpu", gpu, "--shape", str(H100 / "shapes" / f"{model}.json")]
+
+
+def test_a_config_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = told(capsys, "plan", NANO)
+    assert code == 0 and [plan["plan"]["algorithm"] for plan in found["plans"]][:3] == ["best_of_n", "dpo", "grpo"]
+    grpo = found["plans"][2]
+    assert grpo["rollouts"] == 20 * 16 * 8 + 5 * 80 and not grpo["refused"]
+    assert grpo["memory"][0]["needs_bytes"] == sum(grpo["memory"][0]["parts_bytes"].values())
+
+
+@pytest.mark.parametrize(("model", "gpu"), [("qwen3-8b", "H100"), ("gpt-oss-20b", "H100"), ("gpt-oss-120b", "H100x8")])
+def test_the_configs_for_the_real_thing_fit_what_they_are_for(
+    capsys: pytest.CaptureFixture[str], model: str, gpu: str
+) -> None:
+    code, found = told(capsys, *on(model, gpu))
+    assert code == 0 and all(place["fits"] for plan in found["plans"] for place in plan["memory"])
+    assert all(plan["gpu_hours"] > 0 for plan in found["plans"])
+
+
+def test_what_cannot_fit_is_refused_with_what_would(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*on("qwen3-8b", "H100"), "--set", "weights.micro_tokens=262144", "--algorithm", "grpo"]) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused: ")]
+    assert len(lines) == 1 and "DOES NOT FIT" not in lines[0]
+    tokens = lines[0].partition("would fit: weights.micro_tokens=")[2].split()[0]
+    assert main([*on("qwen3-8b", "H100"), "--set", f"weights.micro_tokens={tokens}", "--algorithm", "grpo"]) == 0
+
+
+def test_the_clock_of_the_run_and_of_the_job(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["plan", NANO, "--set", "budget.wall_s=60", "--algorithm", "grpo"]) == 1
+    assert "left of budget.wall_s; would end in time: steps " in capsys.readouterr().out
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 60))
+    code, found = told(capsys, "plan", NANO, "--algorithm", "grpo")
+    assert code == 1 and "SLURM_JOB_END_TIME" in found["plans"][0]["refused"][0]["why"]
+
+
+def test_a_run_is_asked_about_what_it_proposes_by_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "w" / "runs" / "a"
+    root.mkdir(parents=True)
+    (root / "config.yaml").write_text(Path(NANO).read_text())
+    first = Proposal("weights", "t", "r", "grpo", "c0", plan=PLAN)
+    with RunStore(root / "run.db") as store:
+        store.record(ev.RunCreated("a", "lawbench", "0" * 64))
+        store.record(ev.ProposalMade("p-1", first))
+        store.record(ev.PilotDone("p-1", Pilot(2, 8, (0,) * 8 + (2,), 1.0, 0.1, 200.0), 1.0))
+        store.metrics("p-1", 1, {"train_s": 4.0, "peak_gib": 3.0})
+        store.record(ev.ProposalRefused("p-1", "training", "did not move"))
+        store.record(ev.ProposalMade("p-2", replace(first, plan=replace(PLAN, steps=10, cases_per_step=32))))
+    code, found = told(capsys, "plan", "a")
+    (plan,) = found["plans"]
+    assert code == 0 and plan["plan"]["steps"] == 10
+    assert plan["measured"] == {"memory": True, "rollouts": True, "steps": True}
+    assert plan["memory"][0]["parts_bytes"]["training: peak"] == 3 << 30
+    assert plan["minutes"] * 60 == pytest.approx(15 + 0.1 * plan["rollouts"] + 10 * 8.0), "twice the rollouts a step"
+
+
+def test_doctor_for_a_config(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--config", NANO, "--json"])
+    nano = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert nano["plans"]["ok"] and nano["pinned versions"]["ok"] and nano["disk for adapters"]["ok"]
+    code, rows = told(capsys, "doctor", "--config", str(H100 / "qwen3-8b.yaml"))
+    failing = {row["what"]: row["fix"] for row in rows if not row["ok"] and row["needed"]}
+    assert code == 1 and "fetch the model" in failing["model"] and all(failing.values())
+
+
+def test_doctor_asks_a_server_whether_it_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("task: {name: lawbench}\npolicy: {address: 'http://127.0.0.1:1'}\n")
+    main(["doctor", "--config", str(config), "--json"])
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert not rows["policy address"]["ok"] and "start the server" in rows["policy address"]["fix"]
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from sia_tui.cli.main import main; main(sys.argv[1:]);"
+        "heavy = {'torch', 'transformers', 'trl', 'peft', 'textual', 'sqlite_utils'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "plan", NANO], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

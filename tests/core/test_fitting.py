@@ -1,0 +1,134 @@
+"""What fits is let through; what does not is refused, and what it is told would fit does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sia_tui.core.costs import Seen, Setup, cost, places, step_seconds
+from sia_tui.core.fitting import Deadline, largest, largest_pass, light, refusals, remedies
+from sia_tui.core.hardware import CORE, Machine, card_like, machine_named
+from sia_tui.core.memory import GIB, Serving, Training
+from sia_tui.core.plans import Pilot, TrainPlan
+from sia_tui.core.shape import shape_of
+
+SHAPES = Path(__file__).parents[2] / "configs" / "h100" / "shapes"
+PLAN = TrainPlan("grpo", 20, 16, 8, 2000, 80, 4e-5, targets="attention", max_tokens=1024)
+PILOT = Pilot(4, 8, (1, 0, 0, 0, 2, 0, 0, 0, 1), 0.5, 0.1, 300.0)
+
+
+def setup(
+    model: str = "qwen3-8b", machine: str = "H100", micro: int = 16_384, plan: TrainPlan = PLAN, **how: Any
+) -> Setup:
+    return Setup(
+        plan=plan,
+        shape=shape_of(json.loads((SHAPES / f"{model}.json").read_text())),
+        trainer=replace(Training("cuda", "bfloat16", micro, checkpointing=True), **how),
+        server=Serving("cuda", "vllm", "bfloat16", 4096, 32),
+        machine=machine_named(machine),
+    )
+
+
+def test_side_by_side_in_turns_and_apart() -> None:
+    both = setup()
+    assert both.arrangement == "side by side" and len(places(both)) == 1
+    turns = replace(both, plan=replace(PLAN, serve_on=(0,), train_on=(0,)))
+    assert turns.arrangement == "in turns"
+    assert max(place.needs for place in places(turns)[:2]) < places(both)[0].needs
+    assert places(turns)[2].name == "host memory" and places(turns)[2].needs == both.shape.weights("bfloat16")
+    apart = setup(machine="H100x2", plan=replace(PLAN, serve_on=(0,), train_on=(1,)))
+    assert apart.arrangement == "apart"
+    assert sum(place.needs for place in places(apart)) == places(both)[0].needs
+    assert replace(both, machine=Machine("", 0, CORE, 64 * GIB)).arrangement == "on the CPU"
+
+
+def test_what_fits_has_no_reason_against_it() -> None:
+    assert refusals(setup(), Seen(), ()) == () and light(setup(), Seen(), ()).level == "ok"
+    tensor = replace(PLAN, serve_on=(0, 1), train_on=(2, 3, 4, 5, 6, 7))
+    assert refusals(setup("gpt-oss-120b", "H100x8", 8192, tensor), Seen(), ()) == ()
+
+
+def test_four_bit_experts_de_quantised_do_not_fit_two_cards() -> None:
+    plan = replace(PLAN, serve_on=(0, 1), train_on=(0, 1))
+    reasons = refusals(setup("gpt-oss-120b", "H100x2", 8192, plan), Seen(), ())
+    assert [reason.would for reason in reasons] == ["no change of this plan would fit: take a larger machine"]
+
+
+@given(st.integers(14, 19), st.booleans(), st.sampled_from(["float32", "bfloat16"]))
+def test_the_largest_pass_fits_and_one_token_more_does_not(power: int, checkpointing: bool, dtype: str) -> None:
+    asked = setup(micro=2**power, checkpointing=checkpointing, dtype=dtype)
+    found = largest_pass(asked)
+    if found is None:
+        assert not _fits(asked, asked.row)
+    else:
+        assert _fits(asked, found) and (found == 2**power or not _fits(asked, found + 1))
+
+
+def test_what_would_fit_does() -> None:
+    asked = setup(micro=262_144, checkpointing=False)
+    (reason,) = refusals(asked, Seen(), ())
+    assert reason.why.startswith("training and serving, GPU 0: needs ")
+    found = remedies(asked)
+    assert any(told.startswith("weights.gradient_checkpointing=true with weights.micro_tokens=") for told in found)
+    assert any(told.startswith("in turns") for told in found)
+    alone = next(told for told in found if told.startswith("weights.micro_tokens="))
+    assert _fits(asked, int(alone.removeprefix("weights.micro_tokens=")))
+    assert light(asked, Seen(), ()).level == "red"
+
+
+def test_a_gpu_that_is_not_there_and_turns_with_staleness() -> None:
+    (absent,) = refusals(setup(plan=replace(PLAN, train_on=(3,))), Seen(), ())
+    assert absent.told == "GPU 3 is not there; of this machine's there are 0 to 0: serve_on, train_on"
+    stale = setup(plan=replace(PLAN, serve_on=(0,), train_on=(0,), staleness=1))
+    assert refusals(stale, Seen(), ())[0].would == "staleness 0 would do"
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "best_of_n"])
+def test_what_ends_too_late_is_told_how_long_would_do(algorithm: Any) -> None:
+    asked, seen = setup(plan=replace(PLAN, algorithm=algorithm)), Seen(PILOT, 10.0, 128)
+    seconds = cost(asked, seen).seconds
+    assert refusals(asked, seen, (Deadline("budget.wall_s", seconds),)) == ()
+    clocks = (Deadline("budget.wall_s", 1e9), Deadline("SLURM_JOB_END_TIME", 0.8 * seconds))
+    (reason,) = refusals(asked, seen, clocks)
+    assert "left of SLURM_JOB_END_TIME" in reason.why and "(measured)" in reason.why
+    changed = dict(word.rsplit(" ", 1) for word in reason.would.removeprefix("would end in time: ").split(", "))
+    shorter = replace(asked, plan=replace(asked.plan, **{name: int(value) for name, value in changed.items()}))
+    assert refusals(shorter, seen, clocks) == ()
+    assert light(asked, seen, clocks).level == "amber", "a clock is a person's to judge: memory is not"
+
+
+def test_what_was_measured_takes_the_place_of_guesses() -> None:
+    asked = setup()
+    assert cost(asked, Seen()).measured == {"memory": False, "rollouts": False, "steps": False}
+    assert step_seconds(asked, Seen(step_s=3.0, learned=64), 0.0) == 6.0, "a step of 128 rollouts, measured at 64"
+    seen = cost(asked, Seen(PILOT, 3.0, 64, peak=70 * GIB))
+    assert seen.measured == {"memory": True, "rollouts": True, "steps": True}
+    assert seen.places[0].parts["training: peak"] == 70 * GIB and not seen.places[0].fits
+    assert "(measured)" in refusals(asked, Seen(peak=70 * GIB), ())[0].why
+    stopped = replace(asked, plan=replace(PLAN, stop_s=60.0))
+    assert cost(stopped, Seen(PILOT, 3.0, 64)).seconds == 60.0
+    assert seen.gpu_hours == pytest.approx(seen.seconds / 3600)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(-1, 400))
+def test_bisection_finds_the_border(low: int, high: int, border: int) -> None:
+    expected = max((number for number in range(low, high + 1) if number <= border), default=None)
+    assert largest(low, high, lambda number: number <= border) == expected
+
+
+def test_machines_by_name() -> None:
+    assert (machine_named("h100x8").gpus, machine_named("L4").gpus) == (8, 1)
+    for bad in ("", "H100x0", "TPUx4", "x8", "H100 x8"):
+        with pytest.raises(ValueError, match="expected a card and how many"):
+            machine_named(bad)
+    assert card_like("NVIDIA H100 80GB HBM3", 7).bandwidth == 3.35e12 and card_like("NVIDIA Zeta 1", 7).memory == 7
+
+
+def _fits(asked: Setup, tokens: int) -> bool:
+    return all(place.fits for place in places(replace(asked, trainer=replace(asked.trainer, micro_tokens=tokens))))
