@@ -21,8 +21,8 @@ from sia_tui.tui.sparks import short
 
 REDRAW_S = 0.5
 SMALL = 1e-3
-DECIMALS = 5
-"""Most of them beside an axis."""
+DECIMALS = 4
+"""Of a number with one figure before them: more do not fit beside an axis."""
 
 
 class Paper(Canvas):
