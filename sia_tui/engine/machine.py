@@ -88,15 +88,6 @@ def rss_gib(family: list[Process]) -> dict[str, float]:
     return {role: sizes[role] for role in dict.fromkeys((*_FOR.values(), _OTHERS)) if role in sizes}
 
 
-def peak_gib(pid: int | str = "self") -> float | None:
-    """Most resident memory a process ever had, in GiB; None where the kernel does not tell."""
-    with suppress(OSError):
-        for line in (_PROC / str(pid) / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**20
-    return None
-
-
 def _all() -> Iterator[Process]:
     for folder in _PROC.iterdir():
         if folder.name.isdecimal():

@@ -51,6 +51,7 @@ PANELS = (
         (
             (f"{_RATIO}/min", f"{_RATIO}/mean", f"{_RATIO}/max", "ratio"),
             (f"{_GAP}/mean", f"{_GAP}/max", "gap"),
+            ("ess",),
             ("staleness",),
         ),
     ),
@@ -70,6 +71,7 @@ PANELS = (
 _LABELS = {
     "pass_n": "pass@n",
     "kl": "KL",
+    "ess": "ESS",
     "clip_ratio/low_mean": "clip low",
     "clip_ratio/high_mean": "clip high",
     "completions/mean_length": "mean length",

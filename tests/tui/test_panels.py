@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sia_tui.store.reader import Metrics
 from sia_tui.tui.panels import OVERVIEW, PANELS, label, pages, panels
 from sia_tui.tui.phase import measure_lines, measures, panel_lines
+from sia_tui.tui.widgets.curve import Labels
 
 OLD = ("reward", "held_out", "pass_n", "useful", "entropy", "loss", "grad_norm", "learning_rate", "length")
 OLD += ("clip", "ratio", "gap", "rollout_s", "train_s")
@@ -46,6 +47,12 @@ def test_a_run_of_before_still_draws() -> None:
 def test_what_is_absent_is_not_named() -> None:
     assert [line.plain.split()[0] for line in measure_lines(rows("reward", "kl"), 60)] == ["reward", "KL"]
     assert pages((), 6)[0].axes == ()
+
+
+def test_an_axis_tells_its_ticks_apart() -> None:
+    ratios = Labels().get_labels_for_ticks([0.9998, 1.0, 1.0002])
+    assert ratios == ["0.9998", "1.0000", "1.0002"]
+    assert Labels().get_labels_for_ticks([0.0, 2e-5, 4e-5]) == ["0", "2e-05", "4e-05"]
 
 
 def test_labels_are_short_and_tell_measures_apart() -> None:

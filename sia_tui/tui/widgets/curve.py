@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from sia_tui.tui.sparks import short
 
 REDRAW_S = 0.5
 SMALL = 1e-3
+DECIMALS = 4
+"""Of a number with one figure before them: more do not fit beside an axis."""
 
 
 class Paper(Canvas):
@@ -31,10 +34,13 @@ class Paper(Canvas):
 
 
 class Labels(NumericAxisFormatter):
-    """Plain numbers, and powers of ten where plain ones would not fit."""
+    """Plain numbers, with the decimals that tell neighbours apart, and powers of ten where plain ones would not fit."""
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        if len(ticks) > 1 and ticks[1] - ticks[0] < SMALL:
+        gap = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+        if gap < SMALL and max(map(abs, ticks)) >= 0.1:
+            return [f"{tick:.{min(DECIMALS, math.ceil(-math.log10(gap)))}f}" for tick in ticks]
+        if gap < SMALL:
             return [f"{tick:.0e}" if tick else "0" for tick in ticks]
         return list(super().get_labels_for_ticks(ticks))
 
