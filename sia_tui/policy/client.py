@@ -28,6 +28,9 @@ STOP_S = 5.0
 REQUEST_S = 120.0
 """How long an admin request may take; loading an adapter waits for the batch in progress."""
 
+TURN_S = 600.0
+"""How long going to sleep or waking up may take: weights of many gigabytes change places."""
+
 
 class GatewayError(Exception):
     """The gateway refused; `status` is HTTP's."""
@@ -77,6 +80,7 @@ class Gateway:
             threads=threads,
             max_batch=max_batch,
             watch_stdin=True,
+            ready_s=ready_s,
             **settings,
         )
         process = await spawn(python, write(config), log_file, threads)
@@ -157,6 +161,17 @@ class Gateway:
     async def unload_adapter(self, name: str) -> None:
         """Raises GatewayError: 404 when it is not loaded, 409 while a lane uses it."""
         await self._ask("DELETE", f"/adapters/{name}")
+
+    async def sleep(self) -> None:
+        """Have the accelerator's memory given back; no lane can be opened until `wake`. Safe to call twice.
+
+        Raises GatewayError (409) while a lane is open.
+        """
+        await self._ask("POST", "/sleep", timeout_s=TURN_S)
+
+    async def wake(self) -> None:
+        """Safe to call twice."""
+        await self._ask("POST", "/wake", timeout_s=TURN_S)
 
     async def health(self) -> dict[str, Any]:
         return await self._ask("GET", "/health")
