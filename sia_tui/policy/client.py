@@ -47,9 +47,9 @@ class GatewayDied(Exception):
 class Gateway:
     """A running gateway. Made by `start`; as a context manager it is stopped on leaving."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, log_file: Path, lanes: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, log_file: Path, config: Settings) -> None:
         self._process, self._folder, self._log_file = process, folder, log_file
-        self.lanes = lanes
+        self.lanes, self.dtype = config.lanes, config.dtype
         self._short = sockets.opened(folder)
         self._session: Any = None
 
@@ -84,7 +84,7 @@ class Gateway:
             **settings,
         )
         process = await spawn(python, write(config), log_file, threads)
-        gateway = cls(process, folder, log_file, lanes)
+        gateway = cls(process, folder, log_file, config)
         try:
             await gateway._healthy(ready_s)
         except BaseException:

@@ -257,6 +257,7 @@ async def opened(settings: Settings, expected: Callable[[], int]) -> AsyncIterat
             dtype=settings.dtype,
             threads=settings.threads,
             context=settings.context,
+            name=settings.name,
         )
         yield Local(model, settings, expected)
     elif settings.backend == "vllm":

@@ -35,9 +35,10 @@ class HF:
         dtype: str = "float32",
         threads: int = 1,
         context: int | None = None,
+        name: str | None = None,
     ) -> None:
         torch.set_num_threads(threads)
-        self.model_id = Path(folder).name
+        self.model_id = name or Path(folder).name
         self.text = Tokenizer(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
         self._device = device

@@ -50,7 +50,7 @@ class Remote(Outside):
 
     def __init__(self, settings: Settings, http: Any) -> None:
         super().__init__(http, (settings.address or "").rstrip("/"), settings.max_queue)
-        self.model_id = settings.model or ""
+        self.model_id = settings.name
         self.context = settings.context or CONTEXT
         self.text = OnlyChat()
         self._settings = settings

@@ -45,7 +45,7 @@ class VLLM(Outside):
     def __init__(self, settings: Settings, base: Base, http: Any, url: str, server: Server | None) -> None:
         super().__init__(http, url, settings.max_queue)
         self.text, self.context, self.vocabulary = base.text, base.context, base.vocabulary
-        self.model_id = Path(settings.model_dir).name
+        self.model_id = settings.name
         self._served_base = self.model_id
         self._end_ids = sorted(base.end_ids)
         self._settings, self._server = settings, server
@@ -130,6 +130,7 @@ class VLLM(Outside):
         while True:
             await asyncio.sleep(POLL_S)
             self._check_alive()
+            await self._get("/health")
             made = await self._progress()
             if made is not None and (self._running == 0 or made != before):
                 alive, before = loop.time(), made
@@ -206,15 +207,19 @@ class VLLM(Outside):
             await self.lose(f"vllm does not answer {path} ({error or type(error).__name__}); {self._reason()}")
         if status >= 500 and not path.startswith("/v1/load"):
             await self.lose(f"vllm answers {path} with {status} {said(answer)}; {self._reason()}")
+        if self._server is not None:
+            self._server.well()
         return status, answer
 
     async def _get(self, path: str) -> Any:
-        """None while it does not answer."""
+        """None while it does not answer. Raises Lost when it says that its engine is dead."""
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=POLL_ANSWER_S)
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with self._http.get(f"{self._url}{path}", timeout=timeout) as response:
+                if response.status == 503:
+                    raise Lost(f"vllm's engine died: {self._reason()}")
                 if response.status == 200:
                     json = "json" in response.headers.get("Content-Type", "")
                     return await (response.json() if json else response.text())

@@ -28,10 +28,15 @@ ERROR = re.compile(r"(\w*(?:Error|Exception): .+)")
 UNTELLING = ("EngineDeadError", "EngineCore encountered", "Engine core init")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     process: asyncio.subprocess.Process
     log: Path
+    sound: int = 0
+    """Up to which byte of its log it was well; errors before it were of requests that it refused."""
+
+    def well(self) -> None:
+        self.sound = self.log.stat().st_size
 
     def ended(self) -> str | None:
         code = self.process.returncode
@@ -39,7 +44,7 @@ class Server:
 
     def reason(self) -> str:
         """The last error its log names that tells something, and where the log is."""
-        found = [line for line in ERROR.findall(tail(self.log)) if not line.startswith(UNTELLING)]
+        found = [line for line in ERROR.findall(read(self.log, self.sound)) if not line.startswith(UNTELLING)]
         return f"{found[-1][:300]} (log: {self.log})" if found else f"log: {self.log}"
 
 
@@ -70,7 +75,7 @@ def command(settings: Settings, context: int) -> list[str]:
     arguments = {
         "--uds": SOCKET,
         "--model": settings.model_dir,
-        "--served-model-name": Path(settings.model_dir).name,
+        "--served-model-name": settings.name,
         "--dtype": settings.dtype,
         "--max-model-len": context,
         "--max-num-seqs": settings.max_batch,
@@ -128,10 +133,11 @@ async def stop(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def tail(path: Path, size: int = 65536) -> str:
+def read(path: Path, start: int, size: int = 65536) -> str:
+    """The end of a log, from `start` on."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - size))
+            file.seek(max(start, path.stat().st_size - size))
             return file.read().decode(errors="replace")
     except OSError:
         return ""

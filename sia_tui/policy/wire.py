@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -111,8 +112,10 @@ class LoadAdapter(Strict):
     path: Annotated[str, Field(min_length=1)]
 
 
-class VLLMSettings(Strict):
-    """The vLLM server that the gateway starts; with an address it is on its own."""
+class VLLMSettings(BaseModel):
+    """The vLLM server that the gateway starts; one at an address is started by hand, with the same flags."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     python: str | None = None
     """The interpreter that has vllm; None: this one."""
@@ -146,7 +149,7 @@ class Settings(Strict):
     address: str | None = None
     """Of a server that runs already (vllm, remote)."""
     model: str | None = None
-    """The remote server's name of its model."""
+    """What it is called, by the remote server too; None: as its folder."""
     key_env: str | None = None
     """The environment variable with the remote server's key; the key itself is written nowhere."""
     retry_s: Annotated[Finite, Field(gt=0)] = 20.0
@@ -162,6 +165,10 @@ class Settings(Strict):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
     watch_stdin: bool = False
     """End when standard input ends, that is, with the process that started this one."""
+
+    @property
+    def name(self) -> str:
+        return self.model or Path(self.model_dir).name
 
 
 def parse(model: type[M], body: bytes) -> M:
