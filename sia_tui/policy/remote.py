@@ -16,7 +16,6 @@ from typing import Any
 
 from sia_tui.policy.outside import Lost, Outside, refused, said
 from sia_tui.policy.rows import BackendError, Completion, Row
-from sia_tui.policy.vllm import number
 from sia_tui.policy.wire import Settings
 
 log = logging.getLogger("sia.gateway")
@@ -85,7 +84,7 @@ class Remote(Outside):
         }
         if row.stop:
             body["stop"] = list(row.stop)
-        return body if row.seed is None else body | {"seed": number(row.seed) >> 32}
+        return body if row.seed is None else body | {"seed": row.seed_number >> 32}
 
     async def _answer(self, body: dict[str, Any]) -> Any:
         """Asks for ids and logprobs as long as the server has not refused them."""

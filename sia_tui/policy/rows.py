@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -36,6 +37,11 @@ class Row:
     @property
     def greedy(self) -> bool:
         return self.temperature < GREEDY_BELOW
+
+    @property
+    def seed_number(self) -> int:
+        """The seed for servers whose seeds are numbers, below 2**63."""
+        return int.from_bytes(hashlib.sha256((self.seed or "").encode()).digest()[:8]) >> 1
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ vLLM's prefix cache nor its cached requests can mix two; it is never loaded in p
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -166,7 +165,7 @@ class VLLM(Outside):
             "logprobs": 0,
             "return_token_ids": True,
         }
-        return body if row.seed is None else body | {"seed": number(row.seed)}
+        return body if row.seed is None else body | {"seed": row.seed_number}
 
     def _served(self, adapter: str | None) -> str:
         if adapter is None:
@@ -259,11 +258,6 @@ def read_base(settings: Settings) -> Base:
     with suppress(OSError):
         declared = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     return Base(text, context, inner.vocab_size, end_ids(declared, text.eos))
-
-
-def number(seed: str) -> int:
-    """vLLM's seeds are numbers below 2**63."""
-    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) >> 1
 
 
 @asynccontextmanager
