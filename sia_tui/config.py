@@ -12,6 +12,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 from sia_tui.core.plans import ALGORITHMS, OFFLINE, Algorithm, TrainPlan
 from sia_tui.policy.nano import NanoRecipe
+from sia_tui.policy.wire import VLLMSettings
 
 
 class ConfigError(Exception):
@@ -44,17 +45,40 @@ class PolicyConfig(_Section):
     kind: Literal["nano", "model"] = "nano"
     recipe: NanoRecipe = NanoRecipe()
     """How the nano model is made; each field is documented there."""
-    model: Path | None = None
-    """`kind: model`: a Hugging Face model folder."""
+    model: str | None = None
+    """Of kind `model`: a Hugging Face folder, or a hub id in the local cache; remote: the server's name of it."""
     backend: Literal["hf", "vllm", "remote"] = "hf"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    context: int | None = Field(None, ge=128)
-    """Longest row in tokens; null: as the model's configuration says."""
+    """Who answers: the gateway itself, a vLLM server, or any OpenAI-compatible address (its weights are not trained)."""
     address: str | None = None
-    """`vllm`, `remote`: of a server that runs already."""
+    """remote: up to and with `/v1`; vllm: of a server that runs already and reads this disk; null: one is started."""
+    key_env: str | None = None
+    """remote: the environment variable that holds the key, which is stored nowhere."""
+    vllm: VLLMSettings = VLLMSettings()
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    context: int | None = Field(None, ge=2)
+    """Tokens; a limit under the model's own."""
     threads: int = Field(1, ge=1, le=64)
     max_batch: int = Field(32, ge=1, le=512)
+    ready_s: float = Field(1800.0, gt=0)
+    """How long loading may take."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.kind if self.model is None else self.model if self.backend == "remote" else Path(self.model).name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PolicyConfig:
+        if (self.kind == "model") != (self.model is not None):
+            raise ValueError("kind: model and a model to name go together")
+        if self.backend == "remote" and (self.model is None or self.address is None):
+            raise ValueError("the backend remote needs kind: model, a model and an address")
+        if self.backend == "hf" and self.address is not None:
+            raise ValueError("an address needs the backend vllm or remote")
+        if self.backend != "remote" and self.key_env is not None:
+            raise ValueError("a key_env needs the backend remote")
+        return self
 
 
 class PlanConfig(_Section):
@@ -189,6 +213,8 @@ class GateConfig(_Section):
     policy: Literal["ask", "auto"] = "ask"
     indecisive: Literal["ask", "keep", "roll_back"] = "ask"
     """The keep rule for a result that is neither better nor worse."""
+    release_s: float = Field(120.0, ge=0)
+    """How long the engine waits for a person before the policy's GPUs are released; they are taken again when needed."""
 
 
 class BudgetConfig(_Section):
@@ -213,6 +239,12 @@ class RunConfig(_Section):
     mirror: Literal["none", "trackio", "wandb"] = "none"
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _levers_work(self) -> RunConfig:
+        if self.policy.backend == "remote" and "weights" in self.agents.levers:
+            raise ValueError("a remote policy's weights are not ours to train: set agents.levers to [harness]")
+        return self
 
     @property
     def hash(self) -> str:
@@ -281,10 +313,10 @@ def _first_fault(error: ValidationError) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "(top)"
     if fault["type"] == "extra_forbidden":
         said = f"{key}: unknown key; {_known(fault['loc'][:-1])}"
-    elif fault["type"] == "missing":
-        said = f"{key}: missing"
     elif fault["type"] == "value_error":
         said = f"{key}: {fault['ctx']['error']}"
+    elif fault["type"] == "missing":
+        said = f"{key}: missing"
     else:
         said = f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
     return said + (f" (and {more} more)" if more else "")

@@ -45,6 +45,15 @@ def test_the_shipped_configs_load(path: Path) -> None:
             "task: {name: lawbench}\ngate: {policy: maybe}\n",
             "gate.policy: input should be 'ask' or 'auto', got 'maybe'",
         ),
+        ("task: {name: lawbench}\npolicy: {kind: model}\n", "policy: kind: model and a model to name go together"),
+        (
+            "task: {name: lawbench}\npolicy: {kind: model, model: m, backend: remote}\n",
+            "policy: the backend remote needs kind: model, a model and an address",
+        ),
+        (
+            "task: {name: lawbench}\npolicy: {kind: model, model: m, backend: remote, address: 'http://x/v1'}\n",
+            "(top): a remote policy's weights are not ours to train: set agents.levers to [harness]",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, text: str, said: str) -> None:

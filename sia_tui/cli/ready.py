@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -34,10 +35,12 @@ def rows_for(config: RunConfig, workspace: Workspace) -> Iterator[Row]:
     yield _driver(config, found)
     yield _gpus(config, found)
     yield _versions(config)
-    if config.policy.kind == "model":
+    if config.policy.kind == "model" and config.policy.backend != "remote":
         yield _model(config)
     if config.policy.address is not None:
         yield _address(config.policy.address)
+    if config.policy.backend == "remote":
+        return
     try:
         shape = planning.shape(config)
     except UnknownShape as error:
@@ -67,7 +70,7 @@ def _gpus(config: RunConfig, found: Driver | None) -> Row:
     gpus = found.gpus if found else ()
     told = ", ".join(f"{clean(name)} {memory / GIB:.0f} GiB" for name, memory in gpus) or "n/a"
     return Row(
-        len(gpus) >= wanted, "GPUs", told, f"the config names {wanted}: change serve_on and train_on of the plan"
+        len(gpus) >= wanted, "GPUs", told, f"run where there are {wanted}, or change device, serve_on and train_on"
     )
 
 
@@ -77,7 +80,9 @@ def _versions(config: RunConfig) -> Row:
     if not file.is_file():
         return Row(True, "pinned versions", "n/a")
     pins = dict(line.split("==") for line in file.read_text().split() if "==" in line)
-    names = (*NAMES, "vllm") if config.policy.backend == "vllm" and config.policy.address is None else NAMES
+    policy = config.policy
+    ours = policy.backend == "vllm" and policy.address is None and policy.vllm.python is None
+    names = (*NAMES, "vllm") if ours else NAMES
     odd = [f"{name} {has} in place of {pins[name]}" for name in names if (has := _version(name)) != pins[name]]
     extra = "'.[vllm]'" if "vllm" in names else "."
     told = ", ".join(odd) or f"{len(names)} as pinned"
@@ -92,12 +97,15 @@ def _version(name: str) -> str:
 
 
 def _model(config: RunConfig) -> Row:
-    folder, fix = config.policy.model, "fetch the model's whole folder from the hub, and name it in policy.model"
-    if folder is None:
-        return Row(False, "model", "policy.model is not set", fix)
-    wanted = {"config.json": "config.json", "tokenizer": "tokenizer*", "weights": "*.safetensors"}
-    missing = [what for what, pattern in wanted.items() if not any(folder.glob(pattern))]
-    return Row(not missing, "model", f"{folder}: {', '.join(missing)} missing" if missing else str(folder), fix)
+    from sia_tui.policy.base import ModelMissing, find
+
+    name = config.policy.model or ""
+    if os.environ.get("HF_HUB_OFFLINE") == "0" and not Path(name).expanduser().is_dir():
+        return Row(True, "model", clean(f"{name}: fetched when a run starts, as HF_HUB_OFFLINE=0 says"))
+    try:
+        return Row(True, "model", clean(str(find(name))))
+    except ModelMissing as missing:
+        return Row(False, "model", clean(str(missing)), "fetch the model's whole folder, and name it in policy.model")
 
 
 def _address(address: str) -> Row:

@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
@@ -114,6 +115,19 @@ def check_plan(
         Light("dev untouched", "ok", "learns from train, stops by cases held out of train"),
         *([fits] if fits else ()),
     )
+
+
+def check_served(plan: TrainPlan | None, backend: str, adapters: int, rank: int) -> Light:
+    """Whether what the plan makes could be served: `adapters` side by side, of `rank` at the most (vllm)."""
+    if backend == "remote":
+        return Light("serving", "red", "the policy is a remote model, whose weights are not ours to train")
+    if plan is None or backend != "vllm":
+        return Light("serving", "ok")
+    if plan.staleness + 2 > adapters:
+        return Light("serving", "red", f"staleness {plan.staleness} needs policy.vllm.adapters {plan.staleness + 2}")
+    if plan.rank > rank:
+        return Light("serving", "red", f"rank {plan.rank} needs policy.vllm.rank {plan.rank}")
+    return Light("serving", "ok")
 
 
 def _added_lines(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

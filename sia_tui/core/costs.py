@@ -39,7 +39,7 @@ class Setup:
 
     @property
     def serves_on(self) -> tuple[int, ...]:
-        return self.plan.serve_on or (0,)
+        return self.plan.serve_on or tuple(range(self.server.gpus))
 
     @property
     def arrangement(self) -> Arrangement:
@@ -103,12 +103,15 @@ def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
     """Every place, the fullest of each kind."""
     machine, measured = setup.machine, seen is not None and seen.peak is not None
     sizes = replace(setup.server, gpus=len(setup.serves_on))
-    served: Parts = serving(setup.shape, setup.plan, sizes)
+    needed = serving(setup.shape, setup.plan, sizes)
+    taken = int(setup.server.share * machine.card.memory)
+    served: Parts = {**needed, "reserved": max(0, taken - sum(needed.values()))} if taken else needed
     spread = replace(setup.trainer, gpus=len(setup.trains_on))
     trained: Parts = training(setup.shape, setup.plan, spread, setup.row)
     if seen is not None and seen.peak is not None:
         trained = {"peak": seen.peak}
     card = machine.card.memory
+    own = (Place("what vLLM may take (policy.vllm.memory)", _named("serving", needed), taken),) if taken else ()
     match setup.arrangement:
         case "on the CPU":
             return (Place("host memory", _both(trained, served), machine.host, measured),)
@@ -116,9 +119,10 @@ def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
             return (
                 Place(_gpus("training", setup.trains_on), _named("training", trained), card, measured),
                 Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
+                *own,
             )
         case "side by side":
-            return (Place(_gpus("training and serving", setup.used), _both(trained, served), card, measured),)
+            return (Place(_gpus("training and serving", setup.used), _both(trained, served), card, measured), *own)
         case "in turns":
             asleep = {**_named("training", trained), "serving: asleep": SLEEPING}
             weights = {"serving: weights, asleep": served["weights"] * len(setup.serves_on)}
@@ -126,6 +130,7 @@ def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
                 Place(_gpus("training", setup.trains_on), asleep, card, measured),
                 Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
                 Place("host memory", weights, machine.host),
+                *own,
             )
 
 

@@ -53,6 +53,12 @@ class Call:
     max_tokens: int
     finish_reason: str
     seconds: float
+    unseen: int = 0
+    """Tokens that a remote server counted without saying which; without ids nothing can be learned from the call."""
+
+    @property
+    def tokens(self) -> int:
+        return len(self.prompt_ids) + len(self.completion_ids) + self.unseen
 
 
 @dataclass(frozen=True)

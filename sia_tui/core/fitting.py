@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from sia_tui.core.costs import Cost, Seen, Setup, cost, places
+from sia_tui.core.costs import KEPT_FREE, Cost, Seen, Setup, cost, places
+from sia_tui.core.memory import serving
 from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.shape import BYTES
@@ -35,8 +37,8 @@ class Deadline:
     left_s: float
 
 
-Change = tuple[str, Callable[[Setup], Setup | None]]
-"""What to change, in words, and how; None where it does not apply."""
+Change = Callable[[Setup], tuple[str, Setup] | None]
+"""What to change, in words, and what it makes; None where it does not apply."""
 
 
 def refusals(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> tuple[Refusal, ...]:
@@ -65,6 +67,12 @@ def _missing(setup: Setup) -> Iterator[Refusal]:
     if absent:
         there = f"0 to {setup.machine.gpus - 1}" if setup.machine.gpus else "none"
         yield Refusal(f"GPU {absent[0]} is not there", f"of this machine's there are {there}: serve_on, train_on")
+    split = len(setup.plan.serve_on)
+    if split and setup.server.share and split != setup.server.gpus:
+        yield Refusal(
+            f"{split} GPUs are to serve, and vLLM is split over {setup.server.gpus}",
+            f"policy.vllm.tensor_parallel={split} would do",
+        )
     if setup.arrangement == "in turns" and setup.plan.staleness:
         yield Refusal("who takes turns has no rollouts made while it learns", "staleness 0 would do")
 
@@ -88,13 +96,17 @@ def remedies(setup: Setup) -> list[str]:
 
 
 def _remedy(setup: Setup, changes: tuple[Change, ...]) -> str | None:
-    changed: Setup | None = setup
-    for _, change in changes:
-        changed = change(changed) if changed else None
-    tokens = largest_pass(changed) if changed else None
+    words = []
+    changed = setup
+    for change in changes:
+        made = change(changed)
+        if made is None:
+            return None
+        word, changed = made
+        words.append(word)
+    tokens = largest_pass(changed)
     if tokens is None:
         return None
-    words = [word for word, _ in changes]
     if tokens < setup.trainer.micro_tokens:
         words.append(f"weights.micro_tokens={tokens}")
     return " with ".join(words) or None
@@ -120,42 +132,56 @@ def largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
     return low
 
 
-def _checkpointing(setup: Setup) -> Setup | None:
-    trainer = replace(setup.trainer, checkpointing=True)
-    return None if setup.trainer.checkpointing else replace(setup, trainer=trainer)
+def _checkpointing(setup: Setup) -> tuple[str, Setup] | None:
+    if setup.trainer.checkpointing:
+        return None
+    return "weights.gradient_checkpointing=true", replace(setup, trainer=replace(setup.trainer, checkpointing=True))
 
 
-def _bfloat16(setup: Setup) -> Setup | None:
-    trainer = replace(setup.trainer, dtype="bfloat16")
-    return replace(setup, trainer=trainer) if BYTES[setup.trainer.dtype] > BYTES["bfloat16"] else None
+def _bfloat16(setup: Setup) -> tuple[str, Setup] | None:
+    if BYTES[setup.trainer.dtype] == BYTES["bfloat16"]:
+        return None
+    return "weights.dtype=bfloat16", replace(setup, trainer=replace(setup.trainer, dtype="bfloat16"))
 
 
-def _turns(setup: Setup) -> Setup | None:
+def _share(setup: Setup) -> tuple[str, Setup] | None:
+    """What vLLM needs and no more, in hundredths of a GPU."""
+    if not setup.server.share:
+        return None
+    needed = sum(serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on))).values())
+    share = math.ceil(100 * needed / (1 - KEPT_FREE) / setup.machine.card.memory) / 100
+    if share >= 1 or share == setup.server.share:
+        return None
+    return f"policy.vllm.memory={share:.2f}", replace(setup, server=replace(setup.server, share=share))
+
+
+def _turns(setup: Setup) -> tuple[str, Setup] | None:
     """On all the GPUs it has now."""
     if setup.arrangement in ("in turns", "on the CPU") or setup.server.backend != "vllm":
         return None
-    return replace(setup, plan=replace(setup.plan, serve_on=setup.used, train_on=setup.used, staleness=0))
+    plan = replace(setup.plan, serve_on=setup.used, train_on=setup.used, staleness=0)
+    return f"in turns (serve_on and train_on both {_listed(setup.used)})", replace(setup, plan=plan)
 
 
-def _apart(setup: Setup) -> Setup | None:
+def _apart(setup: Setup) -> tuple[str, Setup] | None:
     """Serving on the fewest GPUs that hold it, training on all the others."""
+    numbers = tuple(range(setup.machine.gpus))
     for count in (1, 2, 4, 8):
-        if count >= setup.machine.gpus or setup.shape.heads % count:
+        if count >= len(numbers) or setup.shape.heads % count:
             return None
-        numbers = range(setup.machine.gpus)
-        plan = replace(setup.plan, serve_on=tuple(numbers[:count]), train_on=tuple(numbers[count:]))
+        plan = replace(setup.plan, serve_on=numbers[:count], train_on=numbers[count:])
         moved = replace(setup, plan=plan)
-        if places(moved)[1].fits:
-            return moved if plan != setup.plan else None
+        if all(place.fits for place in places(moved)[1:]):
+            told = f"apart (serve_on {_listed(plan.serve_on)}, train_on {_listed(plan.train_on)})"
+            return (told, moved) if plan != setup.plan else None
     return None
 
 
-CHANGES: tuple[Change, ...] = (
-    ("weights.gradient_checkpointing=true", _checkpointing),
-    ("weights.dtype=bfloat16", _bfloat16),
-    ("in turns (the same GPUs in serve_on and train_on)", _turns),
-    ("apart (serve_on the first GPUs, train_on the others)", _apart),
-)
+def _listed(numbers: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, numbers))}]"
+
+
+CHANGES: tuple[Change, ...] = (_checkpointing, _share, _bfloat16, _turns, _apart)
 
 
 def _time(setup: Setup, seen: Seen, found: Cost, deadlines: tuple[Deadline, ...]) -> Iterator[Refusal]:

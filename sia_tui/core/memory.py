@@ -65,6 +65,10 @@ class Serving:
     """Rows in flight."""
     gpus: int = 1
     """Over which every matrix is split (tensor parallel)."""
+    adapters: int = 1
+    """Loaded side by side."""
+    share: float = 0.0
+    """Of a GPU's memory, that a vLLM of ours takes whatever it needs; 0: what it needs."""
 
 
 def training(shape: Shape, plan: TrainPlan, how: Training, row: int) -> Parts:
@@ -152,7 +156,7 @@ def serving(shape: Shape, plan: TrainPlan, how: Serving) -> Parts:
     """Of one of the serving GPUs, or of the CPU process.
 
     - weights: as stored (MXFP4 experts stay four bits);
-    - adapters: as many as may be loaded at once, `staleness` + 2;
+    - adapters: as many as may be loaded at once;
     - KV cache: every lane's row at its longest, by `Shape.kv_bytes`. Key/value heads are what is split: more GPUs than
       heads hold copies.
     """
@@ -160,7 +164,7 @@ def serving(shape: Shape, plan: TrainPlan, how: Serving) -> Parts:
     adapter = shape.trainable(plan.rank, plan.targets) * BYTES[how.dtype]
     return {
         "weights": shape.served_weights(how.dtype) // how.gpus,
-        "adapters": (plan.staleness + 2) * adapter // how.gpus,
+        "adapters": how.adapters * adapter // how.gpus,
         "KV cache": cache // min(how.gpus, shape.kv_heads),
         "runtime": VLLM_BYTES if how.backend == "vllm" else RUNTIME[how.device],
     }

@@ -16,7 +16,7 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "gpt_oss")
 
 MXFP4_BYTES = (4 + 8 / 32) / 8
 """Of a weight: four bits, and eight of scale for each block of 32. OCP Microscaling Formats (MX) v1.0, table 1."""
-BYTES = {"float32": 4, "bfloat16": 2}
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Of an element, by dtype."""
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -205,12 +206,14 @@ class _Engine:
         await self._session.leave_place()
 
     async def _idle(self, why: str) -> None:
-        """Until a command changes the state."""
-        before = self._session.state
+        """Until a command changes the state; the policy's GPUs are not kept for longer than the grace time."""
+        before, since = self._session.state, time.monotonic()
         self._session.report.phase(why)
         while self._session.state is before:
             await asyncio.sleep(POLL_S)
             self._session.report.beat()
+            if time.monotonic() - since > self._session.config.gate.release_s:
+                await self._session.release()
 
     async def _watch(self) -> NoReturn:
         """Answers commands and tells what the machine does, while something long is under way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,7 @@ def shape(config: RunConfig, described: Path | None = None) -> Shape:
     policy = config.policy
     if policy.kind == "nano" and described is None:
         return shape_of(architecture(policy.recipe, policy.recipe.vocab))
-    if described is None and policy.model is None:
-        raise UnknownShape("policy.model: missing; it names the model's folder")
-    file = described or Path(str(policy.model)) / "config.json"
+    file = described or _description(policy.model or "")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -48,8 +47,20 @@ def shape(config: RunConfig, described: Path | None = None) -> Shape:
     return shape_of(found)
 
 
+def _description(model: str) -> Path:
+    """The `config.json` of a folder, or of a model in the local Hugging Face cache; nothing is downloaded for a question."""
+    folder = Path(model).expanduser()
+    if folder.is_dir() or not re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+        return folder / "config.json"
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json")
+    return Path(found) if isinstance(found, str) else folder / "config.json"
+
+
 def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Setup:
     policy, weights = config.policy, config.weights
+    ours = policy.backend == "vllm" and policy.address is None
     device: Device = "cuda" if machine.gpus and weights.device != "cpu" else "cpu"
     return Setup(
         plan=plan,
@@ -61,11 +72,14 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Se
             checkpointing=weights.gradient_checkpointing,
         ),
         server=Serving(
-            device="cuda" if machine.gpus and policy.device != "cpu" else "cpu",
+            device="cuda" if machine.gpus and policy.device == "cuda" else "cpu",
             backend=policy.backend,
             dtype=policy.dtype,
             context=min(of.context, policy.context or of.context),
             lanes=config.harness.lanes,
+            gpus=policy.vllm.tensor_parallel if ours else 1,
+            adapters=max(policy.vllm.adapters if ours else 1, plan.staleness + 2),
+            share=policy.vllm.memory if ours and machine.gpus else 0.0,
         ),
         machine=machine,
     )

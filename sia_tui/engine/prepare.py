@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,12 @@ from sia_tui.agents import make_meta_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.core import events as ev
 from sia_tui.engine.jobs import run_job
+from sia_tui.engine.policies import base_of
 from sia_tui.engine.session import SEEDS, EngineError, Session, serving_hash
 from sia_tui.harness.repository import HarnessRepository
-from sia_tui.policy import nano
 from sia_tui.tasks import baselines
-from sia_tui.tasks.task import text_of
 
 BASELINES_S = 1800.0
-TRAINING_S = 7200.0
 
 
 async def prepare_task(session: Session) -> None:
@@ -73,44 +69,16 @@ def _baselines_job(session: Session) -> Path:
 
 
 async def prepare_policy(session: Session) -> None:
-    folder = await policy_folder(session)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    model = f"{folder.name}, {manifest['parameters'] / 1e6:.1f} M parameters"
-    session.record(ev.PolicyReady(model, manifest["weights_sha256"], serving_hash(session.config)))
+    base = await base_of(session)
+    session.record(ev.PolicyReady(base.told, base.sha256, serving_hash(session.config)))
 
 
 async def policy_folder(session: Session) -> Path:
-    """The nano model's folder, trained unless it is there. Raises EngineError if it is not the run's own."""
-    task, recipe = session.task, session.config.policy.recipe
-    texts, answers = [text_of(row.inputs) for row in task.rows("all")], list(task.labels)
-    folder = session.workspace.folder("policies") / f"nano-{nano.recipe_hash(recipe, texts, answers)}"
-    if not (folder / "manifest.json").exists():
-        await _train(session, recipe, texts, answers, folder)
-    ready = session.state.policy_ready
-    if ready and json.loads((folder / "manifest.json").read_text())["weights_sha256"] != ready.sha256:
-        raise EngineError(f"{folder} is not the policy this run began with; start a new run")
-    return folder
-
-
-async def _train(session: Session, recipe: nano.NanoRecipe, texts: list[str], answers: list[str], folder: Path) -> None:
-    job = session.paths.logs / "nano-job"
-    job.mkdir(parents=True, exist_ok=True)
-    (job / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
-    (job / "answers.json").write_text(json.dumps(answers))
-    described = {
-        "recipe": recipe.model_dump(),
-        "texts_file": str(job / "texts.jsonl"),
-        "answers_file": str(job / "answers.json"),
-        "out_dir": str(folder),
-    }
-    (job / "job.json").write_text(json.dumps(described))
-    session.report.phase("training the nano policy", recipe.steps)
-    await run_job(
-        [sys.executable, "-m", "sia_tui.policy.nano", "--job", str(job / "job.json")],
-        session.paths.logs / "nano.log",
-        lambda said: session.report.at(int(said["done"]), f"loss {said['loss']:.2f}"),
-        TRAINING_S,
-    )
+    """The base model's folder. Raises EngineError if it is not the one this run began with."""
+    base, ready = await base_of(session), session.state.policy_ready
+    if ready and base.sha256 != ready.sha256:
+        raise EngineError(f"{base.folder} is not the policy this run began with; start a new run")
+    return base.folder
 
 
 async def plant_seed(session: Session) -> None:

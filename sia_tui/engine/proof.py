@@ -8,8 +8,9 @@ from sia_tui.core.episodes import Call
 from sia_tui.policy.client import Gateway
 from sia_tui.weights.protocol import Probe
 
-TOLERANCE = 1e-3
-"""Nats. Both sides compute in float32 in another order of sums."""
+TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
+"""Nats, by what is served in. In float32 both sides add the same numbers in another order. A half-precision server rounds
+every activation: to 11 bits, of bfloat16 to 8."""
 
 
 class NotAsTrained(Exception):
@@ -21,14 +22,14 @@ async def probe_gap(gateway: Gateway, adapter: str | None, probes: Sequence[Prob
     told = [probe for probe in probes if probe.completion_ids and _is_chat(probe)]
     if not told:
         raise NotAsTrained("the trainer gave no probe: what is served cannot be proved to be what was trained")
-    gaps = []
+    gaps, tolerance = [], TOLERANCE[gateway.dtype]
     for probe in told:
         await gateway.open_lane(0, "probe", adapter=adapter)
         try:
             await gateway.chat(0, [dict(message) for message in probe.messages], max_tokens=len(probe.completion_ids))
         finally:
             calls = await gateway.close_lane(0)
-        gaps.append(_gap(probe, calls[0]))
+        gaps.append(_gap(probe, calls[0], tolerance))
     return max(gaps)
 
 
@@ -37,7 +38,7 @@ def _is_chat(probe: Probe) -> bool:
     return all(message.get("role") in ("system", "user", "assistant", "tool") for message in probe.messages)
 
 
-def _gap(probe: Probe, call: Call) -> float:
+def _gap(probe: Probe, call: Call, tolerance: float) -> float:
     """Where two tokens are equally likely either may be the greedy one: up to there counts, and that they are."""
     if call.prompt_ids != probe.prompt_ids:
         raise NotAsTrained("the gateway reads the probe's prompt as other tokens")
@@ -48,8 +49,8 @@ def _gap(probe: Probe, call: Call) -> float:
         probe.completion_ids, call.completion_ids, probe.logprobs, call.logprobs, strict=False
     ):
         gap = max(gap, abs(wanted - got))
-        if gap > TOLERANCE:
-            raise NotAsTrained(f"served and trained logprobs differ by {gap:.4f} nats (at most {TOLERANCE:g})")
+        if gap > tolerance:
+            raise NotAsTrained(f"served and trained logprobs differ by {gap:.4f} nats (at most {tolerance:g})")
         if trained != served:
             break
     return gap

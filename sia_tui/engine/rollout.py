@@ -212,7 +212,7 @@ def _sealed(case: Case, score: Score) -> Score:
 
 
 def _tokens(calls: Sequence[Call]) -> int:
-    return sum(len(call.prompt_ids) + len(call.completion_ids) for call in calls)
+    return sum(call.tokens for call in calls)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sia_tui.config import RunConfig
 from sia_tui.core.episodes import Case, Split
@@ -22,7 +23,7 @@ from sia_tui.engine.rollout import first_of
 from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.harness.sandbox import Isolation
-from sia_tui.policy.client import Gateway
+from sia_tui.policy.client import Gateway, GatewayDied
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -52,6 +53,7 @@ class Session:
     interrupted: Callable[[], bool]
     open: AsyncExitStack
     _place: Place | None = field(default=None, init=False)
+    _released: bool = field(default=False, init=False)
 
     @property
     def state(self) -> State:
@@ -119,6 +121,8 @@ class Session:
                 max_batch=self.config.policy.max_batch,
                 max_body_bytes=MAX_BODY_BYTES,
                 log_file=self.paths.logs / "gateway.log",
+                ready_s=self.config.policy.ready_s,
+                **serving(self.config),
             )
             self.open.push_async_callback(gateway.stop)
             self._place = Place(
@@ -133,7 +137,22 @@ class Session:
                 log=self.paths.logs / "harness.log",
                 seed=self.config.seed,
             )
+        if self._released:
+            self.report.phase("waking the policy")
+            await self._place.gateway.wake()
+            self._released = False
         return self._place
+
+    async def release(self) -> None:
+        """Give the policy's accelerators back until the next `place`; of a gateway that dies over it another is started."""
+        if self._place is None or self._released:
+            return
+        try:
+            await self._place.gateway.sleep()
+            self._released = True
+        except GatewayDied as death:
+            log.error("the gateway died going to sleep\n%s", death)
+            await self.leave_place()
 
     async def served(self, gateway: Gateway, sha256: str | None) -> str | None:
         """The gateway's name for a published adapter, which it then holds. Raises EngineError if it is another one."""
@@ -149,7 +168,7 @@ class Session:
     async def leave_place(self) -> None:
         """Stop what is left of a gateway that died; the next `place` starts another one."""
         if self._place is not None:
-            place, self._place = self._place, None
+            place, self._place, self._released = self._place, None, False
             await place.gateway.stop()
 
     async def environment(self) -> Path:
@@ -165,10 +184,28 @@ def harness_of(session: Session, commit: str, key: str) -> Harness:
     return Harness(tree, session.repository.files(commit, session.package), key)
 
 
+def serving(config: RunConfig) -> dict[str, Any]:
+    """The gateway's settings that say who answers. A remote server is asked again for as long as an episode could wait."""
+    policy = config.policy
+    rank = max(policy.vllm.rank, config.weights.rank)
+    return {
+        "backend": policy.backend,
+        "address": policy.address,
+        "model": policy.name if policy.kind == "model" else None,
+        "key_env": policy.key_env,
+        "retry_s": 0.8 * config.harness.deadline_s,
+        "vllm": policy.vllm.model_copy(update={"rank": rank}),
+        "device": policy.device,
+        "dtype": policy.dtype,
+        "context": policy.context,
+    }
+
+
 def serving_hash(config: RunConfig) -> str:
     """Of what decides an answer besides model, adapter and harness."""
-    harness = config.harness
-    return digest([config.policy.backend, harness.max_calls, harness.max_tokens, harness.deadline_s, config.seed])
+    harness, policy = config.harness, config.policy
+    limits = [harness.max_calls, harness.max_tokens, harness.deadline_s]
+    return digest([policy.backend, policy.dtype, policy.context, *limits, config.seed])
 
 
 def rewards(session: Session, key: str, cases: Sequence[Case]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_patch, check_plan
+from sia_tui.core.checks import check_patch, check_plan, check_served
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
@@ -16,7 +16,7 @@ from sia_tui.core.text import clean, one_line
 from sia_tui.engine.planning import fits_light
 from sia_tui.engine.record import StoredRecord
 from sia_tui.engine.sampling import training_cases
-from sia_tui.engine.session import Session
+from sia_tui.engine.session import Session, serving
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.store.writer import now
 from sia_tui.tasks.task import text_of
@@ -68,8 +68,12 @@ def _check_plan(session: Session, step: Step) -> None:
     assert best is not None
     plan = step.proposal.plan
     cases, held_out = training_cases(session, plan) if plan else ([], [])
+    served = serving(session.config)
     fits = fits_light(session.config, plan, state, session.reader) if plan else None
-    lights = check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1], fits)
+    lights = (
+        *check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1], fits),
+        check_served(plan, served["backend"], served["vllm"].adapters, served["vllm"].rank),
+    )
     commit = _commit(session, step, f"{best.commit}^{{tree}}", best.tree, best.adapter)
     session.repository.mark_proposal(step.id, commit)
     session.record(ev.ProposalChecked(step.id, lights, commit, best.tree))

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from sia_tui.policy.rows import Completion, Row
+from sia_tui.policy.rows import Completion, QueueFull, Row
+from sia_tui.policy.tally import Tally
 
 log = logging.getLogger("sia.gateway")
 
@@ -30,11 +31,6 @@ WINDOW_SHARE = 0.03
 LONGEST_WINDOW_S = 0.05
 """After slow batches the window grows to this share of the last one, at most to this: callers whose rows ended
 together come back together, and half of them in a batch of their own costs more than the wait."""
-THROUGHPUT_S = 60.0
-
-
-class QueueFull(Exception):
-    """As many rows wait as may wait."""
 
 
 class Generate(Protocol):
@@ -70,24 +66,14 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="generate")
         self._last_s = 0.0
-        self._recent: deque[tuple[float, int]] = deque()
         self.running = 0
         self.batches = 0
-        self.rows = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
+        self.tally = Tally()
 
     @property
     def depth(self) -> int:
         """Rows that wait for a batch."""
         return sum(not waiting.result.done() for waiting in self._queue)
-
-    def tokens_per_second(self) -> float:
-        """Sampled tokens a second over the last minute, idle time included."""
-        now = time.monotonic()
-        while self._recent and self._recent[0][0] < now - THROUGHPUT_S:
-            self._recent.popleft()
-        return sum(tokens for _, tokens in self._recent) / THROUGHPUT_S
 
     async def submit(self, rows: Sequence[Row]) -> list[Completion]:
         """All rows or none. Raises QueueFull, and what the backend raised; cancelling it cancels the rows."""
@@ -150,7 +136,7 @@ class Batcher:
         self.running = len(batch)
 
         def settle(i: int, completion: Completion) -> None:
-            self._count(batch[i].row, completion)
+            self.tally.count(batch[i].row, completion)
             if not batch[i].result.done():
                 batch[i].result.set_result(completion)
 
@@ -169,12 +155,6 @@ class Batcher:
             self._last_s = time.monotonic() - start
             self.running = 0
             self.batches += 1
-            self.rows += len(batch)
-
-    def _count(self, row: Row, completion: Completion) -> None:
-        self.prompt_tokens += len(row.prompt_ids)
-        self.completion_tokens += len(completion.ids)
-        self._recent.append((time.monotonic(), len(completion.ids)))
 
 
 def alike(head: Row, other: Row) -> bool:

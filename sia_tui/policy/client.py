@@ -28,6 +28,9 @@ STOP_S = 5.0
 REQUEST_S = 120.0
 """How long an admin request may take; loading an adapter waits for the batch in progress."""
 
+TURN_S = 600.0
+"""How long going to sleep or waking up may take: weights of many gigabytes change places."""
+
 
 class GatewayError(Exception):
     """The gateway refused; `status` is HTTP's."""
@@ -44,9 +47,9 @@ class GatewayDied(Exception):
 class Gateway:
     """A running gateway. Made by `start`; as a context manager it is stopped on leaving."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, log_file: Path, lanes: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, log_file: Path, config: Settings) -> None:
         self._process, self._folder, self._log_file = process, folder, log_file
-        self.lanes = lanes
+        self.lanes, self.dtype = config.lanes, config.dtype
         self._short = sockets.opened(folder)
         self._session: Any = None
 
@@ -77,10 +80,11 @@ class Gateway:
             threads=threads,
             max_batch=max_batch,
             watch_stdin=True,
+            ready_s=ready_s,
             **settings,
         )
         process = await spawn(python, write(config), log_file, threads)
-        gateway = cls(process, folder, log_file, lanes)
+        gateway = cls(process, folder, log_file, config)
         try:
             await gateway._healthy(ready_s)
         except BaseException:
@@ -157,6 +161,17 @@ class Gateway:
     async def unload_adapter(self, name: str) -> None:
         """Raises GatewayError: 404 when it is not loaded, 409 while a lane uses it."""
         await self._ask("DELETE", f"/adapters/{name}")
+
+    async def sleep(self) -> None:
+        """Have the accelerator's memory given back; no lane can be opened until `wake`. Safe to call twice.
+
+        Raises GatewayError (409) while a lane is open.
+        """
+        await self._ask("POST", "/sleep", timeout_s=TURN_S)
+
+    async def wake(self) -> None:
+        """Safe to call twice."""
+        await self._ask("POST", "/wake", timeout_s=TURN_S)
 
     async def health(self) -> dict[str, Any]:
         return await self._ask("GET", "/health")

@@ -15,15 +15,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from sia_tui.policy import sockets
-from sia_tui.policy.batching import Batcher
 from sia_tui.policy.lanes import Lane
+from sia_tui.policy.outside import Lost
 from sia_tui.policy.rows import Backend, BackendError, Completion, call_to_json
 from sia_tui.policy.wire import (
     ChatRequest,
@@ -83,7 +84,7 @@ class LaneApi:
         self._lane.current()
         request = parse(ChatRequest, await http.read())
         messages = [message.model_dump() for message in request.messages]
-        prompt_ids = self._backend.encode_chat(messages)
+        prompt_ids = self._backend.text.encode_chat(messages)
         name = self._lane.model_name
         wanted = request.max_completion_tokens or request.max_tokens
         completions = await self._lane.complete(request, messages, prompt_ids, wanted)
@@ -94,10 +95,12 @@ class LaneApi:
         self._lane.current()
         request = parse(TextRequest, await http.read())
         if isinstance(request.prompt, str):
-            text, prompt_ids = request.prompt, self._backend.encode_text(request.prompt)
+            text, prompt_ids = request.prompt, self._backend.text.encode_text(request.prompt)
         else:
             prompt_ids = tuple(request.prompt)
             text = self._shown(prompt_ids)
+        if not prompt_ids:
+            raise bad_request("the prompt has no tokens")
         name = self._lane.model_name
         messages = [{"role": "prompt", "content": text}]
         completions = await self._lane.complete(request, messages, prompt_ids, request.max_tokens or 16)
@@ -111,21 +114,23 @@ class LaneApi:
 
     def _shown(self, ids: tuple[int, ...]) -> str:
         try:
-            return self._backend.decode(ids)
+            return self._backend.text.decode(ids)
         except (OverflowError, ValueError, TypeError) as error:
             raise bad_request(f"prompt: not token ids of this model: {error}") from error
 
     def _tokens(self, completions: list[Completion]) -> list[list[str]]:
-        return [[self._backend.decode([token]) for token in completion.ids] for completion in completions]
+        return [[self._backend.text.decode([token]) for token in completion.ids] for completion in completions]
 
 
 class AdminApi:
     """What the engine sees."""
 
-    def __init__(self, lanes: list[Lane], backend: Backend, batcher: Batcher) -> None:
-        self._lanes, self._backend, self._batcher = lanes, backend, batcher
+    def __init__(self, lanes: list[Lane], backend: Backend) -> None:
+        self._lanes, self._backend = lanes, backend
         self._started = time.monotonic()
         self._leaving: set[str] = set()
+        self._asleep = False
+        self._turning = asyncio.Lock()
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[errors], client_max_size=2**20)
@@ -133,6 +138,8 @@ class AdminApi:
         app.router.add_post(r"/lanes/{lane:\d+}/close", self.close)
         app.router.add_post("/adapters", self.load)
         app.router.add_delete("/adapters/{name}", self.unload)
+        app.router.add_post("/sleep", self.sleep)
+        app.router.add_post("/wake", self.wake)
         app.router.add_get("/health", self.health)
         return app
 
@@ -146,6 +153,7 @@ class AdminApi:
         lane, terms = self._lane(http), parse(OpenLane, await http.read())
         if terms.adapter in self._leaving:
             raise Refused(404, "not_found", f"adapter {terms.adapter!r} is being unloaded")
+        self._awake()
         lane.open(terms)
         return web.json_response({"lane": lane.index, "episode": terms.episode})
 
@@ -157,7 +165,8 @@ class AdminApi:
 
     async def load(self, http: web.Request) -> web.Response:
         request = parse(LoadAdapter, await http.read())
-        digest = await self._batcher.call(self._backend.load_adapter, request.name, request.path)
+        self._awake()
+        digest = await self._backend.load_adapter(request.name, request.path)
         return web.json_response({"name": request.name, "sha256": digest})
 
     async def unload(self, http: web.Request) -> web.Response:
@@ -167,57 +176,100 @@ class AdminApi:
             raise Refused(409, "conflict", f"adapter {name!r} serves lane {users[0]}")
         if name not in self._backend.adapters or name in self._leaving:
             raise Refused(404, "not_found", f"adapter {name!r} is not loaded")
+        self._awake()
         self._leaving.add(name)
         try:
-            await self._batcher.call(self._backend.unload_adapter, name)
+            await self._backend.unload_adapter(name)
         finally:
             self._leaving.discard(name)
         return web.json_response({"name": name})
 
+    async def sleep(self, http: web.Request) -> web.Response:
+        """Refused while an episode is open: whoever asks in its name would wait for a model that is not there."""
+        async with self._turning:
+            users = [lane.index for lane in self._lanes if lane.session]
+            if users:
+                raise Refused(409, "conflict", f"lane {users[0]} is open")
+            if not self._asleep:
+                self._asleep = True
+                try:
+                    await self._backend.sleep()
+                except BackendError:
+                    self._asleep = False
+                    raise
+        return web.json_response({"asleep": True})
+
+    async def wake(self, http: web.Request) -> web.Response:
+        async with self._turning:
+            if self._asleep:
+                await self._backend.wake()
+                self._asleep = False
+        return web.json_response({"asleep": False})
+
+    def _awake(self) -> None:
+        if self._asleep:
+            raise Refused(409, "conflict", "the policy sleeps: wake it first")
+
     async def health(self, http: web.Request) -> web.Response:
-        batcher = self._batcher
+        backend = self._backend
         return web.json_response(
             {
-                "status": "ok",
-                "model": self._backend.model_id,
-                "context": self._backend.context,
-                "adapters": dict(self._backend.adapters),
+                "status": "asleep" if self._asleep else "ok",
+                "model": backend.model_id,
+                "context": backend.context,
+                "adapters": dict(backend.adapters),
                 "lanes": len(self._lanes),
                 "lanes_open": sum(lane.session is not None for lane in self._lanes),
-                "queue_depth": batcher.depth,
-                "running": batcher.running,
-                "batches": batcher.batches,
-                "rows": batcher.rows,
-                "prompt_tokens": batcher.prompt_tokens,
-                "completion_tokens": batcher.completion_tokens,
-                "tokens_per_second": round(batcher.tokens_per_second(), 3),
                 "uptime_s": round(time.monotonic() - self._started, 3),
+                **backend.load(),
             }
         )
 
 
-async def serve(settings: Settings, backend: Backend) -> None:
-    """Serves until SIGTERM or SIGINT."""
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises Lost when what answers is gone."""
     folder = Path(settings.sockets)
     lock = sockets.private_folder(folder)
     lanes: list[Lane] = []
-    batcher = Batcher(
-        backend.generate,
-        max_batch=settings.max_batch,
-        window_s=settings.window_s,
-        max_queue=settings.max_queue,
-        expected=lambda: sum(lane.session is not None for lane in lanes),
-    )
-    lanes.extend(Lane(i, backend, batcher, settings.call_deadline_s) for i in range(settings.lanes))
-    runners: list[web.AppRunner] = []
-    for lane in lanes:
-        app = LaneApi(lane, backend).application(settings.max_body_bytes)
-        runners.append(await listen(app, folder, sockets.lane_name(lane.index), cancel=True))
-    runners.append(await listen(AdminApi(lanes, backend, batcher).application(), folder, sockets.ADMIN, cancel=False))
-    serving = asyncio.create_task(batcher.run())
-    await ended(serving)
+    async with opened(settings, lambda: sum(lane.session is not None for lane in lanes)) as backend:
+        log.info("serving %s on %d lanes in %s", backend.model_id, settings.lanes, settings.sockets)
+        lanes.extend(Lane(i, backend, settings.call_deadline_s) for i in range(settings.lanes))
+        runners: list[web.AppRunner] = []
+        for lane in lanes:
+            app = LaneApi(lane, backend).application(settings.max_body_bytes)
+            runners.append(await listen(app, folder, sockets.lane_name(lane.index), cancel=True))
+        runners.append(await listen(AdminApi(lanes, backend).application(), folder, sockets.ADMIN, cancel=False))
+        await ended(asyncio.create_task(backend.run()))
     sockets.remove_sockets(folder)
     os.close(lock)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, expected: Callable[[], int]) -> AsyncIterator[Backend]:
+    """What answers, ready to. `expected()` is how many rows could be waiting at once."""
+    if settings.backend == "hf":
+        from sia_tui.policy.hf import HF
+        from sia_tui.policy.local import Local
+
+        model = HF(
+            settings.model_dir,
+            device=settings.device,
+            dtype=settings.dtype,
+            threads=settings.threads,
+            context=settings.context,
+            name=settings.name,
+        )
+        yield Local(model, settings, expected)
+    elif settings.backend == "vllm":
+        from sia_tui.policy import vllm
+
+        async with vllm.opened(settings) as server:
+            yield server
+    else:
+        from sia_tui.policy import remote
+
+        async with remote.opened(settings) as server:
+            yield server
 
 
 async def listen(app: web.Application, folder: Path, name: str, *, cancel: bool) -> web.AppRunner:
@@ -229,7 +281,7 @@ async def listen(app: web.Application, folder: Path, name: str, *, cancel: bool)
 
 
 async def ended(serving: asyncio.Task[None]) -> None:
-    """Returns on a signal; raises what stopped the batcher, which nothing should."""
+    """Returns on a signal; raises what stopped the backend."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -251,18 +303,6 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def load_backend(settings: Settings) -> Backend:
-    from sia_tui.policy.hf import HF
-
-    return HF(
-        settings.model_dir,
-        device=settings.device,
-        dtype=settings.dtype,
-        threads=settings.threads,
-        context=settings.context,
-    )
-
-
 def main(arguments: list[str] | None = None) -> Any:
     parser = argparse.ArgumentParser(prog="python -m sia_tui.policy.gateway", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
@@ -273,13 +313,14 @@ def main(arguments: list[str] | None = None) -> Any:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if settings.watch_stdin:
         end_with_parent()
-    if not (Path(settings.model_dir) / "config.json").is_file():
+    if settings.backend != "remote" and not (Path(settings.model_dir) / "config.json").is_file():
         sys.exit(f"no model in {settings.model_dir}: config.json is missing")
-    backend = load_backend(settings)
-    log.info("serving %s on %d lanes in %s", backend.model_id, settings.lanes, settings.sockets)
     status = 0
     try:
-        asyncio.run(serve(settings, backend))
+        asyncio.run(serve(settings))
+    except Lost as lost:
+        log.error("%s", lost)
+        status = 1
     except Exception:
         log.exception("the gateway failed")
         status = 1

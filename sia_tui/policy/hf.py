@@ -1,4 +1,4 @@
-"""A Hugging Face model folder as a backend: tokenizer, base model and its LoRA adapters in this process.
+"""A Hugging Face model folder in this process: tokenizer, base model and its LoRA adapters in this process.
 
 A batch under one adapter (or none) runs with that adapter active, which costs least; a batch under several runs with
 PEFT's adapter per row. Adapters are never merged into the base: unmerging does not give back the same weights.
@@ -6,7 +6,6 @@ PEFT's adapter per row. Adapters are never merged into the base: unmerging does 
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.decode import Batch
 from sia_tui.policy.rows import BackendError, Completion, Row
+from sia_tui.policy.tokenizer import Tokenizer, end_ids
 
 BASE = "__base__"
 """PEFT's name for "no adapter" in a batch of several."""
 
 
 class HF:
-    """See `rows.Backend` for which thread may call what."""
+    """See `rows.Model` for which thread may call what."""
 
     def __init__(
         self,
@@ -35,19 +35,20 @@ class HF:
         dtype: str = "float32",
         threads: int = 1,
         context: int | None = None,
+        name: str | None = None,
     ) -> None:
         torch.set_num_threads(threads)
-        self.model_id = Path(folder).name
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._decoder = copy.deepcopy(self._tokenizer)
+        self.model_id = name or Path(folder).name
+        self.text = Tokenizer(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+        self._device = device
         self._model = model.to(device).eval().requires_grad_(False)
         if "logits_to_keep" not in inspect.signature(self._model.forward).parameters:
             raise BackendError(f"{type(self._model).__name__} computes logits of every prompt token; not supported")
         config = self._model.config.get_text_config(decoder=True)
         self.context: int = min(context or config.max_position_embeddings, config.max_position_embeddings)
         self.vocabulary: int = config.vocab_size
-        self._end_ids = end_ids(self._model.generation_config.eos_token_id, self._tokenizer.eos_token_id)
+        self._end_ids = end_ids(self._model.generation_config.eos_token_id, self.text.eos)
         self._peft: Any = None
         self._hashes: dict[str, str] = {}
 
@@ -55,30 +56,6 @@ class HF:
     def adapters(self) -> Mapping[str, str]:
         """Name and sha256 of what is loaded."""
         return dict(self._hashes)
-
-    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]:
-        """Raises BackendError for messages that the model's template refuses."""
-        try:
-            return tuple(
-                self._tokenizer.apply_chat_template(
-                    [self._plain(m) for m in messages], add_generation_prompt=True, tokenize=True, return_dict=False
-                )
-            )
-        except Exception as error:
-            raise BackendError(f"the chat template refused the messages: {error}") from error
-
-    def _plain(self, message: Mapping[str, str]) -> dict[str, str]:
-        """Content cannot play a part of the template: a special token written out in it is broken by a word joiner."""
-        content = message["content"]
-        for token in self._tokenizer.all_special_tokens:
-            content = content.replace(token, f"{token[:1]}\u2060{token[1:]}")
-        return {**message, "content": content}
-
-    def encode_text(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text)["input_ids"])
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids)))
 
     def load_adapter(self, name: str, path: str) -> str:
         """Returns the sha256 of the adapter's files. The same content under the same name is loaded once.
@@ -131,6 +108,16 @@ class HF:
             self._model = self._peft.unload()
             self._peft = None
 
+    def sleep(self) -> None:
+        """The weights leave the accelerator's memory for the host's."""
+        if self._device != "cpu":
+            (self._peft or self._model).to("cpu")
+            torch.cuda.empty_cache()
+
+    def wake(self) -> None:
+        if self._device != "cpu":
+            (self._peft or self._model).to(self._device)
+
     def generate(
         self, rows: Sequence[Row], done: Callable[[int, Completion], None], cancelled: Callable[[int], bool]
     ) -> None:
@@ -147,7 +134,7 @@ class HF:
             cache=DynamicCache(config=self._model.config),
             hooks=self._hooks,
             end_ids=self._end_ids,
-            text=lambda ids: str(self._decoder.decode(list(ids), skip_special_tokens=True)),
+            text=self.text.plain,
             done=done,
             cancelled=cancelled,
         ).run()
@@ -176,14 +163,6 @@ class HF:
     def _several(self, adapters: Sequence[str | None]) -> Iterator[None]:
         with self._peft.base_model._enable_peft_forward_hooks(adapter_names=[name or BASE for name in adapters]):
             yield
-
-
-def end_ids(*found: int | list[int] | None) -> frozenset[int]:
-    """Every token that ends a completion, from what the model's and the tokenizer's configurations say."""
-    ids: set[int] = set()
-    for value in found:
-        ids.update([value] if isinstance(value, int) else value or ())
-    return frozenset(ids)
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

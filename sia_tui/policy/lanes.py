@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sia_tui.core.episodes import Call
-from sia_tui.policy.batching import Batcher, QueueFull
-from sia_tui.policy.rows import Backend, Completion, Row
+from sia_tui.policy.rows import Backend, Completion, QueueFull, Row
 from sia_tui.policy.wire import OpenLane, Refused, Request, bad_request
 
 
@@ -52,9 +51,9 @@ def limit(message: str) -> Refused:
 class Lane:
     """Serves the completions of whoever holds the lane's socket."""
 
-    def __init__(self, index: int, backend: Backend, batcher: Batcher, deadline_s: float) -> None:
+    def __init__(self, index: int, backend: Backend, deadline_s: float) -> None:
         self.index = index
-        self._backend, self._batcher, self._deadline_s = backend, batcher, deadline_s
+        self._backend, self._deadline_s = backend, deadline_s
         self.session: Session | None = None
 
     @property
@@ -101,7 +100,7 @@ class Lane:
         """
         session = self.current()
         allowed = session.reserve(len(prompt_ids), request.n, self._clamp(prompt_ids, wanted))
-        rows = make_rows(request, session, prompt_ids, allowed)
+        rows = make_rows(request, session, messages, prompt_ids, allowed)
         task = asyncio.ensure_future(self._sample(session, messages, rows))
         session.in_flight.add(task)
         try:
@@ -119,11 +118,9 @@ class Lane:
 
     def _clamp(self, prompt_ids: tuple[int, ...], wanted: int | None) -> int:
         room = self._backend.context - len(prompt_ids)
-        if not prompt_ids:
-            raise bad_request("the prompt has no tokens")
         if room < 1:
             raise bad_request(f"prompt has {len(prompt_ids)} tokens, context is {self._backend.context} tokens")
-        if max(prompt_ids) >= self._backend.vocabulary:
+        if max(prompt_ids, default=0) >= self._backend.vocabulary:
             raise bad_request(f"token id {max(prompt_ids)} is outside the vocabulary of {self._backend.vocabulary}")
         return room if wanted is None else min(wanted, room)
 
@@ -132,19 +129,26 @@ class Lane:
     ) -> list[Completion]:
         start = time.monotonic()
         try:
-            completions = await self._batcher.submit(rows)
+            completions = await self._backend.complete(rows)
         except BaseException:
             session.completions -= len(rows)
             session.tokens -= sum(len(row.prompt_ids) + row.max_tokens for row in rows)
             raise
         seconds = time.monotonic() - start
         for row, completion in zip(rows, completions, strict=True):
-            session.tokens -= row.max_tokens - len(completion.ids)
-            session.calls.append(record(row, completion, messages, seconds))
+            call = record(row, completion, messages, seconds)
+            session.tokens += call.tokens - len(row.prompt_ids) - row.max_tokens
+            session.calls.append(call)
         return completions
 
 
-def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], max_tokens: int) -> list[Row]:
+def make_rows(
+    request: Request,
+    session: Session,
+    messages: Sequence[dict[str, str]],
+    prompt_ids: tuple[int, ...],
+    max_tokens: int,
+) -> list[Row]:
     """One row per completion; `session` has them reserved already."""
     terms, train = session.terms, session.terms.sampling.train
     seeds = [f"{request.seed}:{i}" for i in range(request.n)]
@@ -162,16 +166,18 @@ def make_rows(request: Request, session: Session, prompt_ids: tuple[int, ...], m
             stop=request.stops,
             adapter=terms.adapter,
             ignore_eos=request.ignore_eos,
+            messages=tuple(messages),
         )
         for seed in seeds
     ]
 
 
 def record(row: Row, completion: Completion, messages: Sequence[dict[str, str]], seconds: float) -> Call:
+    prompt_ids = row.prompt_ids or completion.prompt_ids
     return Call(
         messages=tuple(messages),
         text=completion.text,
-        prompt_ids=row.prompt_ids,
+        prompt_ids=prompt_ids,
         completion_ids=completion.ids,
         logprobs=completion.logprobs,
         adapter=row.adapter,
@@ -180,4 +186,5 @@ def record(row: Row, completion: Completion, messages: Sequence[dict[str, str]],
         max_tokens=row.max_tokens,
         finish_reason=completion.finish_reason,
         seconds=seconds,
+        unseen=max(0, sum(completion.counted) - len(prompt_ids) - len(completion.ids)),
     )

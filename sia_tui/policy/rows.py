@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -30,10 +31,17 @@ class Row:
     stop: tuple[str, ...] = ()
     adapter: str | None = None
     ignore_eos: bool = False
+    messages: tuple[Mapping[str, str], ...] = ()
+    """What the prompt says, for a backend that cannot be given token ids."""
 
     @property
     def greedy(self) -> bool:
         return self.temperature < GREEDY_BELOW
+
+    @property
+    def seed_number(self) -> int:
+        """The seed for servers whose seeds are numbers, below 2**63."""
+        return int.from_bytes(hashlib.sha256((self.seed or "").encode()).digest()[:8]) >> 1
 
 
 @dataclass(frozen=True)
@@ -43,18 +51,34 @@ class Completion:
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
-    """Natural log of each sampled token under the raw model: temperature 1, no top_p, no top_k."""
+    """Natural log of each sampled token. hf: under the raw model, that is at temperature 1, without top_p and top_k.
+    vllm: under what was sampled from, which is the same for greedy rows and for those of training at temperature 1."""
     text: str
     finish_reason: FinishReason
+    prompt_ids: tuple[int, ...] = ()
+    """How a remote server says it read the prompt."""
+    counted: tuple[int, int] = (0, 0)
+    """Prompt and sampled tokens by a remote server's count, which may be all that is known of them."""
 
 
 class BackendError(Exception):
     """A request that this model cannot serve, said so that the caller can mend it."""
 
 
-class Backend(Protocol):
-    """A model behind the gateway. `generate`, `load_adapter` and `unload_adapter` run on one and the same worker
-    thread; the rest is called from the event loop meanwhile."""
+class QueueFull(Exception):
+    """As many rows wait as may wait."""
+
+
+class Text(Protocol):
+    """How a model reads and writes. Raises BackendError for what it cannot read."""
+
+    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]: ...
+    def encode_text(self, text: str) -> tuple[int, ...]: ...
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+class Served(Protocol):
+    """What is known of a model without asking it."""
 
     @property
     def model_id(self) -> str: ...
@@ -63,15 +87,47 @@ class Backend(Protocol):
     @property
     def vocabulary(self) -> int: ...
     @property
-    def adapters(self) -> Mapping[str, str]: ...
-    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]: ...
-    def encode_text(self, text: str) -> tuple[int, ...]: ...
-    def decode(self, ids: Sequence[int]) -> str: ...
+    def text(self) -> Text: ...
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        """Name and sha256 of those that are loaded."""
+
+
+class Model(Served, Protocol):
+    """A model in this process. Its methods run on one and the same worker thread; the rest is read from the event loop
+    meanwhile."""
+
     def load_adapter(self, name: str, path: str) -> str: ...
     def unload_adapter(self, name: str) -> None: ...
     def generate(
         self, rows: Sequence[Row], done: Callable[[int, Completion], None], cancelled: Callable[[int], bool]
     ) -> None: ...
+    def sleep(self) -> None: ...
+    def wake(self) -> None: ...
+
+
+class Backend(Served, Protocol):
+    """What answers behind the gateway, called from its event loop."""
+
+    async def complete(self, rows: Sequence[Row]) -> list[Completion]:
+        """All rows or none; cancelling it cancels the rows. Raises QueueFull, BackendError."""
+
+    async def load_adapter(self, name: str, path: str) -> str:
+        """Returns the sha256 of what is loaded. Raises BackendError for a name that serves other content."""
+
+    async def unload_adapter(self, name: str) -> None:
+        """Raises BackendError when no such adapter is loaded."""
+
+    async def sleep(self) -> None:
+        """Give the accelerator's memory back; nothing is asked until `wake`."""
+
+    async def wake(self) -> None: ...
+
+    async def run(self) -> None:
+        """Serves until cancelled; raises what stopped it."""
+
+    def load(self) -> dict[str, float]:
+        """How busy it is and what it did so far, for `/health`."""
 
 
 def call_to_json(call: Call) -> dict[str, Any]:
@@ -92,4 +148,5 @@ def call_from_json(data: Mapping[str, Any]) -> Call:
         max_tokens=data["max_tokens"],
         finish_reason=data["finish_reason"],
         seconds=data["seconds"],
+        unseen=data["unseen"],
     )

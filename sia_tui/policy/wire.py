@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -111,10 +112,31 @@ class LoadAdapter(Strict):
     path: Annotated[str, Field(min_length=1)]
 
 
+class VLLMSettings(BaseModel):
+    """The vLLM server that the gateway starts; one at an address is started by hand, with the same flags."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    python: str | None = None
+    """The interpreter that has vllm; None: this one."""
+    adapters: Annotated[int, Field(ge=2)] = 4
+    """Served side by side: at least staleness + 2, or vLLM silently evicts the oldest and reads it again."""
+    rank: Annotated[int, Field(ge=1, le=512)] = 32
+    """The largest of any adapter."""
+    memory: Annotated[Finite, Field(gt=0, lt=1)] = 0.9
+    """Share of a GPU's memory that weights and KV cache may take."""
+    tensor_parallel: Annotated[int, Field(ge=1)] = 1
+    arguments: tuple[str, ...] = ()
+    """Further ones of its command line."""
+    hang_s: Annotated[Finite, Field(gt=0)] = 120.0
+    """Without a token, while it is asked for some, for this long: it hangs."""
+
+
 class Settings(Strict):
     """The gateway's configuration file."""
 
     model_dir: str
+    """Weights and tokenizer; of a remote model nothing is read from it."""
     sockets: str
     """Folder of the sockets, made 0700; `lane-<i>.sock` and `admin.sock` appear in it once the model is loaded."""
     lanes: Annotated[int, Field(ge=1, le=1024)]
@@ -123,7 +145,19 @@ class Settings(Strict):
     max_batch: Annotated[int, Field(ge=1)] = 32
     window_s: Annotated[Finite, Field(ge=0)] = 0.008
     max_queue: Annotated[int, Field(ge=1)] = 1024
-    device: str = "cpu"
+    backend: Literal["hf", "vllm", "remote"] = "hf"
+    address: str | None = None
+    """Of a server that runs already (vllm, remote)."""
+    model: str | None = None
+    """What it is called, by the remote server too; None: as its folder."""
+    key_env: str | None = None
+    """The environment variable with the remote server's key; the key itself is written nowhere."""
+    retry_s: Annotated[Finite, Field(gt=0)] = 20.0
+    """How long a remote server that is overloaded or down is asked again."""
+    vllm: VLLMSettings = VLLMSettings()
+    ready_s: Annotated[Finite, Field(gt=0)] = 300.0
+    """How long loading the model may take."""
+    device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     context: Annotated[int, Field(ge=2)] | None = None
     """A limit under the model's own, in tokens."""
@@ -131,6 +165,10 @@ class Settings(Strict):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
     watch_stdin: bool = False
     """End when standard input ends, that is, with the process that started this one."""
+
+    @property
+    def name(self) -> str:
+        return self.model or Path(self.model_dir).name
 
 
 def parse(model: type[M], body: bytes) -> M:
@@ -144,12 +182,9 @@ def parse(model: type[M], body: bytes) -> M:
 
 
 def usage(prompt_ids: Sequence[int], completions: Sequence[Completion]) -> dict[str, int]:
-    sampled = sum(len(c.ids) for c in completions)
-    return {
-        "prompt_tokens": len(prompt_ids),
-        "completion_tokens": sampled,
-        "total_tokens": len(prompt_ids) + sampled,
-    }
+    prompt = len(prompt_ids) or max((c.counted[0] for c in completions), default=0)
+    sampled = sum(len(c.ids) or c.counted[1] for c in completions)
+    return {"prompt_tokens": prompt, "completion_tokens": sampled, "total_tokens": prompt + sampled}
 
 
 def chat_response(

@@ -87,7 +87,7 @@ class RunStore:
         self, episode: str, key: str, attempt: Attempt, score: Score, sampled: Sampled | None = None
     ) -> None:
         """A finished episode: event, row and trajectory in one transaction. A second time changes nothing."""
-        tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for call in attempt.calls)
+        tokens = sum(call.tokens for call in attempt.calls)
         with immediate(self._db):
             if self._db.table("episodes").count_where("id = ?", [episode]):
                 return

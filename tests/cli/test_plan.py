@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from sia_tui.cli.main import main
+from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.proposals import Proposal
+from sia_tui.engine.planning import fits_light
+from sia_tui.store.reader import RunReader
 from sia_tui.store.writer import RunStore
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -87,6 +90,7 @@ def test_a_run_is_asked_about_what_it_proposes_by_what_it_measured(
         store.metrics("p-1", 1, {"train_s": 4.0, "peak_gib": 3.0})
         store.record(ev.ProposalRefused("p-1", "training", "did not move"))
         store.record(ev.ProposalMade("p-2", replace(first, plan=replace(PLAN, steps=10, cases_per_step=32))))
+        assert fits_light(load_config(Path(NANO)), PLAN, store.state, RunReader(root / "run.db")).level == "ok"
     code, found = told(capsys, "plan", "a")
     (plan,) = found["plans"]
     assert code == 0 and plan["plan"]["steps"] == 10
@@ -106,7 +110,7 @@ def test_doctor_for_a_config(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_doctor_asks_a_server_whether_it_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "c.yaml"
-    config.write_text("task: {name: lawbench}\npolicy: {address: 'http://127.0.0.1:1'}\n")
+    config.write_text("task: {name: lawbench}\npolicy: {backend: vllm, address: 'http://127.0.0.1:1'}\n")
     main(["doctor", "--config", str(config), "--json"])
     rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert not rows["policy address"]["ok"] and "start the server" in rows["policy address"]["fix"]

@@ -24,13 +24,18 @@ PILOT = Pilot(4, 8, (1, 0, 0, 0, 2, 0, 0, 0, 1), 0.5, 0.1, 300.0)
 
 
 def setup(
-    model: str = "qwen3-8b", machine: str = "H100", micro: int = 16_384, plan: TrainPlan = PLAN, **how: Any
+    model: str = "qwen3-8b",
+    machine: str = "H100",
+    micro: int = 16_384,
+    plan: TrainPlan = PLAN,
+    server: float = 0.0,
+    **how: Any,
 ) -> Setup:
     return Setup(
         plan=plan,
         shape=shape_of(json.loads((SHAPES / f"{model}.json").read_text())),
         trainer=replace(Training("cuda", "bfloat16", micro, checkpointing=True), **how),
-        server=Serving("cuda", "vllm", "bfloat16", 4096, 32),
+        server=Serving("cuda", "vllm", "bfloat16", 4096, 32, share=server),
         machine=machine_named(machine),
     )
 
@@ -80,6 +85,18 @@ def test_what_would_fit_does() -> None:
     alone = next(told for told in found if told.startswith("weights.micro_tokens="))
     assert _fits(asked, int(alone.removeprefix("weights.micro_tokens=")))
     assert light(asked, Seen(), ()).level == "red"
+
+
+def test_what_vllm_takes_is_gone_whether_it_needs_it_or_not() -> None:
+    greedy = setup(server=0.9)
+    assert places(greedy)[0].parts["serving: reserved"] > 30 * GIB and not places(greedy)[0].fits
+    told = remedies(greedy)
+    share = next(one for one in told if one.startswith("policy.vllm.memory=")).removeprefix("policy.vllm.memory=")
+    assert refusals(setup(server=float(share)), Seen(), ()) == ()
+    (small,) = refusals(setup(server=0.3), Seen(), ())
+    assert small.why.startswith("what vLLM may take (policy.vllm.memory): needs ")
+    split = setup(machine="H100x4", server=0.9, plan=replace(PLAN, serve_on=(0, 1), train_on=(2, 3)))
+    assert refusals(split, Seen(), ())[0].would == "policy.vllm.tensor_parallel=2 would do"
 
 
 def test_a_gpu_that_is_not_there_and_turns_with_staleness() -> None:

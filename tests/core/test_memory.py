@@ -91,7 +91,7 @@ def test_what_serves_by_hand() -> None:
     assert parts["weights"] == 2 * found.parameters
     assert parts["KV cache"] == 4 * 2 * 2 * 4 * 16 * 512 * 2, "lanes × (K, V) × layers × heads × width × tokens × bytes"
     assert serving(found, PLAN, replace(SERVED, gpus=8))["KV cache"] == parts["KV cache"] // 4, "four heads to split"
-    assert serving(found, replace(PLAN, staleness=2), SERVED)["adapters"] == 2 * parts["adapters"]
+    assert serving(found, PLAN, replace(SERVED, adapters=4))["adapters"] == 4 * parts["adapters"]
 
 
 def _adapted(family: str, changes: dict[str, Any], targets: str, dtype: str) -> Any:

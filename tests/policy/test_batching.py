@@ -75,7 +75,7 @@ async def test_what_arrives_together_runs_together_and_in_order() -> None:
         answers = await asyncio.gather(*(submit(batcher, i) for i in range(10, 13)), submit(batcher, 20, 21, 22))
     assert books.batches == [[10, 11, 12, 20], [21, 22]]
     assert answers == [[10], [11], [12], [20, 21, 22]]
-    assert (batcher.batches, batcher.rows, batcher.completion_tokens, batcher.depth) == (2, 6, 6, 0)
+    assert (batcher.batches, batcher.tally.rows, batcher.tally.completion_tokens, batcher.depth) == (2, 6, 6, 0)
 
 
 async def test_nobody_is_waited_for_when_all_have_come() -> None:

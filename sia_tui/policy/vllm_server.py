@@ -1,0 +1,143 @@
+"""A vLLM server of our own: started on a unix socket in the gateway's private folder, ended with the gateway.
+
+A socket and not a port, since whoever reaches the server may have it read any path as an adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sia_tui.policy.wire import Settings
+
+SOCKET = "vllm.sock"
+STOP_S = 4.0
+"""Under the client's own patience with the gateway."""
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Those that vLLM takes for the largest."""
+PR_SET_PDEATHSIG = 1
+ERROR = re.compile(r"(\w*(?:Error|Exception): .+)")
+UNTELLING = ("EngineDeadError", "EngineCore encountered", "Engine core init")
+
+
+@dataclass
+class Server:
+    process: asyncio.subprocess.Process
+    log: Path
+    sound: int = 0
+    """Up to which byte of its log it was well; errors before it were of requests that it refused."""
+
+    def well(self) -> None:
+        self.sound = self.log.stat().st_size
+
+    def ended(self) -> str | None:
+        code = self.process.returncode
+        return None if code is None else f"vllm ended with status {code}"
+
+    def reason(self) -> str:
+        """The last error its log names that tells something, and where the log is."""
+        found = [line for line in ERROR.findall(read(self.log, self.sound)) if not line.startswith(UNTELLING)]
+        return f"{found[-1][:300]} (log: {self.log})" if found else f"log: {self.log}"
+
+
+@asynccontextmanager
+async def started(settings: Settings, context: int) -> AsyncIterator[Server]:
+    folder = Path(settings.sockets)
+    log = folder / "vllm.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command(settings, context),
+            cwd=folder,
+            env=environment(settings),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+    try:
+        yield Server(process, log)
+    finally:
+        await stop(process)
+
+
+def command(settings: Settings, context: int) -> list[str]:
+    """The model's own generation_config.json would filter what is sampled (top_k 20, a repetition penalty …) unseen."""
+    own = settings.vllm
+    arguments = {
+        "--uds": SOCKET,
+        "--model": settings.model_dir,
+        "--served-model-name": settings.name,
+        "--dtype": settings.dtype,
+        "--max-model-len": context,
+        "--max-num-seqs": settings.max_batch,
+        "--max-lora-rank": next(rank for rank in RANKS if rank >= own.rank),
+        "--max-loras": own.adapters,
+        "--max-cpu-loras": 2 * own.adapters,
+        "--logprobs-mode": "processed_logprobs",
+        "--generation-config": "vllm",
+    }
+    if settings.device == "cuda":
+        arguments |= {"--gpu-memory-utilization": own.memory, "--tensor-parallel-size": own.tensor_parallel}
+    flags = ["--enable-lora", "--disable-uvicorn-access-log"]
+    flags.append("--enable-sleep-mode" if settings.device == "cuda" else "--enforce-eager")
+    python = own.python or sys.executable
+    pairs = [str(part) for pair in arguments.items() for part in pair]
+    return [python, "-P", "-m", "vllm.entrypoints.openai.api_server", *pairs, *flags, *own.arguments]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    cpu = {
+        "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": inherited.get("VLLM_CPU_KVCACHE_SPACE", "1"),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(settings.threads),
+    }
+    return (
+        inherited
+        | {
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+            "VLLM_SERVER_DEV_MODE": "1",
+            "VLLM_HOST_IP": "127.0.0.1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        | (cpu if settings.device == "cpu" else {})
+    )
+
+
+def end_with_parent() -> None:
+    """In the child, before vLLM: the kernel ends it with the gateway, however that ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """The server politely, then it and its workers by force."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def read(path: Path, start: int, size: int = 65536) -> str:
+    """The end of a log, from `start` on."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(start, path.stat().st_size - size))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,136 @@
+"""vLLM's HTTP interface as far as the gateway uses it, without a model; started as `python -m vllm… --uds SOCKET …` is.
+
+Every request is written down in `asked.jsonl`. A completion of 66 tokens breaks the engine, one of 77 never ends; after
+a nap an adapter called `drifts` answers otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+BREAKS, HANGS = 66, 77
+
+
+class Fake:
+    def __init__(self, flags: dict[str, str]) -> None:
+        self.base, self.context = flags["--served-model-name"], int(flags["--max-model-len"])
+        self.adapters: dict[str, str] = {}
+        self.paused = self.asleep = False
+        self.naps = self.tokens = 0
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[written])
+        app.router.add_get("/health", lambda _: asyncio.sleep(0, web.Response()))
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_get("/is_paused", self.is_paused)
+        for path, handler in {
+            "/pause": self.pause,
+            "/resume": self.resume,
+            "/sleep": self.sleep,
+            "/wake_up": self.wake,
+            "/v1/load_lora_adapter": self.load,
+            "/v1/unload_lora_adapter": self.unload,
+            "/v1/completions": self.complete,
+        }.items():
+            app.router.add_post(path, handler)
+        return app
+
+    async def metrics(self, http: web.Request) -> web.Response:
+        return web.Response(text=f'vllm:generation_tokens_total{{engine="0"}} {self.tokens}.0\n')
+
+    async def models(self, http: web.Request) -> web.Response:
+        base = {"id": self.base, "parent": None, "max_model_len": self.context}
+        return web.json_response({"data": [base, *({"id": name, "parent": self.base} for name in self.adapters)]})
+
+    async def is_paused(self, http: web.Request) -> web.Response:
+        return web.json_response({"is_paused": self.paused})
+
+    async def pause(self, http: web.Request) -> web.Response:
+        assert http.query["mode"] == "keep"
+        self.paused = True
+        return web.json_response({"status": "paused"})
+
+    async def resume(self, http: web.Request) -> web.Response:
+        self.paused = False
+        return web.json_response({"status": "resumed"})
+
+    async def sleep(self, http: web.Request) -> web.Response:
+        assert http.query["level"] == "1"
+        self.asleep = True
+        return web.Response()
+
+    async def wake(self, http: web.Request) -> web.Response:
+        self.asleep = False
+        self.naps += 1
+        return web.Response()
+
+    async def load(self, http: web.Request) -> web.Response:
+        asked = await http.json()
+        if asked["lora_name"] in self.adapters:
+            return wrong(400, f"The lora adapter '{asked['lora_name']}' has already been loaded.")
+        self.adapters[asked["lora_name"]] = asked["lora_path"]
+        return web.Response(text="Success")
+
+    async def unload(self, http: web.Request) -> web.Response:
+        del self.adapters[(await http.json())["lora_name"]]
+        return web.Response(text="Success")
+
+    async def complete(self, http: web.Request) -> web.Response:
+        asked = await http.json()
+        model, count = asked["model"], asked["max_tokens"]
+        if model != self.base and model not in self.adapters:
+            return wrong(404, f"The model `{model}` does not exist.")
+        if count == BREAKS:
+            print("ERROR RuntimeError: CUDA error: an illegal memory access", file=sys.stderr, flush=True)
+            return wrong(500, "EngineCore encountered an issue.")
+        if count == HANGS:
+            await asyncio.sleep(3600)
+        self.tokens += count
+        logprob = -0.5 - (self.naps if model.startswith("drifts") else 0)
+        choice = {
+            "index": 0,
+            "text": "said",
+            "token_ids": [7] * count,
+            "prompt_token_ids": asked["prompt"],
+            "logprobs": {"token_logprobs": [logprob] * count},
+            "finish_reason": "length",
+        }
+        return web.json_response({"choices": [choice]})
+
+
+def wrong(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message, "code": status}}, status=status)
+
+
+@web.middleware
+async def written(http: web.Request, handler: Any) -> web.StreamResponse:
+    if http.method == "POST":
+        write({"path": http.path_qs, "body": json.loads(await http.read() or b"{}")})
+    answer: web.StreamResponse = await handler(http)
+    return answer
+
+
+def write(line: dict[str, Any]) -> None:
+    with Path("asked.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def main() -> None:
+    arguments = sys.argv[sys.argv.index("vllm.entrypoints.openai.api_server") + 1 :]
+    Path("command.json").write_text(json.dumps(arguments))
+    if "--broken" in arguments:
+        sys.exit("ValueError: No available memory for the cache blocks")
+    flags = dict(itertools.pairwise(arguments))
+    web.run_app(Fake(flags).application(), path=flags["--uds"], print=lambda _: None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The gateway over any OpenAI-compatible address: here another gateway's lane, brought to a port, with manners to choose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from sia_tui.policy import sockets
+from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
+from tests.policy.conftest import Caller, Reference
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LANE = 7
+WORDS = "some words of a question"
+
+
+@dataclass
+class Port:
+    """A lane of the shared gateway on a TCP port."""
+
+    gateway: Gateway
+    plain: bool = False
+    """Knows neither logprobs nor token ids, and says so."""
+    fails: list[int] = field(default_factory=list)
+    """Statuses to answer first."""
+    key: str | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    address: str = ""
+
+    async def chat(self, http: web.Request) -> web.Response:
+        body = await http.json()
+        self.asked.append(body)
+        if self.key and http.headers.get("Authorization") != f"Bearer {self.key}":
+            return wrong(401, "Incorrect API key provided")
+        if self.fails:
+            return wrong(self.fails.pop(0), "try again later")
+        if self.plain and {"logprobs", "return_token_ids"} & set(body):
+            return wrong(400, "Unrecognized request argument supplied: return_token_ids")
+        with sockets.opened(self.gateway._folder) as short:
+            connector = aiohttp.UnixConnector(f"{short}/{sockets.lane_name(LANE)}")
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.post("http://lane/v1/chat/completions", json=body) as answer,
+            ):
+                return web.json_response(await answer.json(), status=answer.status)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Port]:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self.chat)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.address = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        await self.gateway.open_lane(LANE, "behind", max_total_tokens=10**6)
+        try:
+            yield self
+        finally:
+            await self.gateway.close_lane(LANE)
+            await runner.cleanup()
+
+
+def wrong(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message}}, status=status)
+
+
+@asynccontextmanager
+async def remote(port: Port, run: Path, **settings: Any) -> AsyncIterator[Gateway]:
+    named = {"backend": "remote", "address": port.address, "model": "tiny", **settings}
+    async with await Gateway.start(run, run, lanes=2, **named) as gateway:
+        yield gateway
+
+
+async def off(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return await asyncio.to_thread(function, *arguments, **named)
+
+
+def say(gateway: Gateway, **terms: Any) -> Any:
+    chat = {"messages": [{"role": "user", "content": WORDS}], "max_tokens": 6, **terms}
+    return off(Caller(gateway, 0).ask, "POST", "/v1/chat/completions", chat)
+
+
+async def test_what_the_server_tells_of_tokens_is_recorded(
+    gateway: Gateway, reference: Reference, tmp_path: Path
+) -> None:
+    async with Port(gateway).open() as port, remote(port, tmp_path) as far:
+        await far.open_lane(0, "e", seed=3)
+        status, answer = await say(far, temperature=0.7, stop="zzz")
+        (call,) = await far.close_lane(0)
+    assert status == 200 and answer["choices"][0]["message"]["content"] == call.text
+    assert list(call.prompt_ids) == reference.prompt(WORDS) and call.unseen == 0
+    ids = list(call.completion_ids)
+    assert ids and list(call.logprobs) == pytest.approx(reference.logprobs(reference.prompt(WORDS), ids), abs=1e-4)
+    (sent,) = port.asked
+    assert sent["temperature"] == 0.7 and sent["stop"] == ["zzz"] and 0 <= sent["seed"] < 2**31
+
+
+async def test_a_server_that_knows_only_texts_is_asked_for_them_and_its_count_counts(
+    gateway: Gateway, reference: Reference, tmp_path: Path
+) -> None:
+    prompt = len(reference.prompt(WORDS))
+    async with Port(gateway, plain=True).open() as port, remote(port, tmp_path) as far:
+        await far.open_lane(0, "e", max_total_tokens=2 * prompt)
+        status, answer = await say(far, temperature=0)
+        again, refusal = await say(far, temperature=0)
+        third, _ = await say(far, temperature=0)
+        calls = await far.close_lane(0)
+    assert status == 200 and calls[0].text and calls[0].prompt_ids == calls[0].completion_ids == calls[0].logprobs == ()
+    assert calls[0].tokens == calls[0].unseen == answer["usage"]["total_tokens"] > prompt
+    assert [len(body.keys() & {"logprobs", "return_token_ids"}) for body in port.asked][:3] == [2, 0, 0]
+    assert (again, third) == (200, 429), refusal
+    assert "texts alone are recorded" in (tmp_path / "gateway" / "gateway.log").read_text()
+
+
+async def test_an_overloaded_server_is_asked_again_and_the_episode_never_knows(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    async with Port(gateway, fails=[429, 503]).open() as port, remote(port, tmp_path) as far:
+        await far.open_lane(0, "e")
+        status, _ = await say(far)
+        assert status == 200 and len(port.asked) == 3 and len(await far.close_lane(0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"), [([500] * 99, r"fails for 1 s: 500 try again later"), ([404], r"404.*check policy\.address")]
+)
+async def test_one_that_stays_down_ends_the_gateway_and_not_the_episode(
+    gateway: Gateway, tmp_path: Path, fails: list[int], said: str
+) -> None:
+    """An error would be scored as the policy's wrong answer."""
+    async with Port(gateway, fails=fails).open() as port, remote(port, tmp_path, retry_s=1.0) as far:
+        await far.open_lane(0, "e")
+        asked = asyncio.ensure_future(say(far))
+        death = await far.wait_died()
+        with pytest.raises(Exception, match=r"closed|reset"):
+            await asked
+        with pytest.raises(GatewayDied, match=said):
+            raise death
+
+
+async def test_the_key_comes_from_the_environment_and_is_written_nowhere(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Port(gateway, key="sk-very-secret").open() as port:
+        with pytest.raises(GatewayDied, match=r"no key in \$FAR_KEY: set it before starting"):
+            async with remote(port, tmp_path, key_env="FAR_KEY"):
+                pass
+        monkeypatch.setenv("FAR_KEY", "sk-very-secret")
+        async with remote(port, tmp_path, key_env="FAR_KEY") as far:
+            await far.open_lane(0, "e")
+            assert (await say(far))[0] == 200
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written and not any(b"sk-very-secret" in content for content in written)
+
+
+async def test_what_only_weights_of_ours_could_do_is_refused(
+    gateway: Gateway, reference: Reference, tmp_path: Path
+) -> None:
+    async with Port(gateway).open() as port, remote(port, tmp_path) as far:
+        with pytest.raises(GatewayError, match=r"400.*weights are not ours"):
+            await far.load_adapter("red", reference.adapters["red"])
+        await far.sleep()
+        await far.wake()
+        await far.open_lane(0, "e")
+        status, answer = await off(Caller(far, 0).ask, "POST", "/v1/completions", {"prompt": "x"})
+        assert status == 400 and "chat/completions only" in answer["error"]["message"]

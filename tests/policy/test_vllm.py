@@ -1,0 +1,175 @@
+"""The gateway over what speaks as vLLM does: what it asks for, in which order, and what it makes of a server that fails.
+
+tests/vllm/ holds the same backend to a real vLLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
+from tests.policy.conftest import Caller, Reference
+from tests.policy.fake_vllm import BREAKS, HANGS
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FAKE = Path(__file__).parent / "fake_vllm.py"
+
+
+@asynccontextmanager
+async def served(reference: Reference, run: Path, **vllm: Any) -> AsyncIterator[Gateway]:
+    python = run / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+    python.chmod(0o755)
+    settings = {"backend": "vllm", "vllm": {"python": str(python), "rank": 20, **vllm}}
+    async with await Gateway.start(reference.folder, run, lanes=4, ready_s=60.0, **settings) as gateway:
+        yield gateway
+
+
+def asked(run: Path) -> list[tuple[str, dict[str, Any]]]:
+    lines = (run / "gateway" / "asked.jsonl").read_text().splitlines()
+    return [(line["path"], line["body"]) for line in map(json.loads, lines)]
+
+
+async def off(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return await asyncio.to_thread(function, *arguments, **named)
+
+
+async def test_a_request_says_all_that_shapes_the_answer(reference: Reference, tmp_path: Path) -> None:
+    async with served(reference, tmp_path) as gateway:
+        await gateway.open_lane(0, "e", train=True, seed=5)
+        await off(Caller(gateway, 0).chat, "hello", max_tokens=6, temperature=0.2, top_p=0.5, n=2)
+        calls = await gateway.close_lane(0)
+    (_, first), (_, second) = asked(tmp_path)
+    prompt = reference.prompt("hello")
+    assert first["prompt"] == prompt == list(calls[0].prompt_ids) and first["model"] == "tiny"
+    assert (first["temperature"], first["top_p"], first["top_k"], first["min_p"]) == (1.0, 1.0, -1, 0.0)
+    assert first["repetition_penalty"] == 1.0 and first["presence_penalty"] == first["frequency_penalty"] == 0.0
+    assert first["stop_token_ids"] == [reference.tokenizer.eos_token_id] and not first["ignore_eos"]
+    assert first["return_token_ids"] and first["logprobs"] == 0
+    assert 0 <= first["seed"] != second["seed"] < 2**63
+    assert [call.completion_ids for call in calls] == [(7,) * 6] * 2 and calls[0].logprobs == (-0.5,) * 6
+
+
+async def test_it_is_started_on_a_socket_with_what_hot_loading_needs(reference: Reference, tmp_path: Path) -> None:
+    async with served(reference, tmp_path, adapters=3, arguments=["--seed", "1"]):
+        pass
+    command = json.loads((tmp_path / "gateway" / "command.json").read_text())
+    flags = dict(itertools.pairwise(command))
+    assert flags["--uds"] == "vllm.sock" and not {"--host", "--port"} & set(command)
+    assert (flags["--max-loras"], flags["--max-lora-rank"]) == ("3", "32")
+    assert flags["--logprobs-mode"] == "processed_logprobs" and flags["--generation-config"] == "vllm"
+    assert "--enable-lora" in command and command[-2:] == ["--seed", "1"]
+
+
+async def test_every_content_gets_a_name_of_its_own_and_the_old_goes_after_the_new_came(
+    reference: Reference, tmp_path: Path
+) -> None:
+    async with served(reference, tmp_path) as gateway:
+        red = await gateway.load_adapter("step-1", reference.adapters["red"])
+        assert red == await gateway.load_adapter("step-1", reference.adapters["red"])
+        blue = await gateway.load_adapter("step-2", reference.adapters["blue"])
+        await gateway.open_lane(0, "e", adapter="step-2")
+        await off(Caller(gateway, 0).chat, "x", max_tokens=2)
+        assert (await gateway.close_lane(0))[0].adapter == "step-2"
+        await gateway.unload_adapter("step-1")
+        with pytest.raises(GatewayError, match="404"):
+            await gateway.unload_adapter("step-1")
+        assert (await gateway.health())["adapters"] == {"step-2": blue}
+    new, old = f"step-2-{blue[:12]}", f"step-1-{red[:12]}"
+    load = ["/pause?mode=keep", "/v1/load_lora_adapter", "/resume"]
+    assert [path for path, _ in asked(tmp_path)] == [*load, *load, "/v1/completions", "/v1/unload_lora_adapter"]
+    bodies = [body for path, body in asked(tmp_path) if "lora" in path]
+    assert bodies[1] == {"lora_name": new, "lora_path": str(reference.adapters["blue"])}
+    assert bodies[2] == {"lora_name": old} and asked(tmp_path)[6][1]["model"] == new
+
+
+async def test_asleep_it_opens_no_lane_and_awake_it_serves_the_same_under_new_names(
+    reference: Reference, tmp_path: Path
+) -> None:
+    async with served(reference, tmp_path) as gateway:
+        sha256 = await gateway.load_adapter("red", reference.adapters["red"])
+        await gateway.open_lane(0, "e")
+        with pytest.raises(GatewayError, match=r"409.*lane 0 is open"):
+            await gateway.sleep()
+        await gateway.close_lane(0)
+        await gateway.sleep()
+        await gateway.sleep()
+        for refused in (gateway.open_lane(0, "e"), gateway.load_adapter("b", reference.adapters["blue"])):
+            with pytest.raises(GatewayError, match=r"409.*sleeps"):
+                await refused
+        assert (await gateway.health())["status"] == "asleep"
+        await gateway.wake()
+        await gateway.wake()
+        assert (await gateway.health())["adapters"] == {"red": sha256}
+    paths = [path for path, _ in asked(tmp_path)]
+    assert paths.count("/sleep?level=1") == paths.count("/wake_up") == 1
+    names = [body["lora_name"] for path, body in asked(tmp_path) if path == "/v1/load_lora_adapter"]
+    assert names == [f"red-{sha256[:12]}", f"red-{sha256[:12]}-1"]
+
+
+async def test_an_adapter_that_says_something_else_after_sleep_is_not_served(
+    reference: Reference, tmp_path: Path
+) -> None:
+    async with served(reference, tmp_path) as gateway:
+        await gateway.load_adapter("drifts", reference.adapters["red"])
+        await gateway.sleep()
+        with pytest.raises(GatewayDied, match="drifts answers otherwise than before vllm slept"):
+            await gateway.wake()
+
+
+async def test_an_engine_that_breaks_ends_the_gateway_with_its_own_words(reference: Reference, tmp_path: Path) -> None:
+    async with served(reference, tmp_path) as gateway:
+        await gateway.open_lane(0, "e")
+        call = asyncio.create_task(off(Caller(gateway, 0).chat, "x", max_tokens=BREAKS))
+        death = await gateway.wait_died()
+        with pytest.raises(Exception, match=r"closed|reset"):
+            await call
+    assert "RuntimeError: CUDA error: an illegal memory access (log: " in str(death)
+
+
+async def test_a_hang_ends_the_gateway(reference: Reference, tmp_path: Path) -> None:
+    async with served(reference, tmp_path, hang_s=2.0) as gateway:
+        await gateway.open_lane(0, "e")
+        call = asyncio.create_task(off(Caller(gateway, 0).chat, "x", max_tokens=HANGS))
+        death = await gateway.wait_died()
+        assert "vllm hangs: 1 requests and no token in" in str(death)
+        with pytest.raises(Exception, match=r"closed|reset"):
+            await call
+
+
+async def test_a_killed_server_is_noticed_and_a_killed_gateway_takes_its_server_along(
+    reference: Reference, tmp_path: Path
+) -> None:
+    async with served(reference, tmp_path) as gateway:
+        os.kill(child(gateway.pid), signal.SIGKILL)
+        assert "vllm ended with status -9" in str(await gateway.wait_died())
+    (tmp_path / "again").mkdir()
+    async with served(reference, tmp_path / "again") as gateway:
+        server = child(gateway.pid)
+        os.kill(gateway.pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while Path(f"/proc/{server}").exists():  # noqa: ASYNC110 - somebody else's process tells nobody of its end
+                await asyncio.sleep(0.02)
+
+
+async def test_one_that_cannot_start_says_why(reference: Reference, tmp_path: Path) -> None:
+    with pytest.raises(GatewayDied, match=r"vllm ended with status 1: ValueError: No available memory"):
+        async with served(reference, tmp_path, arguments=["--broken"]):
+            pass
+
+
+def child(pid: int) -> int:
+    (found,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(found)
