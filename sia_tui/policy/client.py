@@ -47,10 +47,14 @@ class GatewayDied(Exception):
 class Gateway:
     """A running gateway. Made by `start`; as a context manager it is stopped on leaving."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, log_file: Path, config: Settings) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, folder: Path, log_file: Path, size: int, config: Settings
+    ) -> None:
+        """`size`: of the log before the process wrote to it."""
         self._process, self._folder, self._log_file = process, folder, log_file
         self.lanes, self.dtype = config.lanes, config.dtype
         self._short = sockets.opened(folder)
+        self._logged = size
         self._session: Any = None
 
     @classmethod
@@ -83,8 +87,9 @@ class Gateway:
             ready_s=ready_s,
             **settings,
         )
+        size = log_file.stat().st_size if log_file.exists() else 0
         process = await spawn(python, write(config), log_file, threads)
-        gateway = cls(process, folder, log_file, config)
+        gateway = cls(process, folder, log_file, size, config)
         try:
             await gateway._healthy(ready_s)
         except BaseException:
@@ -243,7 +248,7 @@ class Gateway:
     def _died(self, why: str = "") -> GatewayDied:
         code = self._process.returncode
         what = "the gateway" + (" does not answer" if code is None else f" ended with status {code}")
-        return GatewayDied("\n".join([f"{what}: {why}" if why else what, *last_lines(self._log_file)]))
+        return GatewayDied("\n".join([f"{what}: {why}" if why else what, *last_lines(self._log_file, self._logged)]))
 
 
 def absolute(path: Path) -> Path:
@@ -286,11 +291,12 @@ async def spawn(python: str, config: Path, log_file: Path, threads: int) -> asyn
         )
 
 
-def last_lines(path: Path, count: int = LOG_LINES) -> list[str]:
+def last_lines(path: Path, start: int = 0, count: int = LOG_LINES) -> list[str]:
+    """Of what stands behind the byte `start`."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 16384))
+            file.seek(max(start, file.tell() - 16384))
             return file.read().decode(errors="replace").splitlines()[-count:]
     except OSError:
         return []

@@ -203,9 +203,9 @@ class VLLM(Outside):
             status, answer, _ = await (self._post(path, body) if admin else self._post(path, body, None))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             await asyncio.sleep(POLL_S)
-            await self.lose(f"vllm does not answer {path} ({error or type(error).__name__}); {self._reason()}")
+            await self.lose(f"vllm does not answer {path} ({error or type(error).__name__}): {self._reason()}")
         if status >= 500 and not path.startswith("/v1/load"):
-            await self.lose(f"vllm answers {path} with {status} {said(answer)}; {self._reason()}")
+            await self.lose(f"vllm answers {path} with {status}: {self._reason()}; it says: {said(answer)}")
         if self._server is not None:
             self._server.well()
         return status, answer

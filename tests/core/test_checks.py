@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_patch
+from sia_tui.core.checks import check_patch, check_served
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.state import Step
 from tests.core.story import proposal
@@ -95,3 +96,19 @@ def test_ways_around_the_import_light_are_red_too(files: dict[str, str]) -> None
 def test_a_detail_is_short_whatever_the_patch() -> None:
     many = "".join(f"import unheard_of_{number}\n" for number in range(3000))
     assert len(lights({"tools.py": many})["imports"].detail) <= 200
+
+
+@pytest.mark.parametrize(
+    ("backend", "staleness", "rank", "said"),
+    [
+        ("hf", 8, 512, ""),
+        ("vllm", 2, 32, ""),
+        ("vllm", 3, 32, "staleness 3 needs policy.vllm.adapters 5"),
+        ("vllm", 0, 64, "rank 64 needs policy.vllm.rank 64"),
+        ("remote", 0, 8, "not ours to train"),
+    ],
+)
+def test_a_plan_whose_adapters_could_not_be_served_is_red(backend: str, staleness: int, rank: int, said: str) -> None:
+    plan = TrainPlan("grpo", 1, 1, 2, 2, 8, 1e-4, staleness=staleness, rank=rank)
+    light = check_served(plan, backend, adapters=4, rank=32)
+    assert (light.level == "red") == bool(said) and said in light.detail

@@ -136,7 +136,7 @@ async def test_an_engine_that_breaks_ends_the_gateway_with_its_own_words(referen
         death = await gateway.wait_died()
         with pytest.raises(Exception, match=r"closed|reset"):
             await call
-    assert "RuntimeError: CUDA error: an illegal memory access (log: " in str(death)
+    assert "with 500: RuntimeError: CUDA error: an illegal memory access (log: " in str(death)
 
 
 async def test_a_hang_ends_the_gateway(reference: Reference, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from tests.policy.conftest import Reference
 from tests.policy.tiny import make_adapter, make_model
 
 PYTHON = Path(os.environ.get("VLLM_PYTHON", ".venv-vllm/bin/python")).absolute()
-SERVING = {"backend": "vllm", "vllm": {"python": str(PYTHON), "adapters": 4, "rank": 8}}
+SERVING = {
+    "backend": "vllm",
+    "vllm": {"python": str(PYTHON), "adapters": 4, "rank": 8, "arguments": ["--max-num-batched-tokens", "300"]},
+}
 
 
 @pytest.fixture(scope="session")

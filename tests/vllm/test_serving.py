@@ -90,6 +90,16 @@ async def test_a_seed_repeats_and_a_stop_string_ends(gateway: Gateway, reference
     await gateway.close_lane(0)
 
 
+async def test_long_seeded_prompts_side_by_side_are_more_than_a_step_reads(gateway: Gateway) -> None:
+    for i in range(8):
+        await gateway.open_lane(i, f"e{i}", seed=i)
+    asked = [asyncio.to_thread(Caller(gateway, i).chat, f"{i} {WORDS} {WORDS}", max_tokens=4) for i in range(8)]
+    answers = await asyncio.gather(*asked)
+    assert min(answer["usage"]["prompt_tokens"] for answer in answers) > 300 / 8
+    for i in range(8):
+        assert len(await gateway.close_lane(i)) == 1
+
+
 async def test_a_version_is_loaded_under_a_running_request_and_the_old_one_goes(
     gateway: Gateway, reference: Reference, tmp_path: Path
 ) -> None:

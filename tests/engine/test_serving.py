@@ -1,0 +1,141 @@
+"""The engine's side of serving: which base model a run has, and whose memory is released while a gate waits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from sia_tui.config import RunConfig
+from sia_tui.engine.crew import Place
+from sia_tui.engine.engine import Options, _Engine
+from sia_tui.engine.policies import base_of
+from sia_tui.engine.proof import NotAsTrained, probe_gap
+from sia_tui.engine.session import EngineError, Session, serving
+from sia_tui.policy.client import Gateway
+from sia_tui.store.workspace import Workspace
+from sia_tui.weights.protocol import Probe
+from tests.policy.tiny import make_model
+
+
+@dataclass
+class Quiet:
+    """What an engine says, for nobody; it also says when it is asked to beat."""
+
+    phases: list[str] = field(default_factory=list)
+
+    def phase(self, name: str, total: int = 0) -> None:
+        self.phases.append(name)
+
+    def beat(self) -> None:
+        pass
+
+
+@dataclass
+class Log:
+    """The one thing the idle engine reads of the store: its state, by identity."""
+
+    state: object = "before"
+
+
+def session(root: Path, gateway: Gateway | None = None, **sections: Any) -> Session:
+    config = RunConfig.model_validate({"task": {"name": "lawbench"}, **sections})
+    stack, store = AsyncExitStack(), cast(Any, Log())
+    made = Session(
+        Workspace(root), cast(Any, None), config, store, cast(Any, Quiet()), cast(Any, None), cast(Any, None), "none",
+        lambda: False, stack,
+    )  # fmt: skip
+    if gateway is not None:
+        rest: dict[str, Any] = dict.fromkeys(Place.__dataclass_fields__)
+        made._place = Place(**(rest | {"gateway": gateway}))
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+async def test_a_model_folder_is_the_base_and_its_digest_is_read_once(model: Path, tmp_path: Path) -> None:
+    asked = session(tmp_path, policy={"kind": "model", "model": str(model)})
+    base, again = await base_of(asked), await base_of(asked)
+    assert base == again and base.folder == model and base.told.startswith("tiny, ")
+    assert cast(Quiet, asked.report).phases == ["reading the policy's weights once, for their digest"]
+
+
+async def test_a_model_that_is_not_here_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="house/none: neither a folder nor a model"):
+        await base_of(session(tmp_path, policy={"kind": "model", "model": "house/none"}))
+
+
+async def test_a_remote_model_is_its_name_and_address(tmp_path: Path) -> None:
+    policy = {"kind": "model", "model": "m", "backend": "remote", "address": "http://127.0.0.1:1/v1"}
+    asked = session(tmp_path, policy=policy, agents={"levers": ["harness"]})
+    base = await base_of(asked)
+    assert "harness lever only" in base.told and list(base.folder.iterdir()) == []
+    other = session(tmp_path, policy=policy | {"model": "n"}, agents={"levers": ["harness"]})
+    assert (await base_of(other)).sha256 != base.sha256
+    settings = serving(asked.config)
+    assert (settings["model"], settings["address"]) == ("m", "http://127.0.0.1:1/v1")
+
+
+async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_rollout(
+    model: Path, tmp_path: Path
+) -> None:
+    async with await Gateway.start(model, tmp_path, lanes=1) as gateway:
+        asked = session(tmp_path, gateway, gate={"release_s": 0.2})
+        idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
+        async with asyncio.timeout(20):
+            while (await gateway.health())["status"] != "asleep":  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.05)
+        cast(Any, asked.store).state = "after"
+        await idle
+        place = await asked.place(model)
+        assert (await place.gateway.health())["status"] == "ok"
+        await gateway.open_lane(0, "e")
+
+
+async def test_a_person_who_answers_soon_finds_the_policy_awake(model: Path, tmp_path: Path) -> None:
+    async with await Gateway.start(model, tmp_path, lanes=1) as gateway:
+        asked = session(tmp_path, gateway)
+        idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
+        await asyncio.sleep(0.7)
+        cast(Any, asked.store).state = "after"
+        await idle
+        assert (await gateway.health())["status"] == "ok"
+
+
+async def test_a_gateway_that_dies_going_to_sleep_is_left_for_another(model: Path, tmp_path: Path) -> None:
+    async with await Gateway.start(model, tmp_path, lanes=1) as gateway:
+        asked = session(tmp_path, gateway)
+        os.kill(gateway.pid, signal.SIGKILL)
+        await asked.release()
+        assert asked._place is None
+
+
+@pytest.mark.parametrize(("dtype", "fits"), [("float32", False), ("bfloat16", True)])
+async def test_the_proof_forgives_what_half_precision_rounds(
+    model: Path, tmp_path: Path, dtype: str, fits: bool
+) -> None:
+    """A probe in float32 against a model served in either; in float32 itself one that is a hundredth off blocks."""
+    async with await Gateway.start(model, tmp_path, lanes=1, dtype=dtype) as gateway:
+        await gateway.open_lane(0, "e")
+        await gateway.chat(0, [{"role": "user", "content": "hello"}], max_tokens=8)
+        (call,) = await gateway.close_lane(0)
+        probe = Probe(
+            messages=({"role": "user", "content": "hello"},),
+            prompt_ids=call.prompt_ids,
+            completion_ids=call.completion_ids,
+            logprobs=tuple(logprob - 0.01 for logprob in call.logprobs),
+        )
+        if fits:
+            assert await probe_gap(gateway, None, [probe]) == pytest.approx(0.01)
+        else:
+            with pytest.raises(NotAsTrained, match=r"differ by 0\.0100 nats \(at most 0\.001\)"):
+                await probe_gap(gateway, None, [probe])
