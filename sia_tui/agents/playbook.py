@@ -147,7 +147,7 @@ class PlaybookFeedbackAgent:
         if asked and (asked.gain >= WORTH_A_STEP or "harness" not in record.brief.levers):
             return _weights_step(asked, found, best.commit)
         declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
-        return _stop(found, options, asked, best.commit, declined)
+        return _stop(found, options, _left(asked, record.state), best.commit, declined)
 
 
 def _training(record: Record, found: Diagnosis, refuted: set[str]) -> Training | None:
@@ -241,11 +241,17 @@ def _declined(step: Step, commit: str) -> bool:
     )
 
 
-def _stop(
-    found: Diagnosis, options: list[Suggestion], asked: Training | None, commit: str, declined: list[str]
-) -> Proposal:
+def _left(asked: Training | None, state: State) -> str:
+    """What there is to say of the next training."""
+    if asked is not None:
+        return f"the next training {100 * asked.gain:.1f}"
+    if state.advised is not None and state.advised.algorithm is None:
+        return f"the last pilot: {state.advised.because}"
+    return "no training is left to try"
+
+
+def _stop(found: Diagnosis, options: list[Suggestion], trained: str, commit: str, declined: list[str]) -> Proposal:
     left = max((option.gain for option in options), default=0.0)
-    trained = f"the next training {100 * asked.gain:.1f}" if asked else "no training is left to try"
     reason = (
         f"{_counted(found)}. No change of the scaffold that has not been tried promises {100 * WORTH_A_STEP:.1f} points "
         f"(the best one {100 * left:.1f}; {trained}); what is left is knowledge and choice that neither lever gives here."

@@ -1,5 +1,5 @@
-"""The page on which an algorithm is chosen, the same for a person and for the Feedback-Agent: what was measured, which
-rule that fires, why the others do not, and where to start."""
+"""The page on which an algorithm is chosen, the same for a person and for the Feedback-Agent: what was measured,
+what that recommends and where to start, the rule that fired and why the others did not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Section:
 def page(pilot: Pilot, advised: Recommendation | None) -> tuple[Section, ...]:
     """What the pilot measured and, where a recommendation was recorded, how it came about."""
     measured = Section("MEASURED", f"{pilot.n} train cases × {pilot.samples} samples", _measured(pilot, rewards(pilot)))
-    return (measured,) if advised is None else (measured, _rules(advised), _start(advised))
+    return (measured,) if advised is None else (measured, _start(advised), _rules(advised))
 
 
 def text(sections: Sequence[Section]) -> str:
@@ -50,7 +50,6 @@ def text(sections: Sequence[Section]) -> str:
 def _measured(pilot: Pilot, found: Rewards) -> tuple[Row, ...]:
     half = max(1, pilot.samples // 2)
     ks = sorted({1, half, pilot.samples})
-    risk = f"{percent(found.settled)} of the cases are solved more often than not: what a bad update could lose"
     rows = [
         Row("pass rates", _pass_rates(found)),
         Row("pass", ", ".join(f"@{k} {percent(pass_at(pilot, k))}" for k in ks)),
@@ -58,12 +57,13 @@ def _measured(pilot: Pilot, found: Rewards) -> tuple[Row, ...]:
         Row("rewards", f"{found.values} different, {percent(found.partial)} neither 0 nor 1"),
         Row(
             "shape",
-            f"skew {found.skew:+.1f}, excess kurtosis {found.excess:+.1f}, best tenth {found.tail:.1f} × the mean",
+            f"skew {found.skew:+.1f}, excess {found.excess:+.1f}, best tenth {found.tail:.1f} × mean",
         ),
         Row("scale", "only ranked" if found.ranked else "absolute"),
-        Row("regression risk", risk),
+        Row("regression risk", f"{percent(found.settled)} solved more often than not"),
+        Row("a rollout", f"{pilot.seconds:.2g} s side by side, {pilot.tokens:,.0f} tokens"),
     ]
-    return (*rows, Row("a rollout", _rollout(pilot)))
+    return (*rows, *_calls(pilot))
 
 
 def _pass_rates(found: Rewards) -> str:
@@ -77,14 +77,13 @@ def _pass_rates(found: Rewards) -> str:
     return " · ".join([*told, f"always {found.histogram[n]}"])
 
 
-def _rollout(pilot: Pilot) -> str:
-    """Pilots of earlier versions did not tell calls and lengths."""
-    told = f"{pilot.seconds:.2g} s side by side, {pilot.tokens:,.0f} tokens"
+def _calls(pilot: Pilot) -> tuple[Row, ...]:
+    """Pilots of earlier versions did not count them."""
     if not pilot.calls:
-        return told
+        return ()
+    cut = f"{percent(pilot.truncated)} cut short"
     return (
-        f"{told} of which {pilot.sampled:,.0f} sampled, {pilot.calls:.1f} calls in {pilot.episode_s:.2g} s, "
-        f"{percent(pilot.truncated)} of them cut short"
+        Row("its calls", f"{pilot.calls:.1f} in {pilot.episode_s:.2g} s, {pilot.sampled:,.0f} tokens sampled, {cut}"),
     )
 
 
@@ -104,14 +103,15 @@ def _mark(ruling: Ruling, advised: Recommendation) -> Mark:
 
 
 def _start(advised: Recommendation) -> Section:
-    if advised.plan is None:
-        return Section("RECOMMENDED", "no training", (Row(advised.rule, advised.because),))
     plan = advised.plan
-    size = f"{plan.steps} steps, {plan.cases_per_step} × {plan.samples}, learning rate {plan.learning_rate:g}, clip {plan.clip:g}"
-    rows = [Row("start", f"{size}, kl {plan.kl:g}")]
-    rows += [Row(change.field, f"{change.was:g} → {change.now:g}: {change.why}") for change in advised.changes]
-    if not advised.changes:
-        rows.append(Row("", "the house's plan as it is: no measurement asks for a change"))
+    if plan is None:
+        return Section("RECOMMENDED", "no training", (Row(advised.rule, advised.because),))
+    rows = [
+        Row("by the rule", f"{advised.rule} ({advised.because})"),
+        Row("start from", f"{plan.steps} steps of {plan.cases_per_step} × {plan.samples} at {plan.learning_rate:g}"),
+        Row("with", f"clip {plan.clip:g}, kl {plan.kl:g}; else the house's plan"),
+        *(Row(change.field, f"{change.was:g} → {change.now:g}: {change.why}") for change in advised.changes),
+    ]
     if plan.algorithm == "grpo":
         rows += [Row(f"or {name}", when) for name, when in VARIANTS.items()]
-    return Section("RECOMMENDED", f"{advised.algorithm}, by the rule “{advised.rule}”", tuple(rows))
+    return Section("RECOMMENDED", plan.algorithm, tuple(rows))

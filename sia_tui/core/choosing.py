@@ -32,11 +32,11 @@ NIGHT_S = 8 * 3600.0
 """On-policy rollouts are cheap if a whole training of them ends overnight."""
 
 VARIANTS: dict[Algorithm, str] = {
-    "dr_grpo": "where right and wrong replies differ much in length, or most cases are nearly always or never solved: no "
-    "division by the group's spread nor by a reply's length",
-    "rloo": "with two to four samples a case, too few for a spread: the mean of the others is the baseline",
+    "dr_grpo": "where replies differ much in length, or most cases are nearly always or never solved",
+    "rloo": "with two to four samples a case, too few to tell a spread by",
 }
-"""What a person may pick in GRPO's place, and when."""
+"""What a person may pick in GRPO's place, and when: Dr. GRPO divides neither by a group's spread nor by a reply's length,
+RLOO has the mean of the others for its baseline."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _dense_in_steps(seen: _Seen) -> Ruling:
 
 def _cheap(seen: _Seen) -> Ruling:
     hours, night = _rollout_hours(seen), NIGHT_S / 3600
-    told = f"hours of rollouts {_sided(hours, night, '.2g')}"
+    told = f"one reward an episode, hours of rollouts {_sided(hours, night, '.2g')}"
     return Ruling("cheap, end score", "grpo", told, hours is None or hours <= night)
 
 
