@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
-from sia_tui.agents.lever import Training, training, weights_first
+from sia_tui.agents.lever import HOW, Training, glance, training, weights_first
 from sia_tui.agents.protocol import Brief, Reading, Record
+from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, Step
 
@@ -135,9 +136,7 @@ class PlaybookFeedbackAgent:
         found = diagnose(_all_readings(record))
         refuted = _refuted(record.state, best.commit)
         options = [option for rule in RULES for option in rule(found) if option.block not in refuted]
-        asked = None
-        if "weights" in record.brief.levers:
-            asked = training(found, record.brief.plans, best.adapter is not None, refuted)
+        asked = _training(record, found, refuted)
         if asked and weights_first(asked, found, best.results["dev"].n):
             return _weights_step(asked, found, best.commit)
         for option in sorted(options, key=lambda option: -option.gain) if "harness" in record.brief.levers else ():
@@ -148,7 +147,17 @@ class PlaybookFeedbackAgent:
         if asked and (asked.gain >= WORTH_A_STEP or "harness" not in record.brief.levers):
             return _weights_step(asked, found, best.commit)
         declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
-        return _stop(found, options, asked, best.commit, declined)
+        return _stop(found, options, _left(asked, record.state), best.commit, declined)
+
+
+def _training(record: Record, found: Diagnosis, refuted: set[str]) -> Training | None:
+    """By what was measured on train anyway, and by the last pilot on this generation where there was one."""
+    state, plans = record.state, record.brief.plans
+    if "weights" not in record.brief.levers or not plans:
+        return None
+    assert state.best is not None
+    seen = recommend(glance(record.trajectories("train")), Setting(state.best.adapter is not None), plans)
+    return training(found, seen, state.advised, plans, refuted)
 
 
 def _all_readings(record: Record) -> Iterator[Reading]:
@@ -196,10 +205,9 @@ def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str,
 
 def _weights_step(asked: Training, found: Diagnosis, commit: str) -> Proposal:
     plan = asked.plan
-    what = {"best_of_n": "Clone verified successes", "grpo": "GRPO on the harness' own rollouts"}[plan.algorithm]
     return Proposal(
         lever="weights",
-        title=f"{what}: LoRA r {plan.rank}, {plan.steps} steps",
+        title=f"{HOW[plan.algorithm][0]}: LoRA r {plan.rank}, {plan.steps} steps",
         reason=f"{100 * found.out_of_reach:.0f} % of the failures are choices that no scaffold mends: {asked.why}. "
         f"{_counted(found)}.",
         idea=plan.algorithm,
@@ -233,11 +241,17 @@ def _declined(step: Step, commit: str) -> bool:
     )
 
 
-def _stop(
-    found: Diagnosis, options: list[Suggestion], asked: Training | None, commit: str, declined: list[str]
-) -> Proposal:
+def _left(asked: Training | None, state: State) -> str:
+    """What there is to say of the next training."""
+    if asked is not None:
+        return f"the next training {100 * asked.gain:.1f}"
+    if state.advised is not None and state.advised.algorithm is None:
+        return f"the last pilot: {state.advised.because}"
+    return "no training is left to try"
+
+
+def _stop(found: Diagnosis, options: list[Suggestion], trained: str, commit: str, declined: list[str]) -> Proposal:
     left = max((option.gain for option in options), default=0.0)
-    trained = f"the next training {100 * asked.gain:.1f}" if asked else "no training is left to try"
     reason = (
         f"{_counted(found)}. No change of the scaffold that has not been tried promises {100 * WORTH_A_STEP:.1f} points "
         f"(the best one {100 * left:.1f}; {trained}); what is left is knowledge and choice that neither lever gives here."

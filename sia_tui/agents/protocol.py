@@ -51,7 +51,8 @@ class Record(Protocol):
 
     @property
     def state(self) -> State:
-        """The run so far: generations with train and dev results, steps with verdicts and reasons."""
+        """The run so far: generations with train and dev results, steps with verdicts and reasons, and with what their
+        pilots measured and recommend (`state.advised` for the incumbent; `core.advice.page` is the page that people read)."""
 
     @property
     def files(self) -> Mapping[str, str]:

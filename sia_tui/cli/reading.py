@@ -159,6 +159,7 @@ def _planned(asked: dict[str, Any]) -> list[str]:
         f"pilot:     {seen['n']} train cases × {seen['samples']}: {percent(seen['pass_1'])} of the rollouts solve their case, "
         f"{percent(seen['pass_n'])} of the cases are solved at least once, {percent(seen['useful'])} of the groups teach",
         f"expected:  {seen['expected_s'] / 60:.1f} min; the incumbent is not touched",
+        clean(seen["page"]),
         "plan:",
     ]
     for name, value in plan.items():

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sia_tui.core.choosing import Recommendation
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
@@ -119,6 +120,8 @@ class PilotDone:
     pilot: Pilot
     expected_s: float
     """What the whole training should take, by this pilot."""
+    advised: Recommendation | None = None
+    """The algorithm that its rewards ask for; None in logs of earlier versions."""
 
 
 @dataclass(frozen=True)

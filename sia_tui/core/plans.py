@@ -140,6 +140,16 @@ class Pilot:
     """Mean prompt and sampled tokens of one rollout."""
     episodes: tuple[str, ...] = ()
     """Some of the best-paid rollouts, to be read before deciding."""
+    rewards: tuple[tuple[float, ...], ...] = ()
+    """What each rollout was paid, a group a case; of pilots of earlier versions empty."""
+    sampled: float = 0.0
+    """Mean sampled tokens of one rollout."""
+    calls: float = 0.0
+    """Mean completions of one rollout."""
+    truncated: float = 0.0
+    """Share of the completions that were cut short."""
+    episode_s: float = 0.0
+    """Wall clock of one rollout from its start to its end."""
 
     @property
     def pass_1(self) -> float:

@@ -9,6 +9,7 @@ from functools import singledispatch
 from typing import Any, Literal
 
 from sia_tui.core import events as ev
+from sia_tui.core.choosing import Recommendation, light
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
@@ -132,6 +133,13 @@ class State:
         """The plan of the last weights step before the one under way that was carried out."""
         done = [step.proposal.plan for step in self.steps if step.trained is not None and step is not self.current]
         return done[-1] if done else None
+
+    @property
+    def advised(self) -> Recommendation | None:
+        """What the last pilot on the incumbent recommends to train by; None before there was one."""
+        commit = self.best.commit if self.best else None
+        pilots = [step.pilot for step in self.steps if step.pilot and step.proposal.base_commit == commit]
+        return pilots[-1].advised if pilots else None
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -265,7 +273,11 @@ def _(event: ev.PreviewDone, state: State) -> State:
 
 @_on.register
 def _(event: ev.PilotDone, state: State) -> State:
-    return _step(state, event.id, pilot=event)
+    """The pilot lights one more light: whether the plan's algorithm is the one that it recommends."""
+    step = state.step(event.id)
+    plan, advised = step.proposal.plan, event.advised
+    lights = (*(step.lights or ()), light(plan, advised)) if plan and advised else step.lights
+    return _step(state, event.id, pilot=event, lights=lights)
 
 
 @_on.register

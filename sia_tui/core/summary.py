@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.advice import page, text
+from sia_tui.core.rewards import rewards
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
 
@@ -100,7 +102,15 @@ def _pilot(step: Step) -> dict[str, Any] | None:
     if step.pilot is None:
         return None
     seen = step.pilot.pilot
-    return asdict(seen) | {"pass_1": seen.pass_1, "pass_n": seen.pass_n, "expected_s": step.pilot.expected_s}
+    advised = step.pilot.advised
+    return asdict(seen) | {
+        "pass_1": seen.pass_1,
+        "pass_n": seen.pass_n,
+        "expected_s": step.pilot.expected_s,
+        "measured": asdict(rewards(seen)),
+        "advised": asdict(advised) if advised else None,
+        "page": text(page(seen, advised)),
+    }
 
 
 def _result(found: ev.Evaluated | None) -> dict[str, Any] | None:

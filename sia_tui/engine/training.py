@@ -16,6 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.state import MACHINE, Step
@@ -52,13 +53,15 @@ async def pilot(session: Session, step: Step) -> None:
         rollouts.counted = True
         made = await rollouts.make(None, "pilot", 0, trials)
     told = [_told(trial, *both) for trial, both in zip(trials, made, strict=True)]
-    best = [rollouts.name(None, trial, True) for trial, paid in zip(trials, told, strict=True) if paid.solved]
-    # Stored rollouts tell as much as fresh ones: their own seconds, as many side by side as there are lanes.
+    named = [(paid, rollouts.name(None, trial, True)) for trial, paid in zip(trials, told, strict=True)]
+    best = [name for paid, name in sorted(named, key=lambda pair: -pair[0].reward) if paid.solved]
     side_by_side = min(len(trials), session.config.harness.lanes)
-    seconds = sum(attempt.seconds for attempt, _ in made) / len(made) / side_by_side
-    seen = _pilot(plan, told, seconds, best[:SHOWN])
+    seen = _pilot(plan, told, [attempt for attempt, _ in made], side_by_side, best[:SHOWN])
     expected = estimate(plan, seen, _step_seconds(session)).seconds
-    session.record(ev.PilotDone(step.id, seen, expected))
+    incumbent, config = session.state.best, session.config
+    setting = Setting(adapter=incumbent is not None and incumbent.adapter is not None)
+    advised = recommend(seen, setting, config.weights.plans(config.seed))
+    session.record(ev.PilotDone(step.id, seen, expected, advised))
 
 
 async def train(session: Session, step: Step) -> None:
@@ -240,20 +243,29 @@ def _refuse(session: Session, step: Step, reason: str, by: str = "training") -> 
     session.record(ev.ProposalRefused(step.id, by, one_line(reason, 1000)))
 
 
-def _pilot(plan: TrainPlan, told: Sequence[wire.Rollout], seconds: float, best: Sequence[str]) -> Pilot:
-    """What the trainer would be told, counted."""
+def _pilot(
+    plan: TrainPlan, told: Sequence[wire.Rollout], attempts: Sequence[Attempt], side_by_side: int, best: Sequence[str]
+) -> Pilot:
+    """What the trainer would be told, counted. Stored rollouts tell as much as fresh ones: their own seconds."""
     groups = [told[start : start + plan.samples] for start in range(0, len(told), plan.samples)]
     solved = Counter(sum(rollout.solved for rollout in group) for group in groups)
-    useful = sum(len({rollout.reward for rollout in group}) > 1 for group in groups)
-    tokens = sum(len(call.prompt_ids) + len(call.completion_ids) for rollout in told for call in rollout.calls)
+    rewards = tuple(tuple(rollout.reward for rollout in group) for group in groups)
+    calls = [call for attempt in attempts for call in attempt.calls]
+    sampled = sum(len(call.completion_ids) for call in calls)
+    episode_s = sum(attempt.seconds for attempt in attempts) / len(attempts)
     return Pilot(
         n=len(groups),
         samples=plan.samples,
         solved=tuple(solved[k] for k in range(plan.samples + 1)),
-        useful=useful / len(groups),
-        seconds=seconds,
-        tokens=tokens / len(told),
+        useful=sum(len(set(paid)) > 1 for paid in rewards) / len(groups),
+        seconds=episode_s / side_by_side,
+        tokens=(sum(len(call.prompt_ids) for call in calls) + sampled) / len(told),
         episodes=tuple(best),
+        rewards=rewards,
+        sampled=sampled / len(told),
+        calls=len(calls) / len(told),
+        truncated=sum(call.finish_reason == "length" for call in calls) / max(1, len(calls)),
+        episode_s=episode_s,
     )
 
 

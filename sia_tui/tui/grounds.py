@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
+from sia_tui.core.advice import page
+from sia_tui.core.events import PilotDone
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
 from sia_tui.core.telling import percent, points
 from sia_tui.store.reader import EpisodeRow
+from sia_tui.tui.advised import laid
 from sia_tui.tui.asked import Question
 from sia_tui.tui.pieces import (
     BAD,
@@ -30,6 +34,8 @@ from sia_tui.tui.pieces import (
 
 _MOST = 200
 """Cases of one list that are shown; the rest is counted."""
+_DRAWN = ("pass rates", "pass", "useful groups")
+"""Rows of the page that the bars and the lines under them say already."""
 
 
 def grounds(asked: Question, width: int) -> list[Line]:
@@ -38,7 +44,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
     sections = [
         _measured(asked) if asked.gate.kind == "keep" else [],
         _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
-        _pilot(step.pilot.pilot, step.pilot.expected_s, width) if step.pilot else [],
+        *(_piloted(step.pilot, width) if step.pilot else []),
         _sides(asked),
         _evidence(asked, width),
         _why(asked, width),
@@ -77,6 +83,14 @@ def _preview(seen: Preview, width: int, name: str) -> list[Line]:
     return lines
 
 
+def _piloted(done: PilotDone, width: int) -> list[list[Line]]:
+    """The page on which an algorithm is chosen, with bars in the place of its counts."""
+    measured, *chosen = page(done.pilot, done.advised)
+    rest = replace(measured, rows=tuple(row for row in measured.rows if row.label not in _DRAWN))
+    bars = _pilot(done.pilot, done.expected_s, width)
+    return [bars, *(laid(told, width) for told in (*chosen[:1], rest, *chosen[1:]))]
+
+
 def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
     room = max(4, width - 24)
     most = max(pilot.solved) or 1
@@ -98,12 +112,7 @@ def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
             (percent(pilot.pass_n), STRONG),
             (f"   {_able(pilot)}", DIM),
         ),
-        line(
-            ("a rollout ", DIM),
-            f"{pilot.seconds:.2g} s · {thousands(pilot.tokens)} tokens",
-            ("   expected ", DIM),
-            (minutes(expected_s), STRONG),
-        ),
+        line(("expected ", DIM), (minutes(expected_s), STRONG), (" for the whole training", DIM)),
     ]
     return lines
 

@@ -12,8 +12,19 @@ from sia_tui.store.reader import Progress
 from sia_tui.tui.asked import Question
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, fit, head, interval, line, table, wrap
 
+_NAMES = {
+    "best_of_n": "best of n, cloned",
+    "dpo": "DPO",
+    "grpo": "GRPO",
+    "dr_grpo": "Dr. GRPO",
+    "rloo": "RLOO",
+    "reinforce_kl": "REINFORCE + KL",
+    "entropic": "entropic weighting",
+    "ppo": "PPO with GAE",
+}
+_PPO = ("gamma", "gae_lambda", "value_warmup")
 _SAID = {
-    "algorithm": ("algorithm", {"grpo": "GRPO", "best_of_n": "best of n, cloned"}),
+    "algorithm": ("algorithm", _NAMES),
     "steps": ("optimizer steps", "at most"),
     "cases_per_step": ("cases a step", ""),
     "samples": ("rollouts a case", ""),
@@ -24,7 +35,22 @@ _SAID = {
     "patience": ("patience", "looks"),
     "rank": ("LoRA rank", ""),
     "alpha": ("LoRA alpha", ""),
+    "targets": ("LoRA targets", {}),
     "clip": ("clip", ""),
+    "kl": ("KL to the base", ""),
+    "entropy": ("entropy bonus", ""),
+    "max_tokens": ("completion", "tokens at most"),
+    "staleness": ("staleness", "steps at most"),
+    "gamma": ("discount", ""),
+    "gae_lambda": ("GAE lambda", ""),
+    "value_warmup": ("value warm-up", "steps"),
+    "stop_slope": ("stop, no rise by", "steps"),
+    "stop_kl": ("stop, KL above", "nats a token"),
+    "stop_truncated": ("stop, cut short", "of completions"),
+    "stop_gap": ("stop, gap above", "nats"),
+    "stop_s": ("stop, wall clock", "s"),
+    "serve_on": ("GPUs that serve", ""),
+    "train_on": ("GPUs that train", ""),
     "seed": ("seed", ""),
 }
 
@@ -36,10 +62,11 @@ def planned(asked: Question, width: int) -> list[Line]:
         return _ending(asked, width)
     changes = plan.changes(before) if before else {}
     against = f"against the last one carried out, {len(changes)} changed" if before else "the first of this run"
-    rows = [_row(plan, item.name) for item in fields(plan)]
+    names = [item.name for item in fields(plan) if plan.algorithm == "ppo" or item.name not in _PPO]
+    rows = [_row(plan, name) for name in names]
     lines = [head("THE PLAN", against)]
-    for item, cells in zip(fields(plan), table(rows), strict=True):
-        lines.append(line((cells[0], DIM), cells[1], _against(item.name, changes, before)))
+    for name, cells in zip(names, table(rows), strict=True):
+        lines.append(line((cells[0], DIM), cells[1], _against(name, changes, before)))
     return [*lines, line(), *_stops(plan, asked, width)]
 
 
@@ -51,6 +78,10 @@ def _row(plan: TrainPlan, name: str) -> tuple[str, str, str]:
 def _value(name: str, value: object, unit: object) -> str:
     if isinstance(unit, dict):
         return str(unit.get(value, value))
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "as configured"
+    if name.startswith("stop_") and not value:
+        return "never"
     shown = f"{value:g}" if isinstance(value, float) else f"{value:,}" if name != "seed" else f"{value}"
     return f"{shown} {unit}".rstrip()
 

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from sia_tui.config import RunConfig, load_config
 from sia_tui.core import events as ev
+from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Sampled, Score, Split, ToolCall
 from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
 from sia_tui.core.machine import Usage
@@ -189,8 +190,11 @@ class Writer:
             case = Case(f"train-{number // 8:04d}", "train", {"text": self.fact()}, 1)
             self.episode(key, case, 0.4, Sampled(name, "pilot", 0, number % 8))
         episodes = (f"e-{self.made:06d}", f"e-{self.made - 1:06d}", f"e-{self.made - 2:06d}")
-        pilot = Pilot(40, 8, (10, 3, 4, 5, 4, 3, 3, 2, 6), 0.6, 0.08, 320.0, episodes)
-        self.store.record(ev.PilotDone(name, pilot, 420.0))
+        solved = (10, 3, 4, 5, 4, 3, 3, 2, 6)
+        rewards = tuple((1.0,) * k + (0.0,) * (8 - k) for k, count in enumerate(solved) for _ in range(count))
+        pilot = Pilot(40, 8, solved, 0.6, 0.08, 320.0, episodes, rewards, 2.0, 1.0, 0.05, 1.2)
+        advised = recommend(pilot, Setting(adapter=False), self.config.weights.plans(0))
+        self.store.record(ev.PilotDone(name, pilot, 420.0, advised))
 
     def gate(self, name: str, kind: GateKind = "step") -> str:
         step = self.store.state.step(name)
