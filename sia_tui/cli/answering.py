@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("text", nargs="?", help="one case; without it cases are read from standard input")
     parser.add_argument("--model", metavar="DIR", help="the base model (default: the bundle's)")
     parser.add_argument(
-        "--workspace", metavar="DIR", help="for the harness' own Python (default: $SIA_WORKSPACE, else the bundle's .sia)"
+        "--workspace",
+        metavar="DIR",
+        help="for the harness' own Python (default: $SIA_WORKSPACE, else the bundle's .sia)",
     )
     return parser
 

@@ -90,4 +90,6 @@ def _tell(options: argparse.Namespace, source: Source, form: str, out: Path, fil
     where = shlex.quote(str(out))
     print(f"{source.state.run} g{source.generation.index}, {len(files)} files: {out}")
     if form == "bundle":
-        print(f"ask it with: python {where}/run.py < cases.jsonl" if out.is_dir() else f"unpack it with: tar xzf {where}")
+        print(
+            f"ask it with: python {where}/run.py < cases.jsonl" if out.is_dir() else f"unpack it with: tar xzf {where}"
+        )

@@ -54,8 +54,8 @@ An agent: a harness, the policy it asks, and the solved cases its search knows. 
 python run.py "the text of a new case"
 python run.py < cases.jsonl > answers.jsonl
 ```
-A line of `cases.jsonl` is `{{"text": "…"}}`, with an `id` of your own if you like; the policy draws by it, so the same id and text
-get the same answer, on other machines up to rounding. The harness runs confined, without network, and in a Python
+A line of `cases.jsonl` is `{{"text": "…"}}`, with an `id` of your own if you like. The policy draws by the id, so the same id
+and text get the same answer, on other machines up to rounding. The harness runs confined, without network, and in a Python
 environment of its own, which the first call installs below `.sia` (`--workspace` or SIA_WORKSPACE puts it elsewhere).{model}
 
 {facts}

@@ -103,4 +103,9 @@ def _packed(folder: Path, archive: Path) -> Path:
 def hashes(folder: Path) -> dict[str, str]:
     """sha256 of every file below the folder, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): _hash(path) for path in files}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

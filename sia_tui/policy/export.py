@@ -58,7 +58,7 @@ def write_merged(adapter: Path, base: Path, out: Path) -> None:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     load: Any = AutoModelForCausalLM.from_pretrained
     adapted: Any = PeftModel.from_pretrained(load(base, dtype="auto", local_files_only=True), str(adapter))
     adapted.merge_and_unload(safe_merge=True).save_pretrained(out)
