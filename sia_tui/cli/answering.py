@@ -46,6 +46,9 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(_answer(bundle, model, workspace, cases))
     except Misasked as error:
         return _refused(error, USAGE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except (
         ConfigError,
         EnvironmentFailed,
@@ -57,7 +60,7 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> int:
         SandboxUnavailable,
     ) as error:
         return _refused(error, FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 
 
@@ -89,7 +92,10 @@ async def _answer(bundle: Bundle, model: Path, workspace: Workspace, cases: Sequ
         while waiting and waiting[-1].id in told:
             print(json.dumps(_said(told[waiting.pop().id]), ensure_ascii=False), flush=True)
 
-    await answer(bundle, model, workspace, list({case.id: case for case in cases}.values()), done)
+    def say(line: str) -> None:
+        print(one_line(line), file=sys.stderr)
+
+    await answer(bundle, model, workspace, list({case.id: case for case in cases}.values()), done, say)
     return DONE
 
 

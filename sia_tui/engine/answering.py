@@ -38,8 +38,11 @@ class Unjudged:
         return Score(0.0, "not judged")
 
 
-async def answer(bundle: Bundle, model: Path, workspace: Workspace, cases: Sequence[Case], done: Done) -> None:
-    """Call `done` once per case, in the order they finish. What is fitted or installed on the way stays in `workspace`.
+async def answer(
+    bundle: Bundle, model: Path, workspace: Workspace, cases: Sequence[Case], done: Done, say: Callable[[str], None]
+) -> None:
+    """Call `done` once per case, in the order they finish. What is fitted or installed on the way stays in `workspace`;
+    installing is told to `say`, line by line.
 
     The harness is confined whatever the bundle's config says: it may be somebody else's. Raises ExportError for weights
     that are not the generation's; ConfigError, EnvironmentFailed, SandboxUnavailable, HarnessBroken, GatewayDied, OSError.
@@ -49,7 +52,7 @@ async def answer(bundle: Bundle, model: Path, workspace: Workspace, cases: Seque
         raise ExportError(f"{model} is not the base model of this agent, whose sha256 is {told['base_model']}")
     level = choose("auto", probe())
     requirements = bundle.harness / "requirements.txt"
-    python = await asyncio.to_thread(ensure_environment, requirements, workspace.folder("environments"))
+    python = await asyncio.to_thread(ensure_environment, requirements, workspace.folder("environments"), say)
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sia-answering-")))
         gateway = await stack.enter_async_context(

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sia_tui.cli import answering
 from sia_tui.cli.answering import Misasked, read_cases
 from sia_tui.cli.main import main
 from sia_tui.core.episodes import Attempt
@@ -299,6 +300,17 @@ def test_a_bundle_takes_no_other_model(bundle: Path, tmp_path: Path) -> None:
     asked = ask(bundle, "", "a text", "--model", str(other))
     assert (asked.returncode, asked.stdout) == (1, "") and asked.stderr.count("\n") == 1
     assert "is not the base model of this agent" in asked.stderr
+
+
+def test_a_large_base_model_stays_and_is_asked_for(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sia_tui.engine.bundle.LARGEST_MODEL", 1000)
+    assert export(shop, tmp_path / "bundle", "--bundle") == 0
+    assert not (tmp_path / "bundle" / "model").exists()
+    assert f"with `--model`. It was {shop.base}." in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert answering.main(tmp_path / "bundle", ["a text"]) == 2
+    assert "name its folder with --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
