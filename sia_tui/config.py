@@ -94,7 +94,7 @@ class WeightsConfig(_Section):
 
     def plans(self, seed: int) -> tuple[TrainPlan, ...]:
         """The house's plan of each algorithm, from the cold start on."""
-        shared = {"held_out": self.held_out, "rank": self.rank, "alpha": 2 * self.rank, "seed": seed}
+        shared: dict[str, Any] = {"held_out": self.held_out, "rank": self.rank, "alpha": 2 * self.rank, "seed": seed}
         cloning = TrainPlan("best_of_n", learning_rate=self.learning_rate, **self.cloning.model_dump(), **shared)
         return cloning, TrainPlan("grpo", learning_rate=self.learning_rate, **self.grpo.model_dump(), **shared)
 
@@ -144,11 +144,14 @@ class RunConfig(_Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()
     budget: BudgetConfig = BudgetConfig()
+    mirror: Literal["none", "trackio", "wandb"] = "none"
+    """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     seed: int = 0
 
     @property
     def hash(self) -> str:
-        return digest(self.model_dump(mode="json"))
+        """Of all that decides what the run does."""
+        return digest(self.model_dump(mode="json", exclude={"mirror"}))
 
     @property
     def rules(self) -> Rules:

@@ -42,6 +42,10 @@ def stop(options: argparse.Namespace) -> int:
     return _plain(options, "stop")
 
 
+def stop_training(options: argparse.Namespace) -> int:
+    return _plain(options, "stop-training")
+
+
 def rollback(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)

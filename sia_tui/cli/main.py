@@ -22,11 +22,13 @@ _VERBS = {
     "pending": "sia_tui.cli.reading",
     "history": "sia_tui.cli.reading",
     "diff": "sia_tui.cli.reading",
+    "samples": "sia_tui.cli.samples",
     "approve": "sia_tui.cli.asking",
     "reject": "sia_tui.cli.asking",
     "defer": "sia_tui.cli.asking",
     "pause": "sia_tui.cli.asking",
     "stop": "sia_tui.cli.asking",
+    "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
     "export": "sia_tui.cli.exporting",
     "tasks": "sia_tui.cli.tasks",
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sia_tui.store.version import StoreError
 
     try:
-        return int(getattr(import_module(_VERBS[options.verb]), options.verb)(options))
+        return int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
     except (UsageError, StoreError, Failure) as error:
         from sia_tui.core.text import one_line
 
@@ -101,10 +103,14 @@ def _parser() -> argparse.ArgumentParser:
 
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")
+    _verb(verbs, "stop-training", "end the training under way early; its best adapter is measured", run="RUN")
     _verb(verbs, "history", "how the harness evolved, refused and rolled-back steps included", run="RUN", json=True)
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
     diff.add_argument("b", metavar="B")
+    samples = _verb(verbs, "samples", "rollouts of a training to read: best, worst, random, changed", "RUN", json=True)
+    samples.add_argument("step", nargs="?", metavar="STEP", help="a weights step (p-…; default: the newest)")
+    samples.add_argument("--at", type=int, metavar="N", help="only rollouts made N optimizer steps into the training")
     for name, help_ in (
         ("rollback", "make an earlier generation the incumbent again"),
         ("branch", "a new run that starts from a generation of this one"),

@@ -130,6 +130,14 @@ class TrainingBegan:
 
 
 @dataclass(frozen=True)
+class TrainingCutShort:
+    """A person wants the training to end with the step under way; its best look is what will be measured."""
+
+    id: str
+    by: str
+
+
+@dataclass(frozen=True)
 class AdapterTrained:
     """A candidate adapter lies in the run's `adapters/`, and is served as what was trained."""
 
@@ -269,6 +277,7 @@ Event = (
     | PreviewDone
     | PilotDone
     | TrainingBegan
+    | TrainingCutShort
     | AdapterTrained
     | GateOpened
     | VerdictGiven

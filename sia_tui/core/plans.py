@@ -115,6 +115,9 @@ class TrainPlan:
             if not low <= value <= high:
                 raise ValueError(f"plan: {name} must lie in [{low:g}, {high:g}], got {value!r}")
 
+        if self.algorithm == "entropic" and self.samples < 3:
+            raise ValueError(f"plan: samples must be at least 3 for entropic, got {self.samples}")
+
     def changes(self, before: TrainPlan) -> dict[str, tuple[Any, Any]]:
         """What differs from an earlier plan: {field: (then, now)}."""
         then, now = asdict(before), asdict(self)

@@ -48,6 +48,8 @@ class Step:
     preview: Preview | None = None
     pilot: ev.PilotDone | None = None
     training: ev.TrainingBegan | None = None
+    cut_short_by: str | None = None
+    """Who asked its training to end early."""
     trained: ev.AdapterTrained | None = None
     spent_before: float = 0.0
     """Working time of the run, in seconds, when its training began."""
@@ -269,6 +271,11 @@ def _(event: ev.PilotDone, state: State) -> State:
 @_on.register
 def _(event: ev.TrainingBegan, state: State) -> State:
     return _step(state, event.id, training=event, spent_before=state.cost.wall_s)
+
+
+@_on.register
+def _(event: ev.TrainingCutShort, state: State) -> State:
+    return _step(state, event.id, cut_short_by=event.by)
 
 
 @_on.register

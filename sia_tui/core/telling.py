@@ -117,6 +117,11 @@ def _(event: ev.AdapterTrained) -> str:
 
 
 @tell.register
+def _(event: ev.TrainingCutShort) -> str:
+    return f"{event.id}: {event.by} ends the training early; its best look is measured"
+
+
+@tell.register
 def _(event: ev.GateOpened) -> str:
     question = "go ahead?" if event.gate.kind == "step" else "indecisive on dev: keep it?"
     return f"{event.gate.id} ({event.gate.proposal}): {question} hash {event.gate.hash[:12]}"

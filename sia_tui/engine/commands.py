@@ -51,6 +51,8 @@ def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
             _require(state.status in ("running", "paused", "failed"), f"the run is {state.status}")
             stop = ev.StopAsked("stopped by a person", command.by, open_test=False, status="stopped")
             return "stopping; test stays sealed", [stop]
+        case "stop-training":
+            return _cut_short(command, state)
         case "rollback":
             return _go_back(command, body, state)
     raise Refused(f"no command {command.kind!r}")
@@ -71,6 +73,16 @@ def _waiting(state: State, gate_id: str) -> Gate:
         now_open = f"; open now: {gate.id}" if gate else "; no gate is open"
         raise Refused(f"gate {gate_id} {'is answered already' if known else 'is unknown'}{now_open}")
     return gate
+
+
+def _cut_short(command: Command, state: State) -> tuple[str, list[ev.Event]]:
+    step = state.current
+    if step is None or step.training is None or step.trained is not None:
+        raise Refused("no training is under way")
+    if step.cut_short_by is not None:
+        raise Refused(f"{step.cut_short_by} has asked for it already")
+    said = "ending after the optimizer step under way; the best adapter so far is measured"
+    return said, [ev.TrainingCutShort(step.id, command.by)]
 
 
 def _go_back(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:

@@ -22,6 +22,8 @@ from sia_tui.core.text import one_line
 from sia_tui.engine import evaluate, finish, history, prepare, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
+from sia_tui.engine.machine import Meter
+from sia_tui.engine.mirror import Mirror
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.session import EngineError, Session
@@ -145,6 +147,9 @@ class _Engine:
     def __init__(self, session: Session, options: Options) -> None:
         self._session, self._options = session, options
         self._deaths = 0
+        self._meter = Meter()
+        to = session.config.mirror
+        self._mirror = None if to == "none" else Mirror(session.paths, to)
 
     async def run(self) -> int:
         session = self._session
@@ -152,11 +157,15 @@ class _Engine:
         prepare.require_same_task(session)
         training.clear(session)
         await finish.unseal(session)
+        self._meter.start()
         work, watch = asyncio.create_task(self._loop()), asyncio.create_task(self._watch())
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             return await (work if work.done() else watch)
         finally:
+            self._meter.stop()
+            if self._mirror is not None:
+                self._mirror.stop()
             work.cancel()
             watch.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
@@ -204,8 +213,14 @@ class _Engine:
             self._session.report.beat()
 
     async def _watch(self) -> NoReturn:
-        """Answers commands while something long is under way."""
+        """Answers commands and tells what the machine does, while something long is under way."""
+        stored = None
         while True:
+            if (usage := self._meter.newest) is not None and usage is not stored:
+                stored = usage
+                self._session.store.machine(usage)
+            if self._mirror is not None and (fault := self._mirror.fault()):
+                self._session.report.say(fault)
             for said in heed(self._session.store):
                 self._session.report.say(said)
             await asyncio.sleep(POLL_S)

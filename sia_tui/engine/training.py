@@ -17,7 +17,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.plans import Pilot, TrainPlan, estimate
+from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
 from sia_tui.engine.prepare import policy_folder
@@ -37,6 +37,9 @@ STEP_S = 1.0
 """Seconds an optimizer step is taken for before any was made in this run."""
 SHOWN = 6
 """Best-paid rollouts of a pilot, named for reading."""
+
+
+Said = wire.Need | wire.Metrics | wire.Notice | wire.Trained | wire.Failed
 
 
 async def pilot(session: Session, step: Step) -> None:
@@ -94,13 +97,15 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
                         session.report.phase(f"training {step.id}", job.plan.steps)
                     session.store.metrics(step.id, made, values)
                     session.report.at(made, _note(values))
+                case wire.Notice(text=text):
+                    session.report.say(f"{step.id}: {one_line(text, 300)}")
                 case wire.Trained() | wire.Failed() as end:
                     return end, job
 
 
 def _begin(session: Session, step: Step, plan: TrainPlan, rollouts: Sampling) -> None:
     """Cloning makes all its rollouts before its first step: until then these are what is counted."""
-    rollouts.counted = plan.algorithm == "best_of_n"
+    rollouts.counted = plan.algorithm in OFFLINE
     if rollouts.counted:
         session.report.phase(f"rollouts for {step.id}", plan.cases * plan.samples + plan.held_out)
     else:
@@ -124,7 +129,7 @@ async def _job(session: Session, step: Step) -> wire.Job:
     )
 
 
-async def _heard(session: Session, trainer: Trainer) -> wire.Need | wire.Metrics | wire.Trained | wire.Failed:
+async def _heard(session: Session, trainer: Trainer) -> Said:
     """The next thing the trainer says. Raises Interrupted when the run is to pause or stop, TrainerDied."""
     hearing = asyncio.create_task(trainer.hear())
     try:
@@ -146,7 +151,9 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
         raise EngineError("the trainer asked for a case that is not train's")
     trials = [Trial(case, sample) for case in cases for sample in range(need.samples)]
     made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
-    return wire.Told(id=need.id, rollouts=tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True)))
+    told = tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True))
+    cut = session.state.step(rollouts.proposal).cut_short_by
+    return wire.Told(id=need.id, rollouts=told, stop=f"ended early by {cut}" if cut else "")
 
 
 def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
@@ -157,6 +164,7 @@ def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
             prompt_ids=call.prompt_ids,
             completion_ids=call.completion_ids,
             logprobs=call.logprobs,
+            truncated=call.finish_reason == "length",
         )
         for call in attempt.calls
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded, decode
+from sia_tui.core.machine import Usage, usage_from
 from sia_tui.core.state import Cost, State, fold
 from sia_tui.store.connection import Connection
 from sia_tui.store.trajectories import unpack
@@ -27,6 +28,14 @@ class Progress:
     eta_s: float | None
     beat_at: str
     note: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the machine did at one moment."""
+
+    at: str
+    usage: Usage
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,13 @@ class RunReader(Connection):
     def progress(self) -> Progress | None:
         rows = self._rows("select phase, done, total, started_at, eta_s, beat_at, note from progress")
         return Progress(**dict(rows[0])) if rows else None
+
+    def machine(self) -> Reading | None:
+        """The newest reading; None before the first, and of runs from before there were any."""
+        if not self._rows("select 1 from sqlite_master where name = 'machine'"):
+            return None
+        rows = self._rows("select at, data from machine")
+        return Reading(rows[0]["at"], usage_from(json.loads(rows[0]["data"]))) if rows else None
 
     def episodes(self, key: str, split: str | None = None) -> list[EpisodeRow]:
         """Finished episodes of the generation with this key, by case id."""

@@ -62,3 +62,9 @@ def add_training(db: Database) -> None:
     db.table("metrics").create(
         {"proposal": str, "step": int, "at": str, "data": str}, pk=("proposal", "step"), strict=True
     )
+
+
+@migrations()
+def add_machine(db: Database) -> None:
+    """What the machine does right now, beside the progress."""
+    db.table("machine").create({"id": int, "at": str, "data": str}, pk="id", strict=True)

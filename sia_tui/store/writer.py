@@ -21,6 +21,7 @@ from sqlite_utils import Database
 
 from sia_tui.core.episodes import Attempt, Sampled, Score
 from sia_tui.core.events import EpisodeDone, Event, Recorded, decode, encode
+from sia_tui.core.machine import Usage
 from sia_tui.core.state import State, advance, fold
 from sia_tui.store.schema import migrations
 from sia_tui.store.trajectories import pack
@@ -134,6 +135,12 @@ class RunStore:
         row = {"proposal": proposal, "step": step, "at": now(), "data": json.dumps(dict(values))}
         with immediate(self._db):
             self._db.table("metrics").upsert(row, pk=("proposal", "step"))
+
+    def machine(self, usage: Usage) -> None:
+        """What the machine does right now. Not part of the log."""
+        row = {"id": 1, "at": now(), "data": json.dumps(asdict(usage))}
+        with immediate(self._db):
+            self._db.table("machine").upsert(row, pk="id")
 
     def commands(self) -> list[Command]:
         """Those not answered yet, oldest first."""

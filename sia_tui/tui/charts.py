@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics
+from sia_tui.tui.panels import label
 from sia_tui.tui.scores import best_null, dev_points
 
 
@@ -81,13 +82,14 @@ def _stairs(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float],
 
 
 COLORS = {"reward": "primary", "held_out": "success"}
+_OTHERS = ("accent", "warning", "secondary", "primary")
 
 
 def metric_chart(rows: Sequence[Metrics], names: Sequence[str]) -> Chart:
-    """Measures of a training over its steps."""
-    return Chart(tuple(_series(rows, name) for name in names))
+    """Measures of a training over its steps, on one axis."""
+    return Chart(tuple(_series(rows, name, _OTHERS[place % len(_OTHERS)]) for place, name in enumerate(names)))
 
 
-def _series(rows: Sequence[Metrics], name: str) -> Series:
+def _series(rows: Sequence[Metrics], name: str, color: str) -> Series:
     points = tuple((float(row.step), row.values[name]) for row in rows if name in row.values)
-    return Series(name.replace("_", " "), points, COLORS.get(name, "accent"))
+    return Series(label(name), points, COLORS.get(name, color))

@@ -93,6 +93,7 @@ class Tail:
             run=self._name,
             state=counted(self._folded, self._tally),
             progress=self._reader.progress(),
+            machine=self._reader.machine(),
             alive=self.alive,
             story=tuple(self._story),
             metrics={name: tuple(rows.values()) for name, rows in self._metrics.items()},

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sia_tui.config import RunConfig
 from sia_tui.core import loop
+from sia_tui.core.machine import told
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
-from sia_tui.tui.view import View
+from sia_tui.tui.view import View, age_s
 
 _ROOM = 10
+STALE_S = 30.0
 
 
-def outlook_lines(view: View, width: int) -> list[Line]:
+def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
     return [
+        *_machine(view, now, width),
         line(*_budget(view, width)),
         line(("CONTRACT  ", HEAD), fit(contract(view.config), max(4, width - _ROOM))),
         line(
             ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
         ),
     ]
+
+
+def _machine(view: View, now: datetime, width: int) -> list[Line]:
+    """One line while an engine tells it; an old reading is worth nothing."""
+    found = view.machine
+    if found is None or not view.alive or age_s(found.at, now) > STALE_S:
+        return []
+    return [line(("MACHINE   ", HEAD), fit(told(found.usage), max(4, width - _ROOM)))]
 
 
 def _budget(view: View, width: int) -> list[Piece]:

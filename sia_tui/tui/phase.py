@@ -7,13 +7,34 @@ from datetime import datetime, timedelta
 
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
-from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, line, minutes
+from sia_tui.tui.panels import label, panels
+from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, head, line, minutes
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.view import View, clock
 
-FIRST = ("reward", "held_out", "useful", "entropy", "length", "loss", "grad_norm", "gap", "ratio", "clip")
-"""Measures in the order in which they matter."""
-_UNTOLD = {"learning_rate", "rollout_s", "train_s"}
+FIRST = (
+    "reward",
+    "held_out",
+    "useful",
+    "kl",
+    "entropy",
+    "completions/mean_length",
+    "length",
+    "completions/clipped_ratio",
+    "grad_norm",
+    "sampling/sampling_logp_difference/mean",
+    "gap",
+    "sampling/importance_sampling_ratio/mean",
+    "ratio",
+    "loss",
+    "clip_ratio/high_mean",
+    "clip_ratio/low_mean",
+    "clip",
+    "staleness",
+)
+"""Measures in the order in which they matter while there is room for a few."""
+_UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "frac_reward_zero_std"}
+_NAME = 13
 
 
 def phase_lines(view: View, now: datetime, width: int, height: int) -> list[Line]:
@@ -36,8 +57,16 @@ def story_lines(view: View, width: int, height: int) -> list[Line]:
 
 
 def measure_lines(rows: Sequence[Metrics], width: int) -> list[Line]:
-    """Each measure of a training: first and last value, and its course."""
+    """The measures that matter most: first and last value, and their course."""
     return [_measure(name, rows, width) for name in measures(rows)]
+
+
+def panel_lines(rows: Sequence[Metrics], width: int) -> list[Line]:
+    """Every measure of a training, under the heads of its panels."""
+    found: list[Line] = []
+    for panel in panels(rows):
+        found += [head(panel.title), *(_measure(name, rows, width) for name in panel.names)]
+    return found
 
 
 def measures(rows: Sequence[Metrics]) -> list[str]:
@@ -52,7 +81,7 @@ def _measure(name: str, rows: Sequence[Metrics], width: int) -> Line:
     if name == "held_out":
         values = _held(values)
     course = f"{short(known[0]):>6} → {short(known[-1]):<6}"
-    return line(fit(name.replace("_", " "), 10), (course, STRONG), " ", (spark(values, max(4, width - 26)), "$accent"))
+    return line(fit(label(name), _NAME), (course, STRONG), " ", (spark(values, max(4, width - _NAME - 16)), "$accent"))
 
 
 def _held(values: list[float | None]) -> list[float | None]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sia_tui.config import RunConfig
 from sia_tui.core.state import State, Step
-from sia_tui.store.reader import EpisodeRow, Metrics, Progress
+from sia_tui.store.reader import EpisodeRow, Metrics, Progress, Reading
 
 RECENT = 500
 """Newest episodes kept in sight; all of them stay on disk."""
@@ -24,6 +24,7 @@ class View:
     run: str
     state: State = field(default_factory=State)
     progress: Progress | None = None
+    machine: Reading | None = None
     alive: bool = False
     """Whether an engine holds the run."""
     story: tuple[tuple[str, str], ...] = ()

@@ -12,7 +12,7 @@ import torch
 from trl.trainer.utils import FusedCausalLMOutput
 
 
-def narrow(model: Any) -> None:
+def narrow(model: Any, temperature: float = 1.0) -> None:
     """Replace the forward that TRL put on the base of a PEFT model. Call it after the trainer was made."""
     base = model.get_base_model()
     patched = base.forward
@@ -23,7 +23,7 @@ def narrow(model: Any) -> None:
         items = kwargs.pop("num_items_in_batch", None)
         kept = _labelled(labels)
         logits = patched(*args, **kwargs | {"use_cache": False}, logits_to_keep=kept + 1).logits[:, :-1]
-        return _scored(logits, labels[:, 1:], items)
+        return _scored(logits / temperature, labels[:, 1:], items)
 
     base.forward = forward
 
@@ -38,7 +38,8 @@ def _scored(logits: torch.Tensor, labels: torch.Tensor, items: Any) -> Any:
     """What TRL's own head returns: per-token values over all positions but the first, 0 where there is no label."""
     kept = logits.shape[1]
     mask = labels != -100
-    table = logits[mask[:, -kept:]].float().log_softmax(-1)
+    raw = logits[mask[:, -kept:]].float()
+    table = raw.log_softmax(-1)
     wanted = labels[mask]
 
     def spread(values: torch.Tensor) -> torch.Tensor:
@@ -47,11 +48,13 @@ def _scored(logits: torch.Tensor, labels: torch.Tensor, items: Any) -> Any:
     log_probs = spread(table.gather(-1, wanted[:, None])[:, 0])
     with torch.no_grad():
         entropy = spread(-(table.exp() * table).sum(-1))
-        top = spread((table.argmax(-1) == wanted).float())
+        top = spread(table.argmax(-1) == wanted)
+        level = spread(raw.mean(-1))
     return FusedCausalLMOutput(
         loss=-log_probs.sum() / (mask.sum().clamp(min=1) if items is None else items),
         log_probs=log_probs,
         entropy=entropy,
+        mean_logits=level,
         is_top1=top,
         label_mask=mask,
     )

@@ -1,8 +1,9 @@
-"""Best-of-n: which rollouts are cloned, and in which order."""
+"""Offline algorithms: the rollouts they learn from, which of them, and in which order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from sia_tui.weights.groups import in_groups, summary
@@ -42,6 +43,49 @@ def select(groups: Sequence[Sequence[Rollout]], seed: int) -> list[Rollout]:
     if not lessons:
         raise TrainingFailed("no rollout solved its case: there is nothing to clone")
     return lessons
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two things said to the same prompt, of which the verifier ranks one above the other."""
+
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+
+
+def pairs(groups: Sequence[Sequence[Rollout]], seed: int) -> list[tuple[Rollout, Rollout, Pair]]:
+    """One pair a case: a best paid episode against a worst paid one, at the call in which the two part.
+
+    Up to there both read and said the same, so the difference in pay is that call's doing or comes after it. Ties are
+    drawn by the seed; cases whose episodes are all paid alike, or part nowhere, fall out. Raises TrainingFailed when no
+    case is left.
+    """
+    draw = Random(seed)
+    found = []
+    for group in groups:
+        top, bottom = max(one.reward for one in group), min(one.reward for one in group)
+        best, worst = [[one for one in group if one.reward == paid] for paid in (top, bottom)]
+        parted = [
+            (better, worse, pair)
+            for better in best
+            for worse in worst
+            if top > bottom and (pair := _parted(better, worse))
+        ]
+        found += [draw.choice(parted)] if parted else []
+    if not found:
+        raise TrainingFailed("no case has two rollouts that are paid differently: there is nothing to prefer")
+    return found
+
+
+def _parted(better: Rollout, worse: Rollout) -> Pair | None:
+    for chosen, rejected in zip(better.calls, worse.calls, strict=False):
+        if chosen.prompt_ids != rejected.prompt_ids:
+            return None
+        if chosen.completion_ids != rejected.completion_ids:
+            whole = chosen.completion_ids and rejected.completion_ids
+            return Pair(chosen.prompt_ids, chosen.completion_ids, rejected.completion_ids) if whole else None
+    return None
 
 
 def measures(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:

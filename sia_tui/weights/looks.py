@@ -1,11 +1,12 @@
-"""What both algorithms share: TRL's settings, the looks at the held-out cases, checkpoints, the end of a training."""
+"""What all algorithms share: TRL's settings, rollouts asked for, looks at the held-out cases, checkpoints, the end."""
 
 from __future__ import annotations
 
 import math
+import resource
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from sia_tui.weights import adapters
 from sia_tui.weights.head import narrow
 from sia_tui.weights.pipe import Pipe
-from sia_tui.weights.progress import Progress, seal
+from sia_tui.weights.progress import Asked, Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
-from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop
+from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
 
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
@@ -37,6 +38,11 @@ class Training:
     before: adapters.Factors = field(init=False)
     values: dict[str, float] = field(default_factory=dict)
     """Metrics of the step under way that TRL does not know of."""
+    keeps: dict[str, Any] = field(default_factory=dict)
+    """What a checkpoint holds beside adapter and optimizer: by name, things with a `state_dict`."""
+    started: float = field(default_factory=time.monotonic)
+    _questions: dict[int, int] = field(default_factory=dict)
+    """Question that is out for each step to come."""
 
     def load(self) -> None:
         """Model and tokenizer, in a process that computes the same whenever it is asked the same."""
@@ -59,8 +65,8 @@ class Training:
             "max_grad_norm": 1.0,
             "seed": plan.seed,
             "use_cpu": self.job.device == "cpu",
-            "bf16": False,
-            "gradient_checkpointing": False,
+            "bf16": self.job.dtype == "bfloat16",
+            "gradient_checkpointing": self.job.gradient_checkpointing,
             "logging_steps": 1,
             "logging_nan_inf_filter": False,
             # The callback orders a checkpoint at every look.
@@ -75,7 +81,9 @@ class Training:
     def run(self, trainer: Any) -> None:
         """Train to the end, from the checkpoint where there is one."""
         if self.job.device == "cpu":
-            narrow(self.model)
+            narrow(self.model, self.job.plan.temperature)
+        for name, kept in self.keeps.items() if self.checkpoint else ():
+            kept.load_state_dict(torch.load(_kept(self.checkpoint, name), weights_only=True))
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Looks(self))
         trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
@@ -86,6 +94,22 @@ class Training:
             return None
         folder = self.job.folder / "steps" / f"v{step}"
         return folder if folder.is_dir() else adapters.write(self.model, folder)
+
+    def ask_ahead(self) -> None:
+        """Put the questions that nobody has asked yet in this life of the process."""
+        for asked in self.progress.asked:
+            if asked.step not in self._questions:
+                adapter = None if asked.adapter == 0 else self.job.folder / "steps" / f"v{asked.adapter}"
+                self._questions[asked.step] = self.pipe.ask(
+                    "train", asked.cases, samples=self.job.plan.samples, adapter=adapter, step=asked.adapter
+                )
+
+    def answered(self, step: int) -> tuple[Asked, tuple[Rollout, ...]]:
+        """What was asked for this step, and the rollouts; from here on it is no longer asked for."""
+        asked = next(one for one in self.progress.asked if one.step == step)
+        rollouts = self.pipe.answer(self._questions.pop(step))
+        self.progress.asked.remove(asked)
+        return asked, rollouts
 
     def look(self, step: int) -> float:
         """Mean held-out reward of the adapter after `step` steps; decides whether the training goes on."""
@@ -105,9 +129,16 @@ class Training:
         """Delete step adapters but the best, this one, and those that a checkpoint may go on from."""
         looks = self.progress.looks
         kept = {step, *(look.step for look in looks[-KEPT_CHECKPOINTS:]), *([best(looks).step] if looks[1:] else [])}
+        # A checkpoint goes on with the questions that were out when it was made.
+        kept |= {at - behind for at in set(kept) for behind in range(self.job.plan.staleness + 1)}
         for folder in (self.job.folder / "steps").glob("*"):
             if folder.name not in {f"v{number}" for number in kept}:
                 shutil.rmtree(folder)
+
+    def learned_once(self, rollouts: Sequence[Rollout]) -> None:
+        """What an offline algorithm learns from, which is the same again when it goes on from a checkpoint."""
+        if self.checkpoint is None:
+            self.progress.learned(rollouts)
 
     def finish(self) -> Trained:
         """Publish the best look's adapter. Raises TrainingFailed when it does not differ from the parent."""
@@ -184,22 +215,37 @@ class _Looks(TrainerCallback):
         if "loss" not in logs:
             return
         training, step = self._training, state.global_step
-        waited = training.pipe.waited - self._waited
-        # A step without any group that teaches has no gradient, and TRL's zeros stand for nothing.
-        values = _known(logs, ("loss", "grad_norm") if training.values.get("useful") == 0 else ()) | training.values
-        values |= {"rollout_s": waited} if waited else {}
-        values["train_s"] = time.monotonic() - self._started - waited
+        progress, pipe = training.progress, training.pipe
+        values = self._values(logs)
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
-            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
-        if step % training.job.plan.eval_every == 0 or step == training.job.plan.steps:
+            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}{_saved(progress)}")
+        progress.rewards += [values["reward"]] if "reward" in values else []
+        early = pipe.stop or tripped(
+            training.job.plan, step, values, progress.rewards, time.monotonic() - training.started
+        )
+        if early or step % training.job.plan.eval_every == 0 or step == training.job.plan.steps:
             values["held_out"] = training.look(step)
+            # Asked for while it looked, too.
+            progress.stopped = progress.stopped or early or pipe.stop
             control.should_save = True
-            control.should_training_stop = bool(training.progress.stopped)
-        training.pipe.say(Metrics(step=step, values=values))
+            control.should_training_stop = bool(progress.stopped)
+        pipe.say(Metrics(step=step, values=values))
+
+    def _values(self, logs: dict[str, Any]) -> dict[str, float]:
+        training = self._training
+        waited = training.pipe.waited - self._waited
+        # A step without anything that teaches has no gradient, and TRL's zeros stand for nothing.
+        taught = "entropy" in training.values or "useful" not in training.values
+        values = _known(logs, () if taught else ("loss", "grad_norm")) | training.values
+        took = time.monotonic() - self._started
+        values |= ({"rollout_s": waited} if waited else {}) | {"train_s": took - waited, "step_time": took}
+        return values | {"peak_gib": _peak_gib(training.job.device)}
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         checkpoint = checkpoints(self._training.job) / f"checkpoint-{state.global_step}"
+        for name, kept in self._training.keeps.items():
+            torch.save(kept.state_dict(), _kept(checkpoint, name))
         seal(checkpoint, self._training.progress)
         self._training.forget(state.global_step)
 
@@ -207,3 +253,21 @@ class _Looks(TrainerCallback):
 def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:
     names = {"loss", "grad_norm", "learning_rate", "entropy"}.difference(absent)
     return {name: float(logs[name]) for name in sorted(names) if logs.get(name) is not None}
+
+
+def _kept(checkpoint: Path | None, name: str) -> Path:
+    assert checkpoint is not None
+    return checkpoint / f"{name}.pt"
+
+
+def _saved(progress: Progress) -> str:
+    """What is left of a training that breaks off."""
+    looks = progress.looks[1:]
+    return f"; its last whole checkpoint is of step {looks[-1].step}" if looks else "; before its first checkpoint"
+
+
+def _peak_gib(device: str) -> float:
+    """Most memory this process ever held: on the GPU it trains on, else resident in the machine's."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

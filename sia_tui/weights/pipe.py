@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from sia_tui.weights.protocol import Failed, Metrics, Need, Rollout, Told, Trained
+from sia_tui.weights.protocol import Failed, Metrics, Need, Notice, Rollout, Told, Trained
 
 ENGINE_GONE = 3
 """Exit status when the engine closed the pipe."""
@@ -23,7 +23,10 @@ class Pipe:
         self._said = said
         self._told: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._asked: dict[int, Need] = {}
+        self._answers: dict[int, Told] = {}
         self._over = False
+        self.stop = ""
+        """Who asked the training to end early; empty while nobody has."""
         self.waited = 0.0
         """Seconds spent waiting for rollouts so far."""
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
@@ -38,7 +41,7 @@ class Pipe:
         os.dup2(2, 1)
         return cls(told, said)
 
-    def say(self, line: Need | Metrics | Trained | Failed) -> None:
+    def say(self, line: Need | Metrics | Notice | Trained | Failed) -> None:
         self._over = isinstance(line, Trained | Failed)
         try:
             self._said.write(line.model_dump_json().encode() + b"\n")
@@ -63,14 +66,22 @@ class Pipe:
         self.say(need)
         return need.id
 
+    def notice(self, text: str) -> None:
+        self.say(Notice(text=text))
+
     def answer(self, asked: int) -> tuple[Rollout, ...]:
-        """Raises ValueError for an answer that is not what was asked for."""
+        """Waits for it; answers to other questions are kept. Raises ValueError for one that is not what was asked for."""
         started = time.monotonic()
-        told = Told.model_validate_json(self._told.get())
+        while asked not in self._answers:
+            told = Told.model_validate_json(self._told.get())
+            if told.id not in self._asked:
+                raise ValueError(f"an answer to question {told.id}, which nobody asked")
+            self._answers[told.id] = told
+            self.stop = told.stop or self.stop
         self.waited += time.monotonic() - started
-        need = self._asked[asked]
+        told, need = self._answers.pop(asked), self._asked[asked]
         wanted = [case for case in need.cases for _ in range(need.samples)]
-        if told.id != asked or [rollout.case for rollout in told.rollouts] != wanted:
+        if [rollout.case for rollout in told.rollouts] != wanted:
             raise ValueError(f"the answer to question {asked} is not what was asked for")
         for call in (call for rollout in told.rollouts for call in rollout.calls):
             if len(call.logprobs) != len(call.completion_ids):

@@ -24,6 +24,16 @@ class Prompt(BaseModel):
     prompt_ids: tuple[int, ...]
 
 
+class Asked(BaseModel):
+    """Rollouts asked for that no step has learned from yet."""
+
+    step: int
+    """The one that will."""
+    adapter: int
+    """Optimizer steps behind the adapter that makes them."""
+    cases: tuple[str, ...]
+
+
 class Progress(BaseModel):
     """The state of a training between two looks, apart from model and optimizer."""
 
@@ -33,6 +43,9 @@ class Progress(BaseModel):
     stopped: str = ""
     """Why the training is over; empty while it goes on."""
     turn: Turn = Turn()
+    asked: list[Asked] = []
+    rewards: list[float] = []
+    """Mean reward of each step's rollouts so far."""
     data: str = ""
     prompts: list[Prompt] = []
 
@@ -97,9 +110,12 @@ def _digests(checkpoint: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+_MACHINES = {"folder", "out", "threads", "device", "micro_tokens", "gradient_checkpointing", "model", "parent"}
+"""Where a job's folders lie and how the machine cuts its work do not make it another one; the parent's content does."""
+
+
 def _job_digest(job: Job) -> str:
-    """Where folders lie, and on how many threads it runs, does not make it another one; the parent's content does."""
-    content = job.model_dump(mode="json", exclude={"folder", "out", "threads", "device", "model", "parent"})
+    content = job.model_dump(mode="json", exclude=_MACHINES)
     if job.parent is not None:
         content["parent"] = hashlib.sha256((job.parent / "adapter_model.safetensors").read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

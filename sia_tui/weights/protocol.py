@@ -35,6 +35,11 @@ class Job(_Line):
     """Where the chosen adapter is put, whole, by one rename."""
     threads: int = 1
     device: str = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the base; the adapter is trained in float32 either way."""
+    micro_tokens: int = 0
+    """Tokens, padding included, of one forward and backward pass; 0: what suits the device."""
+    gradient_checkpointing: bool = False
 
 
 class Need(_Line):
@@ -59,6 +64,8 @@ class SampledCall(_Line):
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+    truncated: bool = False
+    """Cut short by a limit."""
 
 
 class Rollout(_Line):
@@ -73,6 +80,8 @@ class Told(_Line):
     id: int
     rollouts: tuple[Rollout, ...]
     """Every case `samples` times, in the order asked for."""
+    stop: str = ""
+    """Who wants the training to end with the step under way; its best look so far is then what is published."""
 
 
 class Metrics(_Line):
@@ -81,6 +90,13 @@ class Metrics(_Line):
     say: Literal["metrics"] = "metrics"
     step: int
     values: dict[str, float]
+
+
+class Notice(_Line):
+    """Something a person should know, in one line; the training goes on."""
+
+    say: Literal["notice"] = "notice"
+    text: str
 
 
 class Probe(_Line):
@@ -104,7 +120,7 @@ class Trained(_Line):
     moved: dict[str, float]
     """Frobenius norm of the change of each adapted module's weight, by module."""
     data: str
-    """sha256 over the token ids and rewards that were learned from, in order; of GRPO, over the groups with spread."""
+    """sha256 over the token ids and rewards that were learned from, in order; online, over the groups that taught anything."""
     probe: tuple[Probe, ...]
 
 
@@ -115,5 +131,5 @@ class Failed(_Line):
     reason: str
 
 
-Said = Annotated[Need | Metrics | Trained | Failed, Field(discriminator="say")]
-SAID: TypeAdapter[Need | Metrics | Trained | Failed] = TypeAdapter(Said)
+Said = Annotated[Need | Metrics | Notice | Trained | Failed, Field(discriminator="say")]
+SAID: TypeAdapter[Need | Metrics | Notice | Trained | Failed] = TypeAdapter(Said)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from sia_tui.core.plans import TrainPlan
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,34 @@ def reason_to_stop(looks: Sequence[Look], patience: int, steps: int) -> str:
     if looks[-1].step >= steps:
         return f"all {steps} steps done"
     return ""
+
+
+def tripped(plan: TrainPlan, step: int, values: Mapping[str, float], rewards: Sequence[float], seconds: float) -> str:
+    """Which of the plan's stop rules the step that just ended breaks, with its number; empty when none does.
+
+    `rewards`: mean reward of each step so far. `seconds`: since the training began.
+    """
+    limits = (
+        ("KL to the base", values.get("kl"), plan.stop_kl, "nats a token"),
+        ("truncated", values.get("completions/clipped_ratio"), plan.stop_truncated, "of the completions"),
+        ("gap of served and trained", values.get("sampling/sampling_logp_difference/mean"), plan.stop_gap, "nats"),
+        ("wall clock", seconds, plan.stop_s, "s"),
+    )
+    for name, value, most, unit in limits:
+        # Of stale rollouts the gap is mostly the steps in between, which the importance ratio is there for.
+        stale_gap = unit == "nats" and values.get("staleness", 0) > 0
+        if most and value is not None and value > most and not stale_gap:
+            return f"stop rule: {name} {value:.3g} {unit}, limit {most:g}"
+    if plan.stop_slope and step == plan.stop_slope and slope(rewards) <= 0:
+        return f"stop rule: reward does not rise, slope {slope(rewards):+.2g} a step over {len(rewards)} steps"
+    return ""
+
+
+def slope(values: Sequence[float]) -> float:
+    """Of the least-squares line through the values at 0, 1, 2 …; 0 for fewer than two."""
+    centre = (len(values) - 1) / 2
+    over = math.fsum((place - centre) ** 2 for place in range(len(values)))
+    return math.fsum((place - centre) * value for place, value in enumerate(values)) / over if over else 0.0
 
 
 class TrainingFailed(Exception):

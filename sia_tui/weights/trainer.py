@@ -13,7 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sia_tui.weights.lessons import gather, measures, select
+from sia_tui.core.plans import OFFLINE
+from sia_tui.weights.algorithms import load
+from sia_tui.weights.lessons import gather, measures
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import fresh, resume
 from sia_tui.weights.protocol import Failed, Job, Metrics, Trained
@@ -54,20 +56,17 @@ def train(job: Job, pipe: Pipe) -> Trained:
     starting = not progress.looks
     asked = pipe.ask("held_out", job.held_out, samples=1, adapter=None, step=0) if starting else -1
     # The libraries load while the engine rolls out.
-    from sia_tui.weights import cloning, grpo
+    learn = load(job.plan.algorithm)
     from sia_tui.weights.looks import Training
 
     training = Training(job, pipe, progress, checkpoint)
     values = {"held_out": training.looked(0, pipe.answer(asked))} if starting else {}
-    groups = gather(job, pipe) if job.plan.algorithm == "best_of_n" and not progress.stopped else []
+    groups = gather(job, pipe) if job.plan.algorithm in OFFLINE and not progress.stopped else []
     if starting:
         pipe.say(Metrics(step=0, values=values | (measures(groups) | {"rollout_s": pipe.waited} if groups else {})))
-    chosen = select(groups, job.plan.seed) if groups else []
-    if starting:
-        progress.learned(chosen)
     training.load()
     if not progress.stopped:
-        cloning.train(training, chosen) if groups else grpo.train(training)
+        learn(training, groups)
     return training.finish()
 
 

@@ -108,7 +108,10 @@ def test_help_keeps_the_contract_of_verbs(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["--help"])
     told = capsys.readouterr().out
-    verbs = "run attach ls show pending approve reject defer pause resume stop history diff rollback branch export tasks doctor"
+    verbs = (
+        "run attach ls show pending approve reject defer pause resume stop history diff samples rollback branch export "
+        "tasks doctor"
+    )
     assert all(f"    {verb} " in told for verb in verbs.split())
 
 

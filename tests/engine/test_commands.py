@@ -93,3 +93,12 @@ def test_putting_off_is_no_verdict(store: RunStore, tmp_path: Path) -> None:
     gate = store.state.waiting
     assert gate is not None and ask(store, tmp_path, "defer", gate=gate.id)[0]
     assert store.state.waiting == gate
+
+
+def test_a_training_is_cut_short_once_and_only_while_there_is_one(store: RunStore, tmp_path: Path) -> None:
+    assert ask(store, tmp_path, "stop-training") == (False, "no training is under way")
+    step = store.state.current
+    assert step is not None
+    store.record(ev.TrainingBegan(step.id, None))
+    assert ask(store, tmp_path, "stop-training")[0] and store.state.step(step.id).cut_short_by == "me"
+    assert ask(store, tmp_path, "stop-training") == (False, "me has asked for it already")

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score, ToolCall
 from sia_tui.core.events import RunCreated, RunPaused
+from sia_tui.core.machine import Gpu, Usage
 from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader, append_command
-from sia_tui.store.version import StoreError
+from sia_tui.store.version import SCHEMA_VERSION, StoreError
 from sia_tui.store.workspace import Workspace, file_system
 from sia_tui.store.writer import RunStore
 from tests.core.story import tell_story
@@ -136,7 +137,9 @@ def test_a_file_that_is_not_sound_is_refused_and_left_untouched(db: Path, fault:
     if fault == "damaged":
         damage(db)
     before = db.read_bytes()
-    said = {"newer": r"schema 99, this one knows 2\); upgrade"}.get(fault, "left as it is|not a run database")
+    said = {"newer": rf"schema 99, this one knows {SCHEMA_VERSION}\); upgrade"}.get(
+        fault, "left as it is|not a run database"
+    )
     with pytest.raises(StoreError, match=said):
         RunStore(db)
     assert db.read_bytes() == before
@@ -201,3 +204,29 @@ def test_a_writer_and_a_client_that_hammer_the_file_never_lock_each_other_out(db
             for found in clients:
                 found.result(timeout=30)
         assert store.state.cost.episodes == 150
+
+
+def test_the_machine_is_told_as_it_is_now(db: Path) -> None:
+    with RunStore(db) as store:
+        reader = RunReader(db)
+        assert reader.machine() is None
+        for cores in (1.0, 1.9):
+            store.machine(Usage((Gpu(0, 0.9),), cores, {"trainer": 0.5}))
+        found = reader.machine()
+        assert found is not None and found.usage == Usage((Gpu(0, 0.9),), 1.9, {"trainer": 0.5})
+
+
+def test_a_run_from_before_the_machine_was_told_is_read_and_gone_on_with(db: Path) -> None:
+    with RunStore(db) as store:
+        store.record(RunCreated("r", "t", "c"))
+    connection = sqlite3.connect(db)
+    connection.executescript(
+        "drop table machine; delete from _sqlite_migrations where name = 'add_machine'; pragma user_version = 2"
+    )
+    connection.close()
+    reader = RunReader(db)
+    assert reader.machine() is None and reader.state().run == "r"
+    with RunStore(db) as store:
+        store.machine(Usage((), 0.5))
+        found = reader.machine()
+        assert found is not None and found.usage.cores == 0.5 and store.state.run == "r"

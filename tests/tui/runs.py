@@ -16,6 +16,7 @@ from sia_tui.config import RunConfig, load_config
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Sampled, Score, Split, ToolCall
 from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
+from sia_tui.core.machine import Usage
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 from sia_tui.store.workspace import RunPaths
@@ -244,11 +245,31 @@ class Writer:
             values = {
                 "reward": 0.31 + 0.22 * share + wave,
                 "useful": 0.62 - 0.14 * share + wave,
+                "frac_reward_zero_std": 0.38 + 0.14 * share - wave,
+                "reward_std": 0.46 - 0.1 * share,
+                "kl": 0.03 * share,
                 "entropy": 1.4 - 0.5 * share,
                 "loss": 0.4 - 0.3 * share + 2 * wave,
                 "grad_norm": 0.9 - 0.2 * share,
-                "length": 22.0 + 6 * share,
-                "gap": 0.004,
+                "learning_rate": 4e-5,
+                "clip_ratio/low_mean": 0.002 + 0.004 * share,
+                "clip_ratio/high_mean": 0.006 + 0.01 * share,
+                "completions/mean_length": 22.0 + 6 * share,
+                "completions/clipped_ratio": 0.04 - 0.03 * share,
+                "sampling/importance_sampling_ratio/min": 0.94 - 0.02 * share,
+                "sampling/importance_sampling_ratio/mean": 1.0,
+                "sampling/importance_sampling_ratio/max": 1.07 + 0.05 * share,
+                "sampling/sampling_logp_difference/mean": 0.004,
+                "sampling/sampling_logp_difference/max": 0.02 + 0.02 * share,
+                "advantage/min": -1.6 - wave,
+                "advantage/max": 1.8 + wave,
+                "advantage/std": 0.9,
+                "shared_prefix": 0.31,
+                "staleness": float(step % 2),
+                "rollout_s": 6.2 - share,
+                "train_s": 3.1 + wave,
+                "step_time": 9.3 - share + wave,
+                "peak_gib": 0.9,
             }
             if step % plan.eval_every == 0:
                 values["held_out"] = 0.33 + 0.2 * share
@@ -315,6 +336,7 @@ def _tell(run: Writer, name: str, scene: Scene) -> None:
     run.verdict(run.gate(weights), note="go on")
     if scene == "training":
         run.train(weights, PLAN, 18)
+        run.store.machine(Usage((), 1.9, {"trainer": 0.9, "policy": 0.4, "others": 0.3}))
         return run.store.progress(f"training {weights}", 18, 30, began, 166.0, "reward 0.449")
     run.train(weights, PLAN, 30)
     run.trained(weights, PLAN)

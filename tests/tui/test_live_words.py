@@ -16,7 +16,7 @@ from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
 from sia_tui.tui.heading import heading, parting
-from sia_tui.tui.outlook import contract, following
+from sia_tui.tui.outlook import contract, following, outlook_lines
 from sia_tui.tui.phase import measures, phase_lines
 from sia_tui.tui.pieces import cells
 from sia_tui.tui.scores import score_lines
@@ -169,3 +169,17 @@ def test_ticks_are_round_even_and_few(low: float, span: float, most: int) -> Non
     assert len(found) <= most + 1 and all(low <= tick <= low + span for tick in found)
     gaps = {round((b - a) / span, 6) for a, b in pairwise(found)}
     assert len(gaps) <= 1
+
+
+def test_the_machine_has_a_line_while_an_engine_tells_it(views: dict[str, View]) -> None:
+    view = views["training"]
+    assert view.machine is not None
+    at = datetime.fromisoformat(view.machine.at)
+    [first, *rest] = [line.plain for line in outlook_lines(view, at, 100)]
+    assert first == "MACHINE   CPU 1.9 cores, trainer 0.9, policy 0.4, others 0.3 GiB · GPU n/a".ljust(100)
+    for quiet in (
+        outlook_lines(view, at + timedelta(minutes=1), 100),
+        outlook_lines(dataclasses.replace(view, alive=False), at, 100),
+        outlook_lines(dataclasses.replace(view, machine=None), at, 100),
+    ):
+        assert len(quiet) == len(rest) == 3

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.core.plans import TrainPlan
-from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Rollout, SampledCall, Told, Trained
+from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Rollout, SampledCall, Told, Trained
 
 Reward = Callable[[int], float]
 
@@ -79,6 +79,7 @@ class Heard:
 
     needs: list[Need] = field(default_factory=list)
     metrics: list[Metrics] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     end: Trained | Failed | None = None
     status: int | None = None
     errors: str = ""
@@ -121,9 +122,17 @@ def start(asked: Job) -> subprocess.Popen[bytes]:
 
 
 def run(
-    asked: Job, policy: Policy, *, reward: Reward = even, kill: Callable[[Need], bool] = lambda need: False
+    asked: Job,
+    policy: Policy,
+    *,
+    reward: Reward = even,
+    kill: Callable[[Need], bool] = lambda need: False,
+    stop_at: int = 1_000_000,
 ) -> Heard:
-    """Answer a trainer until it ends, or kill it instead of answering a need for which `kill` says so."""
+    """Answer a trainer until it ends, or kill it instead of answering a need for which `kill` says so.
+
+    From the rollouts of step `stop_at` on, each answer says that somebody wants it to end.
+    """
     heard = Heard()
     process = start(asked)
     assert process.stdin and process.stdout
@@ -131,12 +140,16 @@ def run(
         said = SAID.validate_python(json.loads(line))
         if isinstance(said, Metrics):
             heard.metrics.append(said)
+        elif isinstance(said, Notice):
+            heard.notices.append(said.text)
         elif isinstance(said, Need):
             heard.needs.append(said)
             if kill(said):
                 process.kill()
                 break
-            process.stdin.write(Told(id=said.id, rollouts=policy.roll(said, reward)).model_dump_json().encode() + b"\n")
+            stop = "ana asked for it" if said.step >= stop_at else ""
+            told = Told(id=said.id, rollouts=policy.roll(said, reward), stop=stop)
+            process.stdin.write(told.model_dump_json().encode() + b"\n")
             process.stdin.flush()
         else:
             heard.end = said

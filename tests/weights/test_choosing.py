@@ -1,21 +1,17 @@
-"""What is decided without a model: advantages, turns, lessons, when to stop."""
+"""What is decided without a model: turns, lessons, pairs, when to stop."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sia_tui.weights import groups
-from sia_tui.weights.groups import Row, Turn, advantages, merged, rows, summary
-from sia_tui.weights.lessons import measures, order, select
+from sia_tui.weights.groups import Turn, has_spread, summary
+from sia_tui.weights.lessons import measures, order, pairs, select
 from sia_tui.weights.looks import rate
 from sia_tui.weights.protocol import Rollout, SampledCall
-from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop
-
-rewards = st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=16)
+from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, slope, tripped
+from tests.weights.bandit import plan
 
 
 def call(*tokens: int) -> SampledCall:
@@ -27,57 +23,10 @@ def rollout(reward: float, *calls: SampledCall, case: str = "c0", solved: bool |
     return Rollout(case=case, sample=0, reward=reward, solved=won, calls=calls or (call(7),))
 
 
-@given(rewards)
-def test_advantages_are_centred_and_of_unit_spread(paid: list[float]) -> None:
-    found = advantages(paid)
-    assert abs(math.fsum(found)) < 1e-6 * len(paid)
-    if max(paid) == min(paid):
-        assert found == [0.0] * len(paid)
-    else:
-        mean = sum(paid) / len(paid)
-        spread = math.sqrt(sum((reward - mean) ** 2 for reward in paid) / (len(paid) - 1))
-        again = math.sqrt(sum(value**2 for value in found) / (len(paid) - 1))
-        assert again == pytest.approx(spread / (spread + groups.EPSILON), rel=1e-6)
-        assert found.index(max(found)) == paid.index(max(paid))
-
-
 @pytest.mark.parametrize("paid", [[1.0, math.nan], [math.inf, 0.0], []])
 def test_a_reward_that_is_no_number_is_refused(paid: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
-        advantages(paid)
-
-
-def test_an_episode_counts_once_however_many_calls_it_made() -> None:
-    many = rollout(1, call(5), call(6, 7), call(8))
-    found = rows([[many, rollout(0)], [rollout(1), rollout(1)]])
-    assert [row.completion_ids for row in found] == [(5,), (6, 7), (8,), (7,)]
-    assert [row.share for row in found] == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert found[0].advantage == -found[3].advantage > 0
-
-
-def test_an_episode_that_said_nothing_is_in_the_baseline_only() -> None:
-    silent = Rollout(case="c0", sample=0, reward=0, solved=False, calls=())
-    found = rows([[silent, rollout(1)]])
-    assert [(row.share, row.advantage > 0) for row in found] == [(1.0, True)]
-    assert rows([[silent, silent]]) == []
-
-
-@given(st.lists(st.tuples(st.sampled_from([-1.0, 0.5, 2.0]), st.sampled_from([0.1, 0.3]), st.integers(1, 3))))
-def test_merging_equal_calls_keeps_each_sign_s_sum(found: list[tuple[float, float, int]]) -> None:
-    before = [Row((1,), (token,), (-1.0,), advantage, share) for advantage, share, token in found]
-    after = merged(before)
-    assert sum(row.count for row in after) == len(before)
-    for token in (1, 2, 3):
-        for sign in (True, False):
-            pick = [
-                [
-                    row.advantage * row.share
-                    for row in some
-                    if row.completion_ids[0] == token and (row.advantage > 0) == sign
-                ]
-                for some in (before, after)
-            ]
-            assert sum(pick[1]) == pytest.approx(sum(pick[0])) and len(pick[1]) <= 1
+        has_spread(paid)
 
 
 def test_cases_take_turns_and_settled_ones_are_let_in_again() -> None:
@@ -110,6 +59,50 @@ def test_what_was_asked_in_vain_before_a_success_is_not_cloned() -> None:
     assert select([[roundabout]], seed=0) == [roundabout]
 
 
+def test_a_pair_is_the_call_in_which_two_episodes_part() -> None:
+    won, lost = rollout(1, call(5), call(6)), rollout(0, call(5), call(7))
+    [(better, worse, pair)] = pairs([[lost, won], [rollout(1), rollout(1)]], seed=0)
+    assert (better, worse) == (won, lost)
+    assert (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids) == ((1, 2), (6,), (7,))
+
+
+def test_what_is_paid_alike_or_parts_nowhere_is_no_pair() -> None:
+    elsewhere = SampledCall(messages=(), prompt_ids=(9,), completion_ids=(7,), logprobs=(-1.0,))
+    silent = Rollout(case="c0", sample=0, reward=0, solved=False, calls=())
+    for other in (rollout(0), rollout(0, elsewhere), silent):
+        with pytest.raises(TrainingFailed, match="nothing to prefer"):
+            pairs([[rollout(1), other]], seed=0)
+
+
+PLAN = plan(stop_kl=0.1, stop_truncated=0.2, stop_gap=0.05, stop_s=60.0, stop_slope=3)
+CALM = {"kl": 0.1, "completions/clipped_ratio": 0.2, "sampling/sampling_logp_difference/mean": 0.05, "staleness": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kl": 0.11}, "KL to the base 0.11 nats a token, limit 0.1"),
+        ({"completions/clipped_ratio": 0.5}, "truncated 0.5 of the completions"),
+        ({"sampling/sampling_logp_difference/mean": 0.06}, "gap of served and trained"),
+    ],
+)
+def test_a_stop_rule_names_what_it_saw(changed: dict[str, float], said: str) -> None:
+    assert tripped(PLAN, 1, CALM, [], 60.0) == ""
+    assert said in tripped(PLAN, 1, CALM | changed, [], 0.0)
+    assert tripped(plan(), 1, CALM | changed, [], 1e9) == ""
+    assert "wall clock 61 s" in tripped(PLAN, 1, CALM, [], 61.0)
+
+
+def test_the_gap_of_stale_rollouts_is_not_the_serving_s() -> None:
+    assert tripped(PLAN, 1, CALM | {"sampling/sampling_logp_difference/mean": 0.06, "staleness": 1.0}, [], 0.0) == ""
+
+
+def test_rewards_that_do_not_rise_by_the_step_named_stop_it() -> None:
+    assert "does not rise" in tripped(PLAN, 3, CALM, [0.5, 0.5, 0.4], 0.0)
+    assert tripped(PLAN, 3, CALM, [0.5, 0.4, 0.6], 0.0) == "" == tripped(PLAN, 4, CALM, [0.5, 0.5, 0.4, 0.3], 0.0)
+    assert slope([1.0, 3.0, 5.0]) == pytest.approx(2.0) and slope([1.0]) == 0.0
+
+
 def test_lessons_come_in_whole_passes() -> None:
     found = order(5, 12, seed=3)
     assert sorted(found[:5]) == sorted(found[5:10]) == list(range(5)) and found[:5] != found[5:10]
@@ -117,7 +110,12 @@ def test_lessons_come_in_whole_passes() -> None:
 
 def test_a_summary_leaves_out_what_is_not_there() -> None:
     silent = Rollout(case="c0", sample=0, reward=0.5, solved=False, calls=())
-    assert summary([[silent, silent]]) == {"reward": 0.5, "useful": 0.0}
+    assert summary([[silent, silent]]) == {
+        "reward": 0.5,
+        "reward_std": 0.0,
+        "useful": 0.0,
+        "frac_reward_zero_std": 1.0,
+    }
 
 
 def looks(*found: float) -> list[Look]:

@@ -58,7 +58,7 @@ def test_an_answer_to_something_else_is_refused(told: Told) -> None:
     ends = Ends()
     asked = ends.pipe.ask("train", ["a"], samples=1, adapter=None, step=0)
     ends.tell(told)
-    with pytest.raises(ValueError, match="question 0"):
+    with pytest.raises(ValueError, match=r"question \d"):
         ends.pipe.answer(asked)
 
 

@@ -41,10 +41,16 @@ def test_grpo_learns_what_pays(grpo: tuple[Job, Heard]) -> None:
     assert sum(rewards[-4:]) / 4 > sum(rewards[:4]) / 4 + 0.3
     assert end.held_out_after > end.held_out_before + 0.3
     assert heard.metrics[0].values == {"held_out": end.held_out_before}
-    assert max(heard.curve("gap")) < 1e-4 and max(heard.curve("clip")) == 0
+    assert max(heard.curve("sampling/sampling_logp_difference/max")) < 1e-4
+    assert max(heard.curve("clip_ratio/low_mean") + heard.curve("clip_ratio/high_mean")) == 0
+    assert heard.curve("kl")[-1] > heard.curve("kl")[0]
     assert set(heard.metrics[4].values) == {
-        *("reward", "useful", "entropy", "loss", "grad_norm", "learning_rate", "length", "clip", "ratio", "gap"),
-        *("rollout_s", "train_s", "held_out"),
+        *("reward", "reward_std", "useful", "frac_reward_zero_std", "entropy", "kl", "ess"),
+        *("loss", "grad_norm", "learning_rate", "completions/mean_length", "completions/clipped_ratio"),
+        *(f"sampling/importance_sampling_ratio/{name}" for name in ("min", "mean", "max")),
+        *(f"sampling/sampling_logp_difference/{name}" for name in ("mean", "max")),
+        *("clip_ratio/low_mean", "clip_ratio/high_mean", "advantage/min", "advantage/max", "advantage/std"),
+        *("shared_prefix", "staleness", "rollout_s", "train_s", "step_time", "peak_gib", "held_out"),
     }
 
 
@@ -82,10 +88,68 @@ def test_the_published_adapter_is_plain_lora_and_says_what_the_probe_says(
 def test_cloning_makes_its_lessons_likely(cloning: tuple[Job, Heard]) -> None:
     _, heard = cloning
     values = heard.metrics[0].values
-    assert set(values) == {"held_out", "reward", "pass_n", "useful", "length", "rollout_s"}
+    assert set(values) >= {"held_out", "reward", "pass_n", "useful", "completions/mean_length", "rollout_s"}
     losses = heard.curve("loss")
     assert len(losses) == 6 and sum(losses[4:]) / 2 < sum(losses[:3]) / 3 - 0.5
     assert [need.purpose for need in heard.needs] == ["held_out", "train", "held_out", "held_out", "held_out"]
+
+
+@pytest.mark.parametrize("algorithm", ["dpo", "dr_grpo", "rloo", "reinforce_kl", "entropic", "ppo"])
+def test_each_algorithm_makes_its_pay_likelier(algorithm: str, model: Path, policy: Policy, tmp_path: Path) -> None:
+    settings = {"algorithm": algorithm, "steps": 12, "eval_every": 6, "samples": 8, "learning_rate": 0.03}
+    heard = run(job(model, tmp_path, plan(**settings, value_warmup=2)), policy)
+    end = trained(heard)
+    assert end.held_out_after > end.held_out_before, heard.errors
+    assert any(norm > 0.01 for norm in end.moved.values())
+    if algorithm == "ppo":
+        spread = heard.curve("explained_variance")
+        assert len(spread) == 12 and len(heard.curve("value_loss")) == 12
+        assert len(heard.curve("loss")) == 10, "two steps of warm-up have no policy gradient"
+
+
+def test_every_algorithm_there_is_a_name_for_has_a_file() -> None:
+    from sia_tui.core.plans import ALGORITHMS
+    from sia_tui.weights import algorithms
+
+    assert all(callable(algorithms.load(name)) for name in ALGORITHMS)
+    folder = Path(algorithms.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(ALGORITHMS)
+
+
+def test_rollouts_for_the_next_step_are_asked_for_while_this_one_is_learned_from(
+    model: Path, policy: Policy, tmp_path: Path
+) -> None:
+    asked = job(model, tmp_path / "whole", plan(**LONG | {"steps": 8, "staleness": 2}))
+    heard = run(asked, policy)
+    train = [need for need in heard.needs if need.purpose == "train"]
+    assert [need.step for need in train] == [0, 0, 0, 1, 2, 3, 4, 5]
+    assert heard.curve("staleness") == [0, 1, 2, 2, 2, 2, 2, 2]
+    assert max(heard.curve("sampling/sampling_logp_difference/mean")[:1]) < 1e-4
+    assert min(heard.curve("sampling/sampling_logp_difference/mean")[3:]) > 1e-3
+    broken = job(model, tmp_path / "broken", asked.plan)
+    run(broken, policy, kill=lambda need: need.step == 5 and need.purpose == "train")
+    run(broken, policy)
+    assert (broken.out / "adapter_model.safetensors").read_bytes() == (
+        asked.out / "adapter_model.safetensors"
+    ).read_bytes()
+
+
+def test_a_person_ends_it_early_with_the_best_it_had(model: Path, policy: Policy, tmp_path: Path) -> None:
+    heard = run(job(model, tmp_path, plan(**LONG)), policy, stop_at=6)
+    end = trained(heard)
+    assert end.steps == 7 and end.stopped.startswith("ana asked") and end.best_step in (4, 7)
+
+
+def test_a_stop_rule_ends_it(model: Path, policy: Policy, tmp_path: Path) -> None:
+    heard = run(job(model, tmp_path, plan(**LONG, stop_kl=0.001)), policy)
+    assert "stop rule: KL" in trained(heard).stopped and trained(heard).steps < 24
+
+
+def test_what_is_no_number_fails_it_and_says_what_is_left(model: Path, policy: Policy, tmp_path: Path) -> None:
+    beyond = plan(**LONG | {"algorithm": "rloo"})
+    heard = run(job(model, tmp_path, beyond), policy, reward=lambda token: 1e39 if token % 2 else 0.0)
+    assert isinstance(heard.end, Failed), heard.end
+    assert "of step 1 is" in heard.end.reason and "before its first checkpoint" in heard.end.reason
 
 
 @pytest.mark.parametrize(("algorithm", "at"), [("grpo", 14), ("best_of_n", 4)])

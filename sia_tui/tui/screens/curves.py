@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,24 +12,35 @@ from textual.containers import Grid, Horizontal
 from textual.widget import Widget
 
 from sia_tui.core.text import one_line
+from sia_tui.store.reader import Metrics
 from sia_tui.tui.charts import dev_chart, metric_chart
-from sia_tui.tui.phase import measure_lines
-from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, fit, line
+from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, pages
+from sia_tui.tui.phase import panel_lines
+from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
+from sia_tui.tui.screens.rollouts import RolloutsPane
+from sia_tui.tui.screens.samples import Samples
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
 from sia_tui.tui.widgets.curve import Curve
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
 
-SMALL = ("useful", "entropy", "loss", "grad_norm", "length", "gap")
+SLOTS = 6
 NONE = "no training yet: its curves appear here with its first step"
 
 
 class CurvesPane(Widget, can_focus=True):
-    """Reward beside dev above, the other measures below; on a small terminal these become sparklines."""
+    """Reward beside dev above, the other measures below, a page of panels at a time; on a small terminal these become
+    sparklines, all of them in one list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "choose(-1)", "training before", key_display="["),
         Binding("right_square_bracket", "choose(1)", "training after", key_display="]"),
+        Binding("t", "samples", "samples", tooltip="rollouts of this training to read: best, worst, random, changed"),
+        Binding("c", "turn(1)", "next panel", tooltip="the next panel of measures"),
+        Binding("C", "turn(-1)", "panel before", show=False, tooltip="the panel before it"),
     ]
 
     def __init__(self, id: str | None = None) -> None:
@@ -35,18 +48,20 @@ class CurvesPane(Widget, can_focus=True):
         self._view: View | None = None
         self._chosen: str | None = None
         """None: the newest."""
+        self._page = 0
 
     def compose(self) -> ComposeResult:
         yield Card(id="chosen")
         with Horizontal(id="large"):
-            yield titled(Curve(id="reward", classes="frame"), "REWARD")
+            yield titled(Curve(id="reward", classes="frame"), "REWARD · proxy against held out")
             yield titled(
                 Curve(id="dev", classes="frame", empty="no generation measured on dev yet"), "DEV by generation · %"
             )
         with Grid(id="small"):
-            for name in SMALL:
-                yield titled(Curve(id=name, classes="frame", empty="not measured"), name.replace("_", " ").upper())
-        yield titled(Card(id="sparks", classes="frame"), "MEASURES")
+            for slot in range(SLOTS):
+                yield Curve(id=f"slot-{slot}", classes="frame", empty="not measured")
+        yield Card(id="page")
+        yield titled(Lines(id="sparks", classes="frame", has_cursor=False), f"MEASURES · {SIGNALS}")
 
     def show(self, view: View) -> None:
         self._view = view
@@ -55,10 +70,45 @@ class CurvesPane(Widget, can_focus=True):
         self.set_class(chosen is None, "-none")
         self.query_one("#chosen", Card).show(lambda width, height: [_told(view, chosen, width)])
         self.query_one("#dev", Curve).show(dev_chart(view.state))
-        self.query_one("#reward", Curve).show(metric_chart(rows, ("reward", "held_out")))
-        for name in SMALL:
-            self.query_one(f"#{name}", Curve).show(metric_chart(rows, (name,)))
-        self.query_one("#sparks", Card).show(lambda width, height: measure_lines(rows, width))
+        self.query_one("#reward", Curve).show(metric_chart(rows, REWARD))
+        self._show_page(rows)
+        sparks = self.query_one("#sparks", Lines)
+        sparks.show_rows(len(panel_lines(rows, 80)), lambda index, width: content(panel_lines(rows, width)[index]))
+
+    def _show_page(self, rows: Sequence[Metrics]) -> None:
+        found = pages(rows, SLOTS)
+        self._page = min(self._page, len(found) - 1)
+        panel = found[self._page]
+        self.query_one("#small").set_class(len(panel.axes) <= SLOTS // 2, "-row")
+        for slot, axis in zip_longest(range(SLOTS), panel.axes):
+            curve = self.query_one(f"#slot-{slot}", Curve)
+            curve.display = axis is not None
+            titled(curve, " · ".join(label(name) for name in axis or ()).upper())
+            curve.show(metric_chart(rows, axis or ()))
+        self.query_one("#page", Card).show(lambda width, height: [_paged(found, self._page, width)])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "turn" or self.query_one("#small").display
+
+    def on_resize(self) -> None:
+        self.refresh_bindings()
+
+    def action_turn(self, by: int) -> None:
+        if self._view is not None:
+            chosen = self._training(self._view)
+            count = len(pages(self._view.metrics.get(chosen, ()) if chosen else (), SLOTS))
+            self._page = (self._page + by) % count
+            self.show(self._view)
+
+    def action_samples(self) -> None:
+        chosen = self._training(self._view) if self._view is not None else None
+        if chosen is not None:
+            self.app.push_screen(Samples(window(self).paths.db, chosen), self._read)
+
+    def _read(self, opens: Opens | None) -> None:
+        if opens is not None:
+            self.app.query_one(RolloutsPane).read(opens, back="curves")
+            window(self).action_pane("rollouts")
 
     def action_choose(self, by: int) -> None:
         view = self._view
@@ -73,6 +123,12 @@ class CurvesPane(Widget, can_focus=True):
         if self._chosen in view.trainings:
             return self._chosen
         return view.trainings[-1] if view.trainings else None
+
+
+def _paged(found: Sequence[Panel], at: int, width: int) -> Line:
+    """Which panel is drawn above, of how many."""
+    said = "  ".join(f"[{panel.title}]" if place == at else panel.title for place, panel in enumerate(found))
+    return line((fit(f"{said}  ·  {SIGNALS}", width), DIM))
 
 
 def _told(view: View, chosen: str | None, width: int) -> Line:

@@ -47,7 +47,9 @@ class LivePane(Widget):
         self.query_one("#course", Curve).show(dev_chart(view.state))
         failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {failures(view.state)[0]}")
         failing.show(lambda width, height: failure_lines(view, width, height))
-        self.query_one("#outlook", Card).show(lambda width, height: outlook_lines(view, width))
+        outlook, now = self.query_one("#outlook", Card), window(self).now
+        outlook.styles.height = len(outlook_lines(view, now(), 80))
+        outlook.show(lambda width, height: outlook_lines(view, now(), width))
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._pass_time)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from textual.app import ComposeResult
@@ -143,22 +143,40 @@ class Curve(Vertical):
     def _key(self, chart: Chart) -> Content:
         if chart.empty:
             return Content.styled(self._empty, "$foreground-muted")
-        pieces = [(piece, f"${series.color}") for series in chart.series if (piece := _named(series))]
+        pieces = [(name, f"${series.color}") for series, name in zip(chart.series, self._names(chart), strict=True)]
         if chart.level is not None:
             pieces.append((f"┄ {chart.level[0]}", "$warning"))
         return Content.assemble(*pieces)
+
+    def _names(self, chart: Chart) -> list[str]:
+        """As much of the key as there is room for."""
+        for told in (_course, _last, _value):
+            names = [_named(series, told) for series in chart.series]
+            if sum(map(len, names)) <= self.size.width:
+                break
+        return names
 
     def _hex(self, color: str) -> str:
         return self.app.theme_variables[color]
 
 
-def _named(series: Series) -> str:
-    """A line's name with its first and last value; the name alone of marks."""
+def _named(series: Series, told: Callable[[Series], str]) -> str:
+    """A line with what is told of it; the name alone of marks."""
     if not series.name or not series.points:
         return ""
-    if series.marks:
-        return f"{series.marks} {series.name}  "
-    return f"━ {series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}  "
+    return f"{series.marks} {series.name}  " if series.marks else f"━ {told(series)}  "
+
+
+def _course(series: Series) -> str:
+    return f"{series.name} {short(series.points[0][1])} → {_value(series)}"
+
+
+def _last(series: Series) -> str:
+    return f"{series.name} {_value(series)}"
+
+
+def _value(series: Series) -> str:
+    return short(series.points[-1][1])
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:

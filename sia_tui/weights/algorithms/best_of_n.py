@@ -1,4 +1,7 @@
-"""Cloning of chosen episodes by TRL's supervised trainer; only sampled tokens carry loss."""
+"""Best-of-n: one verified success a case, cloned by TRL's supervised trainer; only sampled tokens carry loss.
+
+Rejection sampling, e.g. Dong et al. 2023 (arXiv 2304.06767). The cold start, where nearly nothing passes yet.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import pad
 
-from sia_tui.weights.grpo import CELLS
-from sia_tui.weights.lessons import order
+from sia_tui.weights.lessons import order, select
 from sia_tui.weights.looks import Rated, Training
+from sia_tui.weights.online import CELLS
 from sia_tui.weights.protocol import Rollout
 
 IGNORED = -100
@@ -23,8 +26,11 @@ MICRO = 8
 """Most episodes of one forward and backward pass."""
 
 
-def train(training: Training, lessons: Sequence[Rollout]) -> None:
+def train(training: Training, groups: Sequence[Sequence[Rollout]]) -> None:
+    """Raises TrainingFailed when no rollout solved its case."""
     plan = training.job.plan
+    lessons = select(groups, plan.seed)
+    training.learned_once(lessons)
     size = min(plan.cases_per_step, len(lessons))
     longest = max(sum(len(call.prompt_ids) + len(call.completion_ids) for call in lesson.calls) for lesson in lessons)
     most = max(1, min(MICRO, size, CELLS["cuda"] // longest))
