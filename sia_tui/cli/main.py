@@ -31,6 +31,7 @@ _VERBS = {
     "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
     "plan": "sia_tui.cli.plan",
+    "export": "sia_tui.cli.exporting",
     "tasks": "sia_tui.cli.tasks",
     "doctor": "sia_tui.cli.doctor",
 }
@@ -116,6 +117,16 @@ def _parser() -> argparse.ArgumentParser:
         ("branch", "a new run that starts from a generation of this one"),
     ):
         _verb(verbs, name, help_, run="RUN").add_argument("generation", metavar="GEN", help="such as g2")
+
+    export = _verb(verbs, "export", "take a generation out of its workspace", run="RUN", json=True)
+    export.add_argument("generation", metavar="GEN", help="such as g2")
+    form = export.add_mutually_exclusive_group(required=True)
+    form.add_argument("--hf", action="store_true", help="its adapter, as a folder that PEFT and vLLM load")
+    form.add_argument("--bundle", action="store_true", help="harness and policy, to answer new cases with one command")
+    export.add_argument("--merge", action="store_true", help="with --hf: one model, the adapter merged into the base")
+    export.add_argument(
+        "--out", metavar="PATH", help="a new folder; a bundle may be a file, X.tar.gz (default: RUN-GEN-… here)"
+    )
 
     tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it", json=True)
     tasks.add_argument("action", choices=("ls", "get", "check"))

@@ -8,22 +8,29 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from sia_tui.config import HarnessConfig
-from sia_tui.core.episodes import HarnessError
+from sia_tui.core.episodes import HarnessError, Score
 from sia_tui.engine import tools
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
 from sia_tui.policy.client import Gateway
 from sia_tui.tasks.task import Task
-from sia_tui.tasks.verifier import VerifierProcess
 
 STARTS = 3
 """A worker that is killed before it begins may have been killed by the machine, not by its harness."""
 MOST_DEATHS = 20
 """A harness whose workers die more often than this in one pass is broken, not unlucky."""
+
+
+class Verifier(Protocol):
+    """Who judges answers: the task's own verifier process, where the right ones are known."""
+
+    def check(self) -> None: ...
+
+    async def score(self, case_id: str, answer: object) -> Score: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Place:
 
     task: Task
     gateway: Gateway
-    verifier: VerifierProcess
+    verifier: Verifier
     python: Path
     level: Isolation
     config: HarnessConfig

@@ -101,6 +101,10 @@ class HarnessRepository:
         names = self._run("ls-tree", "-r", "--name-only", f"{commit}:{package}").splitlines()
         return {name: self._show(f"{commit}:{package}/{name}") for name in names}
 
+    def generation(self, commit: str) -> dict[str, Any]:
+        """What `commit_generation` wrote into generation.json."""
+        return dict(json.loads(self._show(f"{commit}:generation.json")))
+
     def tree_of(self, base: str, package: str, files: Mapping[str, str]) -> str:
         """The tree of `base` with the package holding exactly `files`."""
         with self._index() as index:

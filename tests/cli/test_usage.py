@@ -115,8 +115,8 @@ def test_help_keeps_the_contract_of_verbs(capsys: pytest.CaptureFixture[str]) ->
         main(["--help"])
     told = capsys.readouterr().out
     verbs = (
-        "run attach ls show pending approve reject defer pause resume stop history diff samples rollback branch plan tasks "
-        "doctor"
+        "run attach ls show pending approve reject defer pause resume stop history diff samples rollback branch plan export "
+        "tasks doctor"
     )
     assert all(f"    {verb} " in told for verb in verbs.split())
 

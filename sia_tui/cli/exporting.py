@@ -1,0 +1,95 @@
+"""`sia-tui export`: a generation as files that other programs load, or as an agent that answers new cases."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sia_tui.cli.main import DONE, Failure, UsageError
+from sia_tui.cli.reading import generation_index, read
+from sia_tui.config import ConfigError, load_config
+from sia_tui.core.text import one_line
+from sia_tui.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sia_tui.engine.export import Source
+
+
+def export(options: argparse.Namespace) -> int:
+    from sia_tui.engine.export import ARCHIVE, ExportError, beside, find, hashes
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.tasks.task import TaskError
+
+    if options.merge and not options.hf:
+        raise UsageError("--merge goes with --hf")
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    state = read(paths)
+    index = generation_index(state, options.generation)
+    form = "bundle" if options.bundle else "merged" if options.merge else "hf"
+    out = Path(options.out or f"{paths.name}-g{index}-{form}").absolute()
+    if form != "bundle" and out.name.endswith(ARCHIVE):
+        raise UsageError(f"only a bundle may be a file; name a folder instead of {out.name}")
+    if form == "hf" and state.generations[index].adapter is None:
+        raise UsageError(f"g{index} of {paths.name} has no adapter; --hf --merge exports its base model")
+    try:
+        source = find(workspace, paths, state, index)
+        with beside(out) as part:
+            if form == "bundle":
+                _bundle(workspace, source, paths.config, part)
+            else:
+                _model(source, options.merge, part)
+            files = hashes(part)
+    except FileExistsError as error:
+        raise UsageError(str(error)) from error
+    except (ExportError, RepositoryError, TaskError, ConfigError, OSError) as error:
+        raise Failure(str(error)) from error
+    _tell(options, source, form, out, files)
+    return DONE
+
+
+def _bundle(workspace: Workspace, source: Source, config: Path, part: Path) -> None:
+    from sia_tui.engine.bundle import write_bundle
+
+    write_bundle(workspace, source, load_config(config), part, lambda line: print(one_line(line), file=sys.stderr))
+
+
+def _model(source: Source, merge: bool, part: Path) -> None:
+    from sia_tui.engine.card import adapter_card, merged_card
+    from sia_tui.policy.export import write_adapter, write_base, write_merged
+
+    if not merge:
+        assert source.adapter is not None
+        write_adapter(source.adapter, source.base, part)
+    elif source.adapter is not None:
+        write_merged(source.adapter, source.base, part)
+    else:
+        write_base(source.base, part)
+    card = merged_card(source) if merge else adapter_card(source)
+    (part / "README.md").write_text(card, encoding="utf-8")
+
+
+def _tell(options: argparse.Namespace, source: Source, form: str, out: Path, files: Mapping[str, str]) -> None:
+    if options.json:
+        told = {
+            "run": source.state.run,
+            "generation": source.generation.index,
+            "form": form,
+            "path": str(out),
+            "base_model": source.state.policy_ready and source.state.policy_ready.sha256,
+            "adapter": source.generation.adapter,
+            "files": files,
+        }
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    where = shlex.quote(str(out))
+    print(f"{source.state.run} g{source.generation.index}, {len(files)} files: {out}")
+    if form == "bundle":
+        print(
+            f"ask it with: python {where}/run.py < cases.jsonl" if out.is_dir() else f"unpack it with: tar xzf {where}"
+        )
