@@ -129,7 +129,11 @@ def main() -> None:
     if "--broken" in arguments:
         sys.exit("ValueError: No available memory for the cache blocks")
     flags = dict(itertools.pairwise(arguments))
-    web.run_app(Fake(flags).application(), path=flags["--uds"], print=lambda _: None)
+    app, quiet = Fake(flags).application(), {"print": lambda _: None}
+    if "--uds" in flags:
+        web.run_app(app, path=flags["--uds"], **quiet)
+    else:
+        web.run_app(app, host="127.0.0.1", port=int(flags["--port"]), **quiet)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -168,6 +169,27 @@ async def test_one_that_cannot_start_says_why(reference: Reference, tmp_path: Pa
     with pytest.raises(GatewayDied, match=r"vllm ended with status 1: ValueError: No available memory"):
         async with served(reference, tmp_path, arguments=["--broken"]):
             pass
+
+
+async def test_a_server_at_an_address_is_used_and_left_running(reference: Reference, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = ["--served-model-name", "theirs", "--max-model-len", "100", "--port", str(port)]
+    command = [sys.executable, str(FAKE), "vllm.entrypoints.openai.api_server", *flags]
+    server = await asyncio.create_subprocess_exec(*command, cwd=tmp_path)
+    settings = {"backend": "vllm", "address": f"http://127.0.0.1:{port}/v1"}
+    async with await Gateway.start(reference.folder, tmp_path, lanes=1, ready_s=60.0, **settings) as gateway:
+        assert (await gateway.health())["context"] == 100
+        await gateway.load_adapter("red", reference.adapters["red"])
+        await gateway.open_lane(0, "e")
+        await off(Caller(gateway, 0).chat, "x", max_tokens=2)
+        assert len(await gateway.close_lane(0)) == 1
+    lines = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    assert lines[-1]["body"]["model"] == "theirs"
+    assert server.returncode is None
+    server.terminate()
+    await server.wait()
 
 
 def child(pid: int) -> int:
