@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TypeAlias
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 
@@ -35,6 +36,9 @@ _VERBS = {
     "tasks": "sia_tui.cli.tasks",
     "doctor": "sia_tui.cli.doctor",
 }
+
+
+_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class UsageError(Exception):
@@ -72,7 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for add in (_starting, _deciding, _looking_back, _preparing):
+        add(verbs)
+    return parser
 
+
+def _starting(verbs: _Verbs) -> None:
     run = _verb(verbs, "run", "start a run from a config and open the window on it")
     run.add_argument("config", metavar="CONFIG", help="a file such as configs/lawbench-nano.yaml")
     run.add_argument("--name", metavar="N", help="the run's name (default: the config's, numbered)")
@@ -88,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
     attach = _verb(verbs, "attach", "open the window on a run (default: the newest)", run="[RUN]")
     attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
+
+
+def _deciding(verbs: _Verbs) -> None:
     _verb(verbs, "ls", "list the runs", json=True)
     _verb(verbs, "show", "a run's generations, scores and cost (default: the newest)", run="[RUN]", json=True)
     _verb(verbs, "pending", "gates that wait for a person, with their hashes and diffs", json=True)
@@ -105,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")
     _verb(verbs, "stop-training", "end the training under way early; its best adapter is measured", run="RUN")
+
+
+def _looking_back(verbs: _Verbs) -> None:
     _verb(verbs, "history", "how the harness evolved, refused and rolled-back steps included", run="RUN", json=True)
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
@@ -128,6 +143,8 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="PATH", help="a new folder; a bundle may be a file, X.tar.gz (default: RUN-GEN-… here)"
     )
 
+
+def _preparing(verbs: _Verbs) -> None:
     tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it", json=True)
     tasks.add_argument("action", choices=("ls", "get", "check"))
     tasks.add_argument("task", nargs="?", metavar="TASK")
@@ -140,12 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--algorithm", metavar="A", help="this one alone")
     doctor = _verb(verbs, "doctor", "check this machine; each failing row names the fix", json=True)
     doctor.add_argument("--config", metavar="FILE", help="check it for this config: driver, GPUs, model, ports, plans")
-    return parser
 
 
-def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str, run: str = "", json: bool = False
-) -> argparse.ArgumentParser:
+def _verb(verbs: _Verbs, name: str, help_: str, run: str = "", json: bool = False) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
     verb.add_argument("--workspace", metavar="DIR", help="default: $SIA_WORKSPACE, else ./.sia")
     if run:

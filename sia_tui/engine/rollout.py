@@ -43,7 +43,10 @@ class Terms:
     adapter: str | None
     """The gateway's name for it; None: the base."""
     train: bool = False
-    """Sampled for training: at temperature 1 from the whole distribution, whatever the harness asks for."""
+    """Sampled for training: from the whole distribution, whatever the harness asks for."""
+    temperature: float = 1.0
+    """Of what is sampled for training, as the next one too."""
+    max_tokens: int | None = None
     salt: str | None = None
     """Makes other samples of the same trial: what explores must not draw the same numbers again."""
 
@@ -152,6 +155,8 @@ class _Pass:
                 f"{trial.case.id}/{trial.sample}",
                 adapter=self._terms.adapter,
                 train=self._terms.train,
+                temperature=self._terms.temperature,
+                max_tokens=self._terms.max_tokens,
                 max_calls=max(1, config.max_calls - len(before)),
                 max_total_tokens=max(1, config.max_tokens - _tokens(before)),
                 seed=_seed(self._place.seed, trial, self._terms.salt),

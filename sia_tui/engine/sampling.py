@@ -24,6 +24,7 @@ class Sampling:
 
     session: Session
     proposal: str
+    plan: TrainPlan
     gateway: Gateway
     rollout: Rollout
     key: str
@@ -45,7 +46,10 @@ class Sampling:
         """
         sha256 = None if adapter is None else adapter_hash(adapter)
         explores = purpose != "held_out"
-        terms = Terms(await self._name(adapter, sha256), explores, (sha256 or self.parent) if explores else None)
+        name, plan = await self._name(adapter, sha256), self.plan
+        terms = Terms(name)
+        if explores:
+            terms = Terms(name, True, plan.temperature, plan.max_tokens, sha256 or self.parent)
         names = {trial: self.name(sha256, trial, terms.train) for trial in trials}
         stored = ((trial, self.session.reader.trajectory(name)) for trial, name in names.items())
         done = {trial: found for trial, found in stored if found is not None}
@@ -85,15 +89,15 @@ class Sampling:
 
 
 @asynccontextmanager
-async def sampling(session: Session, proposal: str) -> AsyncIterator[Sampling]:
+async def sampling(session: Session, proposal: str, plan: TrainPlan) -> AsyncIterator[Sampling]:
     """The incumbent's harness at work for a training; its workers and its step adapter are gone afterwards."""
     best = session.state.best
     assert best is not None
     place = await session.place(await policy_folder(session))
-    harness = harness_of(session, best.commit, digest(["training", best.key]))
+    harness = harness_of(session, best.commit, digest(["training", best.key, plan.temperature, plan.max_tokens]))
     async with Crew(place, harness, session.config.task.folds, stay=True) as crew:
         rollout = Rollout(place, harness, crew, session.interrupted)
-        made = Sampling(session, proposal, place.gateway, rollout, harness.key, best.adapter)
+        made = Sampling(session, proposal, plan, place.gateway, rollout, harness.key, best.adapter)
         try:
             yield made
         finally:

@@ -42,7 +42,7 @@ class Trainer:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env=os.environ | QUIET | {"OMP_NUM_THREADS": str(self._job.threads)},
+                env=os.environ | QUIET | {"OMP_NUM_THREADS": str(self._job.threads)} | _seen(self._job),
                 limit=LONGEST_LINE,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
@@ -91,3 +91,8 @@ class Trainer:
             said = self._log.read_text(errors="replace").strip().splitlines()
             return TrainerDied(f"the trainer {what}: {said[-1] if said else 'no message'}; see {self._log}")
         return TrainerDied(f"the trainer {what}")
+
+
+def _seen(job: Job) -> dict[str, str]:
+    """The GPUs that the plan lets it see; all of them where it names none."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, job.plan.train_on))} if job.plan.train_on else {}

@@ -21,6 +21,7 @@ from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
+from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.rollout import Interrupted, Trial
@@ -48,7 +49,7 @@ async def pilot(session: Session, step: Step) -> None:
     plan = _plan(step)
     cases = training_cases(session, plan)[0][: session.config.weights.pilot]
     trials = [Trial(case, sample) for case in cases for sample in range(plan.samples)]
-    async with sampling(session, step.id) as rollouts:
+    async with sampling(session, step.id, plan) as rollouts:
         session.report.phase(f"pilot of {step.id}", len(trials))
         rollouts.counted = True
         made = await rollouts.make(None, "pilot", 0, trials)
@@ -88,7 +89,10 @@ async def train(session: Session, step: Step) -> None:
 
 async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Failed, wire.Job]:
     job = await _job(session, step)
-    async with sampling(session, step.id) as rollouts, Trainer(job, session.paths.logs / "trainer.log") as trainer:
+    async with (
+        sampling(session, step.id, job.plan) as rollouts,
+        Trainer(job, session.paths.logs / "trainer.log") as trainer,
+    ):
         _begin(session, step, job.plan, rollouts)
         while True:
             match await _heard(session, trainer):
@@ -119,7 +123,7 @@ async def _job(session: Session, step: Step) -> wire.Job:
     best, plan = session.state.best, _plan(step)
     assert best is not None
     cases, held_out = training_cases(session, plan)
-    folder = session.paths.training / step.id
+    folder, config = session.paths.training / step.id, session.config.weights
     return wire.Job(
         plan=plan,
         model=await policy_folder(session),
@@ -128,7 +132,11 @@ async def _job(session: Session, step: Step) -> wire.Job:
         held_out=tuple(case.id for case in held_out),
         folder=folder,
         out=folder / "adapter",
-        threads=session.config.weights.threads,
+        threads=config.threads,
+        device="cuda" if this_machine(config.device).gpus else "cpu",
+        dtype=config.dtype,
+        micro_tokens=config.micro_tokens or 0,
+        gradient_checkpointing=config.gradient_checkpointing,
     )
 
 

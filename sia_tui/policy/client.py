@@ -115,15 +115,19 @@ class Gateway:
         episode: str,
         adapter: str | None = None,
         train: bool = False,
+        temperature: float = 1.0,
+        max_tokens: int | None = None,
         max_calls: int = 64,
         max_total_tokens: int = 65536,
         seed: int | None = None,
     ) -> None:
-        """Raises GatewayError: 409 when the lane is open, 404 for an adapter that is not loaded."""
+        """Temperature and most tokens of a completion are those of a lane opened for training.
+
+        Raises GatewayError: 409 when the lane is open, 404 for an adapter that is not loaded."""
         terms = {
             "episode": episode,
             "adapter": adapter,
-            "sampling": {"train": train},
+            "sampling": {"train": train, "temperature": temperature, "max_tokens": max_tokens},
             "max_calls": max_calls,
             "max_total_tokens": max_total_tokens,
             "seed": seed,

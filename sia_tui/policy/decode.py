@@ -47,6 +47,9 @@ class Sampler:
         self._hot = torch.tensor([not row.greedy for row in rows], device=device)
         self._any_hot = any(not row.greedy for row in rows)
         temperatures = [1.0 if row.greedy else row.temperature for row in rows]
+        self._tempered = any(row.tempered and row.temperature != 1.0 for row in rows)
+        shown = [row.temperature if row.tempered and not row.greedy else 1.0 for row in rows]
+        self._shown = torch.tensor(shown, device=device)[:, None]
         self._heated = any(value != 1.0 for value in temperatures)
         self._temperature = torch.tensor(temperatures, device=device)[:, None]
         self._filtered = any(not row.greedy and (row.top_p < 1.0 or row.top_k > 0) for row in rows)
@@ -54,11 +57,15 @@ class Sampler:
         self._top_k = torch.tensor([row.top_k or 2**31 for row in rows], device=device)[:, None]
 
     def choose(self, logits: Tensor, draws: Sequence[float]) -> tuple[list[int], list[float]]:
-        """The token of each row of `logits` (rows, vocabulary; float32) and its logprob at temperature 1."""
+        """The token of each row of `logits` (rows, vocabulary; float32) and its logprob: at temperature 1, of tempered rows at
+        their own."""
         normaliser = torch.logsumexp(logits, dim=-1, keepdim=True)
         chosen = logits.argmax(dim=-1)
         if self._any_hot:
             chosen = torch.where(self._hot, self._sample(logits, normaliser, draws), chosen)
+        if self._tempered:
+            logits = logits / self._shown
+            normaliser = torch.logsumexp(logits, dim=-1, keepdim=True)
         logprobs = (logits.gather(-1, chosen[:, None]) - normaliser)[:, 0]
         return chosen.tolist(), logprobs.tolist()
 

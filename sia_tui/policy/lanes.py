@@ -99,6 +99,9 @@ class Lane:
         deadline).
         """
         session = self.current()
+        sampling = session.terms.sampling
+        if sampling.train and sampling.max_tokens is not None:
+            wanted = min(wanted or sampling.max_tokens, sampling.max_tokens)
         allowed = session.reserve(len(prompt_ids), request.n, self._clamp(prompt_ids, wanted))
         rows = make_rows(request, session, messages, prompt_ids, allowed)
         task = asyncio.ensure_future(self._sample(session, messages, rows))
@@ -150,7 +153,8 @@ def make_rows(
     max_tokens: int,
 ) -> list[Row]:
     """One row per completion; `session` has them reserved already."""
-    terms, train = session.terms, session.terms.sampling.train
+    terms, sampling = session.terms, session.terms.sampling
+    train = sampling.train
     seeds = [f"{request.seed}:{i}" for i in range(request.n)]
     if request.seed is None or train:
         first = session.asked - request.n
@@ -159,7 +163,7 @@ def make_rows(
         Row(
             prompt_ids=prompt_ids,
             max_tokens=max_tokens,
-            temperature=1.0 if train else request.temperature,
+            temperature=sampling.temperature if train else request.temperature,
             top_p=1.0 if train else request.top_p,
             top_k=0 if train else max(request.top_k or 0, 0),
             seed=seed if terms.seed is not None or (request.seed is not None and not train) else None,
@@ -167,6 +171,7 @@ def make_rows(
             adapter=terms.adapter,
             ignore_eos=request.ignore_eos,
             messages=tuple(messages),
+            tempered=train,
         )
         for seed in seeds
     ]

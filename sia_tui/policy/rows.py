@@ -31,6 +31,8 @@ class Row:
     stop: tuple[str, ...] = ()
     adapter: str | None = None
     ignore_eos: bool = False
+    tempered: bool = False
+    """Logprobs are to be those of what was sampled from, at the row's temperature, in place of temperature 1."""
     messages: tuple[Mapping[str, str], ...] = ()
     """What the prompt says, for a backend that cannot be given token ids."""
 

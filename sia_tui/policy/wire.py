@@ -84,8 +84,12 @@ class TextRequest(Request):
 
 
 class Sampling(Strict):
+    temperature: Annotated[Finite, Field(ge=0.1, le=2)] = 1.0
+    """While training: of what is sampled, and of the logprobs that are recorded."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Most tokens of one completion while training."""
     train: bool = False
-    """Samples for training: temperature and top_p are 1, top_k is off and seeds are the lane's whatever the caller asks,
+    """Samples for training: temperature is as above, top_p 1, top_k is off and seeds are the lane's whatever the caller asks,
     so that the recorded logprobs are those of the distribution that was sampled from, and samples differ."""
 
 

@@ -19,6 +19,7 @@ from sia_tui.weights.protocol import Job, Probe
 NAME = "default"
 """PEFT's name for the one adapter that is trained."""
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 PROBE_TOKENS = 16
 
 Factors = dict[str, tuple[torch.Tensor, torch.Tensor, float]]
@@ -31,7 +32,10 @@ def make(job: Job) -> Any:
     A parent keeps its own rank and alpha. Raises ValueError for a parent that is not plain LoRA.
     """
     load: Any = AutoModelForCausalLM.from_pretrained
-    base = load(job.model, local_files_only=True, dtype=torch.float32).to(job.device)
+    spread = {"device_map": "auto"} if len(job.plan.train_on) > 1 else {}
+    base = load(job.model, local_files_only=True, dtype=getattr(torch, job.dtype), **spread)
+    if not spread:
+        base.to(job.device)
     if job.parent is not None:
         model: Any = PeftModel.from_pretrained(base, str(job.parent), is_trainable=True)
         config = model.peft_config[NAME]
@@ -44,7 +48,7 @@ def make(job: Job) -> Any:
         lora_alpha=job.plan.alpha,
         lora_dropout=0.0,
         bias="none",
-        target_modules="all-linear",
+        target_modules="all-linear" if job.plan.targets == "all-linear" else ATTENTION,
         task_type="CAUSAL_LM",
     )
     return get_peft_model(base, config)
