@@ -17,6 +17,7 @@ from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
 from sia_tui.core.choosing import RULES, Setting, light, recommend
+from sia_tui.core.loop import auto_verdict
 from sia_tui.core.plans import ALGORITHMS, Algorithm, Pilot, TrainPlan
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.core.rewards import pass_at, rewards
@@ -137,12 +138,18 @@ def test_the_nano_run_is_told_to_clone_first_and_then_grpo() -> None:
     assert advised.plan == next(plan for plan in NANO if plan.algorithm == "grpo")
 
 
-def test_the_quick_run_s_measured_pilots_too() -> None:
-    """As its log has them: a base that picks blindly with spread in half of its groups, and the same after cloning."""
-    blind = Pilot(20, 8, (9, 6, 2, 2, 0, 0, 1, 0, 0), 0.55, 0.009, 364.4)
-    cloned = Pilot(20, 8, (10, 1, 3, 1, 2, 1, 1, 1, 0), 0.5, 0.005, 279.8)
-    assert recommend(blind, BASE, NANO).algorithm == "best_of_n"
-    assert recommend(cloned, TRAINED, NANO).algorithm == "grpo"
+@pytest.mark.parametrize(
+    ("blind", "cloned"),
+    [
+        ((20, 15, 4, 1, 0, 0, 0, 0, 0), (12, 3, 2, 1, 3, 3, 6, 7, 3)),
+        ((9, 6, 2, 2, 0, 0, 1, 0, 0), (10, 1, 3, 1, 2, 1, 1, 1, 0)),
+    ],
+    ids=["lawbench-nano", "lawbench-nano-quick"],
+)
+def test_pilots_as_runs_have_logged_them_are_told_the_same(blind: tuple[int, ...], cloned: tuple[int, ...]) -> None:
+    """Before the cold start and after it, default seeds."""
+    assert recommend(solved(*blind), BASE, NANO).algorithm == "best_of_n"
+    assert recommend(solved(*cloned), TRAINED, NANO).algorithm == "grpo"
 
 
 def test_a_plan_is_changed_only_where_a_measurement_says_so_and_says_which() -> None:
@@ -247,6 +254,23 @@ def test_a_light_weighs_the_plan_against_the_pilot() -> None:
     assert variants == ["ok", "ok", "ok", "amber"]
 
 
+@pytest.mark.parametrize(
+    ("seen", "plan", "kind", "note"),
+    [
+        (pilot(DENSE), GRPO, "approve", "no red light"),
+        (pilot(DENSE), CLONING, "reject", "solved no case"),
+        (solved(40), GRPO, "reject", "no algorithm can learn from it"),
+    ],
+)
+def test_the_automatic_gate_trains_only_where_the_plan_can_learn(
+    seen: Pilot, plan: TrainPlan, kind: str, note: str
+) -> None:
+    done = ev.PilotDone("p", seen, 1.0, recommend(seen, BASE, PLANS))
+    step = Step("p", Proposal("weights", "t", "r", plan.algorithm, "c0", plan=plan), pilot=done)
+    told = auto_verdict(step, 60.0)
+    assert told[0] == kind and note in told[1]
+
+
 def recorded(event: ev.Event) -> ev.Recorded:
     return ev.Recorded(1, "2026-01-05T07:00:00+00:00", event)
 
@@ -270,7 +294,7 @@ def test_a_pilot_survives_the_log_and_one_of_an_earlier_version_is_read() -> Non
     read = ev.decode("PilotDone", {"id": "p", "pilot": old, "expected_s": 60.0})
     assert isinstance(read, ev.PilotDone) and read.advised is None and read.pilot.rewards == ()
     assert rewards(read.pilot).pass_1 == 0.5 and rewards(read.pilot).values == 2
-    assert [section.title for section in page(read.pilot, None)] == ["MEASURED"]
+    assert [section.title for section in page(read.pilot, None)] == ["REWARDS"]
 
 
 def test_the_page_has_every_rule_with_the_one_that_fired_marked() -> None:
