@@ -32,7 +32,7 @@ class Section:
 
 def page(pilot: Pilot, advised: Recommendation | None) -> tuple[Section, ...]:
     """What the pilot measured and, where a recommendation was recorded, how it came about."""
-    measured = Section("MEASURED", f"{pilot.n} train cases × {pilot.samples} samples", _measured(pilot, rewards(pilot)))
+    measured = Section("REWARDS", f"{pilot.n} train cases × {pilot.samples} samples", _measured(pilot, rewards(pilot)))
     return (measured,) if advised is None else (measured, _start(advised), _rules(advised))
 
 
@@ -54,7 +54,7 @@ def _measured(pilot: Pilot, found: Rewards) -> tuple[Row, ...]:
         Row("pass rates", _pass_rates(found)),
         Row("pass", ", ".join(f"@{k} {percent(pass_at(pilot, k))}" for k in ks)),
         Row("useful groups", percent(pilot.useful)),
-        Row("rewards", f"{found.values} different, {percent(found.partial)} neither 0 nor 1"),
+        Row("values", f"{found.values} different, {percent(found.partial)} neither 0 nor 1"),
         Row(
             "shape",
             f"skew {found.skew:+.1f}, excess {found.excess:+.1f}, best tenth {found.tail:.1f} × mean",

@@ -264,9 +264,22 @@ def auto_verdict(step: Step, left_s: float) -> tuple[VerdictKind, str]:
         return "reject", "indecisive: the incumbent stays"
     if step.preview is not None and step.preview.hi < 0:
         return "reject", "clearly worse in the preview on train"
-    if step.pilot is not None and step.pilot.pilot.pass_n == 0:
-        return "reject", "the pilot solved no case: there is nothing to reinforce"
+    hopeless = _hopeless(step)
+    if hopeless is not None:
+        return "reject", hopeless
     if step.pilot is not None and step.pilot.expected_s > left_s:
         asked, left = step.pilot.expected_s / 60, max(0.0, left_s) / 60
         return "reject", f"the training should take {asked:.1f} min, and {left:.1f} are left of the budget"
     return "approve", "no red light, not clearly worse in the preview"
+
+
+def _hopeless(step: Step) -> str | None:
+    """Why the pilot leaves the plan nothing to learn from; partial credit may teach what clones only successes nothing."""
+    plan, done = step.proposal.plan, step.pilot
+    if plan is None or done is None:
+        return None
+    if done.advised is not None and done.advised.algorithm is None:
+        return done.advised.because
+    if done.pilot.pass_n == 0 and (done.advised is None or plan.algorithm == "best_of_n"):
+        return "the pilot solved no case: there is nothing to reinforce"
+    return None

@@ -44,8 +44,8 @@ def grounds(asked: Question, width: int) -> list[Line]:
     sections = [
         _measured(asked) if asked.gate.kind == "keep" else [],
         _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
-        *(_piloted(step.pilot, width) if step.pilot else []),
         _sides(asked),
+        *(_piloted(step.pilot, width) if step.pilot else []),
         _evidence(asked, width),
         _why(asked, width),
         _checks(asked),
@@ -132,7 +132,7 @@ def _buckets(pilot: Pilot) -> list[tuple[str, int, bool]]:
 
 def _able(pilot: Pilot) -> str:
     if pilot.pass_n == 0:
-        return "nothing to reinforce"
+        return "only partial credit" if pilot.useful else "nothing to reinforce"
     return "able, unreliable" if pilot.pass_n - pilot.pass_1 > 0.15 else "little between once and often"
 
 

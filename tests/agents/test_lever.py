@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
+from sia_tui.agents.lever import glance
 from sia_tui.agents.playbook import PlaybookFeedbackAgent
 from sia_tui.agents.protocol import Reading
 from sia_tui.core import events as ev
-from sia_tui.core.plans import TrainPlan
+from sia_tui.core.choosing import Setting, recommend
+from sia_tui.core.episodes import Score
+from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.state import Generation, State, Step
 from tests.agents.test_playbook import BRIEF, Given, reading, refuted
 
 CLONING = TrainPlan("best_of_n", 40, 32, 8, 400, 80, 1e-3)
+PAIRED = [[0.0, 0.25, 0.5, 0.75]] * 9
+"""Every case is paid the same places."""
 PLANS = (CLONING, replace(CLONING, algorithm="grpo", cases=2000))
 SHOWN = ["盗窃", "诈骗", "抢劫"]
 DEV = ev.Evaluated(0, "dev", 0.3, 0.2, 0.4, 800, 0.0, {})
@@ -46,6 +51,40 @@ async def test_the_cold_start_is_cloning_and_what_has_an_adapter_is_sharpened_by
     assert (await agent.propose(given(blind(), refuted("best_of_n")))).idea == "grpo"
     both = (refuted("best_of_n"), refuted("grpo"))
     assert (await agent.propose(given(blind(), *both))).lever != "weights"
+
+
+def piloted(rewards: list[list[float]], refused: bool = True) -> Step:
+    """A cloning step on this generation whose pilot was paid these rewards; a person said no to it."""
+    n, samples = len(rewards), len(rewards[0])
+    useful = sum(len(set(group)) > 1 for group in rewards) / n
+    seen = Pilot(n, samples, (n, *[0] * samples), useful, 0.1, 90.0, rewards=tuple(map(tuple, rewards)))
+    made = refuted("best_of_n")
+    done = ev.PilotDone(made.id, seen, 60.0, recommend(seen, Setting(adapter=False), PLANS))
+    return replace(made, pilot=done, refused=made.refused if refused else None)
+
+
+async def test_the_last_pilot_on_the_generation_goes_before_what_single_samples_show() -> None:
+    agent = PlaybookFeedbackAgent()
+    made = await agent.propose(given(blind(), piloted(PAIRED)))
+    assert made.plan == replace(CLONING, algorithm="dpo", kl=0.1) and made.idea == "dpo"
+    assert "the last pilot on this generation asks for it: only ranked" in made.reason
+    elsewhere = replace(piloted(PAIRED), proposal=replace(piloted(PAIRED).proposal, base_commit="older"))
+    assert (await agent.propose(given(blind(), elsewhere))).idea == "best_of_n"
+
+
+async def test_where_the_pilot_found_nothing_to_learn_no_training_is_proposed_there_again() -> None:
+    made = await PlaybookFeedbackAgent().propose(given(blind(), piloted([[0.0] * 4] * 9), levers=("weights",)))
+    assert made.lever == "stop" and "no algorithm can learn from it" in made.reason
+
+
+async def test_dense_rewards_are_seen_in_what_was_measured_anyway() -> None:
+    read = [replace(one, score=Score(0.3 + n / 200, "wrong", {}, one.score.detail)) for n, one in enumerate(blind())]
+    made = await PlaybookFeedbackAgent().propose(given(read))
+    assert (made.lever, made.idea) == ("weights", "grpo")
+    many = [replace(one, attempt=replace(one.attempt, calls=one.attempt.calls * 3)) for one in read]
+    assert (await PlaybookFeedbackAgent().propose(given(many))).idea == "ppo"
+    tool = [replace(one, attempt=replace(one.attempt, source="tool")) for one in read]
+    assert glance(tool).rewards == ((0.0,),) * 60
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
 from sia_tui.core.choosing import RULES, Setting, light, recommend
+from sia_tui.core.loop import auto_verdict
 from sia_tui.core.plans import ALGORITHMS, Algorithm, Pilot, TrainPlan
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.core.rewards import pass_at, rewards
@@ -247,6 +248,23 @@ def test_a_light_weighs_the_plan_against_the_pilot() -> None:
     assert variants == ["ok", "ok", "ok", "amber"]
 
 
+@pytest.mark.parametrize(
+    ("seen", "plan", "kind", "note"),
+    [
+        (pilot(DENSE), GRPO, "approve", "no red light"),
+        (pilot(DENSE), CLONING, "reject", "solved no case"),
+        (solved(40), GRPO, "reject", "no algorithm can learn from it"),
+    ],
+)
+def test_the_automatic_gate_trains_only_where_the_plan_can_learn(
+    seen: Pilot, plan: TrainPlan, kind: str, note: str
+) -> None:
+    done = ev.PilotDone("p", seen, 1.0, recommend(seen, BASE, PLANS))
+    step = Step("p", Proposal("weights", "t", "r", plan.algorithm, "c0", plan=plan), pilot=done)
+    told = auto_verdict(step, 60.0)
+    assert told[0] == kind and note in told[1]
+
+
 def recorded(event: ev.Event) -> ev.Recorded:
     return ev.Recorded(1, "2026-01-05T07:00:00+00:00", event)
 
@@ -270,7 +288,7 @@ def test_a_pilot_survives_the_log_and_one_of_an_earlier_version_is_read() -> Non
     read = ev.decode("PilotDone", {"id": "p", "pilot": old, "expected_s": 60.0})
     assert isinstance(read, ev.PilotDone) and read.advised is None and read.pilot.rewards == ()
     assert rewards(read.pilot).pass_1 == 0.5 and rewards(read.pilot).values == 2
-    assert [section.title for section in page(read.pilot, None)] == ["MEASURED"]
+    assert [section.title for section in page(read.pilot, None)] == ["REWARDS"]
 
 
 def test_the_page_has_every_rule_with_the_one_that_fired_marked() -> None:

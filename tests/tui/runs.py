@@ -193,7 +193,7 @@ class Writer:
         solved = (10, 3, 4, 5, 4, 3, 3, 2, 6)
         rewards = tuple((1.0,) * k + (0.0,) * (8 - k) for k, count in enumerate(solved) for _ in range(count))
         pilot = Pilot(40, 8, solved, 0.6, 0.08, 320.0, episodes, rewards, 2.0, 1.0, 0.05, 1.2)
-        advised = recommend(pilot, Setting(adapter=False), self.config.weights.plans(0))
+        advised = recommend(pilot, Setting(adapter=False), (CLONING, PLAN))
         self.store.record(ev.PilotDone(name, pilot, 420.0, advised))
 
     def gate(self, name: str, kind: GateKind = "step") -> str:

@@ -15,13 +15,14 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui.asked import Question, decision, question, title
 from sia_tui.tui.grounds import grounds
+from sia_tui.tui.pieces import cells
 from sia_tui.tui.planned import planned
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.opened import until
-from tests.tui.runs import Scene, make_run, writing
+from tests.tui.runs import CLONING, Scene, make_run, writing
 
 Compare = Callable[..., bool]
 
@@ -273,6 +274,25 @@ def test_a_stop_says_that_the_seal_goes(tmp_path: Path) -> None:
     assert asked is not None
     told = "\n".join(line.plain for line in (*decision(asked), *grounds(asked, 60), *planned(asked, 60)))
     assert "test is opened, once" in told and "no pauses the run" in told and "WHERE IT STANDS" in told
+
+
+def test_a_plan_that_its_pilot_speaks_against_shows_amber_and_the_page_that_says_why(tmp_path: Path) -> None:
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.4)
+        name = run.proposal("weights", "Clone verified successes", CLONING)
+        run.pilot(name)
+        run.gate(name)
+        asked = question(run.store.state)
+    assert asked is not None
+    shown = [line.plain for line in decision(asked)]
+    assert any(line.startswith("▲ algorithm: pilot recommends grpo: cheap, end score") for line in shown)
+    for width in (50, 78):
+        lines = [line.plain for line in grounds(asked, width)]
+        told = "\n".join(lines)
+        assert all(cells(line) <= width for line in lines if line and not line.startswith("▲"))
+        assert "RECOMMENDED · grpo" in told and "▸ cheap, end score → grpo" in told
+        assert "· dear rollouts → best_of_n" in told and "▲ algorithm" in told
 
 
 def untimely(asked: Question) -> str:

@@ -1,0 +1,39 @@
+"""`pending` prints what the window shows: the question, the page on which an algorithm was chosen, the commands to answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sia_tui.cli.main import main
+from sia_tui.core.advice import page, text
+from tests.tui.runs import CLONING, make_run, writing
+
+
+def test_a_plan_waits_with_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "w" / "runs" / "r", "plan_gate")
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    told = capsys.readouterr().out
+    assert "   ok  algorithm  grpo, as the pilot recommends: cheap, end score" in told
+    assert "recommended: grpo" in told and "▸ cheap, end score → grpo" in told and "sia-tui approve r/gate-3" in told
+    assert main(["pending", "--workspace", str(tmp_path / "w"), "--json"]) == 0
+    pilot = json.loads(capsys.readouterr().out)[0]["pilot"]
+    assert pilot["page"] in told and pilot["advised"]["algorithm"] == "grpo"
+    assert len(pilot["rewards"]) == 40 and pilot["measured"]["settled"] == 0.35
+
+
+def test_a_plan_that_its_pilot_speaks_against_is_amber(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "w" / "runs" / "r"
+    with writing(root) as run:
+        run.prepare("r")
+        run.generation(None, 0.4)
+        name = run.proposal("weights", "Clone verified successes", CLONING)
+        run.pilot(name)
+        run.gate(name)
+        done = run.store.state.step(name).pilot
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    told = capsys.readouterr().out
+    assert "amber  algorithm  pilot recommends grpo: cheap, end score" in told
+    assert done is not None and text(page(done.pilot, done.advised)) in told
