@@ -138,12 +138,18 @@ def test_the_nano_run_is_told_to_clone_first_and_then_grpo() -> None:
     assert advised.plan == next(plan for plan in NANO if plan.algorithm == "grpo")
 
 
-def test_the_quick_run_s_measured_pilots_too() -> None:
-    """As its log has them: a base that picks blindly with spread in half of its groups, and the same after cloning."""
-    blind = Pilot(20, 8, (9, 6, 2, 2, 0, 0, 1, 0, 0), 0.55, 0.009, 364.4)
-    cloned = Pilot(20, 8, (10, 1, 3, 1, 2, 1, 1, 1, 0), 0.5, 0.005, 279.8)
-    assert recommend(blind, BASE, NANO).algorithm == "best_of_n"
-    assert recommend(cloned, TRAINED, NANO).algorithm == "grpo"
+@pytest.mark.parametrize(
+    ("blind", "cloned"),
+    [
+        ((20, 15, 4, 1, 0, 0, 0, 0, 0), (12, 3, 2, 1, 3, 3, 6, 7, 3)),
+        ((9, 6, 2, 2, 0, 0, 1, 0, 0), (10, 1, 3, 1, 2, 1, 1, 1, 0)),
+    ],
+    ids=["lawbench-nano", "lawbench-nano-quick"],
+)
+def test_pilots_as_runs_have_logged_them_are_told_the_same(blind: tuple[int, ...], cloned: tuple[int, ...]) -> None:
+    """Before the cold start and after it, default seeds."""
+    assert recommend(solved(*blind), BASE, NANO).algorithm == "best_of_n"
+    assert recommend(solved(*cloned), TRAINED, NANO).algorithm == "grpo"
 
 
 def test_a_plan_is_changed_only_where_a_measurement_says_so_and_says_which() -> None:
