@@ -37,6 +37,9 @@ check: .venv/.tested
 bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gateway
 	$(BIN)/python -m tests.benchmarks.bench_window
+	$(BIN)/python -m tests.benchmarks.bench_training
+	$(BIN)/python -m tests.benchmarks.bench_publish
+	$(BIN)/python -m tests.benchmarks.bench_algorithms
 	$(BIN)/python -m tests.benchmarks.bench_kills
 
 pictures: .venv/.installed
