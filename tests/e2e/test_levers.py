@@ -98,7 +98,8 @@ def test_metrics_were_written_step_by_step(levers: RunPaths) -> None:
     rows = reader.metrics(step.id)
     assert [row.step for row in rows] == list(range(step.trained.steps + 1)) if step.trained else False
     assert "held_out" in rows[0].values
-    assert all({"reward", "useful", "loss", "length", "rollout_s", "train_s"} <= set(row.values) for row in rows[1:])
+    wanted = {"reward", "useful", "loss", "kl", "completions/mean_length", "rollout_s", "train_s", "peak_gib"}
+    assert all(wanted <= set(row.values) for row in rows[1:])
 
 
 MOMENTS = (
