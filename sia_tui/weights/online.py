@@ -13,6 +13,7 @@ from datasets import Dataset
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from sia_tui.core.memory import MICRO_TOKENS
 from sia_tui.weights.advantages import shaped
 from sia_tui.weights.algorithms import Train
 from sia_tui.weights.groups import in_groups, summary, useful
@@ -22,11 +23,6 @@ from sia_tui.weights.progress import Asked
 from sia_tui.weights.protocol import Rollout
 from sia_tui.weights.sequences import Batch, Row, Weighting, batch, merged, parts, rows, shared, weighted
 
-CELLS = {"cpu": 2_048, "cuda": 32_768}
-"""Tokens, padding included, of one forward and backward pass; a step of more is cut into several.
-
-A core is fastest while a pass stays in its cache: half the time of 32,768 (1.4 M parameters, 128 rows of 215 tokens).
-"""
 WATCHED = 16
 """Rows whose KL to the base is computed when nothing depends on it: it costs a forward pass each."""
 UNCLIPPED = 1e6
@@ -106,7 +102,7 @@ class Online(Rated, GRPOTrainer):
         self._seen: tuple[torch.Tensor, torch.Tensor]
         super().__init__(**kwargs)
         device = self.accelerator.device.type
-        self._cells = training.job.micro_tokens or CELLS.get(device, CELLS["cuda"])
+        self._cells = training.job.micro_tokens or MICRO_TOKENS["cpu" if device == "cpu" else "cuda"]
         self._halved = False
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:

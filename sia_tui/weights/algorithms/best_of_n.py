@@ -17,13 +17,10 @@ from trl.trainer.utils import pad
 
 from sia_tui.weights.lessons import order, select
 from sia_tui.weights.looks import Rated, Training
-from sia_tui.weights.online import CELLS
 from sia_tui.weights.protocol import Rollout
 
 IGNORED = -100
 """Label of a token without loss."""
-MICRO = 8
-"""Most episodes of one forward and backward pass."""
 
 
 def train(training: Training, groups: Sequence[Sequence[Rollout]]) -> None:
@@ -33,12 +30,9 @@ def train(training: Training, groups: Sequence[Sequence[Rollout]]) -> None:
     training.learned_once(lessons)
     size = min(plan.cases_per_step, len(lessons))
     longest = max(sum(len(call.prompt_ids) + len(call.completion_ids) for call in lesson.calls) for lesson in lessons)
-    most = max(1, min(MICRO, size, CELLS["cuda"] // longest))
-    micro = next(n for n in range(most, 0, -1) if size % n == 0)
     arguments = SFTConfig(
         **training.arguments(),
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=size // micro,
+        **training.accumulated(size, longest),
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,

@@ -17,13 +17,10 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from sia_tui.weights.lessons import order, pairs
 from sia_tui.weights.looks import Rated, Training
-from sia_tui.weights.online import CELLS
 from sia_tui.weights.protocol import Rollout
 
 BETA = 0.1
 """Where the plan has no KL, which DPO cannot do without: TRL's own default."""
-MICRO = 8
-"""Most pairs of one forward and backward pass."""
 
 
 def train(training: Training, groups: Sequence[Sequence[Rollout]]) -> None:
@@ -33,12 +30,9 @@ def train(training: Training, groups: Sequence[Sequence[Rollout]]) -> None:
     training.learned_once([rollout for better, worse, _ in found for rollout in (better, worse)])
     size = min(plan.cases_per_step, len(found))
     longest = max(len(pair.prompt_ids) + max(map(len, (pair.chosen_ids, pair.rejected_ids))) for *_, pair in found)
-    most = max(1, min(MICRO, size, CELLS["cuda"] // (2 * longest)))
-    micro = next(n for n in range(most, 0, -1) if size % n == 0)
     arguments = DPOConfig(
         **training.arguments(),
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=size // micro,
+        **training.accumulated(size, 2 * longest),
         train_sampling_strategy="sequential",
         max_length=None,
         beta=plan.kl or BETA,
