@@ -126,7 +126,8 @@ class Online(Rated, GRPOTrainer):
     def _learn_from(self, model: Any, learned: Groups) -> torch.Tensor:
         model.train()
         found = self.rows(model, learned)
-        self.training.values["shared_prefix"] = shared([one for group in learned for one in group], found)
+        if found:
+            self.training.values["shared_prefix"] = shared([one for group in learned for one in group], found)
         return self.learn(model, found)
 
     def rows(self, model: Any, groups: Groups) -> list[Row]:
