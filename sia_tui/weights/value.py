@@ -48,7 +48,7 @@ class Critic:
                 self._optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 self._optimizer.step()
-                losses.append(float(loss))
+                losses.append(float(loss.detach()))
         return {"value_loss": losses[0], "explained_variance": 1 - left / spread if spread > 0 else 0.0}
 
     def state_dict(self) -> dict[str, Any]:

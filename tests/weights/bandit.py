@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any, BinaryIO
 
 from sia_tui.core.plans import TrainPlan
 from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Rollout, SampledCall, Told, Trained
 
 Reward = Callable[[int], float]
+NEVER = 1_000_000
 
 
 def even(token: int) -> float:
@@ -127,7 +129,7 @@ def run(
     *,
     reward: Reward = even,
     kill: Callable[[Need], bool] = lambda need: False,
-    stop_at: int = 1_000_000,
+    stop_at: int = NEVER,
 ) -> Heard:
     """Answer a trainer until it ends, or kill it instead of answering a need for which `kill` says so.
 
@@ -136,7 +138,53 @@ def run(
     heard = Heard()
     process = start(asked)
     assert process.stdin and process.stdout
-    for line in process.stdout:
+    if not answered(heard, process.stdout, process.stdin, policy, reward, kill, stop_at):
+        process.kill()
+    process.stdin.close()
+    heard.status = process.wait(20)
+    process.stdout.close()
+    heard.errors = (asked.folder.parent / "errors").read_text()
+    return heard
+
+
+def run_here(asked: Job, policy: Policy, *, reward: Reward = even, stop_at: int = NEVER) -> Heard:
+    """The same in this process, over a real pipe: what is not about processes need not import torch and trl again."""
+    import torch
+
+    from sia_tui.weights.pipe import Pipe
+    from sia_tui.weights.stopping import TrainingFailed
+    from sia_tui.weights.trainer import train
+
+    (told, tell), (hear, said) = os.pipe(), os.pipe()
+    heard = Heard()
+    with os.fdopen(tell, "wb") as answers, os.fdopen(hear, "rb") as questions:
+        pipe = Pipe(os.fdopen(told, "rb"), os.fdopen(said, "wb"))
+        engine = Thread(target=answered, args=(heard, questions, answers, policy, reward, lambda _: False, stop_at))
+        engine.start()
+        try:
+            pipe.say(train(asked, pipe))
+        except TrainingFailed as failure:
+            pipe.say(Failed(reason=str(failure)))
+        except BaseException as error:
+            pipe.say(Failed(reason=repr(error)))
+            raise
+        finally:
+            torch.use_deterministic_algorithms(False)
+            engine.join(20)
+    return heard
+
+
+def answered(
+    heard: Heard,
+    questions: BinaryIO | IO[bytes],
+    answers: BinaryIO | IO[bytes],
+    policy: Policy,
+    reward: Reward,
+    kill: Callable[[Need], bool],
+    stop_at: int,
+) -> bool:
+    """The engine's part, until the trainer has ended; False when it is to be killed instead."""
+    for line in questions:
         said = SAID.validate_python(json.loads(line))
         if isinstance(said, Metrics):
             heard.metrics.append(said)
@@ -145,16 +193,12 @@ def run(
         elif isinstance(said, Need):
             heard.needs.append(said)
             if kill(said):
-                process.kill()
-                break
+                return False
             stop = "ana asked for it" if said.step >= stop_at else ""
             told = Told(id=said.id, rollouts=policy.roll(said, reward), stop=stop)
-            process.stdin.write(told.model_dump_json().encode() + b"\n")
-            process.stdin.flush()
+            answers.write(told.model_dump_json().encode() + b"\n")
+            answers.flush()
         else:
             heard.end = said
-    process.stdin.close()
-    heard.status = process.wait(20)
-    process.stdout.close()
-    heard.errors = (asked.folder.parent / "errors").read_text()
-    return heard
+            return True
+    return True

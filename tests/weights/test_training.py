@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sia_tui.weights.protocol import Failed, Job, Trained
-from tests.weights.bandit import Heard, Policy, job, plan, run, start
+from tests.weights.bandit import Heard, Policy, job, plan, run, run_here, start
 
 LONG = {"steps": 24, "eval_every": 4, "patience": 20, "learning_rate": 0.03, "samples": 8}
 
@@ -97,7 +97,7 @@ def test_cloning_makes_its_lessons_likely(cloning: tuple[Job, Heard]) -> None:
 @pytest.mark.parametrize("algorithm", ["dpo", "dr_grpo", "rloo", "reinforce_kl", "entropic", "ppo"])
 def test_each_algorithm_makes_its_pay_likelier(algorithm: str, model: Path, policy: Policy, tmp_path: Path) -> None:
     settings = {"algorithm": algorithm, "steps": 12, "eval_every": 6, "samples": 8, "learning_rate": 0.03}
-    heard = run(job(model, tmp_path, plan(**settings, value_warmup=2)), policy)
+    heard = run_here(job(model, tmp_path, plan(**settings, value_warmup=2)), policy)
     end = trained(heard)
     assert end.held_out_after > end.held_out_before, heard.errors
     assert any(norm > 0.01 for norm in end.moved.values())
@@ -135,19 +135,19 @@ def test_rollouts_for_the_next_step_are_asked_for_while_this_one_is_learned_from
 
 
 def test_a_person_ends_it_early_with_the_best_it_had(model: Path, policy: Policy, tmp_path: Path) -> None:
-    heard = run(job(model, tmp_path, plan(**LONG)), policy, stop_at=6)
+    heard = run_here(job(model, tmp_path, plan(**LONG)), policy, stop_at=6)
     end = trained(heard)
     assert end.steps == 7 and end.stopped.startswith("ana asked") and end.best_step in (4, 7)
 
 
 def test_a_stop_rule_ends_it(model: Path, policy: Policy, tmp_path: Path) -> None:
-    heard = run(job(model, tmp_path, plan(**LONG, stop_kl=0.001)), policy)
+    heard = run_here(job(model, tmp_path, plan(**LONG, stop_kl=0.001)), policy)
     assert "stop rule: KL" in trained(heard).stopped and trained(heard).steps < 24
 
 
 def test_what_is_no_number_fails_it_and_says_what_is_left(model: Path, policy: Policy, tmp_path: Path) -> None:
     beyond = plan(**LONG | {"algorithm": "rloo"})
-    heard = run(job(model, tmp_path, beyond), policy, reward=lambda token: 1e39 if token % 2 else 0.0)
+    heard = run_here(job(model, tmp_path, beyond), policy, reward=lambda token: 1e39 if token % 2 else 0.0)
     assert isinstance(heard.end, Failed), heard.end
     assert "of step 1 is" in heard.end.reason and "before its first checkpoint" in heard.end.reason
 
