@@ -95,7 +95,7 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
     ):
         _begin(session, step, job.plan, rollouts)
         while True:
-            match await _heard(session, trainer):
+            match await _heard(session, step, trainer):
                 case wire.Need() as need:
                     await trainer.tell(await _answer(session, need, rollouts))
                 case wire.Metrics(step=made, values=values):
@@ -140,15 +140,22 @@ async def _job(session: Session, step: Step) -> wire.Job:
     )
 
 
-async def _heard(session: Session, trainer: Trainer) -> Said:
-    """The next thing the trainer says. Raises Interrupted when the run is to pause or stop, TrainerDied."""
+async def _heard(session: Session, step: Step, trainer: Trainer) -> Said:
+    """The next thing the trainer says; tells it meanwhile when a person ends the training early.
+
+    Raises Interrupted when the run is to pause or stop, TrainerDied.
+    """
     hearing = asyncio.create_task(trainer.hear())
+    known = session.state.step(step.id).cut_short_by
     try:
         while not hearing.done():
             await asyncio.wait({hearing}, timeout=POLL_S)
             session.report.beat()
             if session.interrupted():
                 raise Interrupted
+            if (cut := session.state.step(step.id).cut_short_by) != known:
+                known = cut
+                await trainer.tell(wire.Told(id=-1, rollouts=(), stop=_cut(cut)))
         return hearing.result()
     finally:
         hearing.cancel()
@@ -160,11 +167,17 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
     cases = [session.task.cases[name] for name in need.cases]
     if any(case.split != "train" for case in cases):
         raise EngineError("the trainer asked for a case that is not train's")
-    trials = [Trial(case, sample) for case in cases for sample in range(need.samples)]
+    firsts = need.first or (0,) * len(cases)
+    numbered = zip(cases, firsts, strict=True)
+    trials = [Trial(case, first + sample) for case, first in numbered for sample in range(need.samples)]
     made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
     told = tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True))
     cut = session.state.step(rollouts.proposal).cut_short_by
-    return wire.Told(id=need.id, rollouts=told, stop=f"ended early by {cut}" if cut else "")
+    return wire.Told(id=need.id, rollouts=told, stop=_cut(cut))
+
+
+def _cut(by: str | None) -> str:
+    return f"ended early by {by}" if by else ""
 
 
 def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:

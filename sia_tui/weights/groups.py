@@ -26,6 +26,8 @@ class Turn(BaseModel):
     at: int = 0
     """Place in the list of cases at which the next search begins."""
     aside: set[str] = set()
+    times: dict[str, int] = {}
+    """How often a case was taken."""
 
     def take(self, cases: Sequence[str], n: int) -> list[str]:
         """The next `n` distinct cases, fewer only where there are fewer. Too few left: all are let in again."""
@@ -39,6 +41,12 @@ class Turn(BaseModel):
             if case not in self.aside and case not in taken:
                 taken.append(case)
         return taken
+
+    def before(self, cases: Sequence[str]) -> list[int]:
+        """How often each of these was taken before; they count as taken from here on."""
+        found = [self.times.get(case, 0) for case in cases]
+        self.times.update({case: times + 1 for case, times in zip(cases, found, strict=True)})
+        return found
 
     def saw(self, case: str, rewards: Sequence[float]) -> None:
         if has_spread(rewards):

@@ -16,12 +16,14 @@ CHUNK = 64
 
 
 def gather(job: Job, pipe: Pipe) -> list[Sequence[Rollout]]:
-    """Every case's rollouts under the starting point."""
+    """Every case's rollouts under the starting point; fewer cases once somebody wants the training to end."""
     groups: list[Sequence[Rollout]] = []
     for start in range(0, len(job.cases), CHUNK):
         cases = job.cases[start : start + CHUNK]
         asked = pipe.ask("train", cases, samples=job.plan.samples, adapter=None, step=0)
         groups += in_groups(pipe.answer(asked), job.plan.samples)
+        if pipe.stop:
+            break
     return groups
 
 

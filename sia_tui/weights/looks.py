@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 
+from sia_tui.core.plans import OFFLINE
 from sia_tui.weights import adapters
 from sia_tui.weights.head import narrow
 from sia_tui.weights.pipe import Pipe
@@ -89,7 +90,11 @@ class Training:
     def run(self, trainer: Any) -> None:
         """Train to the end, from the checkpoint where there is one."""
         if self.job.device == "cpu":
-            narrow(self.model, self.job.plan.temperature)
+            plan = self.job.plan
+            narrow(self.model, 1.0 if plan.algorithm in OFFLINE else plan.temperature)
+        if self.checkpoint:
+            # Beside another adapter, such as the reference that DPO keeps, transformers passes over the one at the root.
+            adapters.read(self.model, self.checkpoint)
         for name, kept in self.keeps.items() if self.checkpoint else ():
             kept.load_state_dict(torch.load(_kept(self.checkpoint, name), weights_only=True))
         trainer.remove_callback(PrinterCallback)
@@ -109,7 +114,12 @@ class Training:
             if asked.step not in self._questions:
                 adapter = None if asked.adapter == 0 else self.job.folder / "steps" / f"v{asked.adapter}"
                 self._questions[asked.step] = self.pipe.ask(
-                    "train", asked.cases, samples=self.job.plan.samples, adapter=adapter, step=asked.adapter
+                    "train",
+                    asked.cases,
+                    samples=self.job.plan.samples,
+                    adapter=adapter,
+                    step=asked.adapter,
+                    first=asked.first,
                 )
 
     def answered(self, step: int) -> tuple[Asked, tuple[Rollout, ...]]:
@@ -136,7 +146,10 @@ class Training:
     def forget(self, step: int) -> None:
         """Delete step adapters but the best, this one, and those that a checkpoint may go on from."""
         looks = self.progress.looks
-        kept = {step, *(look.step for look in looks[-KEPT_CHECKPOINTS:]), *([best(looks).step] if looks[1:] else [])}
+        kept = {step, *(look.step for look in looks[-KEPT_CHECKPOINTS:])}
+        # The best there was when each checkpoint was made: a damaged one is passed over for the one before.
+        ends = range(len(looks) - KEPT_CHECKPOINTS + 1, len(looks) + 1)
+        kept |= {best(looks[:end]).step for end in ends if end > 1}
         # A checkpoint goes on with the questions that were out when it was made.
         kept |= {at - behind for at in set(kept) for behind in range(self.job.plan.staleness + 1)}
         for folder in (self.job.folder / "steps").glob("*"):
@@ -230,7 +243,7 @@ class _Looks(TrainerCallback):
             raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}{_saved(progress)}")
         progress.rewards += [values["reward"]] if "reward" in values else []
         early = pipe.stop or tripped(
-            training.job.plan, step, values, progress.rewards, time.monotonic() - training.started
+            training.job.plan, step, values, progress.rewards, progress.seconds + time.monotonic() - training.started
         )
         if early or step % training.job.plan.eval_every == 0 or step == training.job.plan.steps:
             values["held_out"] = training.look(step)
@@ -252,6 +265,8 @@ class _Looks(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         checkpoint = checkpoints(self._training.job) / f"checkpoint-{state.global_step}"
+        progress, now = self._training.progress, time.monotonic()
+        progress.seconds, self._training.started = progress.seconds + now - self._training.started, now
         for name, kept in self._training.keeps.items():
             torch.save(kept.state_dict(), _kept(checkpoint, name))
         seal(checkpoint, self._training.progress)

@@ -181,12 +181,12 @@ class Online(Rated, GRPOTrainer):
         """The parts, with what KL to the base and entropy bonus add to the advantages; notes the KL."""
         plan = self.training.job.plan
         if plan.kl == 0 == plan.entropy:
-            self._note_kl(model, found[:: math.ceil(len(found) / WATCHED)] if found else [])
+            self._note_kl(model, sorted(found, key=lambda row: -row.count)[:WATCHED])
             yield from self.batches(found)
             return
         made = list(self.batches(found))
         cost = [self._to_base(model, inputs) for _, inputs in made]
-        self._kl(made, cost)
+        self._kl(found, made, cost)
         if not made:
             return
         own, base = (torch.cat([tensor.flatten() for tensor in some]) for some in zip(*cost, strict=True))
@@ -199,14 +199,20 @@ class Online(Rated, GRPOTrainer):
 
     def _note_kl(self, model: Any, found: Sequence[Row]) -> None:
         made = list(self.batches(found))
-        self._kl(made, [self._to_base(model, inputs) for _, inputs in made])
+        self._kl(found, made, [self._to_base(model, inputs) for _, inputs in made])
 
-    def _kl(self, made: Sequence[tuple[list[int], Batch]], cost: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def _kl(
+        self,
+        found: Sequence[Row],
+        made: Sequence[tuple[list[int], Batch]],
+        cost: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    ) -> None:
         """Mean over sampled tokens of exp(d) - d - 1, d = log p_base - log p (Schulman's k3): never below zero."""
         total = tokens = 0.0
-        for (_, inputs), (own, base) in zip(made, cost, strict=True):
-            sampled, change = inputs["tool_mask"].bool(), base - own
-            total += float((change.exp() - change - 1)[sampled].double().sum())
+        for (part, inputs), (own, base) in zip(made, cost, strict=True):
+            counts = torch.tensor([found[place].count for place in part])[:, None].to(own.device)
+            sampled, change = inputs["tool_mask"] * counts, base - own
+            total += float(((change.exp() - change - 1) * sampled).double().sum())
             tokens += int(sampled.sum())
         if tokens:
             self.training.values["kl"] = total / tokens
@@ -225,7 +231,8 @@ class Online(Rated, GRPOTrainer):
         for ahead in range(last + 1, min(step + plan.staleness, plan.steps - 1) + 1):
             cases = progress.turn.take(training.job.cases, plan.cases_per_step)
             training.step_adapter(step)
-            progress.asked.append(Asked(step=ahead, adapter=step, cases=tuple(cases)))
+            first = tuple(times * plan.samples for times in progress.turn.before(cases))
+            progress.asked.append(Asked(step=ahead, adapter=step, cases=tuple(cases), first=first))
         training.forget(step)
         training.ask_ahead()
         asked, rollouts = training.answered(step)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from pydantic import ValidationError
+
 from sia_tui.weights.protocol import Failed, Metrics, Need, Notice, Rollout, Told, Trained
 
 ENGINE_GONE = 3
@@ -21,7 +23,7 @@ class Pipe:
 
     def __init__(self, told: BinaryIO, said: BinaryIO) -> None:
         self._said = said
-        self._told: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[Told | ValidationError] = queue.SimpleQueue()
         self._asked: dict[int, Need] = {}
         self._answers: dict[int, Told] = {}
         self._over = False
@@ -57,10 +59,17 @@ class Pipe:
         samples: int,
         adapter: Path | None,
         step: int,
+        first: Sequence[int] = (),
     ) -> int:
         """Send a question; `answer` waits for what came of it. Ids count from 0 in every life of the process."""
         need = Need(
-            id=len(self._asked), adapter=adapter, step=step, purpose=purpose, cases=tuple(cases), samples=samples
+            id=len(self._asked),
+            adapter=adapter,
+            step=step,
+            purpose=purpose,
+            cases=tuple(cases),
+            samples=samples,
+            first=tuple(first),
         )
         self._asked[need.id] = need
         self.say(need)
@@ -73,11 +82,12 @@ class Pipe:
         """Waits for it; answers to other questions are kept. Raises ValueError for one that is not what was asked for."""
         started = time.monotonic()
         while asked not in self._answers:
-            told = Told.model_validate_json(self._told.get())
+            told = self._told.get()
+            if isinstance(told, ValidationError):
+                raise told
             if told.id not in self._asked:
                 raise ValueError(f"an answer to question {told.id}, which nobody asked")
             self._answers[told.id] = told
-            self.stop = told.stop or self.stop
         self.waited += time.monotonic() - started
         told, need = self._answers.pop(asked), self._asked[asked]
         wanted = [case for case in need.cases for _ in range(need.samples)]
@@ -90,6 +100,13 @@ class Pipe:
 
     def _listen(self, told: BinaryIO) -> None:
         for line in told:
-            self._told.put(line)
+            try:
+                heard = Told.model_validate_json(line)
+            except ValidationError as error:
+                self._told.put(error)
+                continue
+            self.stop = heard.stop or self.stop
+            if heard.id >= 0:
+                self._told.put(heard)
         if not self._over:
             os._exit(ENGINE_GONE)

@@ -32,6 +32,8 @@ class Asked(BaseModel):
     adapter: int
     """Optimizer steps behind the adapter that makes them."""
     cases: tuple[str, ...]
+    first: tuple[int, ...]
+    """Number of each case's first sample."""
 
 
 class Progress(BaseModel):
@@ -44,6 +46,8 @@ class Progress(BaseModel):
     """Why the training is over; empty while it goes on."""
     turn: Turn = Turn()
     asked: list[Asked] = []
+    seconds: float = 0.0
+    """Of the training until the last checkpoint."""
     rewards: list[float] = []
     """Mean reward of each step's rollouts so far."""
     data: str = ""

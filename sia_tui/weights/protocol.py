@@ -55,6 +55,8 @@ class Need(_Line):
     """Train rollouts are sampled at temperature 1 from the whole distribution; those of held-out cases as when serving."""
     cases: tuple[str, ...]
     samples: int
+    first: tuple[int, ...] = ()
+    """Number of each case's first sample, past those asked for before: one number is one sample. Empty: 0 for all."""
 
 
 class SampledCall(_Line):
@@ -78,6 +80,7 @@ class Rollout(_Line):
 
 class Told(_Line):
     id: int
+    """-1: of no question, to say `stop` while none is out."""
     rollouts: tuple[Rollout, ...]
     """Every case `samples` times, in the order asked for."""
     stop: str = ""

@@ -65,8 +65,9 @@ def tripped(plan: TrainPlan, step: int, values: Mapping[str, float], rewards: Se
         stale_gap = unit == "nats" and values.get("staleness", 0) > 0
         if most and value is not None and value > most and not stale_gap:
             return f"stop rule: {name} {value:.3g} {unit}, limit {most:g}"
-    if plan.stop_slope and step == plan.stop_slope and slope(rewards) <= 0:
-        return f"stop rule: reward does not rise, slope {slope(rewards):+.2g} a step over {len(rewards)} steps"
+    learned = rewards[plan.value_warmup :] if plan.algorithm == "ppo" else rewards
+    if plan.stop_slope and step == plan.stop_slope and len(learned) > 1 and slope(learned) <= 0:
+        return f"stop rule: reward does not rise, slope {slope(learned):+.2g} a step over {len(learned)} steps"
     return ""
 
 

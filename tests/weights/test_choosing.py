@@ -42,6 +42,12 @@ def test_cases_take_turns_and_settled_ones_are_let_in_again() -> None:
     assert Turn.model_validate_json(turn.model_dump_json()) == turn
 
 
+def test_a_case_that_comes_round_again_is_known_to() -> None:
+    turn = Turn()
+    assert turn.before(["a", "b"]) == [0, 0] and turn.before(["b", "c"]) == [1, 0]
+    assert Turn.model_validate_json(turn.model_dump_json()).before(["b"]) == [2]
+
+
 def test_lessons_are_the_best_paid_successes() -> None:
     won = [rollout(1, case="a"), rollout(2, call(9), case="a", solved=True), rollout(3, case="a", solved=False)]
     lost = [rollout(0, case="b"), rollout(0, case="b")]
@@ -100,6 +106,7 @@ def test_the_gap_of_stale_rollouts_is_not_the_serving_s() -> None:
 def test_rewards_that_do_not_rise_by_the_step_named_stop_it() -> None:
     assert "does not rise" in tripped(PLAN, 3, CALM, [0.5, 0.5, 0.4], 0.0)
     assert tripped(PLAN, 3, CALM, [0.5, 0.4, 0.6], 0.0) == "" == tripped(PLAN, 4, CALM, [0.5, 0.5, 0.4, 0.3], 0.0)
+    assert tripped(PLAN, 3, CALM, [], 0.0) == "", "an offline training has no rewards to judge"
     assert slope([1.0, 3.0, 5.0]) == pytest.approx(2.0) and slope([1.0]) == 0.0
 
 

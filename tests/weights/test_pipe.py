@@ -45,6 +45,14 @@ def test_a_question_is_answered_by_its_own_answer() -> None:
         assert [told.case for told in ends.pipe.answer(asked)] == ["a", "b"]
 
 
+def test_a_wish_to_stop_is_heard_while_no_question_is_out() -> None:
+    ends = Ends()
+    ends.tell(Told(id=-1, rollouts=(), stop="ended early by ana"))
+    asked = ends.pipe.ask("train", ["a"], samples=1, adapter=None, step=0)
+    ends.tell(Told(id=asked, rollouts=(rollout("a"),)))
+    assert len(ends.pipe.answer(asked)) == 1 and ends.pipe.stop == "ended early by ana"
+
+
 @pytest.mark.parametrize(
     "told",
     [

@@ -28,6 +28,12 @@ def cloning(model: Path, policy: Policy, tmp_path_factory: pytest.TempPathFactor
     return asked, run(asked, policy)
 
 
+@pytest.fixture(scope="module")
+def dpo(model: Path, policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Heard]:
+    asked = job(model, tmp_path_factory.mktemp("dpo"), plan(algorithm="dpo", samples=8))
+    return asked, run(asked, policy)
+
+
 def trained(heard: Heard) -> Trained:
     assert isinstance(heard.end, Trained), heard.errors
     return heard.end
@@ -140,6 +146,15 @@ def test_a_person_ends_it_early_with_the_best_it_had(model: Path, policy: Policy
     assert end.steps == 7 and end.stopped.startswith("ana asked") and end.best_step in (4, 7)
 
 
+def test_no_sample_is_asked_for_twice(grpo: tuple[Job, Heard]) -> None:
+    seen = set()
+    for need in (need for need in grpo[1].needs if need.purpose == "train"):
+        for case, first in zip(need.cases, need.first, strict=True):
+            numbers = {(case, first + sample) for sample in range(need.samples)}
+            assert not numbers & seen
+            seen |= numbers
+
+
 def test_a_stop_rule_ends_it(model: Path, policy: Policy, tmp_path: Path) -> None:
     heard = run_here(job(model, tmp_path, plan(**LONG, stop_kl=0.001)), policy)
     assert "stop rule: KL" in trained(heard).stopped and trained(heard).steps < 24
@@ -152,11 +167,11 @@ def test_what_is_no_number_fails_it_and_says_what_is_left(model: Path, policy: P
     assert "of step 1 is" in heard.end.reason and "before its first checkpoint" in heard.end.reason
 
 
-@pytest.mark.parametrize(("algorithm", "at"), [("grpo", 14), ("best_of_n", 4)])
+@pytest.mark.parametrize(("algorithm", "at"), [("grpo", 14), ("best_of_n", 4), ("dpo", 4)])
 def test_a_killed_trainer_goes_on_to_the_very_same_adapter(
     algorithm: str, at: int, policy: Policy, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    whole, straight = request.getfixturevalue("cloning" if algorithm == "best_of_n" else "grpo")
+    whole, straight = request.getfixturevalue({"best_of_n": "cloning"}.get(algorithm, algorithm))
     broken = job(whole.model, tmp_path, whole.plan)
     first = run(broken, policy, kill=lambda need: need.step == at)
     assert first.status == -9 and first.end is None
