@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sia_tui.agents.protocol import Reading
+from sia_tui.core.proposals import RIGHT
 
-RIGHT = "right"
 CLASSES = {
     "timeout": "ran out of time",
     "crash": "the harness raised an error",

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sia_tui.agents.blocks import BLOCKS
-from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
+from sia_tui.agents.diagnosis import CLASSES, Diagnosis, diagnose
 from sia_tui.agents.lever import HOW, Training, glance, training, weights_first
 from sia_tui.agents.protocol import Brief, Reading, Record
 from sia_tui.core.choosing import Setting, recommend
-from sia_tui.core.proposals import Proposal
+from sia_tui.core.proposals import RIGHT, Proposal
 from sia_tui.core.state import State, Step
 
 WORTH_A_STEP = 0.004

@@ -7,11 +7,12 @@ import functools
 import types
 import typing
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sia_tui.core.choosing import Recommendation
 from sia_tui.core.episodes import Split
+from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
@@ -106,6 +107,8 @@ class ProposalChecked:
     lights: tuple[Light, ...]
     commit: str | None
     tree: str | None
+    record: TrackRecord | None = None
+    """How earlier predictions of its agent for its lever have held."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,8 @@ class Measured:
     n: int
     fixed: tuple[str, ...]
     broke: tuple[str, ...]
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """`calls` and `tokens` a case, as factors of the incumbent's."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +324,7 @@ def decode(kind: str, data: Mapping[str, Any]) -> Event:
     if kind not in KINDS:
         raise ValueError(f"unknown event {kind!r}: written by a newer version?")
     try:
-        return typing.cast(Event, _build(KINDS[kind], data))
+        return typing.cast(Event, build(KINDS[kind], data))
     except TypeError as error:
         raise ValueError(f"event {kind} does not fit: {error}") from error
 
@@ -329,7 +334,8 @@ def _hints(kind: Hashable) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _build(kind: type[Any], data: Mapping[str, Any]) -> Any:
+def build(kind: type[Any], data: Mapping[str, Any]) -> Any:
+    """A dataclass from its JSON; what it does not know is left out. Raises TypeError for what is missing."""
     hints = _hints(typing.cast(Hashable, kind))
     return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
 
@@ -343,5 +349,5 @@ def _value(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(_value(typing.get_args(hint)[0], item) for item in value)
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type[Any], hint), value)
+        return build(typing.cast(type[Any], hint), value)
     return value

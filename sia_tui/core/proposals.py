@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from sia_tui.core.hashing import short_id
+from sia_tui.core.hashing import digest, short_id
 from sia_tui.core.plans import TrainPlan
 
 Lever = Literal["harness", "weights", "both", "stop"]
 Level = Literal["ok", "amber", "red"]
+
+RIGHT = "right"
+"""The class of a trajectory that did not fail."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,29 @@ class Proposal:
     plan: TrainPlan | None = None
     predicted_gain: float | None = None
     """Expected change of the dev mean, in reward units."""
+    predicted_range: tuple[float, float] | None = None
+    """Where that change is expected to lie, in the same units."""
     predicted_cost: Mapping[str, float] = field(default_factory=dict)
     """`calls` and `tokens` a case, as factors of the incumbent's."""
     clusters: Mapping[str, int] = field(default_factory=dict)
-    """Failure class to number of trajectories, as read."""
+    """Failure class to number of trajectories, as read; `RIGHT` is none of them."""
+    refuted_by: str = ""
+    """What would prove it wrong, in the proposer's words."""
+    agent: str = "playbook"
+    """Who proposes it."""
 
     def id_at(self, run: str, step: int) -> str:
         """Content id of this proposal as step number `step` (from 1) of a run."""
         return short_id("p", {"run": run, "step": step, **asdict(self)})
+
+    @property
+    def change(self) -> str:
+        """Digest of what it would do: its patch's changed lines, wherever they stand, or its plan under any seed; empty
+        where it would do nothing."""
+        lines = (self.patch or "").splitlines()
+        changed = [line for line in lines if line[:1] in "+-" and not line.startswith(("+++", "---"))]
+        plan = asdict(replace(self.plan, seed=0)) if self.plan else None
+        return digest([changed, plan]) if changed or plan else ""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Recommendation, light
 from sia_tui.core.episodes import Split
+from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
@@ -33,6 +34,8 @@ class Generation:
     proposal: str | None
     kept: bool | None = None
     """None until measured and decided."""
+    why: str = ""
+    """For what reason it was kept or rolled back."""
     results: Mapping[Split, ev.Evaluated] = field(default_factory=dict)
 
 
@@ -46,6 +49,7 @@ class Step:
     lights: tuple[Light, ...] | None = None
     commit: str | None = None
     tree: str | None = None
+    record: TrackRecord | None = None
     preview: Preview | None = None
     pilot: ev.PilotDone | None = None
     training: ev.TrainingBegan | None = None
@@ -263,7 +267,7 @@ def _(event: ev.ProposalMade, state: State) -> State:
 
 @_on.register
 def _(event: ev.ProposalChecked, state: State) -> State:
-    return _step(state, event.id, lights=event.lights, commit=event.commit, tree=event.tree)
+    return _step(state, event.id, lights=event.lights, commit=event.commit, tree=event.tree, record=event.record)
 
 
 @_on.register
@@ -318,12 +322,12 @@ def _(event: ev.Measured, state: State) -> State:
 
 @_on.register
 def _(event: ev.GenerationKept, state: State) -> State:
-    return replace(_decided(state, event.index, kept=True), incumbent=event.index)
+    return replace(_decided(state, event.index, True, event.why), incumbent=event.index)
 
 
 @_on.register
 def _(event: ev.GenerationRolledBack, state: State) -> State:
-    return _decided(state, event.index, kept=False)
+    return _decided(state, event.index, False, event.why)
 
 
 @_on.register
@@ -382,7 +386,7 @@ def _step(state: State, proposal: str, **changes: Any) -> State:
     return replace(state, steps=steps)
 
 
-def _decided(state: State, index: int, kept: bool) -> State:
+def _decided(state: State, index: int, kept: bool, why: str) -> State:
     proposal = state.generations[index].proposal
-    state = _generation(state, index, kept=kept)
+    state = _generation(state, index, kept=kept, why=why)
     return state if proposal is None else _step(state, proposal, closed=True)

@@ -1,0 +1,224 @@
+"""What is worth remembering of a run, read off its state: ideas, failures, constraints, predictions.
+
+Only what agents may know: gains are dev's, and nothing here looks at hidden or test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sia_tui.core.forecast import Forecast
+from sia_tui.core.hashing import short_id
+from sia_tui.core.proposals import RIGHT, Lever
+from sia_tui.core.state import MACHINE, State, Step
+
+Outcome = Literal["kept", "rolled back", "refused"]
+
+
+@dataclass(frozen=True)
+class Idea:
+    """What was tried, and how it ended."""
+
+    id: str
+    """Of its proposal."""
+    run: str
+    at: str
+    """When it was proposed."""
+    idea: str
+    change: str
+    """Digest of what it did, to know it again under another name."""
+    title: str
+    agent: str
+    lever: Lever
+    base: int | None
+    """The generation it was tried on."""
+    outcome: Outcome
+    why: str
+    gain: float | None = None
+    """On dev, with its 95 % interval over `n` cases; None where it was not measured."""
+    lo: float | None = None
+    hi: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A class of failures, as agents counted it on the generations they read."""
+
+    id: str
+    run: str
+    at: str
+    failure: str
+    counts: Mapping[str, int]
+    """`g<N>` to trajectories, those generations alone that had any."""
+
+    @property
+    def first(self) -> str:
+        return next(iter(self.counts))
+
+    @property
+    def last(self) -> str:
+        return next(reversed(self.counts))
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a person asked for: the reason of a no, or a note on the task."""
+
+    id: str
+    run: str
+    """Empty for a note, which belongs to no run."""
+    at: str
+    text: str
+    by: str
+    gate: str = ""
+    about: str = ""
+    """Title of the proposal that was refused."""
+
+
+Item = Idea | Cluster | Constraint | Forecast
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of one task, oldest first."""
+
+    task: str = ""
+    ideas: tuple[Idea, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return (*self.ideas, *self.clusters, *self.constraints, *self.forecasts)
+
+    def without(self, struck: Collection[str]) -> Memory:
+        """Less the items with these ids; an idea and its prediction share one."""
+        return memory_of(self.task, [item for item in self.items if item.id not in struck])
+
+    def joined(self, other: Memory) -> Memory:
+        """Both, each item once."""
+        return memory_of(self.task, {(type(item), item.id): item for item in (*self.items, *other.items)}.values())
+
+
+def memory_of(task: str, items: Iterable[Item]) -> Memory:
+    """The items by kind, oldest first whatever order they come in."""
+    known = sorted(items, key=lambda item: (item.at, item.run, item.id))
+    return Memory(
+        task,
+        tuple(item for item in known if isinstance(item, Idea)),
+        tuple(item for item in known if isinstance(item, Cluster)),
+        tuple(item for item in known if isinstance(item, Constraint)),
+        tuple(item for item in known if isinstance(item, Forecast)),
+    )
+
+
+def note(task: str, text: str, by: str, at: str) -> Constraint:
+    """A person's own word to the agents of a task; the same text is the same note."""
+    return Constraint(short_id("n", [task, text]), "", at, text, by)
+
+
+def recall(state: State) -> Memory:
+    """What a run has taught so far: steps that are over, classes of failures as read, reasons of people."""
+    steps = [step for step in state.steps if step.proposal.lever != "stop"]
+    ideas = [idea for step in steps if (idea := _idea(state, step))]
+    forecasts = [made for step in steps if (made := _forecast(state, step))]
+    return memory_of(state.task, [*ideas, *_clusters(state), *_constraints(state), *forecasts])
+
+
+def _idea(state: State, step: Step) -> Idea | None:
+    """None while it is under way, and where the machine or a stop of the run kept it from being judged."""
+    ended = _ended(state, step)
+    if ended is None:
+        return None
+    asked, found = step.proposal, step.measured
+    idea = Idea(
+        step.id,
+        state.run,
+        step.made_at,
+        asked.idea,
+        asked.change,
+        asked.title,
+        asked.agent,
+        asked.lever,
+        _base(state, step),
+        *ended,
+    )
+    return replace(idea, gain=found.gain, lo=found.lo, hi=found.hi, n=found.n) if found else idea
+
+
+def _ended(state: State, step: Step) -> tuple[Outcome, str] | None:
+    if step.refused is not None:
+        refused = step.refused
+        return None if refused.by == MACHINE else ("refused", f"by {refused.by}: {refused.reason or 'no reason given'}")
+    made = None if step.generation is None else state.generations[step.generation]
+    if made is None or made.kept is None:
+        return None
+    return ("kept" if made.kept else "rolled back"), made.why
+
+
+def _base(state: State, step: Step) -> int | None:
+    commit = step.proposal.base_commit
+    return next((made.index for made in state.generations if made.commit == commit), None)
+
+
+def _clusters(state: State) -> list[Cluster]:
+    """By the counts that came with proposals: the same failures read again on a generation are counted once."""
+    seen: dict[str, dict[int, int]] = {}
+    for step in state.steps:
+        base = _base(state, step)
+        for failure, count in step.proposal.clusters.items() if base is not None else ():
+            if count and failure != RIGHT:
+                seen.setdefault(failure, {})[base] = count  # type: ignore[index]
+    return [
+        Cluster(
+            short_id("f", [state.run, failure]),
+            state.run,
+            state.created_at,
+            failure,
+            {f"g{index}": counts[index] for index in sorted(counts)},
+        )
+        for failure, counts in seen.items()
+    ]
+
+
+def _constraints(state: State) -> list[Constraint]:
+    """The reason of every no that a person gave one with."""
+    return [
+        Constraint(
+            short_id("c", [state.run, said.gate]),
+            state.run,
+            said.at,
+            said.note,
+            said.by,
+            said.gate,
+            step.proposal.title,
+        )
+        for step in state.steps
+        for said in step.verdicts
+        if said.kind == "reject" and said.by != "auto" and said.note
+    ]
+
+
+def _forecast(state: State, step: Step) -> Forecast | None:
+    asked, found = step.proposal, step.measured
+    if found is None or asked.predicted_gain is None:
+        return None
+    return Forecast(
+        step.id,
+        state.run,
+        step.made_at,
+        asked.agent,
+        asked.lever,
+        asked.title,
+        asked.predicted_gain,
+        found.gain,
+        found.lo,
+        found.hi,
+        asked.predicted_range,
+        dict(asked.predicted_cost) | ({"training_s": step.pilot.expected_s} if step.pilot else {}),
+        dict(found.cost) | ({"training_s": step.trained.seconds} if step.trained else {}),
+    )
