@@ -194,6 +194,9 @@ class AgentsConfig(_Section):
     feedback: Literal["playbook"] = "playbook"
     levers: tuple[Literal["harness", "weights"], ...] = ("harness", "weights")
     """Those that the Feedback-Agent may pull, for runs that are to show what one of them does alone."""
+    memory: Literal["run", "task"] = "run"
+    """What agents are told of earlier steps: this run's own, or those of every run of the workspace on this task and split
+    too. What a person noted on the task (`sia-tui memory`) is told either way."""
 
 
 class EvaluateConfig(_Section):

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Proposal
+from sia_tui.core.recall import Memory
 from sia_tui.core.state import State
 
 
@@ -57,6 +58,11 @@ class Record(Protocol):
     @property
     def files(self) -> Mapping[str, str]:
         """The incumbent's harness package, {path: text}."""
+
+    @property
+    def memory(self) -> Memory:
+        """What was tried and how it ended, failures by generation, what people asked for, how predictions held: of this
+        run, and of others where the config carries that over (`core.memo.page` is the page that people read)."""
 
     def trajectories(self, split: Literal["train", "dev"], generation: int | None = None) -> Iterator[Reading]:
         """Every trajectory of a generation (default: the incumbent), in full."""

@@ -6,8 +6,10 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from sia_tui.core.memo import ended
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light, Proposal
+from sia_tui.core.recall import Idea
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
 
@@ -79,6 +81,25 @@ def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
     if refuted:
         return Light("new idea", "amber", f"{proposal.idea} was refuted on an earlier generation ({refuted[-1].id})")
     return Light("new idea", "ok")
+
+
+def check_tried(proposal: Proposal, elsewhere: Sequence[Idea] | None) -> tuple[Light, ...]:
+    """Amber, with the result, for what another run tried in vain: the same idea by name, or the same change under
+    another one. No light where other runs are not looked at (None)."""
+    if elsewhere is None:
+        return ()
+    same = [idea for idea in elsewhere if _same(proposal, idea)]
+    failed = [idea for idea in same if idea.outcome != "kept"]
+    if not same:
+        return (Light("tried before", "ok"),)
+    last = (failed or same)[-1]
+    more = f"; tried in {len(same)} runs, kept in {len(same) - len(failed)}" if len(same) > 1 else ""
+    return (Light("tried before", "amber" if failed else "ok", f"{last.idea} in {last.run}: {ended(last)}{more}"),)
+
+
+def _same(proposal: Proposal, idea: Idea) -> bool:
+    named = proposal.lever == idea.lever and proposal.idea.casefold().split() == idea.idea.casefold().split()
+    return named or (proposal.change != "" and proposal.change == idea.change)
 
 
 def check_plan(

@@ -89,6 +89,10 @@ class TrackRecord:
         """The gain to expect of a `predicted` one."""
         return self.factor * predicted
 
+    @property
+    def name(self) -> str:
+        return f"{self.agent}/{self.lever}"
+
 
 def track(forecasts: Iterable[Forecast], agent: str, lever: Lever, task: str) -> TrackRecord:
     """The record over those of `forecasts` that this agent made for this lever; their order makes no difference.

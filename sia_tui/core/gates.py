@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.hashing import digest
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal
@@ -46,6 +47,7 @@ def gate_parts(
     lights: tuple[Light, ...],
     preview: Preview | None,
     pilot: Pilot | None,
+    record: TrackRecord | None,
     result: Mapping[str, Any] | None,
     keep_rule: Mapping[str, str],
     config_hash: str,
@@ -58,6 +60,7 @@ def gate_parts(
         "lights": [asdict(light) for light in lights],
         "preview": asdict(preview) if preview else None,
         "pilot": asdict(pilot) if pilot else None,
+        "record": asdict(record) if record else None,
         "result": result,
         "keep rule": dict(keep_rule),
         "config": config_hash,

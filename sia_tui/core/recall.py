@@ -60,7 +60,7 @@ class Cluster:
 
     @property
     def last(self) -> str:
-        return next(reversed(self.counts))
+        return [*self.counts][-1]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, history, prepare, step, training
+from sia_tui.engine import evaluate, finish, history, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
@@ -175,6 +175,7 @@ class _Engine:
         session = self._session
         while True:
             history.follow_log(session)
+            remembering.keep_up(session)
             if session.state.status == "paused":
                 if self._options.exit_at_gate:
                     return WAITING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Case, Score, Split
@@ -66,9 +66,20 @@ def compare(session: Session, step: Step) -> None:
     parent = session.state.generations[candidate.parent]
     cases = session.cases("dev", session.config.evaluate.dev)
     gain = paired_gain(rewards(session, parent.key, cases), rewards(session, candidate.key, cases))
-    session.record(
-        ev.Measured(step.id, candidate.index, gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke)
-    )
+    cost = _cost(session, parent.key, candidate.key, {case.id for case in cases})
+    found = (gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke, cost)
+    session.record(ev.Measured(step.id, candidate.index, *found))
+
+
+def _cost(session: Session, old: str, new: str, cases: Set[str]) -> dict[str, float]:
+    """Calls and tokens a dev case, as factors of the old generation's; nothing for what that one had none of."""
+    before, after = _spent(session, old, cases), _spent(session, new, cases)
+    return {name: after[name] / before[name] for name in before if before[name]}
+
+
+def _spent(session: Session, key: str, cases: Set[str]) -> dict[str, int]:
+    calls = [attempt.calls for _, attempt, _ in session.reader.trajectories(key, "dev") if attempt.case.id in cases]
+    return {"calls": sum(map(len, calls)), "tokens": sum(call.tokens for made in calls for call in made)}
 
 
 async def _run(session: Session, commit: str, key: str, adapter: str | None, cases: Sequence[Case], phase: str) -> None:

@@ -11,7 +11,7 @@ from sia_tui.store.openings import record_opening
 async def open_test(session: Session, generation: int) -> None:
     """On record in the workspace and in the log before a single test label can be scored."""
     task = session.task
-    before = record_opening(session.workspace.root / "workspace.db", session.state.run, task.test_hash)
+    before = record_opening(session.workspace.db, session.state.run, task.test_hash)
     session.record(ev.TestOpened(generation, task.test_hash, before))
     await unseal(session)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sia_tui.agents.protocol import Brief, Reading
+from sia_tui.core.recall import Memory
 from sia_tui.core.state import State, blind
 from sia_tui.store.reader import RunReader
 
@@ -20,6 +21,7 @@ class StoredRecord:
     brief: Brief
     full_state: State
     files: Mapping[str, str]
+    memory: Memory
 
     @property
     def state(self) -> State:

@@ -15,6 +15,7 @@ from typing import Any
 from sia_tui.config import RunConfig
 from sia_tui.core.episodes import Case, Split
 from sia_tui.core.hashing import digest
+from sia_tui.core.recall import Memory
 from sia_tui.core.state import State
 from sia_tui.core.telling import tell
 from sia_tui.engine.crew import Harness, Place
@@ -52,6 +53,8 @@ class Session:
     level: Isolation
     interrupted: Callable[[], bool]
     open: AsyncExitStack
+    remembered: Memory | None = field(default=None, init=False)
+    """What this engine has written to the workspace's memory."""
     _place: Place | None = field(default=None, init=False)
     _released: bool = field(default=False, init=False)
 

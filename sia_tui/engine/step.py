@@ -7,7 +7,8 @@ from dataclasses import asdict
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_patch, check_plan, check_served
+from sia_tui.core.checks import check_patch, check_plan, check_served, check_tried
+from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
@@ -15,6 +16,7 @@ from sia_tui.core.state import Step
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.planning import fits_light
 from sia_tui.engine.record import StoredRecord
+from sia_tui.engine.remembering import memory, record_of, tried_elsewhere
 from sia_tui.engine.sampling import training_cases
 from sia_tui.engine.session import Session, serving
 from sia_tui.harness.repository import RepositoryError
@@ -32,7 +34,7 @@ async def propose(session: Session) -> None:
     plans = config.weights.plans(config.seed)
     brief = Brief(task.name, task.description, task.labels, task.glosses, config.agents.levers, plans)
     files = session.repository.files(best.commit, session.package)
-    record = StoredRecord(session.paths.db, brief, session.state, files)
+    record = StoredRecord(session.paths.db, brief, session.state, files, memory(session))
     proposal = await make_feedback_agent(session.config.agents.feedback).propose(record)
     session.record(ev.ProposalMade(proposal.id_at(session.state.run, len(session.state.steps) + 1), proposal))
 
@@ -43,8 +45,9 @@ def check(session: Session, step: Step) -> None:
     if proposal.lever == "stop":
         session.record(ev.ProposalChecked(step.id, (), None, None))
         return
+    record = record_of(session, proposal)
     if proposal.lever != "harness":
-        _check_plan(session, step)
+        _check_plan(session, step, record)
         return
     repository, package, base = session.repository, session.package, proposal.base_commit
     old = repository.files(base, package)
@@ -52,17 +55,20 @@ def check(session: Session, step: Step) -> None:
         tree = repository.patched_tree(base, package, proposal.patch or "", session.config.harness.surface)
         texts = (text_of(case.inputs) for case in session.task.cases.values())
         new = repository.files(tree, package)
-        lights = check_patch(proposal, old, new, texts, session.task.labels, earlier)
+        lights = (
+            *check_patch(proposal, old, new, texts, session.task.labels, earlier),
+            *check_tried(proposal, tried_elsewhere(session)),
+        )
     except (RepositoryError, UnicodeError, RecursionError, MemoryError) as fault:
         tree, lights = f"{base}^{{tree}}", (Light("applies", "red", one_line(str(fault) or type(fault).__name__)),)
     subtree = repository.subtree(tree, package)
     best = session.state.best
     commit = _commit(session, step, tree, subtree, best.adapter if best else None, lights[0].level == "ok")
     repository.mark_proposal(step.id, commit)
-    session.record(ev.ProposalChecked(step.id, lights, commit, subtree))
+    session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record))
 
 
-def _check_plan(session: Session, step: Step) -> None:
+def _check_plan(session: Session, step: Step, record: TrackRecord | None) -> None:
     """A plan changes no file: its commit is the incumbent's harness again, with the plan in its message."""
     best, state = session.state.best, session.state
     assert best is not None
@@ -73,10 +79,11 @@ def _check_plan(session: Session, step: Step) -> None:
     lights = (
         *check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1], fits),
         check_served(plan, served["backend"], served["vllm"].adapters, served["vllm"].rank),
+        *check_tried(step.proposal, tried_elsewhere(session)),
     )
     commit = _commit(session, step, f"{best.commit}^{{tree}}", best.tree, best.adapter)
     session.repository.mark_proposal(step.id, commit)
-    session.record(ev.ProposalChecked(step.id, lights, commit, best.tree))
+    session.record(ev.ProposalChecked(step.id, lights, commit, best.tree, record))
 
 
 def _commit(session: Session, step: Step, tree: str, subtree: str, adapter: str | None, applied: bool = True) -> str:
@@ -105,6 +112,7 @@ def open_gate(session: Session, step: Step, kind: GateKind) -> None:
         lights,
         step.preview,
         step.pilot.pilot if step.pilot else None,
+        step.record,
         result,
         rule,
         state.config_hash,

@@ -88,6 +88,11 @@ class Workspace:
     def runs(self) -> Path:
         return self.root / "runs"
 
+    @property
+    def db(self) -> Path:
+        """What spans runs."""
+        return self.root / "workspace.db"
+
     def folder(self, name: str) -> Path:
         """A shared folder (tasks, environments, policies, tools, baselines), created."""
         path = self.root / name

@@ -207,6 +207,7 @@ class Writer:
             step.lights or (),
             step.preview,
             step.pilot.pilot if step.pilot else None,
+            step.record,
             asdict(step.measured) if step.measured else None,
             {"indecisive": "ask"},
             CONFIG_HASH,
