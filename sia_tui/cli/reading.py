@@ -132,7 +132,8 @@ def _question(asked: dict[str, Any]) -> str:
     lines.append(one_line(asked["reason"], 2000))
     if asked["predicted_gain"] is not None:
         sees = f"; dev can tell about {points(asked['resolvable_gain'])} from noise" if asked["resolvable_gain"] else ""
-        lines.append(f"predicted: {points(asked['predicted_gain'])} points{sees}")
+        lines.append(f"predicted: {points(asked['predicted_gain'])} points{_within(asked['predicted_range'])}{sees}")
+    lines += _record(asked)
     if seen:
         lines.append(
             f"preview:   {percent(seen['incumbent'])} → {percent(seen['candidate'])} on {seen['n']} train cases, "
@@ -150,6 +151,22 @@ def _question(asked: dict[str, Any]) -> str:
         lines += ["", clean(asked["patch"]).rstrip()]
     name = f"{asked['run']}/{asked['gate']} --hash {asked['hash'][:12]}"
     return "\n".join([*lines, "", f"sia-tui approve {name}", f"sia-tui reject {name} --reason '…'"])
+
+
+def _within(bounds: Sequence[float] | None) -> str:
+    return f" {_bounds(bounds, '+.1f')}" if bounds else ""
+
+
+def _record(asked: dict[str, Any]) -> list[str]:
+    """How far the prediction may be believed, and what would prove it wrong."""
+    record, lines = asked["record"], []
+    if record:
+        expected = record["expected_gain"]
+        then = "" if expected is None else f"; expect {points(expected)}"
+        lines.append(f"record:    {record['agent']}/{record['lever']}: {record['told']}{then}")
+    if asked["refuted_by"]:
+        lines.append(f"wrong if:  {one_line(asked['refuted_by'], 400)}")
+    return lines
 
 
 def _planned(asked: dict[str, Any]) -> list[str]:

@@ -34,9 +34,9 @@ class Generation:
     proposal: str | None
     kept: bool | None = None
     """None until measured and decided."""
+    results: Mapping[Split, ev.Evaluated] = field(default_factory=dict)
     why: str = ""
     """For what reason it was kept or rolled back."""
-    results: Mapping[Split, ev.Evaluated] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

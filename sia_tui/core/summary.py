@@ -7,6 +7,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
+from sia_tui.core.memo import told
 from sia_tui.core.rewards import rewards
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
@@ -47,7 +48,11 @@ def gate(state: State) -> dict[str, Any]:
         "lever": step.proposal.lever,
         "title": step.proposal.title,
         "reason": step.proposal.reason,
+        "agent": step.proposal.agent,
         "predicted_gain": step.proposal.predicted_gain,
+        "predicted_range": step.proposal.predicted_range,
+        "refuted_by": step.proposal.refuted_by,
+        "record": _record(step),
         "resolvable_gain": _resolvable(state),
         "clusters": dict(step.proposal.clusters),
         "evidence": list(step.proposal.evidence),
@@ -71,6 +76,15 @@ def gate(state: State) -> dict[str, Any]:
         "plan": asdict(step.proposal.plan) if step.proposal.plan else None,
         "last_plan": asdict(state.last_plan) if state.last_plan else None,
     }
+
+
+def _record(step: Step) -> dict[str, Any] | None:
+    """How earlier predictions of its agent and lever have held, and the gain that leaves to be expected."""
+    record, predicted = step.record, step.proposal.predicted_gain
+    if record is None:
+        return None
+    expected = None if predicted is None else record.discounted(predicted)
+    return asdict(record) | {"told": told(record), "expected_gain": expected}
 
 
 def _resolvable(state: State) -> float | None:

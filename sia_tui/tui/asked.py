@@ -117,9 +117,12 @@ def _expected(asked: Question) -> list[Piece]:
 
 
 def _prediction(asked: Question) -> list[Piece]:
-    gain = asked.step.proposal.predicted_gain
+    gain, record = asked.step.proposal.predicted_gain, asked.step.record
     seen = resolvable_gain(asked.dev_n) if asked.dev_n else None
     said: list[Piece] = [("no prediction" if gain is None else f"{points(gain)} pt", STRONG)]
+    if gain is not None and record is not None:
+        gain = record.discounted(gain)
+        said += [(" → ", DIM), (f"{points(gain)} by its record", STRONG)]
     if seen is None:
         return said
     said.append((f"   dev (n = {asked.dev_n}) can tell {points(seen)}", DIM))

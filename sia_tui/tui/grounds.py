@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sia_tui.core.advice import page
+from sia_tui.core.advice import Row, Section, page
 from sia_tui.core.events import PilotDone
+from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
 from sia_tui.core.telling import percent, points
@@ -46,6 +47,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
         _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
         _sides(asked),
         *(_piloted(step.pilot, width) if step.pilot else []),
+        _promise(asked, width),
         _evidence(asked, width),
         _why(asked, width),
         _checks(asked),
@@ -203,6 +205,22 @@ def _pointed(episode: str, row: EpisodeRow | None, width: int) -> Line:
         fit(rest, max(1, width - len(episode) - 4)),
         opens=Opens("episode", episode),
     )
+
+
+def _promise(asked: Question, width: int) -> list[Line]:
+    """What was promised, how its author's promises held so far, what would prove it wrong."""
+    proposal, record = asked.step.proposal, asked.step.record
+    gain = proposal.predicted_gain
+    rows = [] if gain is None else [Row("promised", f"{points(gain)}{_ranged(proposal.predicted_range)} on dev")]
+    if record is not None:
+        rows.append(Row("so far", told(record)))
+        rows += [] if gain is None else [Row("expect", points(record.discounted(gain)), "chosen")]
+    rows += [Row("wrong if", proposal.refuted_by)] if proposal.refuted_by else []
+    return laid(Section("THE RECORD", f"{proposal.agent} · {proposal.lever}", tuple(rows)), width) if rows else []
+
+
+def _ranged(bounds: tuple[float, float] | None) -> str:
+    return f" {interval(*bounds)}" if bounds else ""
 
 
 def _why(asked: Question, width: int) -> list[Line]:
