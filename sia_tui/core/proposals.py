@@ -32,12 +32,12 @@ class Proposal:
     plan: TrainPlan | None = None
     predicted_gain: float | None = None
     """Expected change of the dev mean, in reward units."""
-    predicted_range: tuple[float, float] | None = None
-    """Where that change is expected to lie, in the same units."""
     predicted_cost: Mapping[str, float] = field(default_factory=dict)
     """`calls` and `tokens` a case, as factors of the incumbent's."""
     clusters: Mapping[str, int] = field(default_factory=dict)
     """Failure class to number of trajectories, as read; `RIGHT` is none of them."""
+    predicted_range: tuple[float, float] | None = None
+    """Where the change of the dev mean is expected to lie, in reward units."""
     refuted_by: str = ""
     """What would prove it wrong, in the proposer's words."""
     agent: str = "playbook"

@@ -117,12 +117,14 @@ def _expected(asked: Question) -> list[Piece]:
 
 
 def _prediction(asked: Question) -> list[Piece]:
-    gain, record = asked.step.proposal.predicted_gain, asked.step.record
+    """What is to be expected: the promise, discounted by how its author's promises held."""
+    promised, record = asked.step.proposal.predicted_gain, asked.step.record
     seen = resolvable_gain(asked.dev_n) if asked.dev_n else None
+    gain = promised if promised is None or record is None else record.discounted(promised)
     said: list[Piece] = [("no prediction" if gain is None else f"{points(gain)} pt", STRONG)]
-    if gain is not None and record is not None:
-        gain = record.discounted(gain)
-        said += [(" → ", DIM), (f"{points(gain)} by its record", STRONG)]
+    if promised is not None and record is not None:
+        held = f"{record.signs} of {record.n} signs right" if record.n else "none measured yet"
+        said.append((f"   promised {points(promised)}, {held}", DIM))
     if seen is None:
         return said
     said.append((f"   dev (n = {asked.dev_n}) can tell {points(seen)}", DIM))

@@ -16,10 +16,12 @@ from sia_tui.config import RunConfig, load_config
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Sampled, Score, Split, ToolCall
+from sia_tui.core.forecast import track
 from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
 from sia_tui.core.machine import Usage
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+from sia_tui.core.recall import recall
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import RunStore
 
@@ -176,7 +178,8 @@ class Writer:
             Light("new idea", "ok"),
             Light("surface", "ok", "*.py, *.md"),
         )
-        self.store.record(ev.ProposalChecked(name, lights, f"{number}d" * 20, f"{number}e" * 20))
+        record = track(recall(state).forecasts, proposal.agent, lever, state.task)
+        self.store.record(ev.ProposalChecked(name, lights, f"{number}d" * 20, f"{number}e" * 20, record))
         self.clock.wait(20)
         return name
 
