@@ -32,6 +32,7 @@ _VERBS = {
     "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
     "plan": "sia_tui.cli.plan",
+    "memory": "sia_tui.cli.memory",
     "export": "sia_tui.cli.exporting",
     "tasks": "sia_tui.cli.tasks",
     "doctor": "sia_tui.cli.doctor",
@@ -132,6 +133,15 @@ def _looking_back(verbs: _Verbs) -> None:
         ("branch", "a new run that starts from a generation of this one"),
     ):
         _verb(verbs, name, help_, run="RUN").add_argument("generation", metavar="GEN", help="such as g2")
+
+    memory = _verb(verbs, "memory", "what agents of a task are told of earlier steps; yours to edit", json=True)
+    memory.add_argument("task", metavar="TASK")
+    change = memory.add_mutually_exclusive_group()
+    change.add_argument("--add", metavar="TEXT", help="a constraint of yours, told to every agent of the task")
+    change.add_argument("--forget", metavar="ID", help="strike an item out: agents are no longer told")
+    change.add_argument("--restore", metavar="ID", help="tell agents of a struck-out item again")
+    change.add_argument("--edit", action="store_true", help="all of that in $EDITOR")
+    change.add_argument("--rebuild", action="store_true", help="read it off the runs again; your edits stay")
 
     export = _verb(verbs, "export", "take a generation out of its workspace", run="RUN", json=True)
     export.add_argument("generation", metavar="GEN", help="such as g2")

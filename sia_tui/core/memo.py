@@ -23,7 +23,7 @@ def page(memory: Memory) -> str:
         Section(title, _note(len(rows)), rows[-MOST:])
         for title, rows in (
             ("TRIED", tuple(Row(idea.id, tried(idea)) for idea in memory.ideas)),
-            ("FAILURES", tuple(Row(found.failure, failing(found)) for found in memory.clusters)),
+            ("FAILURES", tuple(Row(one_line(found.failure, 30), failing(found)) for found in memory.clusters)),
             ("CONSTRAINTS", tuple(Row(said.id, asked(said)) for said in memory.constraints)),
             ("PREDICTIONS", tuple(Row(held.name, told(held)) for held in tracks(memory.forecasts, memory.task))),
         )
@@ -67,17 +67,19 @@ def asked(said: Constraint) -> str:
 def told(record: TrackRecord) -> str:
     """A record in words, without its name."""
     if not record.n:
-        return f"none measured yet, a promise counts ×{record.factor:.1f}"
-    said = [f"{record.signs} of {record.n} signs right{' so far' if record.n < FEW else ''}"]
+        return f"{signs(record)}, a promise counts ×{record.factor:.1f}"
+    said = [signs(record) + (" so far" if record.n < FEW else "")]
     said += [f"{record.inside} of {record.ranged} in the range"] if record.ranged else []
     said.append(f"gains ×{record.factor:.1f} of predicted")
     said += [f"{name.removesuffix('_s')} ×{factor:.1f} of predicted" for name, factor in record.cost.items()]
     return ", ".join(said)
 
 
-def expectation(record: TrackRecord, predicted: float) -> str:
-    """What the record makes of a prediction, in points."""
-    return f"expect {points(record.discounted(predicted))}"
+def signs(record: TrackRecord) -> str:
+    """How many went the way they were to go."""
+    if not record.n:
+        return "none measured yet"
+    return f"{record.signs} of {record.n} sign{'' if record.n == 1 else 's'} right"
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,9 @@ class Memory:
 
     def joined(self, other: Memory) -> Memory:
         """Both, each item once."""
-        return memory_of(self.task, {(type(item), item.id): item for item in (*self.items, *other.items)}.values())
+        return memory_of(
+            self.task, {(type(item), item.run, item.id): item for item in (*self.items, *other.items)}.values()
+        )
 
 
 def memory_of(task: str, items: Iterable[Item]) -> Memory:

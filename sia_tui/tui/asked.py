@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sia_tui.config import RunConfig
 from sia_tui.core.gates import Gate
+from sia_tui.core.memo import signs
 from sia_tui.core.plans import estimate
 from sia_tui.core.state import State, Step
 from sia_tui.core.stats import resolvable_gain
@@ -123,8 +124,7 @@ def _prediction(asked: Question) -> list[Piece]:
     gain = promised if promised is None or record is None else record.discounted(promised)
     said: list[Piece] = [("no prediction" if gain is None else f"{points(gain)} pt", STRONG)]
     if promised is not None and record is not None:
-        held = f"{record.signs} of {record.n} signs right" if record.n else "none measured yet"
-        said.append((f"   promised {points(promised)}, {held}", DIM))
+        said.append((f"   promised {points(promised)}, {signs(record)}", DIM))
     if seen is None:
         return said
     said.append((f"   dev (n = {asked.dev_n}) can tell {points(seen)}", DIM))
