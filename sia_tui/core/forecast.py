@@ -62,7 +62,7 @@ class Forecast:
         """What its ratio counts for, 0 to 1: 1 / (1 + (s / predicted)²) with the gain's standard error s, for ratios
         that differ by 1 between steps as it is. A promise far below what dev can tell from noise says next to nothing."""
         error = (self.hi - self.lo) / (2 * Z95)
-        return self.predicted**2 / (self.predicted**2 + error**2) if self.predicted else 0.0
+        return (self.predicted / math.hypot(self.predicted, error)) ** 2 if self.predicted else 0.0
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,10 @@ def page(memory: Memory) -> str:
             ("TRIED", tuple(Row(idea.id, tried(idea)) for idea in memory.ideas)),
             ("FAILURES", tuple(Row(one_line(found.failure, 30), failing(found)) for found in memory.clusters)),
             ("CONSTRAINTS", tuple(Row(said.id, asked(said)) for said in memory.constraints)),
-            ("PREDICTIONS", tuple(Row(held.name, told(held)) for held in tracks(memory.forecasts, memory.task))),
+            (
+                "PREDICTIONS",
+                tuple(Row(one_line(held.name, 60), told(held)) for held in tracks(memory.forecasts, memory.task)),
+            ),
         )
         if rows
     ]
@@ -61,7 +64,7 @@ def failing(found: Cluster) -> str:
 
 def asked(said: Constraint) -> str:
     where = f", no to “{one_line(said.about, 80)}” in {said.run}" if said.run else ""
-    return f"{one_line(said.text, 400)} ({said.by}{where})"
+    return f"{one_line(said.text, 400)} ({one_line(said.by, 40)}{where})"
 
 
 def told(record: TrackRecord) -> str:

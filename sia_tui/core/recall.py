@@ -5,6 +5,7 @@ Only what agents may know: gains are dev's, and nothing here looks at hidden or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -207,7 +208,7 @@ def _constraints(state: State) -> list[Constraint]:
 
 def _forecast(state: State, step: Step) -> Forecast | None:
     asked, found = step.proposal, step.measured
-    if found is None or asked.predicted_gain is None:
+    if found is None or asked.predicted_gain is None or not math.isfinite(asked.predicted_gain):
         return None
     return Forecast(
         step.id,

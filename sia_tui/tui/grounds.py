@@ -42,12 +42,14 @@ _DRAWN = ("pass rates", "pass", "useful groups")
 def grounds(asked: Question, width: int) -> list[Line]:
     """Everything there is to weigh, most telling first, for a column of `width` cells."""
     step = asked.step
+    pilot = _piloted(step.pilot, width) if step.pilot else []
     sections = [
         _measured(asked) if asked.gate.kind == "keep" else [],
         _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
-        _sides(asked),
-        *(_piloted(step.pilot, width) if step.pilot else []),
+        *pilot[:1],
         _promise(asked, width),
+        _sides(asked),
+        *pilot[1:],
         _evidence(asked, width),
         _why(asked, width),
         _checks(asked),
@@ -213,7 +215,7 @@ def _promise(asked: Question, width: int) -> list[Line]:
     gain = proposal.predicted_gain
     rows = [] if gain is None else [Row("promised", f"{points(gain)}{_ranged(proposal.predicted_range)} on dev")]
     if record is not None:
-        rows.append(Row("so far", told(record)))
+        rows.append(Row("held", told(record)))
         rows += [] if gain is None else [Row("expect", points(record.discounted(gain)), "chosen")]
     rows += [Row("wrong if", proposal.refuted_by)] if proposal.refuted_by else []
     return laid(Section("THE RECORD", f"{proposal.agent} · {proposal.lever}", tuple(rows)), width) if rows else []

@@ -15,6 +15,7 @@ from sia_tui.agents.protocol import Brief, Reading
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score, ToolCall
 from sia_tui.core.proposals import Proposal
+from sia_tui.core.recall import Memory
 from sia_tui.core.state import Generation, State, Step
 
 SEED = Path(__file__).parents[2] / "harness_repo" / "lawbench"
@@ -85,6 +86,7 @@ class Given:
     state: State
     files: Mapping[str, str] = field(default_factory=seed)
     brief: Brief = BRIEF
+    memory: Memory = Memory()
 
     def trajectories(self, split: str, generation: int | None = None) -> Iterator[Reading]:
         return (made for made in self.readings if made.attempt.case.split == split)

@@ -37,3 +37,14 @@ def test_a_plan_that_its_pilot_speaks_against_is_amber(tmp_path: Path, capsys: p
     told = capsys.readouterr().out
     assert "amber  algorithm  pilot recommends grpo: cheap, end score" in told
     assert done is not None and text(page(done.pilot, done.advised)) in told
+
+
+def test_a_promise_is_shown_with_how_earlier_ones_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "w" / "runs" / "r", "patch_gate")
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    told = capsys.readouterr().out
+    assert "record:    playbook/harness: 1 of 2 signs right so far, gains ×0.6 of predicted; expect +3.5" in told
+    assert main(["show", "r", "--workspace", str(tmp_path / "w"), "--json"]) == 0
+    waiting = json.loads(capsys.readouterr().out)["waiting"]
+    assert waiting["record"]["n"] == 2 and waiting["record"]["expected_gain"] == pytest.approx(0.035, abs=0.001)
+    assert waiting["agent"] == "playbook" and waiting["predicted_range"] is None

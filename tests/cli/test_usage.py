@@ -48,6 +48,7 @@ def make_run(workspace: Path, name: str) -> Path:
         (["plan", str(CONFIG), "--shape", "none.json"], "none.json: no such file"),
         (["plan", str(CONFIG), "--algorithm", "magic"], "--algorithm magic: expected one of best_of_n"),
         (["doctor", "--config", "none.yaml"], "none.yaml: no such file"),
+        (["memory", "chess"], "no task 'chess'; there are: lawbench"),
         (["tasks", "get", "nothing"], "no task 'nothing'; there are: lawbench"),
     ],
     ids=lambda value: " ".join(value)[-24:] if isinstance(value, list) else "",

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_patch, check_served
+from sia_tui.core.checks import check_patch, check_served, check_tried
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light
+from sia_tui.core.recall import Idea
 from sia_tui.core.state import Step
 from tests.core.story import proposal
 
@@ -112,3 +113,24 @@ def test_a_plan_whose_adapters_could_not_be_served_is_red(backend: str, stalenes
     plan = TrainPlan("grpo", 1, 1, 2, 2, 8, 1e-4, staleness=staleness, rank=rank)
     light = check_served(plan, backend, adapters=4, rank=32)
     assert (light.level == "red") == bool(said) and said in light.detail
+
+
+def test_what_another_run_tried_in_vain_is_amber_by_name_or_by_what_it_does() -> None:
+    made = replace(proposal("voting"), patch="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n")
+    failed = Idea(
+        "p-1", "other", "1", "Voting", "", "votes", "me", "harness", 0, "rolled back", "worse on dev", -0.01, -0.02, 0.0
+    )
+    [light] = check_tried(made, [failed])
+    assert (light.level, light.detail) == (
+        "amber",
+        "Voting in other: rolled back, -1.0 [-2.0, +0.0] on dev (worse on dev)",
+    )
+    moved = replace(made, patch="--- a/x\n+++ b/x\n@@ -9 +9 @@\n c\n-a\n+b\n")
+    renamed = replace(failed, idea="ballots", change=moved.change)
+    assert [light.level for light in check_tried(made, [renamed])] == ["amber"]
+    kept = replace(failed, outcome="kept", run="third")
+    [light] = check_tried(made, [failed, kept])
+    assert light.level == "amber" and light.detail.endswith("; tried in 2 runs, kept in 1")
+    assert [light.level for light in check_tried(made, [kept])] == ["ok"]
+    assert [light.level for light in check_tried(made, [replace(failed, idea="greedy")])] == ["ok"]
+    assert check_tried(made, None) == (), "no light where other runs are not looked at"

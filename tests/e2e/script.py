@@ -103,7 +103,7 @@ SCRIPTS: dict[str, tuple[tuple[str, Make | TrainPlan], ...]] = {
         ("worse", worse),
         ("unappliable", unappliable),
     ),
-    "spy": (("spying", spying),),
+    "spy": (("spying", spying), ("reaching-out", reaching_out)),
     "gates": (("worse", worse), ("better", better)),
     "levers": (("better", better), ("cloning", CLONING), ("grpo", GRPO)),
     "window": (("worse", worse), ("better", better), ("cloning", CLONING)),

@@ -118,7 +118,15 @@ def test_what_is_unsafe_to_share_is_private(desk: Desk, fates: dict[str, Any]) -
         assert stat.S_IMODE(gold.stat().st_mode) & 0o077 == 0
 
 
-READING = (["ls"], ["show", "fates"], ["pending"], ["history", "fates"], ["diff", "fates", "g0", "g1"], ["tasks", "ls"])
+READING = (
+    ["ls"],
+    ["show", "fates"],
+    ["pending"],
+    ["history", "fates"],
+    ["diff", "fates", "g0", "g1"],
+    ["tasks", "ls"],
+    ["memory", "lawbench"],
+)
 FORBIDDEN = ("torch", "textual", "sqlite_utils", "transformers", "sklearn", "numpy", "aiohttp")
 
 
@@ -147,14 +155,35 @@ def test_a_second_engine_is_told_who_holds_the_run(desk: Desk, fates: dict[str, 
     assert refused.returncode == 2 and "pid 4711 on there since 2026-01-01" in refused.stderr
 
 
-def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk) -> None:
+def test_memory_is_written_as_the_run_goes_and_can_be_made_again(desk: Desk, fates: dict[str, Any]) -> None:
+    def told() -> dict[str, Any]:
+        data = json.loads(desk.cli("memory", "lawbench", "--json").stdout)
+        return {name: [item for item in data[name] if item["run"] == "fates"] for name in ("ideas", "forecasts")}
+
+    before = told()
+    assert [(idea["idea"], idea["outcome"]) for idea in before["ideas"]] == [
+        ("better", "kept"),
+        ("reaching-out", "refused"),
+        ("broken", "refused"),
+        ("worse", "rolled back"),
+        ("unappliable", "refused"),
+    ]
+    assert desk.cli("memory", "lawbench", "--rebuild").returncode == 0 and told() == before
+    measured = RunReader(Workspace(desk.workspace).run("fates").db).state().steps[0].measured
+    assert measured is not None and measured.cost["tokens"] > 1 and measured.cost["calls"] > 0
+
+
+def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk, fates: dict[str, Any]) -> None:
     """A patch that searches every file it can open for its own case finds none, on train (in fold) and on dev.
 
     Nor does any trajectory of dev, hidden or test hold the expected answer, or any prompt more than its own case.
     """
-    ended = desk.cli("run", str(desk.config), "--name", "spy", script="spy")
+    carried = ("--set", "agents.memory=task")
+    ended = desk.cli("run", str(desk.config), "--name", "spy", *carried, script="spy")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     reader = RunReader(Workspace(desk.workspace).run("spy").db)
+    again = {light.name: light for light in reader.state().steps[1].lights or ()}["tried before"]
+    assert (again.level, "in fates: refused (by checks: imports" in again.detail) == ("amber", True), again
     spied = reader.state().generations[1]
     task = open_task(Workspace(desk.workspace), load_config(desk.config), print)
     looked = 0

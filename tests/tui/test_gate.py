@@ -247,7 +247,17 @@ async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: C
     [
         (
             "patch_gate",
-            ["HARNESS", "+6.0 pt", "can tell", "AT MOST LOST", "1 amber", "SEEN SO FAR", "Δ +8.0", "harness.py"],
+            [
+                "HARNESS",
+                "+3.5 pt",
+                "promised +6.0, 1 of 2 signs right",
+                "can tell",
+                "AT MOST LOST",
+                "1 amber",
+                "SEEN SO FAR",
+                "Δ +8.0",
+                "harness.py",
+            ],
         ),
         ("plan_gate", ["WEIGHTS", "7.0 min of training", "WILL IT LEARN", "pass@8", "THE PLAN", "held out to stop"]),
         ("keep_gate", ["keep g3?", "MEASURED", "indecisive", "yes keeps it", "FIXED 1", "BROKE 1"]),
