@@ -43,12 +43,13 @@ def grounds(asked: Question, width: int) -> list[Line]:
     """Everything there is to weigh, most telling first, for a column of `width` cells."""
     step = asked.step
     pilot = _piloted(step.pilot, width) if step.pilot else []
+    keeping = asked.gate.kind == "keep"
+    promise, sides = _promise(asked, width), _sides(asked)
     sections = [
-        _measured(asked) if asked.gate.kind == "keep" else [],
+        _measured(asked) if keeping else [],
         _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
         *pilot[:1],
-        _promise(asked, width),
-        _sides(asked),
+        *((sides, promise) if keeping else (promise, sides)),
         *pilot[1:],
         _evidence(asked, width),
         _why(asked, width),
