@@ -208,6 +208,8 @@ class AgentsConfig(_Section):
     """A second model that reads each proposal before the person does."""
     egress: Literal["none", "as configured"] = "as configured"
     """`none` refuses a config under which anything leaves this machine."""
+    trials: int = Field(24, ge=0)
+    """Train cases that a model may run the harness on before it proposes, each time."""
     levers: tuple[Literal["harness", "weights"], ...] = ("harness", "weights")
     """Those that the Feedback-Agent may pull, for runs that are to show what one of them does alone."""
 
@@ -239,6 +241,9 @@ class BudgetConfig(_Section):
     wall_s: float = Field(86_400.0, gt=0)
     """No new step is proposed past this; the one under way and test still finish."""
     tokens: int = Field(10**12, ge=1)
+    """Of the policy."""
+    money: float = Field(1e9, gt=0)
+    """US dollars of agents' models, where their prices are known."""
 
 
 SENT = {
@@ -313,6 +318,8 @@ class RunConfig(_Section):
             max_steps=self.budget.steps,
             max_wall_s=self.budget.wall_s,
             max_tokens=self.budget.tokens,
+            max_money=self.budget.money,
+            meta_writes=isinstance(self.agents.meta, Role),
             max_refusals=self.budget.refusals,
             indecisive=self.gate.indecisive,
         )

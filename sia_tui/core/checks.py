@@ -68,6 +68,7 @@ def check_patch(
         _names_no_labels(added, labels),
         _compute(proposal),
         check_idea(proposal, earlier),
+        *check_flagged(proposal),
     )
 
 
@@ -79,6 +80,14 @@ def check_idea(proposal: Proposal, earlier: Sequence[Step]) -> Light:
     if refuted:
         return Light("new idea", "amber", f"{proposal.idea} was refuted on an earlier generation ({refuted[-1].id})")
     return Light("new idea", "ok")
+
+
+def check_flagged(proposal: Proposal) -> tuple[Light, ...]:
+    """Amber where what the agent read tried to tell it what to do."""
+    if not proposal.flagged:
+        return ()
+    said = f"{len(proposal.flagged)} trajectories read like instructions: {proposal.flagged[0]}"
+    return (Light("planted text", "amber", one_line(said, 200)),)
 
 
 def check_plan(
@@ -113,6 +122,7 @@ def check_plan(
             "not refuted before", "red" if again else "ok", "the same plan failed on this generation" if again else ""
         ),
         Light("dev untouched", "ok", "learns from train, stops by cases held out of train"),
+        *check_flagged(proposal),
         *([fits] if fits else ()),
     )
 

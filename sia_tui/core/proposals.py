@@ -33,6 +33,10 @@ class Proposal:
     """`calls` and `tokens` a case, as factors of the incumbent's."""
     clusters: Mapping[str, int] = field(default_factory=dict)
     """Failure class to number of trajectories, as read."""
+    flagged: tuple[str, ...] = ()
+    """Trajectories read that hold text like an instruction to the reader, each with the passage."""
+    first: bool = False
+    """It is the Meta-Agent's: generation 0, with nothing to be measured against."""
 
     def id_at(self, run: str, step: int) -> str:
         """Content id of this proposal as step number `step` (from 1) of a run."""

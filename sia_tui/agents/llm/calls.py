@@ -72,6 +72,9 @@ class Calls(Protocol):
     def beat(self) -> None:
         """Something is still coming."""
 
+    def failed(self, role: str, reason: str, instead: str) -> None:
+        """A role gave no valid answer."""
+
 
 class Recorded(WrapperModel):
     """A role's model whose every reply is kept. Raises ModelAPIError when all tries failed; its text holds no key."""
@@ -188,6 +191,15 @@ def worth_asking_again(error: ModelAPIError) -> bool:
 
 def plain(message: ModelMessage) -> list[Said]:
     """A message as people read it."""
+    return [{name: _sound(text) for name, text in said.items()} for said in _parts(message)]
+
+
+def _sound(text: str) -> str:
+    """Half a character, which a model may well write, has no place in a file."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _parts(message: ModelMessage) -> list[Said]:
     said: list[Said] = []
     if isinstance(message, ModelRequest) and message.instructions:
         said.append({"role": "system", "text": str(message.instructions)})
