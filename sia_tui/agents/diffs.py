@@ -9,13 +9,13 @@ _NO_NEWLINE = "\n\\ No newline at end of file\n"
 
 
 def patch(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Unified diff of the files of `new`, as git applies it; files that only `old` has stay."""
-    return "".join(_file(path, old.get(path), new[path]) for path in sorted(new))
+    """Unified diff, as git applies it: every file of `new` as it is there, every other one of `old` removed."""
+    return "".join(_file(path, old.get(path), new.get(path)) for path in sorted({*old, *new}))
 
 
-def _file(path: str, before: str | None, after: str) -> str:
-    head = "/dev/null" if before is None else f"a/{path}"
+def _file(path: str, before: str | None, after: str | None) -> str:
+    heads = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
     lines = difflib.unified_diff(
-        (before or "").splitlines(keepends=True), after.splitlines(keepends=True), head, f"b/{path}"
+        (before or "").splitlines(keepends=True), (after or "").splitlines(keepends=True), *heads
     )
     return "".join(line if line.endswith("\n") else line + _NO_NEWLINE for line in lines)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sia_tui.agents.blocks import BLOCKS
-from sia_tui.agents.diffs import patch
 from sia_tui.agents.diagnosis import CLASSES, RIGHT, Diagnosis, diagnose
+from sia_tui.agents.diffs import patch
 from sia_tui.agents.lever import HOW, Training, glance, training, weights_first
 from sia_tui.agents.protocol import Brief, Reading, Record, Workbench, Written
 from sia_tui.core.choosing import Setting, recommend
@@ -176,7 +176,7 @@ def _refuted(state: State, commit: str) -> set[str]:
 def _patch(files: Mapping[str, str], block: str) -> str | None:
     """The block as a unified diff of the package, or None where the harness offers no room for it."""
     changed = next(known for known in BLOCKS if known.name == block).apply(files)
-    return patch({path: files[path] for path in changed}, changed) if changed else None
+    return patch(files, {**files, **changed}) if changed else None
 
 
 def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str, brief: Brief) -> Proposal:

@@ -66,7 +66,6 @@ class Record(Protocol):
     def trajectories(self, split: Literal["train", "dev"], generation: int | None = None) -> Iterator[Reading]:
         """Every trajectory of a generation (default: the incumbent), in full."""
 
-
     def files_at(self, generation: int) -> Mapping[str, str]:
         """The harness package of a generation."""
 

@@ -86,6 +86,8 @@ def _row(one: Reading) -> dict[str, object]:
             }
             for call in attempt.calls
         ],
-        "tools": [{"name": used.name, "arguments": used.arguments, "result": used.result} for used in attempt.tool_calls],
+        "tools": [
+            {"name": used.name, "arguments": used.arguments, "result": used.result} for used in attempt.tool_calls
+        ],
         "error": attempt.error.message if attempt.error else None,
     }

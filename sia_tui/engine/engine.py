@@ -20,7 +20,7 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, history, prepare, step, training
+from sia_tui.engine import evaluate, finish, first, history, prepare, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
@@ -237,12 +237,17 @@ class _Engine:
                 await self._interruptible(prepare.measure_baselines(session))
             case loop.PreparePolicy():
                 await self._interruptible(prepare.prepare_policy(session))
+            case loop.WriteFirst():
+                await self._interruptible(first.write(session))
             case loop.PlantSeed():
-                await prepare.plant_seed(session)
+                if state.current is not None:
+                    first.plant_written(session, state.current)
+                else:
+                    await prepare.plant_seed(session)
             case loop.Evaluate(generation=index, split=split):
                 await self._evaluate(index, split)
             case loop.Propose():
-                await step.propose(session)
+                await self._interruptible(step.propose(session))
             case loop.Check(proposal=proposal):
                 step.check(session, state.step(proposal))
             case loop.RunPreview(proposal=proposal):

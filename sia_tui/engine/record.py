@@ -57,7 +57,9 @@ class StoredRecord:
             raise Declined(f"{len(wanted)} cases asked for, {self.trials} may still be run before this proposal")
         self.trials -= len(wanted)
         chosen = [task.cases[case] for case in wanted]
-        return await try_files(self.session, best.commit, files, best.adapter, chosen, "the Feedback-Agent tries a harness")
+        return await try_files(
+            self.session, best.commit, files, best.adapter, chosen, "the Feedback-Agent tries a harness"
+        )
 
     async def python(self, code: str) -> str:
         self.session.report.phase("the Feedback-Agent runs a script over the trajectories")

@@ -13,6 +13,7 @@ from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
 from sia_tui.core.state import Step
 from sia_tui.core.text import clean, one_line
+from sia_tui.engine.calls import StoredCalls
 from sia_tui.engine.planning import fits_light
 from sia_tui.engine.record import StoredRecord
 from sia_tui.engine.sampling import training_cases
@@ -24,17 +25,32 @@ from sia_tui.tasks.task import text_of
 
 async def propose(session: Session) -> None:
     """Let the Feedback-Agent read everything it may and say what to do next."""
-    best = session.state.best
+    best, number = session.state.best, len(session.state.steps) + 1
     assert best is not None
     session.report.phase("the Feedback-Agent reads the trajectories")
-    task = session.task
-    config = session.config
-    plans = config.weights.plans(config.seed)
-    brief = Brief(task.name, task.description, task.labels, task.glosses, config.agents.levers, plans)
     files = session.repository.files(best.commit, session.package)
-    record = StoredRecord(session.paths.db, brief, session.state, files)
-    proposal = await make_feedback_agent(session.config.agents.feedback).propose(record)
-    session.record(ev.ProposalMade(proposal.id_at(session.state.run, len(session.state.steps) + 1), proposal))
+    agents = session.config.agents
+    record = StoredRecord(session, brief_of(session), session.state, files, agents.trials)
+    proposal = await make_feedback_agent(agents.feedback, StoredCalls(session, number)).propose(record)
+    session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal))
+
+
+def brief_of(session: Session) -> Brief:
+    """The task, and what agents may do about it."""
+    task, config, spent = session.task, session.config, session.state.cost
+    left = {"steps": f"{config.budget.steps - len(session.state.made)} of {config.budget.steps}"}
+    left["wall clock"] = f"{(config.budget.wall_s - spent.wall_s) / 60:.0f} min"
+    left["train cases to try a harness on before you answer"] = str(config.agents.trials)
+    return Brief(
+        task.name,
+        task.description,
+        task.labels,
+        task.glosses,
+        config.agents.levers,
+        config.weights.plans(config.seed),
+        config.harness.surface,
+        left,
+    )
 
 
 def check(session: Session, step: Step) -> None:
@@ -94,14 +110,13 @@ def _commit(session: Session, step: Step, tree: str, subtree: str, adapter: str 
 def open_gate(session: Session, step: Step, kind: GateKind) -> None:
     """Ask, with a hash over all that the answer will be about."""
     state, best = session.state, session.state.best
-    assert best is not None
     result = asdict(step.measured) if step.measured else None
     rule = {"indecisive": session.config.gate.indecisive}
     lights = step.lights or ()
     parts = gate_parts(
         kind,
         step.proposal,
-        best.key,
+        best.key if best else "",
         lights,
         step.preview,
         step.pilot.pilot if step.pilot else None,

@@ -114,7 +114,7 @@ class RunReader(Connection):
             return []
         columns = "id, at, role, step, sent, said"
         rows = self._rows(f"select {columns} from agent_calls where at >= ? order by at, rowid", (after,))
-        return [AgentCall(*row[:4], tuple(json.loads(row[4])), tuple(json.loads(row[5]))) for row in rows]
+        return [AgentCall(**{**row, "sent": _said(row["sent"]), "said": _said(row["said"])}) for row in rows]
 
     def version(self) -> int:
         """A number that is another one whenever somebody has written since."""
@@ -191,6 +191,10 @@ class RunReader(Connection):
     def answer_to(self, command: int) -> Answer | None:
         rows = self._rows("select ok, message from commands where id = ? and answered_at is not null", [command])
         return Answer(bool(rows[0]["ok"]), rows[0]["message"]) if rows else None
+
+
+def _said(text: str) -> tuple[Mapping[str, str], ...]:
+    return tuple(json.loads(text))
 
 
 def counted(state: State, tally: Tally) -> State:

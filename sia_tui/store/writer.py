@@ -27,7 +27,6 @@ from sia_tui.store.schema import migrations
 from sia_tui.store.trajectories import pack
 from sia_tui.store.version import APPLICATION_ID, SCHEMA_VERSION, require_sound
 
-
 Said = Sequence[Mapping[str, str]]
 """What was said, in order: each with `role`, `text`, of a tool its `name`."""
 

@@ -122,7 +122,9 @@ class Recorded(WrapperModel):
                 if tried == self._role.tries or not worth_asking_again(error):
                     raise ModelAPIError(self.model_name, f"{reason} (asked {tried}×)") from None
                 wait = min(error.retry_after or FIRST_WAIT_S * 2 ** (tried - 1), self._role.wait_s)
-                self._calls.say(f"{self._name}: {reason}; asking again in {wait:.0f} s ({tried + 1} of {self._role.tries})")
+                self._calls.say(
+                    f"{self._name}: {reason}; asking again in {wait:.0f} s ({tried + 1} of {self._role.tries})"
+                )
                 await _waited(wait, self._calls.beat)
         raise AssertionError
 

@@ -28,7 +28,9 @@ class ModelFeedbackAgent:
         try:
             return await self._asked(record)
         except NoAnswer as reason:
-            self._calls.failed("feedback", str(reason), "the playbook proposes" if self._instead else "the run asks to stop")
+            self._calls.failed(
+                "feedback", str(reason), "the playbook proposes" if self._instead else "the run asks to stop"
+            )
             return await self._instead.propose(record) if self._instead else _stop(record, str(reason))
 
     async def _asked(self, record: Record) -> Proposal:
@@ -38,9 +40,7 @@ class ModelFeedbackAgent:
 
         def accept(said: Proposed) -> Proposal:
             brief = record.brief
-            made = answers.proposal(
-                said, record.files, brief.surface, brief.plans, brief.levers, commit, evidence.ids
-            )
+            made = answers.proposal(said, record.files, brief.surface, brief.plans, brief.levers, commit, evidence.ids)
             counts = {kind: len(found) for kind, found in evidence.kinds.items()}
             flagged = tuple(f"{episode}: {text}" for episode, text in list(evidence.flagged.items())[:FLAGS])
             return replace(made, clusters=counts, flagged=flagged)

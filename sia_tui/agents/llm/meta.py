@@ -34,9 +34,7 @@ class ModelMetaAgent:
     def __init__(self, role: Role, calls: Calls) -> None:
         self._role, self._calls = role, calls
 
-    async def first_harness(
-        self, brief: Brief, seed: Mapping[str, str], bench: Workbench
-    ) -> Written:
+    async def first_harness(self, brief: Brief, seed: Mapping[str, str], bench: Workbench) -> Written:
         """The seed, where the model has no valid answer. Raises NoAnswer where there is no seed either."""
 
         async def accept(said: Package) -> Written:
@@ -55,9 +53,7 @@ class ModelMetaAgent:
 
         try:
             question = _question(brief, seed, bench.samples)
-            made: Written = await ask(
-                "meta", self._role, self._calls, ("meta", "contract"), question, Package, accept
-            )
+            made: Written = await ask("meta", self._role, self._calls, ("meta", "contract"), question, Package, accept)
         except NoAnswer as reason:
             if not seed:
                 raise

@@ -54,12 +54,18 @@ def _lines(reading: Reading) -> Iterator[str]:
     for number, call in enumerate(attempt.calls, 1):
         for message in call.messages:
             yield f"call {number} {message.get('role', '?')}: {message.get('content', '')}"
-        said = f"{len(call.completion_ids) + call.unseen} tokens, temperature {call.temperature:g}, {call.finish_reason}"
+        said = (
+            f"{len(call.completion_ids) + call.unseen} tokens, temperature {call.temperature:g}, {call.finish_reason}"
+        )
         yield f"call {number} reply: {call.text}  [{said}]"
     if attempt.error is not None:
         yield f"error {attempt.error.kind}: {attempt.error.message}\n{attempt.error.traceback}"
     if attempt.notes:
         yield f"notes: {dict(attempt.notes)}"
     yield f"answer: {attempt.answer!r} (from the {attempt.source}), {attempt.seconds:.2f} s"
-    known = f"; expected {reading.expected!r}" if reading.expected is not None else " (the expected answer is withheld on dev)"
+    known = (
+        f"; expected {reading.expected!r}"
+        if reading.expected is not None
+        else " (the expected answer is withheld on dev)"
+    )
     yield f"reward {score.reward:g}, failure {score.failure}{known}"
