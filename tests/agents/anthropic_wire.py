@@ -12,7 +12,7 @@ from typing import Any
 
 from anthropic.types.beta.message_create_params import MessageCreateParamsBase
 
-from tests.agents.turns import Answer, Asked, Call, Json, Message, Refused, Tool, ToolResult, pieces, require
+from tests.agents.turns import Answer, Asked, Call, Json, Message, Refused, Tool, ToolResult, bearer, pieces, require
 
 CALL_ID = "toolu_"
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -32,7 +32,8 @@ CACHE_BREAKPOINTS = 4
 
 
 def key(headers: Mapping[str, str]) -> str | None:
-    return headers.get("x-api-key") or None
+    """Either header will do, as for the API; the SDK sends the second since 2.x."""
+    return headers.get("x-api-key") or bearer(headers)
 
 
 def parse(body: Json, headers: Mapping[str, str], matched: Mapping[str, str]) -> Asked:

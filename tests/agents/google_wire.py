@@ -33,8 +33,9 @@ def parse(body: Json, headers: Mapping[str, str], matched: Mapping[str, str]) ->
 
 
 def _schema(declared: Json) -> Json:
-    schema: Json = declared.get("parametersJsonSchema") or declared.get("parameters") or {}
-    return schema
+    """Field names come in either case, as protobuf reads them."""
+    named = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+    return next((declared[name] for name in named if declared.get(name)), {})
 
 
 def _messages(contents: list[Json]) -> tuple[Message, ...]:
@@ -52,7 +53,7 @@ def _messages(contents: list[Json]) -> tuple[Message, ...]:
             "the function call turn.",
         )
         results = tuple(
-            ToolResult(result["name"], json.dumps(result["response"], ensure_ascii=False), result.get("id", ""))
+            ToolResult(result["name"], _returned(result["response"]), result.get("id", ""))
             for result in given
         )
         called = [part["functionCall"] for part in parts if "functionCall" in part]
@@ -61,6 +62,13 @@ def _messages(contents: list[Json]) -> tuple[Message, ...]:
         read.append(Message("assistant" if role == "model" else "user", text, calls, results))
     require(read[-1].role == "user", "Please ensure that multiturn requests end with a user role.")
     return tuple(read)
+
+
+def _returned(response: Json) -> str:
+    """A result is an object on this wire; what is no object is wrapped in one."""
+    values = list(response.values())
+    alone = len(values) == 1 and isinstance(values[0], str)
+    return values[0] if alone else json.dumps(response, ensure_ascii=False)
 
 
 def whole(said: Answer, asked: Asked) -> Json:

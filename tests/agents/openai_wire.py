@@ -12,7 +12,7 @@ from typing import Any
 
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
-from tests.agents.turns import Answer, Asked, Call, Json, Message, Refused, Tool, ToolResult, pieces, require
+from tests.agents.turns import Answer, Asked, Call, Json, Message, Refused, Tool, ToolResult, bearer, pieces, require
 
 CALL_ID = "call_"
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -22,8 +22,7 @@ TYPES = {400: "invalid_request_error", 401: "invalid_request_error", 404: "inval
 
 
 def key(headers: Mapping[str, str]) -> str | None:
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given if scheme == "Bearer" and given else None
+    return bearer(headers)
 
 
 def parse(body: Json, headers: Mapping[str, str], matched: Mapping[str, str]) -> Asked:

@@ -176,6 +176,11 @@ class Wire(Protocol):
     def error_event(self, refused: Refused) -> str: ...
 
 
+def bearer(headers: Mapping[str, str]) -> str | None:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given if scheme == "Bearer" and given else None
+
+
 def pieces(text: str, size: int = 7) -> list[str]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
