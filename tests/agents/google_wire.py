@@ -12,7 +12,13 @@ from tests.agents.turns import Answer, Asked, Call, Json, Message, Refused, Tool
 
 CALL_ID = "google_"
 KNOWN = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "cachedContent"}
-STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+}
 
 
 def key(headers: Mapping[str, str]) -> str | None:
@@ -53,8 +59,7 @@ def _messages(contents: list[Json]) -> tuple[Message, ...]:
             "the function call turn.",
         )
         results = tuple(
-            ToolResult(result["name"], _returned(result["response"]), result.get("id", ""))
-            for result in given
+            ToolResult(result["name"], _returned(result["response"]), result.get("id", "")) for result in given
         )
         called = [part["functionCall"] for part in parts if "functionCall" in part]
         calls = tuple(Call(call["name"], call.get("args", {}), id=call.get("id", "")) for call in called)
