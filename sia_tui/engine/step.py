@@ -6,12 +6,13 @@ from dataclasses import asdict
 
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
+from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_patch, check_plan, check_served
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
-from sia_tui.core.state import Step
+from sia_tui.core.state import State, Step
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.calls import StoredCalls
 from sia_tui.engine.planning import fits_light
@@ -20,7 +21,7 @@ from sia_tui.engine.sampling import training_cases
 from sia_tui.engine.session import Session, serving
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.store.writer import now
-from sia_tui.tasks.task import text_of
+from sia_tui.tasks.task import Task, text_of
 
 
 async def propose(session: Session) -> None:
@@ -36,10 +37,13 @@ async def propose(session: Session) -> None:
 
 
 def brief_of(session: Session) -> Brief:
+    return brief_for(session.task, session.config, session.state)
+
+
+def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
     """The task, and what agents may do about it."""
-    task, config, spent = session.task, session.config, session.state.cost
-    left = {"steps": f"{config.budget.steps - len(session.state.made)} of {config.budget.steps}"}
-    left["wall clock"] = f"{(config.budget.wall_s - spent.wall_s) / 60:.0f} min"
+    left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
+    left["wall clock"] = f"{(config.budget.wall_s - state.cost.wall_s) / 60:.0f} min"
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,

@@ -150,7 +150,7 @@ class Provider:
     def _turn(self, asked: Asked) -> Turn:
         try:
             return self._next(asked)
-        except Exception as error:  # noqa: BLE001 - the script's own assertions are raised where the provider is left
+        except Exception as error:
             self._broken.append(error)
             raise Refused(f"the test's script raised {error!r}") from error
 
