@@ -124,8 +124,8 @@ async def _role_row(name: str, role: Role) -> Row:
             False, f"{name} agent", str(reason), f"look at agents.{name} in the config: model, endpoint, key_env"
         )
     cost = "price not known" if heard.cost is None else f"{heard.cost:.5f} $"
-    found = f"{role.model} at {role.host}: {seconds:.1f} s, {len(heard.calls)} replies, calls tools, {heard.tokens} tokens, {cost}"
-    return Row(True, f"{name} agent", found)
+    spent = f"{seconds:.1f} s, {len(heard.calls)} replies, {heard.tokens} tokens, {cost}"
+    return Row(True, f"{name} agent", f"{role.model} at {role.host}: calls tools, {spent}")
 
 
 def _config(path: str) -> RunConfig:
