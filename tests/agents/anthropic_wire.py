@@ -90,7 +90,7 @@ def _messages(given: list[Json]) -> tuple[Message, ...]:
     for at, said in enumerate(given):
         role, where = said.get("role"), f"messages.{at}"
         require(role in ("user", "assistant"), f"{where}.role: Input should be 'user' or 'assistant'")
-        require(at or role == "user", "messages: first message must use the \"user\" role")
+        require(at or role == "user", 'messages: first message must use the "user" role')
         blocks = _blocks(said.get("content"), where)
         last = at == len(given) - 1 and role == "assistant"
         require(
@@ -99,15 +99,21 @@ def _messages(given: list[Json]) -> tuple[Message, ...]:
         )
         results = _results(blocks, where, open_calls)
         open_calls = {block["id"]: _call(block, where) for block in blocks if block["type"] == "tool_use"}
-        require(role == "assistant" or not open_calls, f"{where}: `tool_use` blocks can only be in `assistant` messages")
+        require(
+            role == "assistant" or not open_calls, f"{where}: `tool_use` blocks can only be in `assistant` messages"
+        )
         read.append(Message(role, _text(blocks), tuple(open_calls.values()), results))
     _results([], f"messages.{len(given) - 1}", open_calls)
     return tuple(read)
 
 
 def _call(block: Json, where: str) -> Call:
-    require(isinstance(block.get("input"), dict), f"{where}.content.0.tool_use.input: Input should be a valid dictionary")
-    require(NAME.fullmatch(block["id"]), f"{where}.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+    require(
+        isinstance(block.get("input"), dict), f"{where}.content.0.tool_use.input: Input should be a valid dictionary"
+    )
+    require(
+        NAME.fullmatch(block["id"]), f"{where}.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+    )
     return Call(block["name"], block["input"], id=block["id"])
 
 

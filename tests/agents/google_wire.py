@@ -12,7 +12,13 @@ from tests.agents.turns import Answer, Asked, Call, Json, Message, Refused, Tool
 
 CALL_ID = "google_"
 KNOWN = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "cachedContent"}
-STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+}
 
 
 def key(headers: Mapping[str, str]) -> str | None:
@@ -53,8 +59,7 @@ def _messages(contents: list[Json]) -> tuple[Message, ...]:
             "the function call turn.",
         )
         results = tuple(
-            ToolResult(result["name"], _returned(result["response"]), result.get("id", ""))
-            for result in given
+            ToolResult(result["name"], _returned(result["response"]), result.get("id", "")) for result in given
         )
         called = [part["functionCall"] for part in parts if "functionCall" in part]
         calls = tuple(Call(call["name"], call.get("args", {}), id=call.get("id", "")) for call in called)
@@ -84,13 +89,21 @@ def events(said: Answer, asked: Asked) -> list[str]:
 
 
 def _calls(said: Answer) -> list[Json]:
+    if _malformed(said):
+        return []
     return [{"functionCall": {"id": call.id, "name": call.tool, "args": call.args}} for call in said.calls]
+
+
+def _malformed(said: Answer) -> bool:
+    """Arguments that are no object never leave this API: the call is held back and the finish reason says so."""
+    return any(isinstance(call.args, str) for call in said.calls)
 
 
 def _response(asked: Asked, said: Answer, parts: list[Json], *, ended: bool) -> Json:
     candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
     if ended:
-        candidate["finishReason"] = "MAX_TOKENS" if said.cut_short else "STOP"
+        stop = "MALFORMED_FUNCTION_CALL" if _malformed(said) else "STOP"
+        candidate["finishReason"] = "MAX_TOKENS" if said.cut_short else stop
     used = said.usage
     counts = {
         "promptTokenCount": used.input,

@@ -35,10 +35,15 @@ def parse(body: Json, headers: Mapping[str, str], matched: Mapping[str, str]) ->
     for name in ("tool_choice", "parallel_tool_calls"):
         require(tools or name not in body, f"'{name}' is only allowed when 'tools' are specified.")
     stream = bool(body.get("stream"))
-    require(stream or "stream_options" not in body, "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+    require(
+        stream or "stream_options" not in body,
+        "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+    )
     require(0 <= body.get("temperature", 1) <= 2, "Invalid 'temperature': expected a value between 0 and 2.")
     for name in ("max_tokens", "max_completion_tokens"):
-        require(body.get(name, 1) >= 1, f"Invalid '{name}': integer below minimum value.", code="integer_below_min_value")
+        require(
+            body.get(name, 1) >= 1, f"Invalid '{name}': integer below minimum value.", code="integer_below_min_value"
+        )
     schema = (body.get("response_format") or {}).get("json_schema")
     if schema and schema.get("strict"):
         _strict(schema["schema"], f"response_format '{schema['name']}'")
@@ -52,7 +57,10 @@ def _tool(given: Json) -> Tool:
     name, schema = function.get("name", ""), function.get("parameters", {"type": "object", "properties": {}})
     require(NAME.fullmatch(name), f"Invalid 'tools[0].function.name': '{name}' does not match '^[a-zA-Z0-9_-]+$'.")
     where = f"function '{name}'"
-    require(schema.get("type") == "object", f"Invalid schema for {where}: schema must be a JSON Schema of 'type: \"object\"'")
+    require(
+        schema.get("type") == "object",
+        f"Invalid schema for {where}: schema must be a JSON Schema of 'type: \"object\"'",
+    )
     if function.get("strict"):
         _strict(schema, where)
     return Tool(name, function.get("description", ""), schema)
@@ -67,7 +75,9 @@ def _strict(schema: Any, where: str) -> None:
         return
     if schema.get("type") == "object":
         closed = schema.get("additionalProperties") is False
-        require(closed, f"Invalid schema for {where}: 'additionalProperties' is required to be supplied and to be false.")
+        require(
+            closed, f"Invalid schema for {where}: 'additionalProperties' is required to be supplied and to be false."
+        )
         every = set(schema.get("required", ())) == set(schema.get("properties", ()))
         require(every, f"Invalid schema for {where}: 'required' is required to include every key in properties.")
     for part in schema.values():
@@ -97,7 +107,10 @@ def _messages(given: list[Json]) -> tuple[Message, ...]:
             require(spoken, f"Invalid value for 'messages[{at}].content': expected a string, got null.")
             read.append(Message("assistant", _text(said), tuple(open_calls.values())))
         elif role in ("system", "developer", "user"):
-            require(said.get("content") is not None, f"Invalid value for 'messages[{at}].content': expected a string, got null.")
+            require(
+                said.get("content") is not None,
+                f"Invalid value for 'messages[{at}].content': expected a string, got null.",
+            )
             if role == "user":
                 read.append(Message("user", _text(said)))
         else:
@@ -132,7 +145,11 @@ def _text(said: Json) -> str:
 
 
 def whole(said: Answer, asked: Asked) -> Json:
-    message: Json = {"role": "assistant", "content": said.text if said.text or not said.calls else None, "refusal": None}
+    message: Json = {
+        "role": "assistant",
+        "content": said.text if said.text or not said.calls else None,
+        "refusal": None,
+    }
     if said.calls:
         message["tool_calls"] = [_called(call) for call in said.calls]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[said.stop]}
@@ -179,7 +196,9 @@ def _usage(said: Answer) -> Json:
 
 def error(refused: Refused) -> Json:
     kind = TYPES.get(refused.status, "server_error")
-    code = refused.code or {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(refused.status)
+    code = refused.code or {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(
+        refused.status
+    )
     return {"error": {"message": refused.message, "type": kind, "param": refused.param, "code": code}}
 
 

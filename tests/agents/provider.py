@@ -166,7 +166,9 @@ class Provider:
         recorded = await self._record(http, wire)
         if recorded.key != self.key:
             return self._refuse(wire, Refused("Incorrect API key provided.", status=401), recorded)
-        kind = {"type": "model", "created_at": "2026-01-01T00:00:00Z"} if wire is anthropic_wire else {"object": "model"}
+        kind = (
+            {"type": "model", "created_at": "2026-01-01T00:00:00Z"} if wire is anthropic_wire else {"object": "model"}
+        )
         names = [{"id": name, "display_name": name, "created": 1767225600, **kind} for name in self.models]
         return web.json_response({"object": "list", "data": names, "has_more": False})
 
@@ -252,5 +254,3 @@ def _strings(sent: Any) -> Iterator[str]:
         yield from itertools.chain.from_iterable(map(_strings, itertools.chain(sent, sent.values())))
     elif isinstance(sent, list):
         yield from itertools.chain.from_iterable(map(_strings, sent))
-
-
