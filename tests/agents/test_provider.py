@@ -12,8 +12,8 @@
 | output over the limit, empty as well | `OutputTokenLimitExceeded`, an `UnexpectedModelBehavior` |
 | empty content, arguments that are not JSON, an unknown tool | the model is told; past `retries`, `UnexpectedModelBehavior` |
 
-What came with an HTTP status is a `ModelHTTPError` too. A stream that ends early without a word is *not* noticed: what
-came counts as all.
+What came with an HTTP status is a `ModelHTTPError` too. A stream that ends early without a word raises nothing: what came
+counts as all, and only `provider_details` of the response, which then has no `finish_reason`, tells.
 """
 
 from __future__ import annotations
@@ -152,17 +152,20 @@ async def test_each_fault_raises_what_the_table_says_and_passes(wire: str, strea
 
 @pytest.mark.parametrize("wire", ["openai", "anthropic"])
 async def test_a_stream_that_ends_early_counts_as_whole(wire: str) -> None:
-    async with Provider(faults=[Fault("ends_early", begun=Say("first half, second half"))]) as provider:
-        async with Agent(model(wire, provider)).run_stream("Say it.", model_settings=ONCE) as result:
-            said = await result.get_output()
+    fault = Fault("ends_early", begun=Say("first half, second half"))
+    async with (
+        Provider(faults=[fault]) as provider,
+        Agent(model(wire, provider)).run_stream("Say it.", model_settings=ONCE) as result,
+    ):
+        said = await result.get_output()
     assert said and "first half, second half".startswith(said) and said != "first half, second half"
-    assert result.response.finish_reason is None
+    assert "finish_reason" not in (result.response.provider_details or {})
 
 
 async def test_a_deadline_over_everything_ends_a_request() -> None:
     async with Provider(faults=[Fault("stall")]) as provider:
-        with pytest.raises(ex.ModelRequestTimeout, match="after 0.05 seconds"):
-            await agent("openai", provider).run("", model_settings={"timeout": 5, "request_timeout": 0.05})
+        with pytest.raises(ex.ModelRequestTimeout, match=r"after 0\.05 seconds"):
+            await agent("openai", provider).run("What is it?", model_settings={"timeout": 5, "request_timeout": 0.05})
 
 
 @WIRES
@@ -252,17 +255,21 @@ async def test_retries_end_and_what_cannot_be_helped_is_not_asked_again(wire: st
 async def test_a_limit_on_cost_ends_the_run_after_the_answer_that_broke_it() -> None:
     async with Provider(dialogue) as provider:
         with pytest.raises(ex.UsageLimitExceeded, match="cost_limit"):
-            await agent("anthropic", provider).run("", usage_limits=UsageLimits(cost_limit=Decimal("0.0001")))
+            await agent("anthropic", provider).run(
+                "What is it?", usage_limits=UsageLimits(cost_limit=Decimal("0.0001"))
+            )
         assert len(provider.requests) == 1
-        within = await agent("anthropic", provider).run("", usage_limits=UsageLimits(cost_limit=Decimal("0.01")))
+        within = await agent("anthropic", provider).run(
+            "What is it?", usage_limits=UsageLimits(cost_limit=Decimal("0.01"))
+        )
     # Sonnet: $3 in, $15 out, $0.30 read from and $3.75 written to the cache, per million
     assert within.usage.cost == Decimal("0.003405")
 
 
 async def test_caching_marks_the_tools_the_system_prompt_and_the_conversation() -> None:
     async with Provider(dialogue) as provider:
-        await agent("anthropic", provider).run("", model_settings={"cache": "1h"})
-        await agent("anthropic", provider).run("")
+        await agent("anthropic", provider).run("What is it?", model_settings={"cache": "1h"})
+        await agent("anthropic", provider).run("What is it?")
     marked, plain = provider.asked[0].raw, provider.asked[2].raw
     mark = {"type": "ephemeral", "ttl": "1h"}
     assert [marked["cache_control"], marked["system"][-1]["cache_control"], marked["tools"][-1]["cache_control"]] == [
@@ -278,8 +285,8 @@ async def test_cut_while_a_whole_answer_is_read_only_the_sdk_asks_again() -> Non
         by: Callable[..., Awaitable[Any]] = agent("openai", provider, client).run
         provider.faults.append(Fault("cut_midway"))
         with pytest.raises(ex.ModelConnectionError):
-            await by("", model_settings={"max_retries": 0})
+            await by("What is it?", model_settings={"max_retries": 0})
         provider.faults.append(Fault("cut_midway"))
         begun = time.monotonic()
-        await by("", model_settings={"max_retries": 1})
+        await by("What is it?", model_settings={"max_retries": 1})
     assert not slept and len(provider.requests) == 4 and time.monotonic() - begun < 2
