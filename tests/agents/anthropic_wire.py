@@ -88,7 +88,7 @@ def _messages(given: list[Json]) -> tuple[Message, ...]:
     read: list[Message] = []
     open_calls: dict[str, Call] = {}
     for at, said in enumerate(given):
-        role, where = said.get("role"), f"messages.{at}"
+        role, where = said.get("role", ""), f"messages.{at}"
         require(role in ("user", "assistant"), f"{where}.role: Input should be 'user' or 'assistant'")
         require(at or role == "user", 'messages: first message must use the "user" role')
         blocks = _blocks(said.get("content"), where)

@@ -89,13 +89,21 @@ def events(said: Answer, asked: Asked) -> list[str]:
 
 
 def _calls(said: Answer) -> list[Json]:
+    if _malformed(said):
+        return []
     return [{"functionCall": {"id": call.id, "name": call.tool, "args": call.args}} for call in said.calls]
+
+
+def _malformed(said: Answer) -> bool:
+    """Arguments that are no object never leave this API: the call is held back and the finish reason says so."""
+    return any(isinstance(call.args, str) for call in said.calls)
 
 
 def _response(asked: Asked, said: Answer, parts: list[Json], *, ended: bool) -> Json:
     candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
     if ended:
-        candidate["finishReason"] = "MAX_TOKENS" if said.cut_short else "STOP"
+        stop = "MALFORMED_FUNCTION_CALL" if _malformed(said) else "STOP"
+        candidate["finishReason"] = "MAX_TOKENS" if said.cut_short else stop
     used = said.usage
     counts = {
         "promptTokenCount": used.input,

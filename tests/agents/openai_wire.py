@@ -164,8 +164,9 @@ def events(said: Answer, asked: Asked) -> list[str]:
         arguments = called["function"].pop("arguments")
         deltas.append({"tool_calls": [{"index": index, **called, "function": {**called["function"], "arguments": ""}}]})
         deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in pieces(arguments)]
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
-    choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": FINISH[said.stop]})
+    ends: list[str | None] = [None] * len(deltas) + [FINISH[said.stop]]
+    spoken = zip([*deltas, {}], ends, strict=True)
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": end} for delta, end in spoken]
     counted = (asked.raw.get("stream_options") or {}).get("include_usage")
     silent = {"usage": None} if counted else {}
     chunks = [_frame(asked, "chat.completion.chunk", choices=[choice], **silent) for choice in choices]

@@ -16,6 +16,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -86,13 +87,15 @@ class Provider:
         app.router.add_post("/v1/messages", lambda http: self._serve(http, anthropic_wire))
         app.router.add_post("/v1beta/models/{model}:{method}", lambda http: self._serve(http, google_wire))
         app.router.add_get("/v1/models", self._list)
-        self._runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
+        self._closing = asyncio.Event()
+        self._runner = web.AppRunner(app, shutdown_timeout=1, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.port = self._runner.addresses[0][1]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any = None) -> None:
+        self._closing.set()
         await self._runner.cleanup()
         if self._broken and error is None:
             raise self._broken[0]
@@ -150,7 +153,7 @@ class Provider:
     def _turn(self, asked: Asked) -> Turn:
         try:
             return self._next(asked)
-        except Exception as error:
+        except Exception as error:  # the script's own assertions: raised where the provider is left
             self._broken.append(error)
             raise Refused(f"the test's script raised {error!r}") from error
 
@@ -185,11 +188,11 @@ class Provider:
             case "key_echoed":
                 raise Refused(f"Incorrect API key provided: {recorded.key}.", status=401)
             case "stall" | "cut":
-                await asyncio.sleep(fault.seconds if fault.kind == "stall" else 0)
+                await self._pause(fault.seconds if fault.kind == "stall" else 0)
                 return _hang_up(http, web.Response())
             case "stall_midway" | "cut_midway":
                 response = await _send(http, asked.stream, half, of=sum(map(len, said)), end=False)
-                await asyncio.sleep(fault.seconds if fault.kind == "stall_midway" else 0)
+                await self._pause(fault.seconds if fault.kind == "stall_midway" else 0)
                 return _hang_up(http, response)
             case "ends_early":
                 return await _send(http, asked.stream, half)
@@ -200,6 +203,10 @@ class Provider:
                 return await _send(http, True, [*half, lost.encode()])
             case "error_midway":
                 raise Refused("scripted to fail midway", status=fault.status)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
 
 
 def _each(turns: Iterable[Turn]) -> Callable[[Asked], Turn]:

@@ -76,6 +76,7 @@ FAULTS = {
     "529": Fault("status", 529),
     "cut": Fault("cut"),
     "cut midway": Fault("cut_midway"),
+    "ends early": Fault("ends_early"),
     "an error in the stream": Fault("error_midway"),
     "not JSON": Fault("malformed"),
 }

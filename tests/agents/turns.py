@@ -148,7 +148,8 @@ def answer(turn: Say | Call | Calls, names: Iterator[str]) -> Answer:
         case Say(text, usage, cut_short):
             return Answer(text, (), usage, cut_short)
         case Call():
-            made, text, usage, cut_short = (turn,), "", turn.usage, False
+            made: tuple[Call, ...] = (turn,)
+            text, usage, cut_short = "", turn.usage, False
         case Calls(calls, text, usage, cut_short):
             made = tuple(calls)
     return Answer(text, tuple(Call(call.tool, call.args, id=next(names)) for call in made), usage, cut_short)
