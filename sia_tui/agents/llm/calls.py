@@ -148,7 +148,8 @@ class Recorded(WrapperModel):
             raise ModelTimeoutError(self.model_name, f"nothing came for {self._role.stall_s:.0f} s") from None
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelAPIError(self.model_name, f"{type(error).__name__}: {error}") from error
-        if response.finish_reason is None and "finish_reason" not in (response.provider_details or {}):
+        # A stream that merely ends is taken for a whole reply; only the provider's own word tells it from one.
+        if "finish_reason" not in (response.provider_details or {}):
             raise ModelAPIError(self.model_name, "the reply broke off")
         return response
 
