@@ -69,7 +69,7 @@ def _try(options: argparse.Namespace) -> int:
 async def _proposal(options: argparse.Namespace, heard: object) -> Proposal:
     from sia_tui.agents import make_feedback_agent
     from sia_tui.engine.engine import open_task
-    from sia_tui.engine.rehearsal import NothingRecorded, rehearsal
+    from sia_tui.engine.recorded import NothingRecorded, recorded
     from sia_tui.tasks.task import TaskError
 
     config, workspace = _config(options.what), Workspace.locate(options.workspace)
@@ -78,7 +78,7 @@ async def _proposal(options: argparse.Namespace, heard: object) -> Proposal:
         raise UsageError(f"{options.generation}: expected RUN/GEN, such as lawbench-nano-1/g2")
     try:
         task = open_task(workspace, config, lambda said: None)
-        record = rehearsal(workspace, workspace.existing(run), task, config, int(generation))
+        record = recorded(workspace, workspace.existing(run), task, config, int(generation))
         return await make_feedback_agent(config.agents.feedback, heard).propose(record)  # type: ignore[arg-type]
     except (NothingRecorded, TaskError) as error:
         raise Failure(str(error)) from error

@@ -22,7 +22,7 @@ class NothingRecorded(Exception):
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Recorded:
     """The Record protocol over a run that is left as it is; nothing can be run."""
 
     reader: RunReader
@@ -55,7 +55,7 @@ class Rehearsal:
         raise Declined("nothing is run on a recorded generation; go by what is recorded")
 
 
-def rehearsal(workspace: Workspace, paths: RunPaths, task: Task, config: RunConfig, index: int) -> Rehearsal:
+def recorded(workspace: Workspace, paths: RunPaths, task: Task, config: RunConfig, index: int) -> Recorded:
     """The run as it stood when the next step after this generation was to be proposed. Raises NothingRecorded."""
     reader = RunReader(paths.db)
     log = reader.log()
@@ -70,7 +70,7 @@ def rehearsal(workspace: Workspace, paths: RunPaths, task: Task, config: RunConf
         raise NothingRecorded(f"g{index} of {paths.name} was never measured on dev")
     repository = HarnessRepository(workspace.harness_repository)
     files = repository.files(commit, task.name)
-    return Rehearsal(reader, repository, task.name, brief_for(task, config, then), then, files)
+    return Recorded(reader, repository, task.name, brief_for(task, config, then), then, files)
 
 
 def _proposes_on(event: ev.Event, commit: str) -> bool:
