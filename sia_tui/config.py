@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from sia_tui.agents.llm.roles import Role, is_local
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 from sia_tui.core.plans import ALGORITHMS, OFFLINE, Algorithm, TrainPlan
@@ -189,9 +192,24 @@ class WeightsConfig(_Section):
         return TrainPlan(algorithm=algorithm, **{"alpha": 2 * fields["rank"], **fields})
 
 
+Player = Annotated[
+    Annotated[Literal["playbook"], Tag("rules")] | Annotated[Role, Tag("role")],
+    Discriminator(lambda given: "rules" if isinstance(given, str) else "role"),
+]
+"""Who plays an agent: the offline rules by name, or a language model by its block."""
+
+
 class AgentsConfig(_Section):
-    meta: Literal["playbook"] = "playbook"
-    feedback: Literal["playbook"] = "playbook"
+    """Who writes the first harness and who proposes each step: the offline rules, or a language model."""
+
+    meta: Player = "playbook"
+    feedback: Player = "playbook"
+    critic: Role | None = None
+    """A second model that reads each proposal before the person does."""
+    egress: Literal["none", "as configured"] = "as configured"
+    """`none` refuses a config under which anything leaves this machine."""
+    trials: int = Field(24, ge=0)
+    """Train cases that a model may run the harness on before it proposes, each time."""
     levers: tuple[Literal["harness", "weights"], ...] = ("harness", "weights")
     """Those that the Feedback-Agent may pull, for runs that are to show what one of them does alone."""
     memory: Literal["run", "task"] = "run"
@@ -226,6 +244,26 @@ class BudgetConfig(_Section):
     wall_s: float = Field(86_400.0, gt=0)
     """No new step is proposed past this; the one under way and test still finish."""
     tokens: int = Field(10**12, ge=1)
+    """Of the policy."""
+    money: float = Field(1e9, gt=0)
+    """US dollars of agents' models, where their prices are known."""
+
+
+SENT = {
+    "meta": "the task's description, its labels, public samples of train",
+    "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
+    "critic": "proposals with their evidence",
+}
+
+
+@dataclass(frozen=True)
+class Egress:
+    """A host that is sent something."""
+
+    host: str
+    local: bool
+    """It is this machine."""
+    what: str
 
 
 class RunConfig(_Section):
@@ -249,6 +287,29 @@ class RunConfig(_Section):
             raise ValueError("a remote policy's weights are not ours to train: set agents.levers to [harness]")
         return self
 
+    @model_validator(mode="after")
+    def _stays_here(self) -> RunConfig:
+        if self.agents.egress == "none" and (leaving := [to for to in self.egress if not to.local]):
+            said = "; ".join(f"{to.host} would receive {to.what}" for to in leaving)
+            raise ValueError(f"agents.egress is none, but {said}")
+        return self
+
+    @property
+    def egress(self) -> tuple[Egress, ...]:
+        """Every host that a run of this config sends anything to, and what."""
+        agents, said = self.agents, []
+        roles = {"meta": agents.meta, "feedback": agents.feedback, "critic": agents.critic}
+        for name, role in roles.items():
+            if isinstance(role, Role):
+                said.append(Egress(role.host, role.local, f"the {name} agent's: {SENT[name]}"))
+        policy = self.policy
+        if policy.backend != "hf" and policy.address is not None:
+            host = urlsplit(policy.address).hostname or policy.address
+            said.append(Egress(host, is_local(host), "the policy's: every prompt of the harness"))
+        if self.mirror == "wandb":
+            said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
+        return tuple(said)
+
     @property
     def hash(self) -> str:
         """Of all that decides what the run does."""
@@ -260,6 +321,8 @@ class RunConfig(_Section):
             max_steps=self.budget.steps,
             max_wall_s=self.budget.wall_s,
             max_tokens=self.budget.tokens,
+            max_money=self.budget.money,
+            meta_writes=isinstance(self.agents.meta, Role),
             max_refusals=self.budget.refusals,
             indecisive=self.gate.indecisive,
         )
@@ -313,7 +376,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 def _first_fault(error: ValidationError) -> str:
     fault, more = error.errors()[0], error.error_count() - 1
-    key = ".".join(str(part) for part in fault["loc"]) or "(top)"
+    key = ".".join(str(part) for part in fault["loc"] if part not in ("rules", "role")) or "(top)"
     if fault["type"] == "extra_forbidden":
         said = f"{key}: unknown key; {_known(fault['loc'][:-1])}"
     elif fault["type"] == "value_error":

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from sia_tui.agents.llm.roles import Role
 from sia_tui.agents.protocol import FeedbackAgent, MetaAgent
 
+if TYPE_CHECKING:
+    from sia_tui.agents.llm.calls import Calls
 
-def make_meta_agent(name: str) -> MetaAgent:
+
+def make_meta_agent(player: str | Role, calls: Calls) -> MetaAgent:
     """Raises ValueError for a name there is no agent of."""
+    if isinstance(player, Role):
+        from sia_tui.agents.llm.meta import ModelMetaAgent
+
+        return ModelMetaAgent(player, calls)
     from sia_tui.agents.playbook import PlaybookMetaAgent
 
-    if name == "playbook":
+    if player == "playbook":
         return PlaybookMetaAgent()
-    raise ValueError(f"no Meta-Agent {name!r}; there is: playbook")
+    raise ValueError(f"no Meta-Agent {player!r}; there is: playbook")
 
 
-def make_feedback_agent(name: str) -> FeedbackAgent:
+def make_feedback_agent(player: str | Role, calls: Calls) -> FeedbackAgent:
     """Raises ValueError for a name there is no agent of."""
     from sia_tui.agents.playbook import PlaybookFeedbackAgent
 
-    if name == "playbook":
+    if isinstance(player, Role):
+        from sia_tui.agents.llm.feedback import ModelFeedbackAgent
+
+        return ModelFeedbackAgent(player, calls, PlaybookFeedbackAgent() if player.otherwise == "playbook" else None)
+    if player == "playbook":
         return PlaybookFeedbackAgent()
-    raise ValueError(f"no Feedback-Agent {name!r}; there is: playbook")
+    raise ValueError(f"no Feedback-Agent {player!r}; there is: playbook")

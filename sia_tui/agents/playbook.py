@@ -7,14 +7,14 @@ and no rule ever answers in the policy's place.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, Diagnosis, diagnose
+from sia_tui.agents.diffs import patch
 from sia_tui.agents.lever import HOW, Training, glance, training, weights_first
-from sia_tui.agents.protocol import Brief, Reading, Record
+from sia_tui.agents.protocol import Brief, Reading, Record, Workbench, Written
 from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.proposals import RIGHT, Proposal
 from sia_tui.core.state import State, Step
@@ -122,11 +122,11 @@ RULES: tuple[Rule, ...] = (search, reading, asking_again, list_length, search_qu
 
 
 class PlaybookMetaAgent:
-    async def first_harness(self, brief: Brief, seed: Mapping[str, str]) -> Mapping[str, str]:
+    async def first_harness(self, brief: Brief, seed: Mapping[str, str], bench: Workbench) -> Written:
         """The house's own seed harness for the task. Raises ValueError where there is none."""
         if not seed:
             raise ValueError(f"the playbook has no harness for task {brief.name}")
-        return seed
+        return Written(seed)
 
 
 class PlaybookFeedbackAgent:
@@ -176,15 +176,7 @@ def _refuted(state: State, commit: str) -> set[str]:
 def _patch(files: Mapping[str, str], block: str) -> str | None:
     """The block as a unified diff of the package, or None where the harness offers no room for it."""
     changed = next(known for known in BLOCKS if known.name == block).apply(files)
-    if not changed:
-        return None
-    return "".join(
-        line
-        for path in sorted(changed)
-        for line in difflib.unified_diff(
-            files[path].splitlines(keepends=True), changed[path].splitlines(keepends=True), f"a/{path}", f"b/{path}"
-        )
-    )
+    return patch(files, {**files, **changed}) if changed else None
 
 
 def _harness_step(option: Suggestion, patch: str, found: Diagnosis, commit: str, brief: Brief) -> Proposal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -26,6 +26,11 @@ class Brief:
     """Those that this run may pull."""
     plans: tuple[TrainPlan, ...] = ()
     """The house's plan of each algorithm for this policy: where a plan of one's own starts from."""
+
+    surface: tuple[str, ...] = ("*.py", "*.md")
+    """What a patch may touch, as globs below the harness folder."""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Budget that is left, by name, in words."""
 
     def show(self, label: str) -> str:
         return f"{label} ({self.glosses[label]})" if label in self.glosses else label
@@ -67,10 +72,52 @@ class Record(Protocol):
     def trajectories(self, split: Literal["train", "dev"], generation: int | None = None) -> Iterator[Reading]:
         """Every trajectory of a generation (default: the incumbent), in full."""
 
+    def files_at(self, generation: int) -> Mapping[str, str]:
+        """The harness package of a generation."""
+
+    async def try_harness(self, files: Mapping[str, str], cases: Sequence[str]) -> list[Reading]:
+        """Run a harness of these files on chosen train cases, in the sandbox. Raises Declined."""
+
+    async def python(self, code: str) -> str:
+        """Run a script over the trajectories, in the sandbox: what it printed, errors included. Raises Declined."""
+
+
+class Declined(Exception):
+    """What an agent asked to be done is not done, with the reason, for the agent."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A train case with its expected answer; nobody has been asked yet."""
+
+    case: str
+    inputs: Mapping[str, str]
+    expected: str
+
+
+class Workbench(Protocol):
+    """What a Meta-Agent may try its files on."""
+
+    @property
+    def samples(self) -> Sequence[Solved]:
+        """Some train cases with their expected answers."""
+
+    async def smoke(self, files: Mapping[str, str]) -> list[Reading]:
+        """Run a harness of these files on two train cases, in the sandbox. Raises Declined."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A first harness, {path: text}, and what its author says of it."""
+
+    files: Mapping[str, str]
+    note: str = ""
+    agent: str = "playbook"
+
 
 class MetaAgent(Protocol):
-    async def first_harness(self, brief: Brief, seed: Mapping[str, str]) -> Mapping[str, str]:
-        """The package to start from, {path: text}; `seed` is the house's own for this task, or empty."""
+    async def first_harness(self, brief: Brief, seed: Mapping[str, str], bench: Workbench) -> Written:
+        """The package to start from; `seed` is the house's own for this task, or empty."""
 
 
 class FeedbackAgent(Protocol):

@@ -36,6 +36,8 @@ class Row:
 def doctor(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     rows = [*_rows(workspace), *(_for_config(Path(options.config), workspace) if options.config else ())]
+    if options.agents:
+        rows += _for_agents(options.config)
     told = [
         (("ok" if row.ok else "FAILS" if row.needed else "note"), row.what, row.found, "" if row.ok else row.fix)
         for row in rows
@@ -56,6 +58,14 @@ def _for_config(path: Path, workspace: Workspace) -> list[Row]:
         return list(rows_for(load_config(path), workspace))
     except ConfigError as error:
         raise UsageError(str(error)) from error
+
+
+def _for_agents(config: str | None) -> list[Row]:
+    from sia_tui.cli.agents import role_rows
+
+    if config is None:
+        raise UsageError("doctor --agents asks the models of a config: name it with --config FILE")
+    return role_rows(Path(config))
 
 
 def _rows(workspace: Workspace) -> Iterator[Row]:

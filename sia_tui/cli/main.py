@@ -34,6 +34,7 @@ _VERBS = {
     "plan": "sia_tui.cli.plan",
     "memory": "sia_tui.cli.memory",
     "export": "sia_tui.cli.exporting",
+    "agents": "sia_tui.cli.agents",
     "tasks": "sia_tui.cli.tasks",
     "doctor": "sia_tui.cli.doctor",
 }
@@ -165,8 +166,16 @@ def _preparing(verbs: _Verbs) -> None:
     plan.add_argument("--gpu", metavar="H100x8", help="reckon with this machine instead of the one it runs on")
     plan.add_argument("--shape", metavar="FILE", help="the model's config.json, where its folder is not here")
     plan.add_argument("--algorithm", metavar="A", help="this one alone")
+    agents = _verb(verbs, "agents", "what a model proposes on a recorded generation, or said in a run", json=True)
+    agents.add_argument("action", choices=("try", "log"))
+    agents.add_argument("what", metavar="CONFIG|RUN", help="try: the config that names the model; log: a run")
+    agents.add_argument(
+        "generation", nargs="?", metavar="RUN/GEN", help="try: such as lawbench-nano-1/g2; nothing is kept"
+    )
+    agents.add_argument("--step", type=int, metavar="N", help="log: only the making of step N; 0: the first harness")
     doctor = _verb(verbs, "doctor", "check this machine; each failing row names the fix", json=True)
     doctor.add_argument("--config", metavar="FILE", help="check it for this config: driver, GPUs, model, ports, plans")
+    doctor.add_argument("--agents", action="store_true", help="with --config: one small call to each role's model")
 
 
 def _verb(verbs: _Verbs, name: str, help_: str, run: str = "", json: bool = False) -> argparse.ArgumentParser:

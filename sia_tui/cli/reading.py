@@ -115,6 +115,9 @@ def _shown(told: dict[str, Any]) -> str:
         lines.append(f"test, opened once for g{test['generation']}: {_interval(test)}, n = {test['n']}{before}")
     cost = told["cost"]
     lines.append(f"cost: {cost['wall_s'] / 60:.1f} min, {cost['episodes']} episodes, {cost['tokens']} tokens")
+    if cost["calls"]:
+        said = f"{cost['calls']} replies, {cost['agent_tokens']} tokens, {cost['money']:.2f} $ where prices are known"
+        lines.append(f"agents' models: {said}; what was said: sia-tui agents log {told['run']}")
     return "\n".join(lines)
 
 

@@ -70,6 +70,7 @@ def check_patch(
         _names_no_labels(added, labels),
         _compute(proposal),
         check_idea(proposal, earlier),
+        *check_flagged(proposal),
     )
 
 
@@ -100,6 +101,14 @@ def check_tried(proposal: Proposal, elsewhere: Sequence[Idea] | None) -> tuple[L
 def _same(proposal: Proposal, idea: Idea) -> bool:
     named = proposal.lever == idea.lever and proposal.idea.casefold().split() == idea.idea.casefold().split()
     return named or (proposal.change != "" and proposal.change == idea.change)
+
+
+def check_flagged(proposal: Proposal) -> tuple[Light, ...]:
+    """Amber where what the agent read tried to tell it what to do."""
+    if not proposal.flagged:
+        return ()
+    said = f"{len(proposal.flagged)} trajectories read like instructions: {proposal.flagged[0]}"
+    return (Light("planted text", "amber", one_line(said, 200)),)
 
 
 def check_plan(
@@ -134,6 +143,7 @@ def check_plan(
             "not refuted before", "red" if again else "ok", "the same plan failed on this generation" if again else ""
         ),
         Light("dev untouched", "ok", "learns from train, stops by cases held out of train"),
+        *check_flagged(proposal),
         *([fits] if fits else ()),
     )
 

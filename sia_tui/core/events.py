@@ -168,6 +168,37 @@ class AdapterTrained:
 
 
 @dataclass(frozen=True)
+class AgentCalled:
+    """A language model was asked in the part of an agent; what was said lies in the table `agent_calls` under the id."""
+
+    id: str
+    role: str
+    model: str
+    host: str
+    """That received it."""
+    prompt: str
+    """Digest of the prompt files behind it."""
+    tokens_in: int
+    """Read, cached ones included."""
+    cached: int
+    tokens_out: int
+    cost: float | None
+    """US dollars; None where no price is known."""
+    seconds: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class AgentFailed:
+    """A model gave no valid answer within its limits."""
+
+    role: str
+    reason: str
+    instead: str
+    """What happens in its place."""
+
+
+@dataclass(frozen=True)
 class GateOpened:
     gate: Gate
 
@@ -287,6 +318,8 @@ Event = (
     | TrainingBegan
     | TrainingCutShort
     | AdapterTrained
+    | AgentCalled
+    | AgentFailed
     | GateOpened
     | VerdictGiven
     | GateDeferred

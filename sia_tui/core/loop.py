@@ -17,6 +17,10 @@ class Rules:
     max_steps: int
     max_wall_s: float
     max_tokens: int
+    max_money: float
+    """US dollars of agents' models."""
+    meta_writes: bool
+    """Whether a model writes the first harness, which then passes a gate."""
     max_refusals: int
     """This many proposals in a row that checks or previews refuse end the run; a person's no is not counted."""
     indecisive: Literal["ask", "keep", "roll_back"]
@@ -32,6 +36,11 @@ class MeasureBaselines: ...
 
 @dataclass(frozen=True)
 class PreparePolicy: ...
+
+
+@dataclass(frozen=True)
+class WriteFirst:
+    """Have the Meta-Agent write the first harness."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,7 @@ Action = (
     PrepareTask
     | MeasureBaselines
     | PreparePolicy
+    | WriteFirst
     | PlantSeed
     | Evaluate
     | Propose
@@ -170,7 +180,7 @@ def next_action(state: State, rules: Rules) -> Action:
         return PreparePolicy()
     best = state.best
     if best is None:
-        return PlantSeed()
+        return _beginning(state, rules)
     if state.current is not None:
         return _stepping(state, state.current, rules)
     for split in ("dev", "train", "hidden"):
@@ -178,6 +188,14 @@ def next_action(state: State, rules: Rules) -> Action:
             return Evaluate(best.index, split)
     spent = _spent(state, rules)
     return Finish(spent, "budget") if spent else Propose()
+
+
+def _beginning(state: State, rules: Rules) -> Action:
+    """Generation 0: the house's, or a model's after a person's yes."""
+    if state.current is not None:
+        return _asking(state.current) or PlantSeed()
+    writes = rules.meta_writes and state.first is None and state.start_commit is None
+    return WriteFirst() if writes else PlantSeed()
 
 
 def _closing(state: State) -> Action:
@@ -199,28 +217,31 @@ def _closing(state: State) -> Action:
 def _spent(state: State, rules: Rules) -> str | None:
     """The budget that is used up, in words, or None."""
     refused = 0
-    for step in reversed(state.steps):
+    for step in reversed(state.made):
         if step.refused is None:
             break
         refused += step.refused.by in ("checks", "preview", "training", MACHINE, "auto")
-    if len(state.steps) >= rules.max_steps:
+    if len(state.made) >= rules.max_steps:
         return f"all {rules.max_steps} steps made"
     if refused >= rules.max_refusals:
         return f"{refused} proposals refused in a row"
     if state.cost.wall_s >= rules.max_wall_s:
         return f"wall clock budget of {rules.max_wall_s:.0f} s spent"
+    if state.cost.money >= rules.max_money:
+        return f"agents' budget of {rules.max_money:g} $ spent"
     if state.cost.tokens >= rules.max_tokens:
         return f"token budget of {rules.max_tokens} spent"
     return None
 
 
-def _stepping(state: State, step: Step, rules: Rules) -> Action:
+def _asking(step: Step) -> Action | None:
+    """What is left to do until a person has said yes to a step; None when they have."""
     if step.lights is None:
         return Check(step.id)
     red = next((light for light in step.lights if light.level == "red"), None)
     if red is not None:
         return Refuse(step.id, "checks", f"{red.name}: {red.detail}")
-    if step.proposal.lever == "harness" and step.preview is None:
+    if step.proposal.lever == "harness" and step.preview is None and not step.proposal.first:
         return RunPreview(step.id)
     if step.proposal.lever == "weights" and step.pilot is None:
         return RunPilot(step.id)
@@ -229,9 +250,15 @@ def _stepping(state: State, step: Step, rules: Rules) -> Action:
     verdict = step.verdict_on("step")
     if verdict is None:
         return OpenGate(step.id, "step")
-    if verdict.kind == "reject":
-        return Refuse(step.id, verdict.by, verdict.note)
-    if step.proposal.lever == "stop":
+    return Refuse(step.id, verdict.by, verdict.note) if verdict.kind == "reject" else None
+
+
+def _stepping(state: State, step: Step, rules: Rules) -> Action:
+    asking = _asking(step)
+    if asking is not None:
+        return asking
+    verdict = step.verdict_on("step")
+    if step.proposal.lever == "stop" and verdict is not None:
         return Finish(step.proposal.title, verdict.by)
     if step.proposal.lever == "weights" and step.trained is None:
         return Train(step.id)

@@ -42,6 +42,10 @@ class Proposal:
     """What would prove it wrong, in the proposer's words."""
     agent: str = "playbook"
     """Who proposes it."""
+    flagged: tuple[str, ...] = ()
+    """Trajectories read that hold text like an instruction to the reader, each with the passage."""
+    first: bool = False
+    """It is the Meta-Agent's: generation 0, with nothing to be measured against."""
 
     def id_at(self, run: str, step: int) -> str:
         """Content id of this proposal as step number `step` (from 1) of a run."""

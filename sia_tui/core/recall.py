@@ -126,7 +126,7 @@ def note(task: str, text: str, by: str, at: str) -> Constraint:
 
 def recall(state: State) -> Memory:
     """What a run has taught so far: steps that are over, classes of failures as read, reasons of people."""
-    steps = [step for step in state.steps if step.proposal.lever != "stop"]
+    steps = [step for step in state.made if step.proposal.lever != "stop"]
     ideas = [idea for step in steps if (idea := _idea(state, step))]
     forecasts = [made for step in steps if (made := _forecast(state, step))]
     return memory_of(state.task, [*ideas, *_clusters(state), *_constraints(state), *forecasts])
@@ -171,7 +171,7 @@ def _base(state: State, step: Step) -> int | None:
 def _clusters(state: State) -> list[Cluster]:
     """By the counts that came with proposals: the same failures read again on a generation are counted once."""
     seen: dict[str, dict[int, int]] = {}
-    for step in state.steps:
+    for step in state.made:
         base = _base(state, step)
         for failure, count in step.proposal.clusters.items() if base is not None else ():
             if count and failure != RIGHT:

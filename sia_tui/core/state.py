@@ -88,6 +88,11 @@ class Cost:
     tokens: int = 0
     """Prompt and sampled tokens of finished episodes."""
     episodes: int = 0
+    calls: int = 0
+    """Of language models that play agents; the next two are theirs too."""
+    agent_tokens: int = 0
+    money: float = 0.0
+    """US dollars, where prices are known."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,16 @@ class State:
     def beginning(self) -> str:
         """What generation 0 is."""
         return f"branched from {self.parent}" if self.parent else "the first harness"
+
+    @property
+    def made(self) -> tuple[Step, ...]:
+        """The steps that count: all but the Meta-Agent's, which makes generation 0."""
+        return tuple(step for step in self.steps if not step.proposal.first)
+
+    @property
+    def first(self) -> Step | None:
+        """The Meta-Agent's."""
+        return next((step for step in self.steps if step.proposal.first), None)
 
     @property
     def current(self) -> Step | None:
@@ -243,8 +258,10 @@ def _(event: ev.GenerationCreated, state: State) -> State:
         event.index, event.lever, event.commit, event.tree, event.key, event.adapter, event.parent, event.proposal
     )
     state = replace(state, generations=(*state.generations, generation))
-    if event.proposal is None:
-        return replace(_generation(state, event.index, kept=True), incumbent=event.index)
+    if event.parent is None:
+        state = replace(_generation(state, event.index, kept=True), incumbent=event.index)
+        return state if event.proposal is None else _step(state, event.proposal, generation=event.index, closed=True)
+    assert event.proposal is not None
     return _step(state, event.proposal, generation=event.index)
 
 
@@ -297,6 +314,18 @@ def _(event: ev.TrainingCutShort, state: State) -> State:
 @_on.register
 def _(event: ev.AdapterTrained, state: State) -> State:
     return _step(state, event.id, trained=event)
+
+
+@_on.register
+def _(event: ev.AgentCalled, state: State) -> State:
+    cost = state.cost
+    tokens, money = cost.agent_tokens + event.tokens_in + event.tokens_out, cost.money + (event.cost or 0.0)
+    return replace(state, cost=replace(cost, calls=cost.calls + 1, agent_tokens=tokens, money=money))
+
+
+@_on.register
+def _(event: ev.AgentFailed, state: State) -> State:
+    return state
 
 
 @_on.register

@@ -30,6 +30,9 @@ def summary(state: State) -> dict[str, Any]:
             "wall_s": round(state.cost.wall_s, 1),
             "tokens": state.cost.tokens,
             "episodes": state.cost.episodes,
+            "calls": state.cost.calls,
+            "agent_tokens": state.cost.agent_tokens,
+            "money": round(state.cost.money, 4),
         },
     }
 

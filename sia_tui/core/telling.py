@@ -76,6 +76,19 @@ def _(event: ev.ProposalMade) -> str:
 
 
 @tell.register
+def _(event: ev.AgentCalled) -> str:
+    cost = "" if event.cost is None else f", {event.cost:.4f} $"
+    cached = f" ({event.cached} cached)" if event.cached else ""
+    tokens = f"{event.tokens_in} tokens read{cached}, {event.tokens_out} written"
+    return f"{event.role} agent: {event.model} at {event.host}, {tokens}, {event.seconds:.1f} s{cost}"
+
+
+@tell.register
+def _(event: ev.AgentFailed) -> str:
+    return f"{event.role} agent: {event.reason}; {event.instead}"
+
+
+@tell.register
 def _(event: ev.ProposalChecked) -> str:
     odd = [f"{light.level} {light.name}: {light.detail}" for light in event.lights if light.level != "ok"]
     return f"checks of {event.id}: {'; '.join(odd) if odd else f'{len(event.lights)} ok'}"

@@ -20,7 +20,7 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, history, prepare, remembering, step, training
+from sia_tui.engine import evaluate, finish, first, history, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
@@ -155,6 +155,8 @@ class _Engine:
     async def run(self) -> int:
         session = self._session
         session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level))
+        for to in session.config.egress:
+            session.report.say(f"{to.host}{' (this machine)' if to.local else ''} receives {to.what}")
         prepare.require_same_task(session)
         training.clear(session)
         await finish.unseal(session)
@@ -238,12 +240,17 @@ class _Engine:
                 await self._interruptible(prepare.measure_baselines(session))
             case loop.PreparePolicy():
                 await self._interruptible(prepare.prepare_policy(session))
+            case loop.WriteFirst():
+                await self._interruptible(first.write(session))
             case loop.PlantSeed():
-                await prepare.plant_seed(session)
+                if state.current is not None:
+                    first.plant_written(session, state.current)
+                else:
+                    await prepare.plant_seed(session)
             case loop.Evaluate(generation=index, split=split):
                 await self._evaluate(index, split)
             case loop.Propose():
-                await step.propose(session)
+                await self._interruptible(step.propose(session))
             case loop.Check(proposal=proposal):
                 step.check(session, state.step(proposal))
             case loop.RunPreview(proposal=proposal):

@@ -21,7 +21,7 @@ from sia_tui.store.reader import EpisodeRow
 async def evaluate(session: Session, index: int, split: Split) -> None:
     generation = session.state.generations[index]
     cases = session.cases(split, getattr(session.config.evaluate, split))
-    await _run(session, generation.commit, generation.key, generation.adapter, cases, f"g{index} on {split}")
+    await run_cases(session, generation.commit, generation.key, generation.adapter, cases, f"g{index} on {split}")
     mine = {case.id for case in cases}
     rows = [row for row in session.reader.episodes(generation.key, split) if row.case_id in mine]
     found = estimate([row.reward for row in rows])
@@ -39,7 +39,7 @@ async def preview(session: Session, step: Step) -> None:
     assert best is not None and step.commit is not None and step.tree is not None
     cases = session.cases("train", min(session.config.evaluate.preview, best.results["train"].n))
     key = session.key(step.tree, best.adapter)
-    await _run(session, step.commit, key, best.adapter, cases, f"preview of {step.id}")
+    await run_cases(session, step.commit, key, best.adapter, cases, f"preview of {step.id}")
     old, new = rewards(session, best.key, cases), rewards(session, key, cases)
     gain = paired_gain(old, new)
     seen = Preview(
@@ -82,7 +82,9 @@ def _spent(session: Session, key: str, cases: Set[str]) -> dict[str, int]:
     return {"calls": sum(map(len, calls)), "tokens": sum(call.tokens for made in calls for call in made)}
 
 
-async def _run(session: Session, commit: str, key: str, adapter: str | None, cases: Sequence[Case], phase: str) -> None:
+async def run_cases(
+    session: Session, commit: str, key: str, adapter: str | None, cases: Sequence[Case], phase: str
+) -> None:
     """Run those cases that have no finished episode yet."""
     finished = {row.case_id for row in session.reader.episodes(key)}
     left = [case for case in cases if case.id not in finished]

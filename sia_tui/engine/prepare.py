@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sia_tui.agents import make_meta_agent
-from sia_tui.agents.protocol import Brief
 from sia_tui.core import events as ev
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
@@ -82,14 +81,16 @@ async def policy_folder(session: Session) -> Path:
 
 
 async def plant_seed(session: Session) -> None:
-    """Generation 0: the Meta-Agent's first harness, or the generation this run was branched from."""
-    state, package = session.state, session.package
+    """Generation 0: the house's harness, or the generation this run was branched from."""
+    state = session.state
     repository, seed = HarnessRepository.plant(session.workspace.harness_repository, SEEDS)
     base = state.start_commit or seed
-    brief = Brief(session.task.name, session.task.description, session.task.labels)
-    files = repository.files(base, package)
-    if state.start_commit is None:
-        files = dict(await make_meta_agent(session.config.agents.meta).first_harness(brief, files))
+    plant(session, base, repository.files(base, session.package), None)
+
+
+def plant(session: Session, base: str, files: Mapping[str, str], proposal: str | None) -> None:
+    """Begin the run's branch with these files. `proposal` is what a person said yes to, if anybody was asked."""
+    state, package, repository = session.state, session.package, session.repository
     tree = repository.tree_of(base, package, files)
     subtree = repository.subtree(tree, package)
     about = f"g0 of {state.run}: " + (f"branched from {state.parent}" if state.parent else "the first harness")
@@ -98,4 +99,4 @@ async def plant_seed(session: Session) -> None:
     commit = repository.commit_generation(tree, generation, base, about, trailers, state.created_at)
     repository.start_run(state.run, commit, session.paths.worktree)
     key = session.key(subtree, state.start_adapter)
-    session.record(ev.GenerationCreated(0, None, commit, subtree, key, state.start_adapter))
+    session.record(ev.GenerationCreated(0, None, commit, subtree, key, state.start_adapter, proposal=proposal))

@@ -49,8 +49,8 @@ def tried_elsewhere(session: Session) -> tuple[Idea, ...] | None:
 
 
 def record_of(session: Session, proposal: Proposal) -> TrackRecord | None:
-    """How the predictions of its agent for its lever have held; a proposal to stop predicts nothing."""
-    if proposal.lever == "stop":
+    """How the predictions of its agent for its lever have held; to stop, or to begin, predicts nothing."""
+    if proposal.lever == "stop" or proposal.first:
         return None
     return track(memory(session).forecasts, proposal.agent, proposal.lever, session.task.name)
 

@@ -81,9 +81,13 @@ class Session:
         """Append to the log and say it."""
         self.store.record(*events)  # type: ignore[arg-type]
         for event in events:
-            line = tell(event)
-            if line:
-                self.report.say(line)
+            self.tell(event)
+
+    def tell(self, event: object) -> None:
+        """Say what the log already holds."""
+        line = tell(event)
+        if line:
+            self.report.say(line)
 
     def cases(self, split: Split, n: int | None) -> list[Case]:
         """The cases of a split that this run measures on: the same ones, in the same order, every time."""

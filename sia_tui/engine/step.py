@@ -6,14 +6,16 @@ from dataclasses import asdict
 
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
+from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_patch, check_plan, check_served, check_tried
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Light
-from sia_tui.core.state import Step
+from sia_tui.core.state import State, Step
 from sia_tui.core.text import clean, one_line
+from sia_tui.engine.calls import StoredCalls
 from sia_tui.engine.planning import fits_light
 from sia_tui.engine.record import StoredRecord
 from sia_tui.engine.remembering import memory, record_of, tried_elsewhere
@@ -21,22 +23,40 @@ from sia_tui.engine.sampling import training_cases
 from sia_tui.engine.session import Session, serving
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.store.writer import now
-from sia_tui.tasks.task import text_of
+from sia_tui.tasks.task import Task, text_of
 
 
 async def propose(session: Session) -> None:
     """Let the Feedback-Agent read everything it may and say what to do next."""
-    best = session.state.best
+    best, number = session.state.best, len(session.state.steps) + 1
     assert best is not None
     session.report.phase("the Feedback-Agent reads the trajectories")
-    task = session.task
-    config = session.config
-    plans = config.weights.plans(config.seed)
-    brief = Brief(task.name, task.description, task.labels, task.glosses, config.agents.levers, plans)
     files = session.repository.files(best.commit, session.package)
-    record = StoredRecord(session.paths.db, brief, session.state, files, memory(session))
-    proposal = await make_feedback_agent(session.config.agents.feedback).propose(record)
-    session.record(ev.ProposalMade(proposal.id_at(session.state.run, len(session.state.steps) + 1), proposal))
+    agents = session.config.agents
+    record = StoredRecord(session, brief_of(session), session.state, files, memory(session), agents.trials)
+    proposal = await make_feedback_agent(agents.feedback, StoredCalls(session, number)).propose(record)
+    session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal))
+
+
+def brief_of(session: Session) -> Brief:
+    return brief_for(session.task, session.config, session.state)
+
+
+def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
+    """The task, and what agents may do about it."""
+    left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
+    left["wall clock"] = f"{(config.budget.wall_s - state.cost.wall_s) / 60:.0f} min"
+    left["train cases to try a harness on before you answer"] = str(config.agents.trials)
+    return Brief(
+        task.name,
+        task.description,
+        task.labels,
+        task.glosses,
+        config.agents.levers,
+        config.weights.plans(config.seed),
+        config.harness.surface,
+        left,
+    )
 
 
 def check(session: Session, step: Step) -> None:
@@ -101,14 +121,13 @@ def _commit(session: Session, step: Step, tree: str, subtree: str, adapter: str 
 def open_gate(session: Session, step: Step, kind: GateKind) -> None:
     """Ask, with a hash over all that the answer will be about."""
     state, best = session.state, session.state.best
-    assert best is not None
     result = asdict(step.measured) if step.measured else None
     rule = {"indecisive": session.config.gate.indecisive}
     lights = step.lights or ()
     parts = gate_parts(
         kind,
         step.proposal,
-        best.key,
+        best.key if best else "",
         lights,
         step.preview,
         step.pilot.pilot if step.pilot else None,

@@ -13,7 +13,7 @@ from typing import Any
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded, decode
 from sia_tui.core.machine import Usage, usage_from
-from sia_tui.core.state import Cost, State, fold
+from sia_tui.core.state import State, fold
 from sia_tui.store.connection import Connection
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError, open_readonly
@@ -82,6 +82,20 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class AgentCall:
+    """One request to an agent's model and the reply, as people read them."""
+
+    id: str
+    at: str
+    role: str
+    step: int
+    """In the making of which step, from 1; 0: the first harness."""
+    sent: tuple[Mapping[str, str], ...]
+    """What was new since the last reply: each with `role`, `text`, of a tool its `name`."""
+    said: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     ok: bool
     message: str
@@ -93,6 +107,14 @@ class RunReader(Connection):
     def state(self) -> State:
         """The fold of the log. Episodes are counted by SQL: the same cost in a tenth of the time."""
         return counted(fold(self.log()), self.tally())
+
+    def agent_calls(self, after: str = "") -> list[AgentCall]:
+        """Those made at or later than a time, oldest first."""
+        if not self._rows("select 1 from sqlite_master where name = 'agent_calls'"):
+            return []
+        columns = "id, at, role, step, sent, said"
+        rows = self._rows(f"select {columns} from agent_calls where at >= ? order by at, rowid", (after,))
+        return [AgentCall(**{**row, "sent": _said(row["sent"]), "said": _said(row["said"])}) for row in rows]
 
     def version(self) -> int:
         """A number that is another one whenever somebody has written since."""
@@ -171,10 +193,14 @@ class RunReader(Connection):
         return Answer(bool(rows[0]["ok"]), rows[0]["message"]) if rows else None
 
 
+def _said(text: str) -> tuple[Mapping[str, str], ...]:
+    return tuple(json.loads(text))
+
+
 def counted(state: State, tally: Tally) -> State:
     """A state folded without its episodes, with them."""
     wall = state.cost.wall_s + _seconds_between(state.last_at, tally.last_at)
-    cost = Cost(wall, tally.tokens, tally.episodes)
+    cost = replace(state.cost, wall_s=wall, tokens=tally.tokens, episodes=tally.episodes)
     return replace(state, cost=cost, last_at=max(state.last_at or "", tally.last_at))
 
 

@@ -65,6 +65,13 @@ def add_training(db: Database) -> None:
 
 
 @migrations()
+def add_agent_calls(db: Database) -> None:
+    """What agents' models were sent and said, whole; `response` is what an interrupted task goes on from."""
+    columns = {"id": str, "at": str, "role": str, "step": int, "sent": str, "said": str, "response": bytes}
+    db.table("agent_calls").create(columns, pk="id", strict=True)
+
+
+@migrations()
 def add_machine(db: Database) -> None:
     """What the machine does right now, beside the progress."""
     db.table("machine").create({"id": int, "at": str, "data": str}, pk="id", strict=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,12 +20,15 @@ from typing import Self
 from sqlite_utils import Database
 
 from sia_tui.core.episodes import Attempt, Sampled, Score
-from sia_tui.core.events import EpisodeDone, Event, Recorded, decode, encode
+from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, decode, encode
 from sia_tui.core.machine import Usage
 from sia_tui.core.state import State, advance, fold
 from sia_tui.store.schema import migrations
 from sia_tui.store.trajectories import pack
 from sia_tui.store.version import APPLICATION_ID, SCHEMA_VERSION, require_sound
+
+Said = Sequence[Mapping[str, str]]
+"""What was said, in order: each with `role`, `text`, of a tool its `name`."""
 
 
 def now() -> str:
@@ -112,6 +115,22 @@ class RunStore:
             )
             self._db.table("trajectories").insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
         self._fold([entry])
+
+    def record_call(self, event: AgentCalled, step: int, sent: Said, said: Said, response: bytes) -> None:
+        """A reply of an agent's model, in the making of step number `step`: event and texts in one transaction."""
+        texts = {name: json.dumps(list(text), ensure_ascii=False) for name, text in (("sent", sent), ("said", said))}
+        with immediate(self._db):
+            if self._db.table("agent_calls").count_where("id = ?", [event.id]):
+                return
+            entry = self._append(event)
+            row = {"id": event.id, "at": entry.at, "role": event.role, "step": step, **texts, "response": response}
+            self._db.table("agent_calls").insert(row)
+        self._fold([entry])
+
+    def response(self, call: str) -> bytes | None:
+        """What an agent's model answered to exactly this request before."""
+        rows = list(self._db.table("agent_calls").rows_where("id = ?", [call], select="response"))
+        return rows[0]["response"] if rows else None
 
     def progress(
         self, phase: str, done: int, total: int, started_at: str, eta_s: float | None = None, note: str = ""

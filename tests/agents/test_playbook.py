@@ -129,6 +129,6 @@ async def test_nothing_left_to_mend_is_said_with_its_reason() -> None:
 
 
 async def test_the_first_harness_is_the_houses_own() -> None:
-    assert await PlaybookMetaAgent().first_harness(BRIEF, seed()) == seed()
+    assert (await PlaybookMetaAgent().first_harness(BRIEF, seed(), None)).files == seed()  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no harness for task lawbench"):
-        await PlaybookMetaAgent().first_harness(BRIEF, {})
+        await PlaybookMetaAgent().first_harness(BRIEF, {}, None)  # type: ignore[arg-type]

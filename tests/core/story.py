@@ -12,7 +12,9 @@ from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal
 from sia_tui.core.state import State, advance
 
-RULES = loop.Rules(max_steps=4, max_wall_s=1e9, max_tokens=10**9, max_refusals=3, indecisive="ask")
+RULES = loop.Rules(
+    max_steps=4, max_wall_s=1e9, max_tokens=10**9, max_money=1e9, meta_writes=False, max_refusals=3, indecisive="ask"
+)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 Choose = Callable[[list[object]], object]

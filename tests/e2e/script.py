@@ -150,5 +150,5 @@ if __name__ == "__main__":
 
     script, *arguments = sys.argv[1:]
     background.PROGRAM = (sys.executable, "-m", "tests.e2e.script", script)
-    step.make_feedback_agent = lambda name: ScriptedAgent(SCRIPTS[script])  # type: ignore[assignment]
+    step.make_feedback_agent = lambda player, calls: ScriptedAgent(SCRIPTS[script])  # type: ignore[assignment]
     raise SystemExit(main(arguments))

@@ -1,0 +1,1 @@
+"""Agents that are language models: any provider, behind one config block a role."""
