@@ -86,7 +86,7 @@ class Given:
     state: State
     files: Mapping[str, str] = field(default_factory=seed)
     brief: Brief = BRIEF
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
 
     def trajectories(self, split: str, generation: int | None = None) -> Iterator[Reading]:
         return (made for made in self.readings if made.attempt.case.split == split)
