@@ -169,8 +169,11 @@ def test_memory_is_written_as_the_run_goes_and_can_be_made_again(desk: Desk, fat
         ("unappliable", "refused"),
     ]
     assert desk.cli("memory", "lawbench", "--rebuild").returncode == 0 and told() == before
-    measured = RunReader(Workspace(desk.workspace).run("fates").db).state().steps[0].measured
-    assert measured is not None and measured.cost["tokens"] > 1 and measured.cost["calls"] > 0
+    reader = RunReader(Workspace(desk.workspace).run("fates").db)
+    state = reader.state()
+    old, new = (sum(row.tokens for row in reader.episodes(made.key, "dev")) for made in state.generations[:2])
+    measured = state.steps[0].measured
+    assert measured is not None and measured.cost["tokens"] == pytest.approx(new / old) and measured.cost["calls"] > 0
 
 
 def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk, fates: dict[str, Any]) -> None:
