@@ -20,6 +20,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.feed import Feed
 from sia_tui.tui.screens.curves import CurvesPane
+from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.help import Help
 from sia_tui.tui.screens.history import HistoryPane
@@ -71,6 +72,7 @@ class SiaApp(App[None]):
             "S", "end_training", "end training", tooltip="end the training now; its best adapter so far is measured"
         ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
+        Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
         Binding("q,ctrl+q", "quit", "leave", key_display="q", tooltip="leave; the engine goes on"),
     ]
@@ -172,6 +174,9 @@ class SiaApp(App[None]):
         if action == "end_training":
             return self.view.in_training
         return action != "pause" or not self.view.over
+
+    def action_dialogue(self) -> None:
+        self.push_screen(Dialogue(self.paths.db))
 
     def action_help(self) -> None:
         self.push_screen(Help(self.here, self.screen.active_bindings))

@@ -43,7 +43,9 @@ def heading(view: View, now: datetime, here: str) -> tuple[list[Piece], list[Pie
 
 
 def _step(view: View, step: Step) -> str:
-    number = len(view.state.steps)
+    if step.proposal.first:
+        return "the first harness"
+    number = len(view.state.made)
     limit = f"/{view.config.budget.steps}" if view.config else ""
     return f"step {number}{limit} {step.proposal.lever}"
 

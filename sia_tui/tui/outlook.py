@@ -17,6 +17,7 @@ STALE_S = 30.0
 def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
     return [
         *_machine(view, now, width),
+        *_agents(view, width),
         line(*_budget(view, width)),
         line(("CONTRACT  ", HEAD), fit(contract(view.config), max(4, width - _ROOM))),
         line(
@@ -33,9 +34,21 @@ def _machine(view: View, now: datetime, width: int) -> list[Line]:
     return [line(("MACHINE   ", HEAD), fit(told(found.usage), max(4, width - _ROOM)))]
 
 
+def _agents(view: View, width: int) -> list[Line]:
+    """What models that play agents have cost, and every host that receives anything; nothing where none does."""
+    cost, hosts = view.state.cost, {to.host: to.local for to in view.config.egress} if view.config else {}
+    if not cost.calls and not hosts:
+        return []
+    spent = f"{cost.calls} replies, {_count(cost.agent_tokens)} tok, {cost.money:.2f} $ (m: what was said)"
+    sent = ", ".join(f"{host}{' (here)' if local else ''}" for host, local in hosts.items())
+    return [
+        line(("MODELS    ", HEAD), fit(f"{spent}   {f'data goes to {sent}' if sent else ''}", max(4, width - _ROOM)))
+    ]
+
+
 def _budget(view: View, width: int) -> list[Piece]:
     cost, config = view.state.cost, view.config
-    made = len(view.state.steps)
+    made = len(view.state.made)
     if config is None:
         return [("BUDGET    ", HEAD), f"{made} steps  wall {minutes(cost.wall_s)}  {thousands(cost.tokens)} tokens"]
     limit = config.budget

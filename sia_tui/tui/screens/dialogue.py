@@ -1,0 +1,74 @@
+"""What agents' models were sent and said, laid over the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from sia_tui.core.text import one_line
+from sia_tui.store.reader import AgentCall, RunReader
+from sia_tui.store.version import StoreError
+from sia_tui.tui.spoken import spoken
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
+from sia_tui.tui.widgets.titled import titled
+
+
+class Dialogue(ModalScreen[None]):
+    """Opens at the newest reply."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,m,q", "dismiss(None)", "back", key_display="esc")]
+
+    DEFAULT_CSS = """
+    Dialogue {
+        align: center middle;
+        & > #dialogue { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
+    }
+    """
+
+    def __init__(self, db: Path) -> None:
+        super().__init__()
+        self._db = db
+        self._calls: list[AgentCall] = []
+
+    def compose(self) -> ComposeResult:
+        yield titled(
+            Lines(id="dialogue", empty="reading …"), "AGENTS · what their models were sent and said · Esc goes back"
+        )
+
+    def on_mount(self) -> None:
+        self.run_worker(self._read, thread=True, exit_on_error=False)
+
+    def _read(self) -> None:
+        """In a thread."""
+        try:
+            reader = RunReader(self._db)
+            try:
+                found = reader.agent_calls()
+            finally:
+                reader.close()
+        except StoreError as error:
+            self.app.call_from_thread(self._show, [], one_line(str(error), 200))
+            return
+        self.app.call_from_thread(self._show, found, "no model is asked in this run: its agents are written rules")
+
+    def _show(self, calls: list[AgentCall], empty: str) -> None:
+        self._calls = calls
+        lines = self.query_one(Lines)
+        lines.empty = empty
+        self._lay()
+        lines.action_bottom()
+
+    def _lay(self) -> None:
+        lines = self.query_one(Lines)
+        rows = spoken(self._calls, lines.size.width - 2)
+        lines.show_rows(len(rows), lambda index, width: content(rows[index]))
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self._calls:
+            self._lay()

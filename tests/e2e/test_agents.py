@@ -1,0 +1,160 @@
+"""A whole run whose Meta- and Feedback-Agent are a language model, over a real wire that fails in every way it can."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sia_tui.core.episodes import Split
+from sia_tui.store.reader import AgentCall, RunReader
+from sia_tui.tasks.registry import load_task
+from tests.agents.provider import KEY, Provider
+from tests.agents.turns import Fault
+from tests.e2e import brains
+from tests.e2e.conftest import ROOT, Desk
+
+pytestmark = pytest.mark.xdist_group("e2e-agents")
+
+FAULTS = (
+    Fault("status", 429, retry_after=0),
+    Fault("status", 500),
+    Fault("cut"),
+    Fault("cut_midway"),
+    Fault("ends_early"),
+    Fault("malformed"),
+    Fault("error_midway"),
+    Fault("stall", seconds=4.0),
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    provider: Provider
+    shown: dict[str, Any]
+    calls: list[AgentCall]
+    said: str
+    config: Path
+
+
+@pytest.fixture(scope="module")
+def ran(desk: Desk) -> Iterator[Ran]:
+    with Provider(brains.answer, faults=FAULTS) as provider:
+        config = _config(desk, provider)
+        ended = subprocess.run(
+            [sys.executable, "-m", "sia_tui", "run", str(config), "--name", "model"],
+            env=desk.environment() | {"SIA_TEST_KEY": KEY},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        reader = RunReader(desk.workspace / "runs" / "model" / "run.db")
+        calls = reader.agent_calls()
+        reader.close()
+        yield Ran(provider, desk.show("model"), calls, ended.stdout + ended.stderr, config)
+
+
+def _config(desk: Desk, provider: Provider) -> Path:
+    role = {"model": "openai:scripted", "endpoint": provider.openai_address, "key_env": "SIA_TEST_KEY"}
+    role |= {"price": [1.0, 5.0], "stall_s": 2.0, "wait_s": 0.1, "tries": 10, "otherwise": "stop"}
+    tree = yaml.safe_load(desk.config.read_text()) | {"agents": {"meta": role, "feedback": role}}
+    tree["evaluate"] |= {"hidden": 4, "test": 4}
+    tree["weights"] = {"rank": 8, "learning_rate": 3e-3, "held_out": 12, "pilot": 6}
+    path = desk.config.with_name("model.yaml")
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def test_a_model_writes_patches_and_trains(ran: Ran) -> None:
+    first, patched = ran.shown["generations"][:2]
+    assert first["index"] == 0 and first["verdict"]["by"] == "auto", "the first harness passed a gate"
+    assert patched["lever"] == "harness" and patched["title"] == "a model's harness step"
+    made = [generation["lever"] for generation in ran.shown["generations"][2:]]
+    refused = [step["title"] for step in ran.shown["refused"]]
+    assert made == ["weights"] or refused == ["a model's weights step"], (
+        "trained, or its training refused with a reason"
+    )
+    assert ran.shown["stop_reason"] == "a model's stop step"
+
+
+def test_every_failure_was_survived(ran: Ran) -> None:
+    assert not ran.provider.faults, "every one was dealt"
+    assert ran.said.count("asking again") == len(FAULTS)
+
+
+def test_it_costs_what_it_says(ran: Ran) -> None:
+    answered = len(ran.calls)
+    assert answered == sum(request.status == 200 and request.error is None for request in ran.provider.requests)
+    cost = ran.shown["cost"]
+    assert (cost["calls"], cost["agent_tokens"]) == (answered, 1050 * answered)
+    assert cost["money"] == pytest.approx(0.00125 * answered, abs=1e-4)
+
+
+def test_what_was_wrong_came_back_to_the_model(ran: Ran) -> None:
+    results = [said["text"] for call in ran.calls for said in call.sent if said["role"] == "tool"]
+    for reason in (
+        "does not parse",
+        "not today",
+        "is called e-0000000000",
+        "'../escape.py' may not be written",
+    ):
+        assert any(reason in text for text in results), reason
+    assert any("Counter({" in text for text in results), "what its script counted"
+    assert any(text.startswith("<data-") and "reward" in text for text in results), "what its trial gave"
+
+
+def test_no_key_is_anywhere(desk: Desk, ran: Ran) -> None:
+    assert all(request.key == KEY for request in ran.provider.requests)
+    files = [path for path in desk.workspace.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert KEY not in ran.said + "".join(ran.provider.strings())
+
+
+def test_no_string_sent_to_a_model_is_of_hidden_or_test(desk: Desk, ran: Ran) -> None:
+    settings = yaml.safe_load(ran.config.read_text())["task"]
+    task = load_task("lawbench", Path(settings.pop("data")), seed=0, limit=None, **_split(settings))
+    sent = "\n".join(ran.provider.strings())
+    secret: tuple[Split, ...] = ("hidden", "test")
+    cases = [task.cases[name] for split in secret for name in task.ids(split)]
+    assert len(cases) > 40
+    for case in cases:
+        assert case.id not in sent and case.inputs["text"][-25:] not in sent
+    seen = [task.cases[name] for name in task.ids("dev")]
+    assert sum(case.id in sent for case in seen) > 10, "dev is read, so the walk would find what is sent"
+
+
+def _split(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: settings[name] for name in ("folds", "dev", "hidden")}
+
+
+def test_what_was_said_can_be_read(desk: Desk, ran: Ran) -> None:
+    told = desk.cli("agents", "log", "model", "--step", "0").stdout
+    assert "meta agent, step 0" in told and "[calls answer]" in told and "You are the Meta-Agent" in told
+
+
+def test_a_recorded_generation_can_be_asked_about_again(desk: Desk, ran: Ran) -> None:
+    database = desk.workspace / "runs" / "model" / "run.db"
+    before = RunReader(database)
+    events = len(before.log())
+    asked = subprocess.run(
+        [sys.executable, "-m", "sia_tui", "agents", "try", str(ran.config), "model/g1", "--json"],
+        env=os.environ | desk.environment() | {"SIA_TEST_KEY": KEY},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert yaml.safe_load(asked.stdout)["title"] == "a model's weights step"
+    assert len(before.log()) == events, "nothing was written"
+    before.close()
