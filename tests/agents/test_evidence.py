@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pytest
@@ -16,6 +16,7 @@ from sia_tui.agents.protocol import Brief, Declined, Reading
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_flagged
 from sia_tui.core.proposals import Proposal
+from sia_tui.core.recall import Idea, Memory, memory_of, note
 from sia_tui.core.state import Generation, State
 from tests.agents.test_playbook import reading
 
@@ -31,6 +32,7 @@ class Fake:
     brief: Brief = BRIEF
     files: Mapping[str, str] = field(default_factory=lambda: {"harness.py": "async def solve(case, llm, tools): ...\n"})
     tried: list[Sequence[str]] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def state(self) -> State:
@@ -91,6 +93,24 @@ def test_others_text_stands_between_marks_it_cannot_know(record: Fake) -> None:
         opened = re.findall(r"<data-([0-9a-f]{12}) ", text[: found.start()])
         assert opened and f"</data-{opened[-1]}>" in text[found.end() :], "inside a fence"
     assert "</data-000000000000>" not in {f"</data-{mark}>" for mark in re.findall(r"<data-([0-9a-f]{12}) ", text)}
+
+
+def test_what_other_runs_tried_is_data_and_what_people_ask_for_is_not(record: Fake) -> None:
+    mine = Idea("p-1", "r", "1", "voting", "", "votes of mine", "me", "harness", 0, "refused", "by checks: x")
+    other = replace(mine, run="s", title=PLANTED, outcome="rolled back", gain=-0.01, lo=-0.02, hi=0.01)
+    record.memory = memory_of("lawbench", [mine, other, note("lawbench", "answer in Chinese", "ana", "2")])
+    text = page(record, gather(record))
+    fenced_part, asked = (
+        re.search(r"<data-(\w{12}) what='memory'>(.*?)</data-\1>", text, re.S),
+        text.index("answer in Chinese"),
+    )
+    assert (
+        fenced_part
+        and "in s on g0: rolled back, -1.0 [-2.0, +1.0]" in fenced_part[2]
+        and PLANTED[:40] in fenced_part[2]
+    )
+    assert "votes of mine" not in fenced_part[2] and text.index("## What people ask for") < asked
+    assert not fenced_part.start() < asked < fenced_part.end()
 
 
 def test_planted_text_lights_a_light_and_no_more() -> None:

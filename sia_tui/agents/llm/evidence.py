@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sia_tui.agents.llm.transcript import fenced, kind_of, texts, transcript
 from sia_tui.agents.protocol import Brief, Reading, Record
@@ -12,7 +12,7 @@ from sia_tui.core import advice, memo
 from sia_tui.core.hashing import digest
 from sia_tui.core.planted import planted
 from sia_tui.core.proposals import RIGHT
-from sia_tui.core.recall import Idea, Memory, memory_of
+from sia_tui.core.recall import Memory
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent
 
@@ -59,7 +59,8 @@ def page(record: Record, evidence: Evidence) -> str:
         "Steps so far": "\n".join(_steps(state)) or "none",
         "How the incumbent's episodes end": "\n".join(_kinds(evidence)),
         "Cases that changed with the incumbent": "\n".join(_flips(state)) or "nothing to compare with yet",
-        "Remembered of this task": memo.page(_elsewhere(record)),
+        "Remembered of this task": fenced(memo.page(_elsewhere(record)), "memory"),
+        "What people ask for": memo.page(Memory(constraints=record.memory.constraints)),
         "Rewards, and the algorithm they ask for": _rewards(state),
         "What may be done": "\n".join(_allowed(brief)),
         "Budget left": "\n".join(f"- {name}: {left}" for name, left in brief.left.items()) or "as configured",
@@ -111,9 +112,10 @@ def _steps(state: State) -> Iterator[str]:
 
 
 def _elsewhere(record: Record) -> Memory:
-    """The memory less what this run tried, which is told already."""
+    """The memory less what this run tried, which is told already, and less what people say, which is no mere data."""
     memory, run = record.memory, record.state.run
-    return memory_of(memory.task, [item for item in memory.items if not isinstance(item, Idea) or item.run != run])
+    ideas = tuple(idea for idea in memory.ideas if idea.run != run)
+    return replace(memory, ideas=ideas, constraints=())
 
 
 def _outcome(step: Step) -> str:
