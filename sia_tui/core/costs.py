@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sia_tui.core.hardware import Machine
-from sia_tui.core.memory import GIB, SLEEPING, Parts, Serving, Training, serving, training
+from sia_tui.core.memory import GIB, RUNTIME, SLEEPING, Parts, Serving, Training, serving, training
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.shape import Shape
 
@@ -21,6 +21,8 @@ HARNESS_S = 0.02
 """Of a rollout: what the harness does besides asking."""
 EFFICIENCY = {"compute": 0.3, "bandwidth": 0.5}
 """Of what a card's data sheet promises: model FLOPs of a training step, bytes read while decoding."""
+MOVING = 10e9
+"""Bytes a second between a GPU and host memory that is not pinned, each way. Guessed."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Setup:
     trainer: Training
     server: Serving
     machine: Machine
+    in_turns: bool = False
+    """Whatever the estimate says."""
 
     @property
     def trains_on(self) -> tuple[int, ...]:
@@ -40,15 +44,6 @@ class Setup:
     @property
     def serves_on(self) -> tuple[int, ...]:
         return self.plan.serve_on or tuple(range(self.server.gpus))
-
-    @property
-    def arrangement(self) -> Arrangement:
-        """Of GPUs that a plan names for both, it says that they take turns; where it names none, both share the first."""
-        if not self.machine.gpus:
-            return "on the CPU"
-        if not set(self.trains_on) & set(self.serves_on):
-            return "apart"
-        return "in turns" if self.plan.serve_on and self.plan.train_on else "side by side"
 
     @property
     def row(self) -> int:
@@ -99,20 +94,31 @@ class Place:
         return f"{self.name}: needs {self.needs / GIB:.1f} GiB of {(self.has or 0) / GIB:.1f} ({basis})"
 
 
+def arrangement(setup: Setup, seen: Seen | None = None) -> Arrangement:
+    """On GPUs that both sides are to use, side by side where that fits; else in turns."""
+    if not setup.machine.gpus:
+        return "on the CPU"
+    if setup.in_turns:
+        return "in turns"
+    if not set(setup.trains_on) & set(setup.serves_on):
+        return "apart"
+    return "side by side" if _places(setup, seen, "side by side")[0].fits else "in turns"
+
+
 def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
     """Every place, the fullest of each kind."""
+    return _places(setup, seen, arrangement(setup, seen))
+
+
+def _places(setup: Setup, seen: Seen | None, arranged: Arrangement) -> tuple[Place, ...]:
     machine, measured = setup.machine, seen is not None and seen.peak is not None
-    sizes = replace(setup.server, gpus=len(setup.serves_on))
-    needed = serving(setup.shape, setup.plan, sizes)
+    needed = _served(setup)
     taken = int(setup.server.share * machine.card.memory)
     served: Parts = {**needed, "reserved": max(0, taken - sum(needed.values()))} if taken else needed
-    spread = replace(setup.trainer, gpus=len(setup.trains_on))
-    trained: Parts = training(setup.shape, setup.plan, spread, setup.row)
-    if seen is not None and seen.peak is not None:
-        trained = {"peak": seen.peak}
+    trained: Parts = {"peak": seen.peak} if seen is not None and seen.peak is not None else _trained(setup)
     card = machine.card.memory
     own = (Place("what vLLM may take (policy.vllm.memory)", _named("serving", needed), taken),) if taken else ()
-    match setup.arrangement:
+    match arranged:
         case "on the CPU":
             return (Place("host memory", _both(trained, served), machine.host, measured),)
         case "apart":
@@ -124,14 +130,35 @@ def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
         case "side by side":
             return (Place(_gpus("training and serving", setup.used), _both(trained, served), card, measured), *own)
         case "in turns":
-            asleep = {**_named("training", trained), "serving: asleep": SLEEPING}
-            weights = {"serving: weights, asleep": served["weights"] * len(setup.serves_on)}
+            left = SLEEPING if setup.server.backend == "vllm" else RUNTIME["cuda"]
+            asleep = {**_named("training", trained), "serving: asleep": left}
+            aside = {**_named("serving", served), "training: aside": RUNTIME["cuda"]}
             return (
                 Place(_gpus("training", setup.trains_on), asleep, card, measured),
-                Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
-                Place("host memory", weights, machine.host),
+                Place(_gpus("serving", setup.serves_on), aside, card),
+                Place("host memory", _moved(setup), machine.host),
                 *own,
             )
+
+
+def _served(setup: Setup) -> Parts:
+    return serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on)))
+
+
+def _trained(setup: Setup) -> Parts:
+    return training(setup.shape, setup.plan, replace(setup.trainer, gpus=len(setup.trains_on)), setup.row)
+
+
+def _moved(setup: Setup) -> Parts:
+    """What waits in the host's memory while the other side has the GPUs. Both count at once: what vLLM pins once stays."""
+    trained = _trained(setup)
+    return {
+        "serving: weights, asleep": _served(setup)["weights"] * len(setup.serves_on),
+        **{
+            f"training: {name}, aside": trained[name] * len(setup.trains_on)
+            for name in ("weights", "adapter", "optimiser")
+        },
+    }
 
 
 def _named(side: str, parts: Parts) -> Parts:
@@ -151,6 +178,7 @@ class Cost:
     """All that a plan takes."""
 
     trainable: int
+    arrangement: Arrangement
     places: tuple[Place, ...]
     rollouts: int
     tokens: float
@@ -165,10 +193,13 @@ def cost(setup: Setup, seen: Seen) -> Cost:
     plan = setup.plan
     pilot = seen.pilot or guessed_pilot(setup)
     found = estimate(plan, pilot, step_seconds(setup, seen, pilot.tokens))
-    seconds = min(found.seconds, plan.stop_s) if plan.stop_s else found.seconds
+    arranged = arrangement(setup, seen)
+    seconds = found.seconds + (turning_seconds(setup) if arranged == "in turns" else 0.0)
+    seconds = min(seconds, plan.stop_s) if plan.stop_s else seconds
     return Cost(
         trainable=setup.shape.trainable(plan.rank, plan.targets),
-        places=places(setup, seen),
+        arrangement=arranged,
+        places=_places(setup, seen, arranged),
         rollouts=found.rollouts,
         tokens=found.tokens,
         seconds=seconds,
@@ -194,6 +225,13 @@ def step_seconds(setup: Setup, seen: Seen, tokens: float) -> float:
     operations = (6 if setup.trainer.checkpointing else 4) * setup.shape.active_parameters * tokens * learned
     # Layers that are spread over GPUs are computed one after another: more of them hold more, and are no faster.
     return operations / (setup.machine.card.flops * (1.0 if not setup.machine.gpus else EFFICIENCY["compute"]))
+
+
+def turning_seconds(setup: Setup) -> float:
+    """Of a whole training in turns: each look, and each step's rollouts, bring the policy in and the trainer back."""
+    plan = setup.plan
+    turns = 1 + -(-plan.steps // plan.eval_every) + (1 if plan.algorithm in OFFLINE else plan.steps)
+    return turns * 2 * sum(_moved(setup).values()) / MOVING
 
 
 def guessed_pilot(setup: Setup) -> Pilot:

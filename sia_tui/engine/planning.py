@@ -77,11 +77,12 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Se
             dtype=policy.dtype,
             context=min(of.context, policy.context or of.context),
             lanes=config.harness.lanes,
-            gpus=policy.vllm.tensor_parallel if ours else 1,
+            gpus=config.tensor_parallel if ours else 1,
             adapters=max(policy.vllm.adapters if ours else 1, plan.staleness + 2),
             share=policy.vllm.memory if ours and machine.gpus else 0.0,
         ),
         machine=machine,
+        in_turns=weights.turns == "always",
     )
 
 
