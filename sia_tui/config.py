@@ -182,7 +182,9 @@ class WeightsConfig(_Section):
     def _possible(self) -> Self:
         placed = {one.serve_on for one in self.plans(0)}
         if len(placed) > 1:
-            raise ValueError("serve_on differs between algorithms, but the policy is served in one place for a whole run")
+            raise ValueError(
+                "serve_on differs between algorithms, but the policy is served in one place for a whole run"
+            )
         return self
 
     @property
