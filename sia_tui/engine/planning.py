@@ -29,6 +29,7 @@ SLURM_END = "SLURM_JOB_END_TIME"
 """Seconds since the epoch; Slurm sets it in a job's environment."""
 
 
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SHAPES = "shapes"
 """Folder beside a config, with the `config.json` of models that need not be on this machine."""
 
@@ -39,7 +40,7 @@ def description(config: RunConfig, file: Path | None = None) -> Path | None:
     policy = config.policy
     if policy.kind == "nano":
         return None
-    own = _description(policy.model or "")
+    own = own_description(policy.model or "")
     kept = file.parent / SHAPES / f"{Path(policy.model or '').name.lower()}.json" if file else own
     return kept if kept.is_file() and not own.is_file() else own
 
@@ -67,14 +68,14 @@ def shape_told(config: RunConfig, described: Path | None) -> str:
     """Where the shape is from."""
     if described is None:
         return "of the nano model, by its recipe"
-    own = described == _description(config.policy.model or "")
+    own = described == own_description(config.policy.model or "")
     return f"{described}" if own else f"{described}, in place of the model's own config.json"
 
 
-def _description(model: str) -> Path:
+def own_description(model: str) -> Path:
     """The `config.json` of a folder, or of a model in the local Hugging Face cache; nothing is downloaded for a question."""
     folder = Path(model).expanduser()
-    if folder.is_dir() or not re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+    if folder.is_dir() or not HUB_ID.fullmatch(model):
         return folder / "config.json"
     from huggingface_hub import try_to_load_from_cache
 
