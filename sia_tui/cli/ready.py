@@ -39,7 +39,7 @@ def rows_for(config: RunConfig, file: Path, workspace: Workspace) -> Iterator[Ro
     yield _versions(config)
     if policy.backend == "vllm" and policy.address is None and policy.vllm.python is not None:
         yield _vllm(policy.vllm.python)
-    yield _address(policy.address) if policy.address is not None else Row(True, "ports", "n/a: unix sockets alone")
+    yield _address(policy.address)
     if policy.backend == "remote":
         return
     absent = False
@@ -137,7 +137,9 @@ def _model(name: str) -> tuple[bool, Row]:
         )
 
 
-def _address(address: str) -> Row:
+def _address(address: str | None) -> Row:
+    if address is None:
+        return Row(True, "ports", "n/a: the gateway, and a vLLM that it starts, listen on unix sockets")
     fix = "start the server, or correct policy.address (http://host:port)"
     parts = urlsplit(address if "//" in address else f"//{address}")
     try:

@@ -96,77 +96,79 @@ class Place:
 
 def arrangement(setup: Setup, seen: Seen | None = None) -> Arrangement:
     """On GPUs that both sides are to use, side by side where that fits; else in turns."""
-    if not setup.machine.gpus:
-        return "on the CPU"
-    if setup.in_turns:
-        return "in turns"
-    if not set(setup.trains_on) & set(setup.serves_on):
-        return "apart"
-    return "side by side" if _places(setup, seen, "side by side")[0].fits else "in turns"
+    return laid_out(setup, seen)[0]
 
 
 def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
     """Every place, the fullest of each kind."""
-    return _places(setup, seen, arrangement(setup, seen))
+    return laid_out(setup, seen)[1]
 
 
-def _places(setup: Setup, seen: Seen | None, arranged: Arrangement) -> tuple[Place, ...]:
-    machine, measured = setup.machine, seen is not None and seen.peak is not None
-    needed = _served(setup)
-    taken = int(setup.server.share * machine.card.memory)
-    served: Parts = {**needed, "reserved": max(0, taken - sum(needed.values()))} if taken else needed
-    trained: Parts = {"peak": seen.peak} if seen is not None and seen.peak is not None else _trained(setup)
-    card = machine.card.memory
-    own = (Place("what vLLM may take (policy.vllm.memory)", _named("serving", needed), taken),) if taken else ()
-    match arranged:
-        case "on the CPU":
-            return (Place("host memory", _both(trained, served), machine.host, measured),)
-        case "apart":
-            return (
-                Place(_gpus("training", setup.trains_on), _named("training", trained), card, measured),
-                Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
-                *own,
-            )
-        case "side by side":
-            return (Place(_gpus("training and serving", setup.used), _both(trained, served), card, measured), *own)
-        case "in turns":
-            left = SLEEPING if setup.server.backend == "vllm" else RUNTIME["cuda"]
-            asleep = {**_named("training", trained), "serving: asleep": left}
-            aside = {**_named("serving", served), "training: aside": RUNTIME["cuda"]}
-            return (
-                Place(_gpus("training", setup.trains_on), asleep, card, measured),
-                Place(_gpus("serving", setup.serves_on), aside, card),
-                Place("host memory", _moved(setup), machine.host),
-                *own,
-            )
+def laid_out(setup: Setup, seen: Seen | None = None) -> tuple[Arrangement, tuple[Place, ...]]:
+    """How the two sides stand, and every place."""
+    both = _Sides(setup, seen)
+    if not setup.machine.gpus:
+        return "on the CPU", both.together("host memory", setup.machine.host)
+    if setup.in_turns:
+        return "in turns", both.in_turns()
+    if not set(setup.trains_on) & set(setup.serves_on):
+        return "apart", both.apart()
+    found = both.together(_gpus("training and serving", setup.used), setup.machine.card.memory)
+    return ("side by side", found) if found[0].fits else ("in turns", both.in_turns())
 
 
-def _served(setup: Setup) -> Parts:
-    return serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on)))
+class _Sides:
+    """What each side holds, laid out in one way or another."""
 
+    def __init__(self, setup: Setup, seen: Seen | None) -> None:
+        self._setup = setup
+        self._reckoned = training(setup.shape, setup.plan, replace(setup.trainer, gpus=len(setup.trains_on)), setup.row)
+        self._needed = serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on)))
+        peak = seen.peak if seen is not None else None
+        self._measured = peak is not None
+        self._trained: Parts = _named("training", self._reckoned if peak is None else {"peak": peak})
+        self._taken = int(setup.server.share * setup.machine.card.memory)
+        reserved: Parts = {"reserved": max(0, self._taken - sum(self._needed.values()))} if self._taken else {}
+        self._served = _named("serving", {**self._needed, **reserved})
 
-def _trained(setup: Setup) -> Parts:
-    return training(setup.shape, setup.plan, replace(setup.trainer, gpus=len(setup.trains_on)), setup.row)
+    def together(self, name: str, has: int | None) -> tuple[Place, ...]:
+        return (Place(name, {**self._trained, **self._served}, has, self._measured), *self._own())
 
+    def apart(self) -> tuple[Place, ...]:
+        return (self._training({}), self._serving({}), *self._own())
 
-def _moved(setup: Setup) -> Parts:
-    """What waits in the host's memory while the other side has the GPUs. Both count at once: what vLLM pins once stays."""
-    trained = _trained(setup)
-    return {
-        "serving: weights, asleep": _served(setup)["weights"] * len(setup.serves_on),
-        **{
-            f"training: {name}, aside": trained[name] * len(setup.trains_on)
-            for name in ("weights", "adapter", "optimiser")
-        },
-    }
+    def in_turns(self) -> tuple[Place, ...]:
+        asleep = SLEEPING if self._setup.server.backend == "vllm" else RUNTIME["cuda"]
+        return (
+            self._training({"serving: asleep": asleep}),
+            self._serving({"training: aside": RUNTIME["cuda"]}),
+            Place("host memory", self.moved(), self._setup.machine.host),
+            *self._own(),
+        )
+
+    def moved(self) -> Parts:
+        """What waits in the host's memory while the other side has the GPUs; both at once, as what vLLM pinned once stays."""
+        setup, kept = self._setup, ("weights", "adapter", "optimiser")
+        return {
+            "serving: weights, asleep": self._needed["weights"] * len(setup.serves_on),
+            **{f"training: {name}, aside": self._reckoned[name] * len(setup.trains_on) for name in kept},
+        }
+
+    def _training(self, beside: Parts) -> Place:
+        name, has = _gpus("training", self._setup.trains_on), self._setup.machine.card.memory
+        return Place(name, {**self._trained, **beside}, has, self._measured)
+
+    def _serving(self, beside: Parts) -> Place:
+        name, has = _gpus("serving", self._setup.serves_on), self._setup.machine.card.memory
+        return Place(name, {**self._served, **beside}, has)
+
+    def _own(self) -> tuple[Place, ...]:
+        needed = _named("serving", self._needed)
+        return (Place("what vLLM may take (policy.vllm.memory)", needed, self._taken),) if self._taken else ()
 
 
 def _named(side: str, parts: Parts) -> Parts:
     return {f"{side}: {name}": size for name, size in parts.items()}
-
-
-def _both(trained: Parts, served: Parts) -> Parts:
-    return {**_named("training", trained), **_named("serving", served)}
 
 
 def _gpus(what: str, numbers: tuple[int, ...]) -> str:
@@ -193,13 +195,13 @@ def cost(setup: Setup, seen: Seen) -> Cost:
     plan = setup.plan
     pilot = seen.pilot or guessed_pilot(setup)
     found = estimate(plan, pilot, step_seconds(setup, seen, pilot.tokens))
-    arranged = arrangement(setup, seen)
+    arranged, needed = laid_out(setup, seen)
     seconds = found.seconds + (turning_seconds(setup) if arranged == "in turns" else 0.0)
     seconds = min(seconds, plan.stop_s) if plan.stop_s else seconds
     return Cost(
         trainable=setup.shape.trainable(plan.rank, plan.targets),
         arrangement=arranged,
-        places=_places(setup, seen, arranged),
+        places=needed,
         rollouts=found.rollouts,
         tokens=found.tokens,
         seconds=seconds,
@@ -231,7 +233,7 @@ def turning_seconds(setup: Setup) -> float:
     """Of a whole training in turns: each look, and each step's rollouts, bring the policy in and the trainer back."""
     plan = setup.plan
     turns = 1 + -(-plan.steps // plan.eval_every) + (1 if plan.algorithm in OFFLINE else plan.steps)
-    return turns * 2 * sum(_moved(setup).values()) / MOVING
+    return turns * 2 * sum(_Sides(setup, None).moved().values()) / MOVING
 
 
 def guessed_pilot(setup: Setup) -> Pilot:
