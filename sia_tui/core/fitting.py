@@ -58,7 +58,8 @@ def light(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> Light:
         return Light("fits", "amber", late[0].told)
     fullest = max(found.places, key=lambda place: place.needs / place.has if place.has else 0.0)
     tight = fullest.has is not None and fullest.needs > TIGHT * fullest.has
-    told = f"in turns: {fullest.told}" if found.arrangement == "in turns" else fullest.told
+    stale = ", so staleness counts as 0" if setup.plan.staleness else ""
+    told = f"in turns{stale}: {fullest.told}" if found.arrangement == "in turns" else fullest.told
     return Light("fits", "amber" if tight else "ok", told)
 
 

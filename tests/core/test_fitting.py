@@ -58,6 +58,8 @@ def test_what_does_not_fit_side_by_side_takes_turns() -> None:
     greedy = setup(server=0.9)
     assert arrangement(greedy) == "in turns" and refusals(greedy, Seen(), ()) == ()
     assert light(greedy, Seen(), ()).detail.startswith("in turns: ")
+    stale = replace(greedy, plan=replace(PLAN, staleness=1))
+    assert light(stale, Seen(), ()).detail.startswith("in turns, so staleness counts as 0: ")
     measured = Seen(peak=60 * GIB)
     assert arrangement(setup(), measured) == "in turns" and cost(setup(), measured).arrangement == "in turns"
     apart = setup(machine="H100x2", server=0.9, plan=replace(PLAN, serve_on=(0,), train_on=(1,)))
