@@ -27,8 +27,6 @@ STEP_SECONDS, PEAK_GIB = "train_s", "peak_gib"
 """Names of a training step's measures that are read here."""
 SLURM_END = "SLURM_JOB_END_TIME"
 """Seconds since the epoch; Slurm sets it in a job's environment."""
-
-
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 SHAPES = "shapes"
 """Folder beside a config, with the `config.json` of models that need not be on this machine."""

@@ -46,6 +46,7 @@ class Training:
     keeps: dict[str, Any] = field(default_factory=dict)
     """What a checkpoint holds beside adapter and optimizer: by name, things with a `state_dict`."""
     optimizer: Any = None
+    """TRL's, once it has made one."""
     started: float = field(default_factory=time.monotonic)
     _questions: dict[int, int] = field(default_factory=dict)
     """Question that is out for each step to come."""

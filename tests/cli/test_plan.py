@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import pytest
 from sia_tui.cli.main import main
 from sia_tui.config import load_config
 from sia_tui.core import events as ev
+from sia_tui.core.hardware import machine_named
 from sia_tui.core.memory import GIB
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.proposals import Proposal
+from sia_tui.engine import planning
 from sia_tui.engine.planning import fits_light
 from sia_tui.store.reader import RunReader
 from sia_tui.store.writer import RunStore
@@ -103,6 +106,27 @@ def test_a_run_is_asked_about_what_it_proposes_by_what_it_measured(
     assert plan["measured"] == {"memory": True, "rollouts": True, "steps": True}
     assert plan["memory"][0]["parts_bytes"]["training: peak"] == 3 << 30
     assert plan["minutes"] * 60 == pytest.approx(15 + 0.1 * plan["rollouts"] + 10 * 8.0), "twice the rollouts a step"
+
+
+@pytest.mark.parametrize(
+    ("model", "memory", "train_on", "turns"),
+    [
+        ("shapes/qwen3-8b.json", 0.5, [0], False),
+        ("shapes/qwen3-8b.json", 0.9, [0], True),
+        ("shapes/qwen3-8b.json", 0.9, [1], False),
+        ("nobody/knows", 0.5, [0], True),
+        ("nobody/knows", 0.5, [1], False),
+    ],
+)
+def test_turns_are_taken_where_both_do_not_fit_or_nobody_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, memory: float, train_on: list[int], turns: bool
+) -> None:
+    monkeypatch.setattr(planning, "this_machine", lambda _: machine_named("H100x2"))
+    monkeypatch.setattr(planning, "own_description", lambda name: H100 / name)
+    changes = [f"policy.model={model}", f"policy.vllm.memory={memory}", "weights.plan.serve_on=[0]"]
+    config = load_config(H100 / "qwen3-8b.yaml", [*changes, f"weights.plan.train_on={train_on}"])
+    with RunStore(tmp_path / "run.db") as store, closing(RunReader(tmp_path / "run.db")) as reader:
+        assert planning.in_turns(config, config.weights.plans(0)[2], store.state, reader) == turns
 
 
 def test_doctor_for_a_config(capsys: pytest.CaptureFixture[str]) -> None:
