@@ -171,14 +171,26 @@ class WeightsConfig(_Section):
     micro_tokens: int | None = Field(None, ge=128)
     """Tokens, padding included, of one forward and backward pass: a step of more is cut into several. Never less than a
     row. Null: 2,048 on a CPU, 32,768 on a GPU."""
+    turns: Literal["auto", "always"] = "auto"
+    """Whether the policy sleeps while the trainer computes. auto: on GPUs that both are to use, where the estimate says that
+    they do not fit side by side."""
     gradient_checkpointing: bool = False
     """Keep each layer's input alone and compute the layer again on the way back: a third slower, a fraction of the
     memory."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        self.plans(0)
+        placed = {one.serve_on for one in self.plans(0)}
+        if len(placed) > 1:
+            raise ValueError(
+                "serve_on differs between algorithms, but the policy is served in one place for a whole run"
+            )
         return self
+
+    @property
+    def serve_on(self) -> tuple[int, ...]:
+        """GPUs that serve the policy; empty: nobody said."""
+        return self.plans(0)[0].serve_on
 
     def plans(self, seed: int) -> tuple[TrainPlan, ...]:
         """The house's plan of each algorithm, cold start first. Raises ValueError for a value outside its range."""
@@ -309,6 +321,11 @@ class RunConfig(_Section):
         if self.mirror == "wandb":
             said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
         return tuple(said)
+
+    @property
+    def tensor_parallel(self) -> int:
+        """GPUs over which vLLM is split."""
+        return self.policy.vllm.tensor_parallel or len(self.weights.serve_on) or 1
 
     @property
     def hash(self) -> str:

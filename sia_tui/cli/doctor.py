@@ -55,7 +55,7 @@ def _for_config(path: Path, workspace: Workspace) -> list[Row]:
     from sia_tui.config import ConfigError, load_config
 
     try:
-        return list(rows_for(load_config(path), workspace))
+        return list(rows_for(load_config(path), path, workspace))
     except ConfigError as error:
         raise UsageError(str(error)) from error
 

@@ -30,6 +30,8 @@ class Asked:
     """What is to be reckoned with."""
 
     config: RunConfig
+    file: Path
+    """The config's."""
     plans: tuple[TrainPlan, ...]
     seen: Seen
     deadlines: tuple[Deadline, ...]
@@ -45,14 +47,16 @@ class Answer:
 def plan(options: argparse.Namespace) -> int:
     asked = _asked(options)
     machine = _machine(options.gpu, asked.config)
+    described = Path(options.shape) if options.shape else planning.description(asked.config, asked.file)
     try:
-        shape = planning.shape(asked.config, Path(options.shape) if options.shape else None)
+        shape = planning.shape(asked.config, described)
     except UnknownShape as error:
         raise UsageError(str(error)) from error
     setups = [planning.setup(asked.config, one, shape, machine) for one in asked.plans]
     answers = [Answer(one, cost(one, asked.seen), refusals(one, asked.seen, asked.deadlines)) for one in setups]
-    told = {"machine": asdict(machine), "plans": [_data(answer) for answer in answers]}
-    print(json.dumps(told, indent=2) if options.json else _lines(machine, answers))
+    source = planning.shape_told(asked.config, described)
+    told = {"machine": asdict(machine), "shape": source, "plans": [_data(answer) for answer in answers]}
+    print(json.dumps(told, indent=2) if options.json else _lines(machine, source, answers))
     return FAILED if any(answer.refused for answer in answers) else DONE
 
 
@@ -61,7 +65,7 @@ def _asked(options: argparse.Namespace) -> Asked:
     path = Path(options.what)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         config = _config(path, options.overrides)
-        return Asked(config, _chosen(config, options.algorithm), Seen(), tuple(planning.deadlines(config)))
+        return Asked(config, path, _chosen(config, options.algorithm), Seen(), tuple(planning.deadlines(config)))
     paths = Workspace.locate(options.workspace).existing(options.what)
     config = _config(paths.config, options.overrides)
     reader = RunReader(paths.db)
@@ -72,7 +76,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         reader.close()
     proposed = state.current.proposal.plan if state.current else None
     plans = (proposed,) if proposed and not options.algorithm else _chosen(config, options.algorithm)
-    return Asked(config, plans, found, tuple(planning.deadlines(config, state.cost.wall_s)))
+    return Asked(config, paths.config, plans, found, tuple(planning.deadlines(config, state.cost.wall_s)))
 
 
 def _config(path: Path, overrides: Sequence[str]) -> RunConfig:
@@ -102,7 +106,7 @@ def _data(answer: Answer) -> dict[str, Any]:
     found, setup = answer.cost, answer.setup
     return {
         "plan": asdict(setup.plan),
-        "arrangement": setup.arrangement,
+        "arrangement": found.arrangement,
         "trainable": found.trainable,
         "memory": [
             {
@@ -124,11 +128,19 @@ def _data(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _lines(machine: Machine, answers: Sequence[Answer]) -> str:
+def _lines(machine: Machine, source: str, answers: Sequence[Answer]) -> str:
     rows = [_row(answer) for answer in answers]
     head = ("plan", "LoRA", "trainable", "rollouts", "minutes", "GPU-hours", "rollouts, steps", "")
     return "\n".join(
-        [f"machine: {clean(machine.told)}", "", table(head, rows), "", *_memory(answers), *_reasons(answers)]
+        [
+            f"machine: {clean(machine.told)}",
+            f"shape: {clean(source)}",
+            "",
+            table(head, rows),
+            "",
+            *_memory(answers),
+            *_reasons(answers),
+        ]
     )
 
 
@@ -148,18 +160,18 @@ def _row(answer: Answer) -> tuple[str, ...]:
 
 def _memory(answers: Sequence[Answer]) -> list[str]:
     """By part, once for all plans that need the same."""
-    groups: list[tuple[tuple[Place, ...], list[str]]] = []
+    groups: list[tuple[Cost, list[str]]] = []
     for answer in answers:
-        same = next((names for found, names in groups if found == answer.cost.places), None)
+        same = next((names for found, names in groups if found.places == answer.cost.places), None)
         if same is None:
-            groups.append((answer.cost.places, [answer.setup.plan.algorithm]))
+            groups.append((answer.cost, [answer.setup.plan.algorithm]))
         else:
             same.append(answer.setup.plan.algorithm)
     told = []
     for found, names in groups:
-        rows = [row for place in found for row in _parts(place)]
+        rows = [row for place in found.places for row in _parts(place)]
         told += [
-            f"memory of {', '.join(names)} ({answers[0].setup.arrangement}):",
+            f"memory of {', '.join(names)} ({found.arrangement}):",
             table(("where", "what", "GiB"), rows),
             "",
         ]

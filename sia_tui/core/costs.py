@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sia_tui.core.hardware import Machine
-from sia_tui.core.memory import GIB, SLEEPING, Parts, Serving, Training, serving, training
+from sia_tui.core.memory import GIB, RUNTIME, SLEEPING, Parts, Serving, Training, serving, training
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.shape import Shape
 
@@ -21,6 +21,8 @@ HARNESS_S = 0.02
 """Of a rollout: what the harness does besides asking."""
 EFFICIENCY = {"compute": 0.3, "bandwidth": 0.5}
 """Of what a card's data sheet promises: model FLOPs of a training step, bytes read while decoding."""
+MOVING = 10e9
+"""Bytes a second between a GPU and host memory that is not pinned, each way. Guessed."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Setup:
     trainer: Training
     server: Serving
     machine: Machine
+    in_turns: bool = False
+    """Whatever the estimate says."""
 
     @property
     def trains_on(self) -> tuple[int, ...]:
@@ -40,15 +44,6 @@ class Setup:
     @property
     def serves_on(self) -> tuple[int, ...]:
         return self.plan.serve_on or tuple(range(self.server.gpus))
-
-    @property
-    def arrangement(self) -> Arrangement:
-        """Of GPUs that a plan names for both, it says that they take turns; where it names none, both share the first."""
-        if not self.machine.gpus:
-            return "on the CPU"
-        if not set(self.trains_on) & set(self.serves_on):
-            return "apart"
-        return "in turns" if self.plan.serve_on and self.plan.train_on else "side by side"
 
     @property
     def row(self) -> int:
@@ -99,47 +94,81 @@ class Place:
         return f"{self.name}: needs {self.needs / GIB:.1f} GiB of {(self.has or 0) / GIB:.1f} ({basis})"
 
 
+def arrangement(setup: Setup, seen: Seen | None = None) -> Arrangement:
+    """On GPUs that both sides are to use, side by side where that fits; else in turns."""
+    return laid_out(setup, seen)[0]
+
+
 def places(setup: Setup, seen: Seen | None = None) -> tuple[Place, ...]:
     """Every place, the fullest of each kind."""
-    machine, measured = setup.machine, seen is not None and seen.peak is not None
-    sizes = replace(setup.server, gpus=len(setup.serves_on))
-    needed = serving(setup.shape, setup.plan, sizes)
-    taken = int(setup.server.share * machine.card.memory)
-    served: Parts = {**needed, "reserved": max(0, taken - sum(needed.values()))} if taken else needed
-    spread = replace(setup.trainer, gpus=len(setup.trains_on))
-    trained: Parts = training(setup.shape, setup.plan, spread, setup.row)
-    if seen is not None and seen.peak is not None:
-        trained = {"peak": seen.peak}
-    card = machine.card.memory
-    own = (Place("what vLLM may take (policy.vllm.memory)", _named("serving", needed), taken),) if taken else ()
-    match setup.arrangement:
-        case "on the CPU":
-            return (Place("host memory", _both(trained, served), machine.host, measured),)
-        case "apart":
-            return (
-                Place(_gpus("training", setup.trains_on), _named("training", trained), card, measured),
-                Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
-                *own,
-            )
-        case "side by side":
-            return (Place(_gpus("training and serving", setup.used), _both(trained, served), card, measured), *own)
-        case "in turns":
-            asleep = {**_named("training", trained), "serving: asleep": SLEEPING}
-            weights = {"serving: weights, asleep": served["weights"] * len(setup.serves_on)}
-            return (
-                Place(_gpus("training", setup.trains_on), asleep, card, measured),
-                Place(_gpus("serving", setup.serves_on), _named("serving", served), card),
-                Place("host memory", weights, machine.host),
-                *own,
-            )
+    return laid_out(setup, seen)[1]
+
+
+def laid_out(setup: Setup, seen: Seen | None = None) -> tuple[Arrangement, tuple[Place, ...]]:
+    """How the two sides stand, and every place."""
+    both = _Sides(setup, seen)
+    if not setup.machine.gpus:
+        return "on the CPU", both.together("host memory", setup.machine.host)
+    if setup.in_turns:
+        return "in turns", both.in_turns()
+    if not set(setup.trains_on) & set(setup.serves_on):
+        return "apart", both.apart()
+    found = both.together(_gpus("training and serving", setup.used), setup.machine.card.memory)
+    return ("side by side", found) if found[0].fits else ("in turns", both.in_turns())
+
+
+class _Sides:
+    """What each side holds, laid out in one way or another."""
+
+    def __init__(self, setup: Setup, seen: Seen | None) -> None:
+        self._setup = setup
+        self._reckoned = training(setup.shape, setup.plan, replace(setup.trainer, gpus=len(setup.trains_on)), setup.row)
+        self._needed = serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on)))
+        peak = seen.peak if seen is not None else None
+        self._measured = peak is not None
+        self._trained: Parts = _named("training", self._reckoned if peak is None else {"peak": peak})
+        self._taken = int(setup.server.share * setup.machine.card.memory)
+        reserved: Parts = {"reserved": max(0, self._taken - sum(self._needed.values()))} if self._taken else {}
+        self._served = _named("serving", {**self._needed, **reserved})
+
+    def together(self, name: str, has: int | None) -> tuple[Place, ...]:
+        return (Place(name, {**self._trained, **self._served}, has, self._measured), *self._own())
+
+    def apart(self) -> tuple[Place, ...]:
+        return (self._training({}), self._serving({}), *self._own())
+
+    def in_turns(self) -> tuple[Place, ...]:
+        asleep = SLEEPING if self._setup.server.backend == "vllm" else RUNTIME["cuda"]
+        return (
+            self._training({"serving: asleep": asleep}),
+            self._serving({"training: aside": RUNTIME["cuda"]}),
+            Place("host memory", self.moved(), self._setup.machine.host),
+            *self._own(),
+        )
+
+    def moved(self) -> Parts:
+        """What waits in the host's memory while the other side has the GPUs; both at once, as what vLLM pinned once stays."""
+        setup, kept = self._setup, ("weights", "adapter", "optimiser")
+        return {
+            "serving: weights, asleep": self._needed["weights"] * len(setup.serves_on),
+            **{f"training: {name}, aside": self._reckoned[name] * len(setup.trains_on) for name in kept},
+        }
+
+    def _training(self, beside: Parts) -> Place:
+        name, has = _gpus("training", self._setup.trains_on), self._setup.machine.card.memory
+        return Place(name, {**self._trained, **beside}, has, self._measured)
+
+    def _serving(self, beside: Parts) -> Place:
+        name, has = _gpus("serving", self._setup.serves_on), self._setup.machine.card.memory
+        return Place(name, {**self._served, **beside}, has)
+
+    def _own(self) -> tuple[Place, ...]:
+        needed = _named("serving", self._needed)
+        return (Place("what vLLM may take (policy.vllm.memory)", needed, self._taken),) if self._taken else ()
 
 
 def _named(side: str, parts: Parts) -> Parts:
     return {f"{side}: {name}": size for name, size in parts.items()}
-
-
-def _both(trained: Parts, served: Parts) -> Parts:
-    return {**_named("training", trained), **_named("serving", served)}
 
 
 def _gpus(what: str, numbers: tuple[int, ...]) -> str:
@@ -151,6 +180,7 @@ class Cost:
     """All that a plan takes."""
 
     trainable: int
+    arrangement: Arrangement
     places: tuple[Place, ...]
     rollouts: int
     tokens: float
@@ -165,10 +195,13 @@ def cost(setup: Setup, seen: Seen) -> Cost:
     plan = setup.plan
     pilot = seen.pilot or guessed_pilot(setup)
     found = estimate(plan, pilot, step_seconds(setup, seen, pilot.tokens))
-    seconds = min(found.seconds, plan.stop_s) if plan.stop_s else found.seconds
+    arranged, needed = laid_out(setup, seen)
+    seconds = found.seconds + (turning_seconds(setup) if arranged == "in turns" else 0.0)
+    seconds = min(seconds, plan.stop_s) if plan.stop_s else seconds
     return Cost(
         trainable=setup.shape.trainable(plan.rank, plan.targets),
-        places=places(setup, seen),
+        arrangement=arranged,
+        places=needed,
         rollouts=found.rollouts,
         tokens=found.tokens,
         seconds=seconds,
@@ -194,6 +227,13 @@ def step_seconds(setup: Setup, seen: Seen, tokens: float) -> float:
     operations = (6 if setup.trainer.checkpointing else 4) * setup.shape.active_parameters * tokens * learned
     # Layers that are spread over GPUs are computed one after another: more of them hold more, and are no faster.
     return operations / (setup.machine.card.flops * (1.0 if not setup.machine.gpus else EFFICIENCY["compute"]))
+
+
+def turning_seconds(setup: Setup) -> float:
+    """Of a whole training in turns: each look, and each step's rollouts, bring the policy in and the trainer back."""
+    plan = setup.plan
+    turns = 1 + -(-plan.steps // plan.eval_every) + (1 if plan.algorithm in OFFLINE else plan.steps)
+    return turns * 2 * sum(_Sides(setup, None).moved().values()) / MOVING
 
 
 def guessed_pilot(setup: Setup) -> Pilot:

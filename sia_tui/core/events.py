@@ -133,6 +133,8 @@ class TrainingBegan:
 
     id: str
     parent_adapter: str | None
+    in_turns: bool = False
+    """The policy sleeps while the trainer computes, and nothing is rolled out ahead: the plan's staleness counts as 0."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from sia_tui.core.costs import KEPT_FREE, Cost, Seen, Setup, cost, places
+from sia_tui.core.costs import KEPT_FREE, Cost, Seen, Setup, arrangement, cost, places
 from sia_tui.core.memory import serving
 from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.proposals import Light
@@ -58,7 +58,9 @@ def light(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> Light:
         return Light("fits", "amber", late[0].told)
     fullest = max(found.places, key=lambda place: place.needs / place.has if place.has else 0.0)
     tight = fullest.has is not None and fullest.needs > TIGHT * fullest.has
-    return Light("fits", "amber" if tight else "ok", fullest.told)
+    stale = ", so staleness counts as 0" if setup.plan.staleness else ""
+    told = f"in turns{stale}: {fullest.told}" if found.arrangement == "in turns" else fullest.told
+    return Light("fits", "amber" if tight else "ok", told)
 
 
 def _missing(setup: Setup) -> Iterator[Refusal]:
@@ -73,8 +75,8 @@ def _missing(setup: Setup) -> Iterator[Refusal]:
             f"{split} GPUs are to serve, and vLLM is split over {setup.server.gpus}",
             f"policy.vllm.tensor_parallel={split} would do",
         )
-    if setup.arrangement == "in turns" and setup.plan.staleness:
-        yield Refusal("who takes turns has no rollouts made while it learns", "staleness 0 would do")
+    if split > 1 and setup.server.backend == "hf":
+        yield Refusal(f"{split} GPUs are to serve, and the backend hf uses one", "policy.backend=vllm would do")
 
 
 def _memory(setup: Setup, found: Cost) -> Iterator[Refusal]:
@@ -157,9 +159,9 @@ def _share(setup: Setup) -> tuple[str, Setup] | None:
 
 def _turns(setup: Setup) -> tuple[str, Setup] | None:
     """On all the GPUs it has now."""
-    if setup.arrangement in ("in turns", "on the CPU") or setup.server.backend != "vllm":
+    if arrangement(setup) != "apart":
         return None
-    plan = replace(setup.plan, serve_on=setup.used, train_on=setup.used, staleness=0)
+    plan = replace(setup.plan, serve_on=setup.used, train_on=setup.used)
     return f"in turns (serve_on and train_on both {_listed(setup.used)})", replace(setup, plan=plan)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sia_tui.core.memory import GIB
@@ -51,6 +51,12 @@ class Machine:
         if self.gpus:
             return f"{self.gpus} × {self.name}, {self.card.memory / GIB:.1f} GiB each"
         return f"no GPU, {(self.host or 0) / GIB:.1f} GiB of host memory"
+
+
+def only(gpus: Sequence[int]) -> dict[str, str]:
+    """The environment of a process that is to see these GPUs alone, by their numbers in `nvidia-smi`; none named: as it is."""
+    numbers = ",".join(map(str, gpus))
+    return {"CUDA_VISIBLE_DEVICES": numbers, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if numbers else {}
 
 
 def machine_named(text: str) -> Machine:

@@ -101,8 +101,9 @@ class TrainPlan:
     serve_on: tuple[int, ...] = ()
     """GPUs that serve while this trains; empty: where the policy is served anyway."""
     train_on: tuple[int, ...] = ()
-    """GPUs that train; empty: as the config says, on a machine without any the CPU. Those of both lists take turns: the
-    policy sleeps while the trainer computes."""
+    """GPUs that train; empty: the first, on a machine without any the CPU. On those of both lists the two stand side by side
+    where they fit by the estimate, else they take turns: the policy sleeps while the trainer computes, and `staleness`
+    counts as 0."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "gpt_oss")
@@ -88,16 +89,21 @@ class Shape:
 
     def linears(self, layer: int) -> tuple[Linear, ...]:
         """The Linear modules of a layer."""
-        attention = (
+        return self._attention if self.sparse[layer] else (*self._attention, *self._dense)
+
+    @cached_property
+    def _attention(self) -> tuple[Linear, ...]:
+        return (
             Linear(self.hidden, self.query, True, self.attention_bias),
             Linear(self.hidden, self.key, True, self.attention_bias),
             Linear(self.hidden, self.key, True, self.attention_bias),
             Linear(self.query, self.hidden, True, self.output_bias),
         )
-        if self.sparse[layer]:
-            return attention
+
+    @cached_property
+    def _dense(self) -> tuple[Linear, ...]:
         wide = Linear(self.hidden, self.intermediate, False, self.mlp_bias)
-        return (*attention, wide, wide, Linear(self.intermediate, self.hidden, False, self.mlp_bias))
+        return wide, wide, Linear(self.intermediate, self.hidden, False, self.mlp_bias)
 
     def adapted(self, layer: int, targets: str) -> tuple[Linear, ...]:
         """Those of them that get an adapter, by TrainPlan's `targets`."""

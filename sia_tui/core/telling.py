@@ -117,7 +117,9 @@ def _(event: ev.PilotDone) -> str:
 
 @tell.register
 def _(event: ev.TrainingBegan) -> str:
-    return f"training of {event.id} begins, from {'adapter ' + event.parent_adapter[:12] if event.parent_adapter else 'the base'}"
+    start = f"adapter {event.parent_adapter[:12]}" if event.parent_adapter else "the base"
+    turns = ", in turns with the policy: nothing is rolled out ahead (staleness 0)" if event.in_turns else ""
+    return f"training of {event.id} begins, from {start}{turns}"
 
 
 @tell.register

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sia_tui.config import RunConfig
-from sia_tui.core.costs import Seen, Setup
+from sia_tui.core.costs import Seen, Setup, arrangement
 from sia_tui.core.fitting import Deadline, light
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, MICRO_TOKENS, Device, Serving, Training
@@ -27,19 +27,34 @@ STEP_SECONDS, PEAK_GIB = "train_s", "peak_gib"
 """Names of a training step's measures that are read here."""
 SLURM_END = "SLURM_JOB_END_TIME"
 """Seconds since the epoch; Slurm sets it in a job's environment."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SHAPES = "shapes"
+"""Folder beside a config, with the `config.json` of models that need not be on this machine."""
+
+
+def description(config: RunConfig, file: Path | None = None) -> Path | None:
+    """Where the policy is described: in its folder's `config.json`; of a model that is not on this machine, in
+    `shapes/<name>.json` beside the config's file, in small letters. None for the nano model, which its recipe describes."""
+    policy = config.policy
+    if policy.kind == "nano":
+        return None
+    own = own_description(policy.model or "")
+    kept = file.parent / SHAPES / f"{Path(policy.model or '').name.lower()}.json" if file else own
+    return kept if kept.is_file() and not own.is_file() else own
 
 
 def shape(config: RunConfig, described: Path | None = None) -> Shape:
-    """Of the policy: of the nano model by its recipe, of another by its folder's `config.json`, or by the file
-    `described` where that folder is not here. Raises UnknownShape."""
-    policy = config.policy
-    if policy.kind == "nano" and described is None:
-        return shape_of(architecture(policy.recipe, policy.recipe.vocab))
-    file = described or _description(policy.model or "")
+    """Of the policy, by the file `described`; without one, by its own description. Raises UnknownShape."""
+    file = described or description(config)
+    if file is None:
+        return shape_of(architecture(config.policy.recipe, config.policy.recipe.vocab))
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UnknownShape(f"{file}: no such file; fetch the model, or name its config.json with --shape") from None
+        raise UnknownShape(
+            f"{file}: no such file; fetch the model, or name its config.json with --shape, "
+            f"or put that at {SHAPES}/<model>.json beside the config"
+        ) from None
     except (OSError, ValueError) as error:
         raise UnknownShape(f"{file}: cannot be read ({error})") from error
     if not isinstance(found, dict):
@@ -47,10 +62,18 @@ def shape(config: RunConfig, described: Path | None = None) -> Shape:
     return shape_of(found)
 
 
-def _description(model: str) -> Path:
+def shape_told(config: RunConfig, described: Path | None) -> str:
+    """Where the shape is from."""
+    if described is None:
+        return "of the nano model, by its recipe"
+    own = described == own_description(config.policy.model or "")
+    return f"{described}" if own else f"{described}, in place of the model's own config.json"
+
+
+def own_description(model: str) -> Path:
     """The `config.json` of a folder, or of a model in the local Hugging Face cache; nothing is downloaded for a question."""
     folder = Path(model).expanduser()
-    if folder.is_dir() or not re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+    if folder.is_dir() or not HUB_ID.fullmatch(model):
         return folder / "config.json"
     from huggingface_hub import try_to_load_from_cache
 
@@ -77,11 +100,12 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Se
             dtype=policy.dtype,
             context=min(of.context, policy.context or of.context),
             lanes=config.harness.lanes,
-            gpus=policy.vllm.tensor_parallel if ours else 1,
+            gpus=config.tensor_parallel if ours else 1,
             adapters=max(policy.vllm.adapters if ours else 1, plan.staleness + 2),
             share=policy.vllm.memory if ours and machine.gpus else 0.0,
         ),
         machine=machine,
+        in_turns=weights.turns == "always",
     )
 
 
@@ -98,6 +122,19 @@ def seen(state: State, reader: RunReader) -> Seen:
             mean = sum(row[STEP_SECONDS] for row in rows) / len(rows)
             return Seen(pilot, mean, learned, max(peaks, default=None))
     return Seen(pilot)
+
+
+def in_turns(config: RunConfig, plan: TrainPlan, state: State, reader: RunReader) -> bool:
+    """Whether the policy is to sleep while the plan's trainer computes. On GPUs that both use, also where nobody can tell
+    whether they fit side by side."""
+    if config.weights.turns == "always":
+        return True
+    machine = this_machine(config.weights.device)
+    try:
+        found = setup(config, plan, shape(config), machine)
+    except UnknownShape:
+        return bool(machine.gpus and set(plan.train_on or (0,)) & set(plan.serve_on or range(config.tensor_parallel)))
+    return arrangement(found, seen(state, reader)) == "in turns"
 
 
 def deadlines(config: RunConfig, spent_s: float = 0.0) -> Iterator[Deadline]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -70,9 +71,11 @@ class Sampling:
         return short_id("e", [self.key, sha256, train, trial.case.id, trial.sample])
 
     async def unload(self) -> None:
-        """Let the step adapter go."""
-        if self._served is not None:
+        """Let the step adapter go, unless the gateway is about to go too."""
+        task = asyncio.current_task()
+        if self._served is not None and not (task and task.cancelling()):
             with suppress(GatewayError):
+                await self.session.wake()
                 await self.gateway.unload_adapter(self._served)
             self._served = None
 

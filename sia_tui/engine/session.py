@@ -56,7 +56,7 @@ class Session:
     remembered: Memory | None = field(default=None, init=False)
     """What this engine has written to the workspace's memory."""
     _place: Place | None = field(default=None, init=False)
-    _released: bool = field(default=False, init=False)
+    _asleep: bool = field(default=False, init=False)
 
     @property
     def state(self) -> State:
@@ -144,19 +144,27 @@ class Session:
                 log=self.paths.logs / "harness.log",
                 seed=self.config.seed,
             )
-        if self._released:
+        if self._asleep:
             self.report.phase("waking the policy")
-            await self._place.gateway.wake()
-            self._released = False
+            await self.wake()
         return self._place
 
-    async def release(self) -> None:
-        """Give the policy's accelerators back until the next `place`; of a gateway that dies over it another is started."""
-        if self._place is None or self._released:
-            return
-        try:
+    async def sleep(self) -> None:
+        """Give the policy's accelerators back until `wake`, or the next `place`. Safe to call twice. Raises GatewayDied."""
+        if self._place is not None and not self._asleep:
             await self._place.gateway.sleep()
-            self._released = True
+            self._asleep = True
+
+    async def wake(self) -> None:
+        """Safe to call twice. Raises GatewayDied."""
+        if self._place is not None and self._asleep:
+            await self._place.gateway.wake()
+            self._asleep = False
+
+    async def release(self) -> None:
+        """`sleep` for as long as nobody needs the policy; of a gateway that dies over it another is started."""
+        try:
+            await self.sleep()
         except GatewayDied as death:
             log.error("the gateway died going to sleep\n%s", death)
             await self.leave_place()
@@ -175,7 +183,7 @@ class Session:
     async def leave_place(self) -> None:
         """Stop what is left of a gateway that died; the next `place` starts another one."""
         if self._place is not None:
-            place, self._place, self._released = self._place, None, False
+            place, self._place, self._asleep = self._place, None, False
             await place.gateway.stop()
 
     async def environment(self) -> Path:
@@ -201,8 +209,9 @@ def serving(config: RunConfig) -> dict[str, Any]:
         "model": policy.name if policy.kind == "model" else None,
         "key_env": policy.key_env,
         "retry_s": 0.8 * config.harness.deadline_s,
-        "vllm": policy.vllm.model_copy(update={"rank": rank}),
+        "vllm": policy.vllm.model_copy(update={"rank": rank, "tensor_parallel": config.tensor_parallel}),
         "device": policy.device,
+        "gpus": config.weights.serve_on,
         "dtype": policy.dtype,
         "context": policy.context,
     }

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sia_tui.core.hardware import only
 from sia_tui.engine.jobs import QUIET
 from sia_tui.harness.children import die_with_parent
-from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Told, Trained
+from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Told, Trained, Turn
 
 LONGEST_LINE = 1 << 26
 SILENCE_S = 1800.0
@@ -42,7 +43,7 @@ class Trainer:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env=os.environ | QUIET | {"OMP_NUM_THREADS": str(self._job.threads)} | _seen(self._job),
+                env=os.environ | QUIET | {"OMP_NUM_THREADS": str(self._job.threads)} | placed(self._job),
                 limit=LONGEST_LINE,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
@@ -62,7 +63,7 @@ class Trainer:
         assert self._process is not None
         return self._process.pid
 
-    async def hear(self) -> Need | Metrics | Notice | Trained | Failed:
+    async def hear(self) -> Need | Turn | Metrics | Notice | Trained | Failed:
         """What it says next. Raises TrainerDied."""
         assert self._process is not None and self._process.stdout is not None
         try:
@@ -93,6 +94,10 @@ class Trainer:
         return TrainerDied(f"the trainer {what}")
 
 
-def _seen(job: Job) -> dict[str, str]:
-    """The GPUs that the plan lets it see; all of them where it names none."""
-    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, job.plan.train_on))} if job.plan.train_on else {}
+def placed(job: Job) -> dict[str, str]:
+    """The environment in which it sees the plan's GPUs; where that names none, the first that this process sees. Of several,
+    transformers would train a copy on each."""
+    if job.plan.train_on or job.device == "cpu":
+        return only(job.plan.train_on)
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
+    return {"CUDA_VISIBLE_DEVICES": first} if first else only((0,))

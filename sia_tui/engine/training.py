@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sia_tui.core import events as ev
@@ -21,6 +21,7 @@ from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
+from sia_tui.engine import planning
 from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
@@ -41,7 +42,7 @@ SHOWN = 6
 """Best-paid rollouts of a pilot, named for reading."""
 
 
-Said = wire.Need | wire.Metrics | wire.Notice | wire.Trained | wire.Failed
+Said = wire.Need | wire.Turn | wire.Metrics | wire.Notice | wire.Trained | wire.Failed
 
 
 async def pilot(session: Session, step: Step) -> None:
@@ -70,7 +71,8 @@ async def train(session: Session, step: Step) -> None:
     best = session.state.best
     assert best is not None
     if step.training is None:
-        session.record(ev.TrainingBegan(step.id, best.adapter))
+        turns = planning.in_turns(session.config, _plan(step), session.state, session.reader)
+        session.record(ev.TrainingBegan(step.id, best.adapter, turns))
     tries, reached = 0, -1
     while True:
         try:
@@ -97,7 +99,11 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
         while True:
             match await _heard(session, step, trainer):
                 case wire.Need() as need:
+                    await session.wake()
                     await trainer.tell(await _answer(session, need, rollouts))
+                case wire.Turn(id=turn):
+                    await session.sleep()
+                    await trainer.tell(wire.Told(id=turn, rollouts=()))
                 case wire.Metrics(step=made, values=values):
                     if rollouts.counted:
                         rollouts.counted = False
@@ -121,11 +127,12 @@ def _begin(session: Session, step: Step, plan: TrainPlan, rollouts: Sampling) ->
 
 async def _job(session: Session, step: Step) -> wire.Job:
     best, plan = session.state.best, _plan(step)
-    assert best is not None
+    assert best is not None and step.training is not None
+    turns = step.training.in_turns
     cases, held_out = training_cases(session, plan)
     folder, config = session.paths.training / step.id, session.config.weights
     return wire.Job(
-        plan=plan,
+        plan=replace(plan, staleness=0) if turns else plan,
         model=await policy_folder(session),
         parent=session.paths.adapter(best.adapter) if best.adapter else None,
         cases=tuple(case.id for case in cases),
@@ -137,6 +144,7 @@ async def _job(session: Session, step: Step) -> wire.Job:
         dtype=config.dtype,
         micro_tokens=config.micro_tokens or 0,
         gradient_checkpointing=config.gradient_checkpointing,
+        in_turns=turns,
     )
 
 

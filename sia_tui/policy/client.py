@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import sia_tui
 from sia_tui.core.episodes import Call
+from sia_tui.core.hardware import only
 from sia_tui.policy import sockets
 from sia_tui.policy.rows import call_from_json
 from sia_tui.policy.wire import Settings
@@ -88,7 +89,7 @@ class Gateway:
             **settings,
         )
         size = log_file.stat().st_size if log_file.exists() else 0
-        process = await spawn(python, write(config), log_file, threads)
+        process = await spawn(python, write(config), log_file, threads, only(config.gpus))
         gateway = cls(process, folder, log_file, size, config)
         try:
             await gateway._healthy(ready_s)
@@ -268,8 +269,13 @@ def write(config: Settings) -> Path:
     return path
 
 
-async def spawn(python: str, config: Path, log_file: Path, threads: int) -> asyncio.subprocess.Process:
-    """In a process group of its own, holding its standard input open for as long as this process lives."""
+async def spawn(
+    python: str, config: Path, log_file: Path, threads: int, placed: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    """In a process group of its own, holding its standard input open for as long as this process lives.
+
+    `placed`: what of its environment says which GPUs it sees; a server that it starts inherits that.
+    """
     root = str(Path(sia_tui.__file__).parent.parent)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
@@ -278,6 +284,7 @@ async def spawn(python: str, config: Path, log_file: Path, threads: int) -> asyn
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        **placed,
     }
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:

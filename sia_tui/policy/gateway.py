@@ -197,6 +197,7 @@ class AdminApi:
                 except BackendError:
                     self._asleep = False
                     raise
+                log.info("asleep")
         return web.json_response({"asleep": True})
 
     async def wake(self, http: web.Request) -> web.Response:
@@ -204,6 +205,7 @@ class AdminApi:
             if self._asleep:
                 await self._backend.wake()
                 self._asleep = False
+                log.info("awake")
         return web.json_response({"asleep": False})
 
     def _awake(self) -> None:

@@ -88,7 +88,7 @@ def command(settings: Settings, context: int) -> list[str]:
         "--generation-config": "vllm",
     }
     if settings.device == "cuda":
-        arguments |= {"--gpu-memory-utilization": own.memory, "--tensor-parallel-size": own.tensor_parallel}
+        arguments |= {"--gpu-memory-utilization": own.memory, "--tensor-parallel-size": own.tensor_parallel or 1}
     flags = ["--enable-lora", "--disable-uvicorn-access-log"]
     flags += ["--enable-sleep-mode"] if settings.device == "cuda" else CPU_FLAGS
     python = own.python or sys.executable

@@ -129,7 +129,8 @@ class VLLMSettings(BaseModel):
     """The largest of any adapter."""
     memory: Annotated[Finite, Field(gt=0, lt=1)] = 0.9
     """Share of a GPU's memory that weights and KV cache may take."""
-    tensor_parallel: Annotated[int, Field(ge=1)] = 1
+    tensor_parallel: Annotated[int, Field(ge=1)] | None = None
+    """GPUs over which every matrix is split; None: as many as the plan's serve_on names, else one."""
     arguments: tuple[str, ...] = ()
     """Further ones of its command line."""
     hang_s: Annotated[Finite, Field(gt=0)] = 120.0
@@ -162,6 +163,8 @@ class Settings(Strict):
     ready_s: Annotated[Finite, Field(gt=0)] = 300.0
     """How long loading the model may take."""
     device: Literal["cpu", "cuda"] = "cpu"
+    gpus: tuple[int, ...] = ()
+    """Those that the gateway, and a server that it starts, may see; empty: all."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     context: Annotated[int, Field(ge=2)] | None = None
     """A limit under the model's own, in tokens."""

@@ -6,7 +6,8 @@ import math
 import resource
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 
 from sia_tui.core.plans import OFFLINE
 from sia_tui.weights import adapters
+from sia_tui.weights.aside import Aside, held
 from sia_tui.weights.head import narrow
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Asked, Progress, seal
@@ -43,12 +45,16 @@ class Training:
     """Metrics of the step under way that TRL does not know of."""
     keeps: dict[str, Any] = field(default_factory=dict)
     """What a checkpoint holds beside adapter and optimizer: by name, things with a `state_dict`."""
+    optimizer: Any = None
+    """TRL's, once it has made one."""
     started: float = field(default_factory=time.monotonic)
     _questions: dict[int, int] = field(default_factory=dict)
     """Question that is out for each step to come."""
 
     def load(self) -> None:
         """Model and tokenizer, in a process that computes the same whenever it is asked the same."""
+        if self.job.in_turns:
+            self.pipe.turn()
         torch.set_num_threads(self.job.threads)
         torch.use_deterministic_algorithms(True, warn_only=self.job.device != "cpu")
         self.model = adapters.make(self.job)
@@ -101,6 +107,25 @@ class Training:
         trainer.add_callback(_Looks(self))
         trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside, the policy has the turn: in turns this trainer is off the GPUs, where it is again afterwards."""
+        if not self.job.in_turns:
+            yield
+            return
+        left = time.monotonic()
+        moved = Aside(self._held())
+        self.pipe.waited += time.monotonic() - left
+        yield
+        self.pipe.turn()
+        returned = time.monotonic()
+        moved.back()
+        self.pipe.waited += time.monotonic() - returned
+
+    def _held(self) -> Iterator[torch.Tensor]:
+        yield from held(self.model, self.optimizer)
+        yield from (factor for a, b, _ in self.before.values() for factor in (a, b))
+
     def step_adapter(self, step: int) -> Path | None:
         """The adapter after `step` optimizer steps, written when it is not there yet; None for the starting point."""
         if step == 0:
@@ -131,8 +156,10 @@ class Training:
 
     def look(self, step: int) -> float:
         """Mean held-out reward of the adapter after `step` steps; decides whether the training goes on."""
-        asked = self.pipe.ask("held_out", self.job.held_out, samples=1, adapter=self.step_adapter(step), step=step)
-        reward = self.looked(step, self.pipe.answer(asked))
+        adapter = self.step_adapter(step)
+        with self.aside():
+            asked = self.pipe.ask("held_out", self.job.held_out, samples=1, adapter=adapter, step=step)
+            reward = self.looked(step, self.pipe.answer(asked))
         self.progress.stopped = reason_to_stop(self.progress.looks, self.job.plan.patience, self.job.plan.steps)
         return reward
 
@@ -226,6 +253,9 @@ class _Looks(TrainerCallback):
         self._training = training
         self._started = 0.0
         self._waited = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+        self._training.optimizer = optimizer
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._started, self._waited = time.monotonic(), self._training.pipe.waited

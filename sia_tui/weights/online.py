@@ -234,8 +234,9 @@ class Online(Rated, GRPOTrainer):
             first = tuple(times * plan.samples for times in progress.turn.before(cases))
             progress.asked.append(Asked(step=ahead, adapter=step, cases=tuple(cases), first=first))
         training.forget(step)
-        training.ask_ahead()
-        asked, rollouts = training.answered(step)
+        with training.aside():
+            training.ask_ahead()
+            asked, rollouts = training.answered(step)
         progress.met(rollouts)
         groups = in_groups(rollouts, plan.samples)
         for case, group in zip(asked.cases, groups, strict=True):

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
-from sia_tui.weights.protocol import Failed, Metrics, Need, Notice, Rollout, Told, Trained
+from sia_tui.weights.protocol import Failed, Metrics, Need, Notice, Rollout, Told, Trained, Turn
 
 ENGINE_GONE = 3
 """Exit status when the engine closed the pipe."""
@@ -24,13 +24,13 @@ class Pipe:
     def __init__(self, told: BinaryIO, said: BinaryIO) -> None:
         self._said = said
         self._told: queue.SimpleQueue[Told | ValidationError] = queue.SimpleQueue()
-        self._asked: dict[int, Need] = {}
+        self._asked: dict[int, Need | Turn] = {}
         self._answers: dict[int, Told] = {}
         self._over = False
         self.stop = ""
         """Who asked the training to end early; empty while nobody has."""
         self.waited = 0.0
-        """Seconds spent waiting for rollouts so far."""
+        """Seconds spent waiting for rollouts so far, and for the turns that they take."""
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
 
     @classmethod
@@ -43,7 +43,7 @@ class Pipe:
         os.dup2(2, 1)
         return cls(told, said)
 
-    def say(self, line: Need | Metrics | Notice | Trained | Failed) -> None:
+    def say(self, line: Need | Turn | Metrics | Notice | Trained | Failed) -> None:
         self._over = isinstance(line, Trained | Failed)
         try:
             self._said.write(line.model_dump_json().encode() + b"\n")
@@ -80,6 +80,24 @@ class Pipe:
 
     def answer(self, asked: int) -> tuple[Rollout, ...]:
         """Waits for it; answers to other questions are kept. Raises ValueError for one that is not what was asked for."""
+        told, need = self._wait(asked), self._asked[asked]
+        assert isinstance(need, Need)
+        wanted = [case for case in need.cases for _ in range(need.samples)]
+        if [rollout.case for rollout in told.rollouts] != wanted:
+            raise ValueError(f"the answer to question {asked} is not what was asked for")
+        for call in (call for rollout in told.rollouts for call in rollout.calls):
+            if len(call.logprobs) != len(call.completion_ids):
+                raise ValueError(f"the answer to question {asked} has not one logprob for every sampled token")
+        return told.rollouts
+
+    def turn(self) -> None:
+        """Waits until the policy has left the GPUs."""
+        turn = Turn(id=len(self._asked))
+        self._asked[turn.id] = turn
+        self.say(turn)
+        self._wait(turn.id)
+
+    def _wait(self, asked: int) -> Told:
         started = time.monotonic()
         while asked not in self._answers:
             told = self._told.get()
@@ -89,14 +107,7 @@ class Pipe:
                 raise ValueError(f"an answer to question {told.id}, which nobody asked")
             self._answers[told.id] = told
         self.waited += time.monotonic() - started
-        told, need = self._answers.pop(asked), self._asked[asked]
-        wanted = [case for case in need.cases for _ in range(need.samples)]
-        if [rollout.case for rollout in told.rollouts] != wanted:
-            raise ValueError(f"the answer to question {asked} is not what was asked for")
-        for call in (call for rollout in told.rollouts for call in rollout.calls):
-            if len(call.logprobs) != len(call.completion_ids):
-                raise ValueError(f"the answer to question {asked} has not one logprob for every sampled token")
-        return told.rollouts
+        return self._answers.pop(asked)
 
     def _listen(self, told: BinaryIO) -> None:
         for line in told:

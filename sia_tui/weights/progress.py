@@ -114,7 +114,17 @@ def _digests(checkpoint: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-_MACHINES = {"folder", "out", "threads", "device", "micro_tokens", "gradient_checkpointing", "model", "parent"}
+_MACHINES = {
+    "folder",
+    "out",
+    "threads",
+    "device",
+    "micro_tokens",
+    "gradient_checkpointing",
+    "in_turns",
+    "model",
+    "parent",
+}
 """Where a job's folders lie and how the machine cuts its work do not make it another one; the parent's content does."""
 
 

@@ -2,6 +2,7 @@
 
 The trainer asks (`Need`) for rollouts of an adapter that it has written to disk, and is told (`Told`) what came of them;
 it reports each optimizer step (`Metrics`) and ends with `Trained` or `Failed`. Where rollouts come from it never knows.
+In turns on the same GPUs, it has left them when it asks, and says `Turn` before it computes again.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Job(_Line):
     micro_tokens: int = 0
     """Tokens, padding included, of one forward and backward pass; 0: what suits the device."""
     gradient_checkpointing: bool = False
+    in_turns: bool = False
+    """The policy is asleep while this trainer computes, and the trainer off the GPUs while it waits for rollouts."""
 
 
 class Need(_Line):
@@ -57,6 +60,13 @@ class Need(_Line):
     samples: int
     first: tuple[int, ...] = ()
     """Number of each case's first sample, past those asked for before: one number is one sample. Empty: 0 for all."""
+
+
+class Turn(_Line):
+    """Nothing more to ask for now: the GPUs, please. Answered by a `Told` without rollouts once the policy sleeps."""
+
+    say: Literal["turn"] = "turn"
+    id: int
 
 
 class SampledCall(_Line):
@@ -82,7 +92,7 @@ class Told(_Line):
     id: int
     """-1: of no question, to say `stop` while none is out."""
     rollouts: tuple[Rollout, ...]
-    """Every case `samples` times, in the order asked for."""
+    """Every case `samples` times, in the order asked for; none for a `Turn`."""
     stop: str = ""
     """Who wants the training to end with the step under way; its best look so far is then what is published."""
 
@@ -134,5 +144,5 @@ class Failed(_Line):
     reason: str
 
 
-Said = Annotated[Need | Metrics | Notice | Trained | Failed, Field(discriminator="say")]
-SAID: TypeAdapter[Need | Metrics | Notice | Trained | Failed] = TypeAdapter(Said)
+Said = Annotated[Need | Turn | Metrics | Notice | Trained | Failed, Field(discriminator="say")]
+SAID: TypeAdapter[Need | Turn | Metrics | Notice | Trained | Failed] = TypeAdapter(Said)

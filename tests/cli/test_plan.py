@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,18 @@ import pytest
 from sia_tui.cli.main import main
 from sia_tui.config import load_config
 from sia_tui.core import events as ev
+from sia_tui.core.hardware import machine_named
+from sia_tui.core.memory import GIB
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.proposals import Proposal
+from sia_tui.engine import planning
 from sia_tui.engine.planning import fits_light
 from sia_tui.store.reader import RunReader
 from sia_tui.store.writer import RunStore
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NANO, H100 = str(CONFIGS / "lawbench-nano.yaml"), CONFIGS / "h100"
+ARRANGED = {"qwen3-8b": "side by side", "gpt-oss-20b": "in turns", "gpt-oss-120b": "apart"}
 PLAN = TrainPlan("grpo", 12, 16, 8, 2000, 80, 1e-3)
 
 
@@ -38,7 +44,8 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]
 
 
 def on(model: str, gpu: str) -> list[str]:
-    return ["plan", str(H100 / f"{model}.yaml"), "--gpu", gpu, "--shape", str(H100 / "shapes" / f"{model}.json")]
+    """The model is not on this machine: what is beside the config describes it."""
+    return ["plan", str(H100 / f"{model}.yaml"), "--gpu", gpu]
 
 
 def test_a_config_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +62,8 @@ def test_the_configs_for_the_real_thing_fit_what_they_are_for(
 ) -> None:
     code, found = told(capsys, *on(model, gpu))
     assert code == 0 and all(place["fits"] for plan in found["plans"] for place in plan["memory"])
+    assert found["shape"] == f"{H100 / 'shapes' / model}.json, in place of the model's own config.json"
+    assert {plan["arrangement"] for plan in found["plans"]} == {ARRANGED[model]}
     assert all(plan["gpu_hours"] > 0 for plan in found["plans"])
 
 
@@ -99,13 +108,68 @@ def test_a_run_is_asked_about_what_it_proposes_by_what_it_measured(
     assert plan["minutes"] * 60 == pytest.approx(15 + 0.1 * plan["rollouts"] + 10 * 8.0), "twice the rollouts a step"
 
 
+@pytest.mark.parametrize(
+    ("model", "memory", "train_on", "turns"),
+    [
+        ("shapes/qwen3-8b.json", 0.5, [0], False),
+        ("shapes/qwen3-8b.json", 0.9, [0], True),
+        ("shapes/qwen3-8b.json", 0.9, [1], False),
+        ("nobody/knows", 0.5, [0], True),
+        ("nobody/knows", 0.5, [1], False),
+    ],
+)
+def test_turns_are_taken_where_both_do_not_fit_or_nobody_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, memory: float, train_on: list[int], turns: bool
+) -> None:
+    monkeypatch.setattr(planning, "this_machine", lambda _: machine_named("H100x2"))
+    monkeypatch.setattr(planning, "own_description", lambda name: H100 / name)
+    changes = [f"policy.model={model}", f"policy.vllm.memory={memory}", "weights.plan.serve_on=[0]"]
+    config = load_config(H100 / "qwen3-8b.yaml", [*changes, f"weights.plan.train_on={train_on}"])
+    with RunStore(tmp_path / "run.db") as store, closing(RunReader(tmp_path / "run.db")) as reader:
+        assert planning.in_turns(config, config.weights.plans(0)[2], store.state, reader) == turns
+
+
 def test_doctor_for_a_config(capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", "--config", NANO, "--json"])
     nano = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
-    assert nano["plans"]["ok"] and nano["pinned versions"]["ok"] and nano["disk for adapters"]["ok"]
+    for what in ("pinned versions", "ports", "shape", "disk for adapters and checkpoints", "memory", "time"):
+        assert nano[what]["ok"], nano[what]
     code, rows = told(capsys, "doctor", "--config", str(H100 / "qwen3-8b.yaml"))
     failing = {row["what"]: row["fix"] for row in rows if not row["ok"] and row["needed"]}
     assert code == 1 and "fetch the model" in failing["model"] and all(failing.values())
+    assert next(row for row in rows if row["what"] == "shape")["found"].startswith(
+        str(H100 / "shapes" / "qwen3-8b.json")
+    )
+
+
+def test_doctor_counts_a_model_that_is_yet_to_come_where_it_will_lie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk._replace(free=int(15.25 * GIB)))
+    _, rows = told(capsys, "doctor", "--config", str(H100 / "qwen3-8b.yaml"))
+    short = next(row for row in rows if row["what"] == "disk for adapters and checkpoints and the model")
+    assert not short["ok"] and "the model takes 15.3 in " in short["found"] and "HF_HOME" in short["fix"]
+    model = tmp_path / "model"
+    model.mkdir()
+    shutil.copy(H100 / "shapes" / "qwen3-8b.json", model / "config.json")
+    for name in ("tokenizer_config.json", "model.safetensors"):
+        (model / name).touch()
+    here = tmp_path / "here.yaml"
+    here.write_text((H100 / "qwen3-8b.yaml").read_text().replace("Qwen/Qwen3-8B", str(model)))
+    _, rows = told(capsys, "doctor", "--config", str(here))
+    assert next(row for row in rows if row["what"] == "disk for adapters and checkpoints")["ok"]
+
+
+def test_doctor_asks_an_interpreter_of_its_own_for_its_vllm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 0.30.1\n")
+    python.chmod(0o755)
+    config = tmp_path / "c.yaml"
+    config.write_text(f"task: {{name: lawbench}}\npolicy: {{backend: vllm, vllm: {{python: {python}}}}}\n")
+    _, rows = told(capsys, "doctor", "--config", str(config))
+    (vllm,) = [row for row in rows if row["what"] == "vllm"]
+    assert not vllm["ok"] and vllm["found"] == f"{python}: 0.30.1" and "pip install vllm==" in vllm["fix"]
 
 
 def test_doctor_asks_a_server_whether_it_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

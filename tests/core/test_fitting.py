@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sia_tui.core.costs import Seen, Setup, cost, places, step_seconds
+from sia_tui.core.costs import MOVING, Seen, Setup, arrangement, cost, places, step_seconds
 from sia_tui.core.fitting import Deadline, largest, largest_pass, light, refusals, remedies
 from sia_tui.core.hardware import CORE, Machine, card_like, machine_named
-from sia_tui.core.memory import GIB, Serving, Training
+from sia_tui.core.memory import GIB, RUNTIME, SLEEPING, Serving, Training
 from sia_tui.core.plans import Pilot, TrainPlan
 from sia_tui.core.shape import shape_of
 
@@ -42,15 +42,43 @@ def setup(
 
 def test_side_by_side_in_turns_and_apart() -> None:
     both = setup()
-    assert both.arrangement == "side by side" and len(places(both)) == 1
-    turns = replace(both, plan=replace(PLAN, serve_on=(0,), train_on=(0,)))
-    assert turns.arrangement == "in turns"
+    assert arrangement(both) == "side by side" and len(places(both)) == 1
+    assert arrangement(replace(both, plan=replace(PLAN, serve_on=(0,), train_on=(0,)))) == "side by side"
+    turns = replace(both, in_turns=True)
+    assert arrangement(turns) == "in turns"
     assert max(place.needs for place in places(turns)[:2]) < places(both)[0].needs
-    assert places(turns)[2].name == "host memory" and places(turns)[2].needs == both.shape.weights("bfloat16")
     apart = setup(machine="H100x2", plan=replace(PLAN, serve_on=(0,), train_on=(1,)))
-    assert apart.arrangement == "apart"
+    assert arrangement(apart) == "apart"
     assert sum(place.needs for place in places(apart)) == places(both)[0].needs
-    assert replace(both, machine=Machine("", 0, CORE, 64 * GIB)).arrangement == "on the CPU"
+    assert arrangement(replace(both, machine=Machine("", 0, CORE, 64 * GIB))) == "on the CPU"
+
+
+def test_what_does_not_fit_side_by_side_takes_turns() -> None:
+    """A vLLM that takes the card; a trainer that was seen to take most of it."""
+    greedy = setup(server=0.9)
+    assert arrangement(greedy) == "in turns" and refusals(greedy, Seen(), ()) == ()
+    assert light(greedy, Seen(), ()).detail.startswith("in turns: ")
+    stale = replace(greedy, plan=replace(PLAN, staleness=1))
+    assert light(stale, Seen(), ()).detail.startswith("in turns, so staleness counts as 0: ")
+    measured = Seen(peak=60 * GIB)
+    assert arrangement(setup(), measured) == "in turns" and cost(setup(), measured).arrangement == "in turns"
+    apart = setup(machine="H100x2", server=0.9, plan=replace(PLAN, serve_on=(0,), train_on=(1,)))
+    assert arrangement(apart) == "apart"
+
+
+def test_in_turns_each_side_leaves_the_gpu_what_is_said_of_it_and_takes_its_time() -> None:
+    turns = setup(server=0.9)
+    training, serving, host, _ = places(turns)
+    assert training.parts["serving: asleep"] == SLEEPING and serving.parts["training: aside"] == RUNTIME["cuda"]
+    moved = {name.split(": ")[1].split(",")[0] for name in host.parts if name.startswith("training")}
+    assert moved == {"weights", "adapter", "optimiser"}
+    weights = turns.shape.weights("bfloat16")
+    assert host.parts["serving: weights, asleep"] == host.parts["training: weights, aside"] == weights
+    hf = replace(turns, in_turns=True, server=replace(turns.server, backend="hf", share=0.0))
+    assert places(hf)[0].parts["serving: asleep"] == RUNTIME["cuda"] and len(places(hf)) == 3
+    turned = 1 + 2 + PLAN.steps
+    beside = cost(setup(), Seen(PILOT, 10.0, 128)).seconds
+    assert cost(turns, Seen(PILOT, 10.0, 128)).seconds == pytest.approx(beside + turned * 2 * host.needs / MOVING)
 
 
 def test_what_fits_has_no_reason_against_it() -> None:
@@ -78,32 +106,33 @@ def test_the_largest_pass_fits_and_one_token_more_does_not(power: int, checkpoin
 def test_what_would_fit_does() -> None:
     asked = setup(micro=262_144, checkpointing=False)
     (reason,) = refusals(asked, Seen(), ())
-    assert reason.why.startswith("training and serving, GPU 0: needs ")
+    assert reason.why.startswith("training, GPU 0: needs ")
     found = remedies(asked)
     assert any(told.startswith("weights.gradient_checkpointing=true with weights.micro_tokens=") for told in found)
-    assert any(told.startswith("in turns") for told in found)
+    apart = setup("gpt-oss-20b", "H100x2", 65_536, replace(PLAN, serve_on=(0,), train_on=(1,)))
+    assert any(told.startswith("in turns (serve_on and train_on both [0, 1])") for told in remedies(apart))
     alone = next(told for told in found if told.startswith("weights.micro_tokens="))
     assert _fits(asked, int(alone.removeprefix("weights.micro_tokens=")))
     assert light(asked, Seen(), ()).level == "red"
 
 
 def test_what_vllm_takes_is_gone_whether_it_needs_it_or_not() -> None:
-    greedy = setup(server=0.9)
-    assert places(greedy)[0].parts["serving: reserved"] > 30 * GIB and not places(greedy)[0].fits
-    told = remedies(greedy)
-    share = next(one for one in told if one.startswith("policy.vllm.memory=")).removeprefix("policy.vllm.memory=")
-    assert refusals(setup(server=float(share)), Seen(), ()) == ()
+    assert places(setup(server=0.9))[1].parts["serving: reserved"] > 30 * GIB
     (small,) = refusals(setup(server=0.3), Seen(), ())
     assert small.why.startswith("what vLLM may take (policy.vllm.memory): needs ")
+    told = remedies(setup(server=0.3))
+    share = next(one for one in told if one.startswith("policy.vllm.memory=")).removeprefix("policy.vllm.memory=")
+    assert refusals(setup(server=float(share)), Seen(), ()) == ()
     split = setup(machine="H100x4", server=0.9, plan=replace(PLAN, serve_on=(0, 1), train_on=(2, 3)))
     assert refusals(split, Seen(), ())[0].would == "policy.vllm.tensor_parallel=2 would do"
 
 
-def test_a_gpu_that_is_not_there_and_turns_with_staleness() -> None:
+def test_a_gpu_that_is_not_there_and_one_that_hf_does_not_use() -> None:
     (absent,) = refusals(setup(plan=replace(PLAN, train_on=(3,))), Seen(), ())
     assert absent.told == "GPU 3 is not there; of this machine's there are 0 to 0: serve_on, train_on"
-    stale = setup(plan=replace(PLAN, serve_on=(0,), train_on=(0,), staleness=1))
-    assert refusals(stale, Seen(), ())[0].would == "staleness 0 would do"
+    two = setup(machine="H100x2", plan=replace(PLAN, serve_on=(0, 1), train_on=(0,)))
+    one = replace(two, server=replace(two.server, backend="hf"))
+    assert refusals(one, Seen(), ())[0].would == "policy.backend=vllm would do"
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "best_of_n"])
@@ -124,10 +153,10 @@ def test_what_was_measured_takes_the_place_of_guesses() -> None:
     asked = setup()
     assert cost(asked, Seen()).measured == {"memory": False, "rollouts": False, "steps": False}
     assert step_seconds(asked, Seen(step_s=3.0, learned=64), 0.0) == 6.0, "a step of 128 rollouts, measured at 64"
-    seen = cost(asked, Seen(PILOT, 3.0, 64, peak=70 * GIB))
+    seen = cost(asked, Seen(PILOT, 3.0, 64, peak=78 * GIB))
     assert seen.measured == {"memory": True, "rollouts": True, "steps": True}
-    assert seen.places[0].parts["training: peak"] == 70 * GIB and not seen.places[0].fits
-    assert "(measured)" in refusals(asked, Seen(peak=70 * GIB), ())[0].why
+    assert seen.places[0].parts["training: peak"] == 78 * GIB and not seen.places[0].fits
+    assert "(measured)" in refusals(asked, Seen(peak=78 * GIB), ())[0].why
     stopped = replace(asked, plan=replace(PLAN, stop_s=60.0))
     assert cost(stopped, Seen(PILOT, 3.0, 64)).seconds == 60.0
     assert seen.gpu_hours == pytest.approx(seen.seconds / 3600)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
+from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -111,9 +115,11 @@ MOMENTS = (
 
 
 def test_a_training_killed_in_every_part_ends_as_if_it_had_not_been(desk: Desk, levers: RunPaths) -> None:
-    """The trainer, the gateway, a harness worker and the engine, one after the other, amid the second lever."""
+    """The trainer, the gateway, a harness worker and the engine, one after the other, amid the second lever; and in turns,
+    as on a GPU that does not hold both."""
     paths, log = paths_of(desk, "killed-levers"), desk.workspace.parent / "levers.log"
-    engine = start(desk, "run", str(desk.config), "--name", "killed-levers", script="levers", log=log)
+    in_turns = ("--set", "weights.turns=always")
+    engine = start(desk, "run", str(desk.config), "--name", "killed-levers", *in_turns, script="levers", log=log)
     for part, query, least in MOMENTS:
         assert wait_for(paths, engine, query, least), f"the engine ended before the {part} could be killed"
         if part == "engine":
@@ -126,6 +132,33 @@ def test_a_training_killed_in_every_part_ends_as_if_it_had_not_been(desk: Desk, 
     assert engine.wait(timeout=240) == 0, log.read_text()[-3000:]
     assert fates_of(paths) == fates_of(levers)
     assert same_start(paths, levers)
+    assert all(step.training.in_turns for step in state_of(paths).steps if step.training)
+    require_turns(paths)
+
+
+def require_turns(paths: RunPaths) -> None:
+    """No step was made while the policy was awake, and no rollout while it slept."""
+    naps = naps_of(paths)
+    with closing(sqlite3.connect(paths.db)) as db:
+        steps = [datetime.fromisoformat(at) for (at,) in db.execute("select at from metrics where step > 0")]
+        rollouts = [datetime.fromisoformat(at) for (at,) in db.execute("select at from episodes")]
+    assert len(naps) > 6 and len(steps) > 6 and len(rollouts) > 100
+    assert all(any(start < at < end for start, end in naps) for at in steps)
+    assert not any(start < at < end for start, end in naps for at in rollouts)
+
+
+def naps_of(paths: RunPaths) -> list[tuple[datetime, datetime]]:
+    """From falling asleep to waking, or to the next gateway where one was killed asleep; by the gateways' own log."""
+    naps, since = [], None
+    for line in (paths.logs / "gateway.log").read_text().splitlines():
+        said = re.match(r"(\S+ \S+) INFO sia\.gateway: (asleep|awake|serving)", line)
+        if said is None:
+            continue
+        at = datetime.strptime(said[1], "%Y-%m-%d %H:%M:%S,%f").astimezone()
+        if since is not None:
+            naps.append((since, at))
+        since = at if said[2] == "asleep" else None
+    return naps
 
 
 CLOSE = 2e-3

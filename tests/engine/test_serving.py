@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,12 @@ from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.session import EngineError, Session, serving
+from sia_tui.engine.trainer import placed
 from sia_tui.policy.client import Gateway
+from sia_tui.policy.vllm_server import command
+from sia_tui.policy.wire import Settings
 from sia_tui.store.workspace import Workspace
-from sia_tui.weights.protocol import Probe
+from sia_tui.weights.protocol import Job, Probe
 from tests.policy.tiny import make_model
 
 
@@ -83,6 +87,33 @@ async def test_a_remote_model_is_its_name_and_address(tmp_path: Path) -> None:
     assert (await base_of(other)).sha256 != base.sha256
     settings = serving(asked.config)
     assert (settings["model"], settings["address"]) == ("m", "http://127.0.0.1:1/v1")
+
+
+PLACED = {"weights": {"plan": {"serve_on": [4, 5], "train_on": [6]}}, "policy": {"backend": "vllm", "device": "cuda"}}
+
+
+def test_policy_and_trainer_see_the_gpus_that_the_plan_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = session(tmp_path, **PLACED).config
+    settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(config))
+    assert settings.gpus == (4, 5) and settings.vllm.tensor_parallel == 2
+    flags = dict(itertools.pairwise(command(settings, 128)))
+    assert flags["--tensor-parallel-size"] == "2"
+    plan = config.weights.plans(0)[0]
+    job = Job(
+        plan=plan, model=tmp_path, parent=None, cases=(), held_out=(), folder=tmp_path, out=tmp_path, device="cuda"
+    )
+    assert placed(job) == {"CUDA_VISIBLE_DEVICES": "6", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    anywhere = job.model_copy(update={"plan": replace(plan, train_on=())})
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert placed(anywhere)["CUDA_VISIBLE_DEVICES"] == "0", "transformers would train a copy on each of several"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    assert placed(anywhere)["CUDA_VISIBLE_DEVICES"] == "3"
+    assert placed(anywhere.model_copy(update={"device": "cpu"})) == {}
+
+
+def test_a_run_serves_in_one_place(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="serve_on differs between algorithms"):
+        session(tmp_path, weights={"plan": {"serve_on": [0]}, "algorithms": {"dpo": {"serve_on": [1]}}})
 
 
 async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_rollout(

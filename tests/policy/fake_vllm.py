@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def write(line: dict[str, Any]) -> None:
 def main() -> None:
     arguments = sys.argv[sys.argv.index("vllm.entrypoints.openai.api_server") + 1 :]
     Path("command.json").write_text(json.dumps(arguments))
+    Path("environment.json").write_text(json.dumps(dict(os.environ)))
     if "--broken" in arguments:
         sys.exit("ValueError: No available memory for the cache blocks")
     flags = dict(itertools.pairwise(arguments))

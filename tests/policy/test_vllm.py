@@ -29,11 +29,11 @@ FAKE = Path(__file__).parent / "fake_vllm.py"
 
 
 @asynccontextmanager
-async def served(reference: Reference, run: Path, **vllm: Any) -> AsyncIterator[Gateway]:
+async def served(reference: Reference, run: Path, gpus: tuple[int, ...] = (), **vllm: Any) -> AsyncIterator[Gateway]:
     python = run / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
     python.chmod(0o755)
-    settings = {"backend": "vllm", "vllm": {"python": str(python), "rank": 20, **vllm}}
+    settings = {"backend": "vllm", "vllm": {"python": str(python), "rank": 20, **vllm}, "gpus": gpus}
     async with await Gateway.start(reference.folder, run, lanes=4, ready_s=60.0, **settings) as gateway:
         yield gateway
 
@@ -64,8 +64,10 @@ async def test_a_request_says_all_that_shapes_the_answer(reference: Reference, t
 
 
 async def test_it_is_started_on_a_socket_with_what_hot_loading_needs(reference: Reference, tmp_path: Path) -> None:
-    async with served(reference, tmp_path, adapters=3, arguments=["--seed", "1"]):
+    async with served(reference, tmp_path, gpus=(2, 5), adapters=3, arguments=["--seed", "1"]):
         pass
+    environment = json.loads((tmp_path / "gateway" / "environment.json").read_text())
+    assert (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_ORDER"]) == ("2,5", "PCI_BUS_ID")
     command = json.loads((tmp_path / "gateway" / "command.json").read_text())
     flags = dict(itertools.pairwise(command))
     assert flags["--uds"] == "vllm.sock" and not {"--host", "--port"} & set(command)

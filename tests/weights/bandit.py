@@ -13,7 +13,7 @@ from threading import Thread
 from typing import IO, Any, BinaryIO
 
 from sia_tui.core.plans import TrainPlan
-from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Rollout, SampledCall, Told, Trained
+from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Rollout, SampledCall, Told, Trained, Turn
 
 Reward = Callable[[int], float]
 NEVER = 1_000_000
@@ -80,6 +80,8 @@ class Heard:
     """All that a trainer said, and how it ended."""
 
     needs: list[Need] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    """Of each line what it is, in their order."""
     metrics: list[Metrics] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     end: Trained | Failed | None = None
@@ -186,10 +188,14 @@ def answered(
     """The engine's part, until the trainer has ended; False when it is to be killed instead."""
     for line in questions:
         said = SAID.validate_python(json.loads(line))
+        heard.said.append(said.say)
         if isinstance(said, Metrics):
             heard.metrics.append(said)
         elif isinstance(said, Notice):
             heard.notices.append(said.text)
+        elif isinstance(said, Turn):
+            answers.write(Told(id=said.id, rollouts=()).model_dump_json().encode() + b"\n")
+            answers.flush()
         elif isinstance(said, Need):
             heard.needs.append(said)
             if kill(said):

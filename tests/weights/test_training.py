@@ -140,6 +140,27 @@ def test_rollouts_for_the_next_step_are_asked_for_while_this_one_is_learned_from
     ).read_bytes()
 
 
+def test_in_turns_it_says_when_it_computes_and_learns_the_very_same(
+    grpo: tuple[Job, Heard], model: Path, policy: Policy, tmp_path: Path
+) -> None:
+    whole, straight = grpo
+    asked = job(model, tmp_path, whole.plan, in_turns=True)
+    heard = run_here(asked, policy)
+    assert trained(heard) == trained(straight)
+    assert (asked.out / "adapter_model.safetensors").read_bytes() == (
+        whole.out / "adapter_model.safetensors"
+    ).read_bytes()
+    assert "turn" not in straight.said
+    # The look at the start and the model's loading; then a step's rollouts, and every fourth time a look.
+    step, look = ["need", "turn", "metrics"], ["need", "turn", "need", "turn", "metrics"]
+    assert heard.said == ["need", "metrics", "turn", *(3 * step + look) * 6, "trained"]
+
+
+def test_an_offline_one_takes_the_gpu_once_its_rollouts_are_there(model: Path, policy: Policy, tmp_path: Path) -> None:
+    heard = run_here(job(model, tmp_path, plan(algorithm="best_of_n", steps=2), in_turns=True), policy)
+    assert heard.said == ["need", "need", "metrics", "turn", "metrics", "need", "turn", "metrics", "trained"]
+
+
 def test_a_person_ends_it_early_with_the_best_it_had(model: Path, policy: Policy, tmp_path: Path) -> None:
     heard = run_here(job(model, tmp_path, plan(**LONG)), policy, stop_at=6)
     end = trained(heard)
