@@ -37,13 +37,11 @@ def logits(folder: Path, adapter: Path | None = None) -> Any:
     [
         ("llama", "float32", "1GB", 1e-5),
         ("qwen3", "float32", "100KB", 1e-5),
-        ("llama", "bfloat16", "100KB", 0.02),
-        ("qwen3", "float16", "1GB", 3e-3),
+        ("llama", "bfloat16", "100KB", 0.05),
+        ("qwen3", "float16", "1GB", 5e-3),
     ],
 )
-def test_it_says_what_base_and_adapter_say(
-    tmp_path: Path, family: str, dtype: str, shard: str, least: float
-) -> None:
+def test_it_says_what_base_and_adapter_say(tmp_path: Path, family: str, dtype: str, shard: str, least: float) -> None:
     """Of what the adapter changes, no more than `least` is lost."""
     base = make_model(tmp_path / "base", family=family, dtype=dtype, shard=shard)
     adapter = make_adapter(base, tmp_path / "adapter", seed=3)
