@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         "id of your own if you like. Answers are JSON lines in the same order.",
     )
     parser.add_argument("text", nargs="?", help="one case; without it cases are read from standard input")
-    parser.add_argument("--model", metavar="DIR", help="the base model (default: the bundle's, else by the config's name)")
+    parser.add_argument(
+        "--model", metavar="DIR", help="the base model (default: the bundle's, else by the config's name)"
+    )
     parser.add_argument(
         "--set",
         action="append",

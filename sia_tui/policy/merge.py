@@ -59,9 +59,7 @@ def targets(adapter: Path, config: Mapping[str, Any], base: Path) -> dict[str, M
     return found
 
 
-def _target(
-    module: str, shapes: Mapping[str, tuple[int, ...]], matrices: Mapping[str, Matrix], base: Path
-) -> Matrix:
+def _target(module: str, shapes: Mapping[str, tuple[int, ...]], matrices: Mapping[str, Matrix], base: Path) -> Matrix:
     matrix = matrices.get(f"{module}.weight")
     if matrix is None:
         raise CannotMerge(f"{base} stores no {module}.weight (it is quantised, or goes by another name): {INSTEAD}")

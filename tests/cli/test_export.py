@@ -291,12 +291,13 @@ def test_a_bundle_in_one_file_holds_what_was_said(
     assert export(shop, out, "--bundle") == 2 and len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_bundle_takes_no_other_model(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_takes_no_other_model(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = shutil.copytree(bundle / "model", tmp_path / "model")
     (other / "model.safetensors").write_bytes(b"something else")
-    asked = ask(bundle, "", "a text", "--model", str(other))
-    assert (asked.returncode, asked.stdout) == (1, "") and asked.stderr.count("\n") == 1
-    assert "is not the base model of this agent" in asked.stderr
+    capsys.readouterr()
+    assert answering.main(bundle, ["a text", "--model", str(other)]) == 1
+    out, err = capsys.readouterr()
+    assert "is not the base model of this agent" in err and err.count("\n") == 1 and not out
 
 
 def test_a_large_base_model_stays_and_is_asked_for(
