@@ -71,8 +71,10 @@ environment of its own, which the first call installs below `.sia` (`--workspace
 SERVING = """The policy answers as in its run: by {backend} on {device}, in {dtype}. For a machine that differs, `--set` overrides
 the config: `--set policy.backend=hf --set policy.device=cpu`."""
 
-ELSEWHERE = """ The base model is not in here, by its size: it is looked for where the
-run had it, as `{base}`, else give its folder with `--model`."""
+ELSEWHERE = """
+
+The base model is not in here, by its size: it is looked for as `{base}`, where the run had it; else give its folder with
+`--model`."""
 
 
 def adapter_card(source: Source) -> str:

@@ -306,7 +306,7 @@ def test_a_large_base_model_stays_and_is_asked_for(
     monkeypatch.setattr("sia_tui.engine.bundle.LARGEST_MODEL", 1000)
     assert export(shop, tmp_path / "bundle", "--bundle") == 0
     assert not (tmp_path / "bundle" / "model").exists()
-    assert f"as `{shop.base}`, else give" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert f"it is looked for as `{shop.base}`, where" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
     assert answering.main(tmp_path / "bundle", ["a text"]) == 2
     assert "name its folder with --model" in capsys.readouterr().err
 
