@@ -18,6 +18,7 @@ from sia_tui.core.text import one_line
 from sia_tui.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from sia_tui.config import RunConfig
     from sia_tui.engine.bundle import Bundle
 
 
@@ -27,7 +28,7 @@ class Misasked(Exception):
 
 def main(root: Path, arguments: Sequence[str] | None = None) -> int:
     """Answers come in the order of the questions. Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    from sia_tui.config import ConfigError
+    from sia_tui.config import ConfigError, load_config
     from sia_tui.engine.bundle import Bundle
     from sia_tui.engine.export import ExportError
     from sia_tui.harness.environment import EnvironmentFailed
@@ -39,11 +40,10 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> int:
     bundle = Bundle(root)
     try:
         cases = [_case({"text": options.text})] if options.text is not None else read_cases(sys.stdin)
-        model = Path(options.model or bundle.model)
-        if not model.is_dir():
-            raise Misasked("this bundle comes without its base model: name its folder with --model (see README.md)")
+        config = load_config(bundle.config, options.overrides)
+        model = _model(bundle, options.model or config.policy.model, options.model is not None)
         workspace = Workspace(Path(options.workspace or os.environ.get("SIA_WORKSPACE") or root / ".sia").absolute())
-        return asyncio.run(_answer(bundle, model, workspace, cases))
+        return asyncio.run(_answer(bundle, config, model, workspace, cases))
     except Misasked as error:
         return _refused(error, USAGE)
     except BrokenPipeError:
@@ -71,7 +71,17 @@ def _parser() -> argparse.ArgumentParser:
         "id of your own if you like. Answers are JSON lines in the same order.",
     )
     parser.add_argument("text", nargs="?", help="one case; without it cases are read from standard input")
-    parser.add_argument("--model", metavar="DIR", help="the base model (default: the bundle's)")
+    parser.add_argument(
+        "--model", metavar="DIR", help="the base model (default: the bundle's, else by the config's name)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=c",
+        dest="overrides",
+        help="override one key of the config, such as policy.backend=hf where the run had vllm",
+    )
     parser.add_argument(
         "--workspace",
         metavar="DIR",
@@ -80,7 +90,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _answer(bundle: Bundle, model: Path, workspace: Workspace, cases: Sequence[Case]) -> int:
+def _model(bundle: Bundle, name: str | None, asked: bool) -> Path:
+    """The base model's folder: the one asked for, else the bundle's own, else by its name. Raises Misasked."""
+    from sia_tui.policy.base import ModelMissing, find
+
+    if not asked and bundle.model.is_dir():
+        return bundle.model
+    if name is None:
+        raise Misasked("this bundle comes without its base model: name its folder with --model (see README.md)")
+    try:
+        return find(name)
+    except ModelMissing as missing:
+        said = f"{missing}; or name the base model's folder with --model (see README.md)"
+        raise Misasked(said if asked else f"this bundle comes without its base model. {said}") from None
+
+
+async def _answer(bundle: Bundle, config: RunConfig, model: Path, workspace: Workspace, cases: Sequence[Case]) -> int:
     from sia_tui.engine.answering import answer
     from sia_tui.engine.engine import cancel_on_signals
 
@@ -95,7 +120,7 @@ async def _answer(bundle: Bundle, model: Path, workspace: Workspace, cases: Sequ
     def say(line: str) -> None:
         print(one_line(line), file=sys.stderr)
 
-    await answer(bundle, model, workspace, list({case.id: case for case in cases}.values()), done, say)
+    await answer(bundle, config, model, workspace, list({case.id: case for case in cases}.values()), done, say)
     return DONE
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def export(options: argparse.Namespace) -> int:
     from sia_tui.engine.export import ARCHIVE, ExportError, beside, find, hashes
     from sia_tui.harness.repository import RepositoryError
+    from sia_tui.policy.merge import CannotMerge
     from sia_tui.tasks.task import TaskError
 
     if options.merge and not options.hf:
@@ -38,16 +39,16 @@ def export(options: argparse.Namespace) -> int:
     if form == "hf" and state.generations[index].adapter is None:
         raise UsageError(f"g{index} of {paths.name} has no adapter; --hf --merge exports its base model")
     try:
-        source = find(workspace, paths, state, index)
+        source = find(workspace, paths, state, index, _say)
         with beside(out) as part:
             if form == "bundle":
                 _bundle(workspace, source, paths.config, part)
             else:
                 _model(source, options.merge, part)
-            files = hashes(part)
+            files = hashes(part) if options.json else {}
     except FileExistsError as error:
         raise UsageError(str(error)) from error
-    except (ExportError, RepositoryError, TaskError, ConfigError, OSError) as error:
+    except (CannotMerge, ConfigError, ExportError, OSError, RepositoryError, TaskError) as error:
         raise Failure(str(error)) from error
     _tell(options, source, form, out, files)
     return DONE
@@ -56,7 +57,11 @@ def export(options: argparse.Namespace) -> int:
 def _bundle(workspace: Workspace, source: Source, config: Path, part: Path) -> None:
     from sia_tui.engine.bundle import write_bundle
 
-    write_bundle(workspace, source, load_config(config), part, lambda line: print(one_line(line), file=sys.stderr))
+    write_bundle(workspace, source, load_config(config), part, _say)
+
+
+def _say(line: str) -> None:
+    print(one_line(line), file=sys.stderr)
 
 
 def _model(source: Source, merge: bool, part: Path) -> None:
@@ -65,7 +70,7 @@ def _model(source: Source, merge: bool, part: Path) -> None:
 
     if not merge:
         assert source.adapter is not None
-        write_adapter(source.adapter, source.base, part)
+        write_adapter(source.adapter, source.base, source.called, part)
     elif source.adapter is not None:
         write_merged(source.adapter, source.base, part)
     else:
@@ -88,7 +93,7 @@ def _tell(options: argparse.Namespace, source: Source, form: str, out: Path, fil
         print(json.dumps(told, ensure_ascii=False, indent=2))
         return
     where = shlex.quote(str(out))
-    print(f"{source.state.run} g{source.generation.index}, {len(files)} files: {out}")
+    print(f"{source.state.run} g{source.generation.index}: {out}")
     if form == "bundle":
         print(
             f"ask it with: python {where}/run.py < cases.jsonl" if out.is_dir() else f"unpack it with: tar xzf {where}"

@@ -10,18 +10,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from sia_tui.config import load_config
+from sia_tui.config import RunConfig
 from sia_tui.core.episodes import Attempt, Case, Score
 from sia_tui.core.hashing import digest
 from sia_tui.engine.bundle import Bundle
 from sia_tui.engine.crew import Crew, Harness, Place
-from sia_tui.engine.export import ExportError
+from sia_tui.engine.export import ExportError, base_sha256
 from sia_tui.engine.rollout import Rollout, Terms, Trial
-from sia_tui.engine.session import MAX_BODY_BYTES
+from sia_tui.engine.session import MAX_BODY_BYTES, serving
 from sia_tui.harness.environment import ensure_environment
 from sia_tui.harness.sandbox import choose, probe
 from sia_tui.policy.client import Gateway
-from sia_tui.policy.export import weights_hash
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks.task import Task
 
@@ -39,16 +38,22 @@ class Unjudged:
 
 
 async def answer(
-    bundle: Bundle, model: Path, workspace: Workspace, cases: Sequence[Case], done: Done, say: Callable[[str], None]
+    bundle: Bundle,
+    config: RunConfig,
+    model: Path,
+    workspace: Workspace,
+    cases: Sequence[Case],
+    done: Done,
+    say: Callable[[str], None],
 ) -> None:
     """Call `done` once per case, in the order they finish. What is fitted or installed on the way stays in `workspace`;
-    installing is told to `say`, line by line.
+    what takes long is told to `say`, line by line.
 
-    The harness is confined whatever the bundle's config says: it may be somebody else's. Raises ExportError for weights
-    that are not the generation's; ConfigError, EnvironmentFailed, SandboxUnavailable, HarnessBroken, GatewayDied, OSError.
+    The harness is confined whatever the config says: the bundle may be somebody else's. Raises ExportError for weights
+    that are not the generation's; EnvironmentFailed, SandboxUnavailable, HarnessBroken, GatewayDied, OSError.
     """
-    config, told = load_config(bundle.config), json.loads(bundle.generation.read_text(encoding="utf-8"))
-    if weights_hash(model) != told["base_model"]:
+    told = json.loads(bundle.generation.read_text(encoding="utf-8"))
+    if await asyncio.to_thread(base_sha256, config.policy, model, workspace, say) != told["base_model"]:
         raise ExportError(f"{model} is not the base model of this agent, whose sha256 is {told['base_model']}")
     level = choose("auto", probe())
     requirements = bundle.harness / "requirements.txt"
@@ -63,6 +68,8 @@ async def answer(
                 threads=config.policy.threads,
                 max_batch=config.policy.max_batch,
                 max_body_bytes=MAX_BODY_BYTES,
+                ready_s=config.policy.ready_s,
+                **serving(config),
             )
         )
         place = Place(

@@ -16,11 +16,13 @@ from sia_tui.engine.engine import open_task
 from sia_tui.engine.export import ExportError, Source
 from sia_tui.engine.tools import rows_folder
 from sia_tui.harness.repository import HarnessRepository
+from sia_tui.policy import base
+from sia_tui.policy.export import write_base
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks.task import Task
 
 LARGEST_MODEL = 512 * 2**20
-"""Bytes of a base model that still travels in the bundle; a larger one is only named."""
+"""Bytes of weights of a base model that still travels in the bundle; a larger one is only named."""
 RUN = '''"""Answers new cases; see README.md, or: python run.py --help"""
 
 from pathlib import Path
@@ -78,11 +80,19 @@ def write_bundle(
     rows_folder(bundle.rows, _task(workspace, source, config, say), ALL_ROWS)
     if source.adapter is not None:
         shutil.copytree(source.adapter, bundle.adapter)
-    if sum(path.stat().st_size for path in source.base.iterdir()) <= LARGEST_MODEL:
-        shutil.copytree(source.base, bundle.model)
-    bundle.config.write_text(config.dump(), encoding="utf-8")
+    if base.size(source.base) <= LARGEST_MODEL:
+        bundle.model.mkdir()
+        write_base(source.base, bundle.model)
+    bundle.config.write_text(_named(config, source.called).dump(), encoding="utf-8")
     (out / "run.py").write_text(RUN, encoding="utf-8")
-    (out / "README.md").write_text(bundle_card(source, bundle.model.exists()), encoding="utf-8")
+    (out / "README.md").write_text(bundle_card(source, config.policy, bundle.model.exists()), encoding="utf-8")
+
+
+def _named(config: RunConfig, called: str) -> RunConfig:
+    """A base of kind `model` by a name that holds in other folders too."""
+    if config.policy.kind != "model":
+        return config
+    return config.model_copy(update={"policy": config.policy.model_copy(update={"model": called})})
 
 
 def _task(workspace: Workspace, source: Source, config: RunConfig, say: Callable[[str], None]) -> Task:

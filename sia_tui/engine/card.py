@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from sia_tui.config import PolicyConfig
 from sia_tui.core.state import Step
 from sia_tui.core.telling import percent
 from sia_tui.core.text import one_line
@@ -29,8 +30,9 @@ model = AutoPeftModelForCausalLM.from_pretrained("this folder")
 ```
 vllm serve {base} --enable-lora --max-lora-rank {largest} --lora-modules {name}="this folder"
 ```
-`adapter_config.json` names the base by its path on the machine this was exported on. The adapter's own sha256 is that of the
-folder in its run, where no base is named; `adapter_model.safetensors` is the same file.
+`adapter_config.json` names the base as the run's config does: by its hub id, or by its path on the machine this was
+exported on. The adapter's own sha256 is that of the folder in its run, where no base is named;
+`adapter_model.safetensors` is the same file.
 
 {plan}"""
 
@@ -56,7 +58,9 @@ python run.py < cases.jsonl > answers.jsonl
 ```
 A line of `cases.jsonl` is `{{"text": "…"}}`, with an `id` of your own if you like. The policy draws by the id, so the same id
 and text get the same answer, on other machines up to rounding. The harness runs confined, without network, and in a Python
-environment of its own, which the first call installs below `.sia` (`--workspace` or SIA_WORKSPACE puts it elsewhere).{model}
+environment of its own, which the first call installs below `.sia` (`--workspace` or SIA_WORKSPACE puts it elsewhere).
+
+{serving}
 
 {facts}
 
@@ -64,9 +68,13 @@ environment of its own, which the first call installs below `.sia` (`--workspace
 
 {plan}"""
 
+SERVING = """The policy answers as in its run: by {backend} on {device}, in {dtype}. For a machine that differs, `--set` overrides
+the config: `--set policy.backend=hf --set policy.device=cpu`."""
+
 ELSEWHERE = """
 
-The base model is not in here, by its size: give its folder with `--model`. It was {base}."""
+The base model is not in here, by its size: it is looked for as `{base}`, where the run had it; else give its folder with
+`--model`."""
 
 
 def adapter_card(source: Source) -> str:
@@ -77,7 +85,7 @@ def adapter_card(source: Source) -> str:
         rank=config["r"],
         alpha=config["lora_alpha"],
         largest=vllm_rank(source.adapter),
-        base=source.base.resolve(),
+        base=source.called,
         facts=_facts(source),
         plan=_plan(source),
     )
@@ -88,9 +96,10 @@ def merged_card(source: Source) -> str:
     return MERGED.format(name=source.name, what=what, facts=_facts(source), plan=_plan(source))
 
 
-def bundle_card(source: Source, has_model: bool) -> str:
-    model = "" if has_model else ELSEWHERE.format(base=source.base.resolve())
-    return BUNDLE.format(name=source.name, model=model, facts=_facts(source), plan=_plan(source))
+def bundle_card(source: Source, policy: PolicyConfig, has_model: bool) -> str:
+    serving = SERVING.format(backend=policy.backend, device=policy.device, dtype=policy.dtype)
+    serving += "" if has_model else ELSEWHERE.format(base=source.called)
+    return BUNDLE.format(name=source.name, serving=serving, facts=_facts(source), plan=_plan(source))
 
 
 def _facts(source: Source) -> str:

@@ -8,12 +8,14 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sia_tui.config import PolicyConfig, load_config
 from sia_tui.core.state import Generation, State
+from sia_tui.policy import base as models
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.export import weights_hash
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -32,6 +34,8 @@ class Source:
     state: State
     generation: Generation
     base: Path
+    called: str
+    """The base's name elsewhere: its hub id, or its path on this machine."""
     adapter: Path | None
 
     @property
@@ -39,23 +43,45 @@ class Source:
         return f"{self.state.run}-g{self.generation.index}"
 
 
-def find(workspace: Workspace, paths: RunPaths, state: State, index: int) -> Source:
-    """Raises ExportError for weights that are missing or are other ones."""
-    generation, policy = state.generations[index], state.policy_ready
-    assert policy is not None, "a generation is made after its policy"
-    base = _base(workspace, policy.sha256)
-    if generation.adapter is None:
-        return Source(state, generation, base, None)
-    return Source(state, generation, base, _adapter(paths, generation.adapter))
+def find(workspace: Workspace, paths: RunPaths, state: State, index: int, say: Callable[[str], None]) -> Source:
+    """Raises ExportError for weights that are missing or are other ones; ConfigError."""
+    generation, ready = state.generations[index], state.policy_ready
+    assert ready is not None, "a generation is made after its policy"
+    policy = load_config(paths.config).policy
+    if policy.backend == "remote":
+        raise ExportError(f"the policy of {state.run} answers at {policy.address}: its weights are not here to export")
+    base = _nano(workspace, ready.sha256) if policy.kind == "nano" else _model(workspace, policy, ready.sha256, say)
+    hub = policy.model is not None and not Path(policy.model).expanduser().is_dir()
+    called = policy.model if policy.model and hub else str(base.resolve())
+    adapter = None if generation.adapter is None else _adapter(paths, generation.adapter)
+    return Source(state, generation, base, called, adapter)
 
 
-def _base(workspace: Workspace, sha256: str) -> Path:
+def base_sha256(policy: PolicyConfig, folder: Path, workspace: Workspace, say: Callable[[str], None]) -> str:
+    """What tells a base apart, as a run that begins with it says; of a nano model the weights alone count."""
+    if policy.kind == "nano":
+        return weights_hash(folder)
+    reading = f"reading the weights of {folder} once, for their digest"
+    return models.remembered(folder, workspace.folder("policies"), lambda: say(reading))
+
+
+def _nano(workspace: Workspace, sha256: str) -> Path:
     for manifest in sorted(workspace.root.glob("policies/[!.]*/manifest.json")):
         if json.loads(manifest.read_text(encoding="utf-8")).get("weights_sha256") == sha256:
             if weights_hash(manifest.parent) == sha256:
                 return manifest.parent
             raise ExportError(f"{manifest.parent} is damaged: delete it, and the next run of the config makes it again")
     raise ExportError(f"the base model {sha256[:16]} is not in {workspace.root / 'policies'}; restore it there")
+
+
+def _model(workspace: Workspace, policy: PolicyConfig, sha256: str, say: Callable[[str], None]) -> Path:
+    try:
+        folder = models.find(policy.model or "")
+    except models.ModelMissing as missing:
+        raise ExportError(str(missing)) from None
+    if base_sha256(policy, folder, workspace, say) != sha256:
+        raise ExportError(f"{folder} is not the base model that the run began with; restore it from a copy")
+    return folder
 
 
 def _adapter(paths: RunPaths, sha256: str) -> Path:

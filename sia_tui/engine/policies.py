@@ -48,14 +48,11 @@ def _remote(session: Session) -> Base:
 
 
 def _model(session: Session) -> Base:
-    """The digest is kept beside the other policies for as long as no file changes."""
-    folder = base.find(session.config.policy.model or "")
-    known = session.workspace.folder("policies") / f"base-{base.fingerprint(folder)[:16]}.sha256"
-    if not known.exists():
-        session.report.phase("reading the policy's weights once, for their digest")
-        known.write_text(base.sha256(folder))
-    told = f"{session.config.policy.name}, {base.size(folder) / 1e6:,.0f} MB"
-    return Base(folder, told, known.read_text())
+    folder, store = base.find(session.config.policy.model or ""), session.workspace.folder("policies")
+    sha256 = base.remembered(
+        folder, store, lambda: session.report.phase("reading the policy's weights once, for their digest")
+    )
+    return Base(folder, f"{session.config.policy.name}, {base.size(folder) / 1e6:,.0f} MB", sha256)
 
 
 async def _nano(session: Session) -> Base:

@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from sia_tui.core.hashing import digest
 
-INDEX = "model.safetensors.index.json"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 COUNTS = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors")
 """Files that decide what the model says: weights, configuration, tokenizer, chat template."""
 BLOB = re.compile(r"[0-9a-f]{64}")
@@ -28,12 +29,16 @@ def find(name: str) -> Path:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = _cached(name)
-    index = folder / INDEX
-    wanted = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
-    for needed in ("config.json", "tokenizer_config.json", *sorted(wanted)):
+    for needed in ("config.json", "tokenizer_config.json", *shards(folder)):
         if not (folder / needed).is_file():
             raise ModelMissing(f"policy.model {name}: {needed} is missing in {folder}; download the model again")
     return folder.resolve()
+
+
+def shards(folder: Path) -> list[str]:
+    """Names of the files that hold the weights."""
+    index = folder / INDEX
+    return sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.is_file() else [SINGLE]
 
 
 def _cached(name: str) -> Path:
@@ -60,6 +65,17 @@ def fingerprint(folder: Path) -> str:
 def sha256(folder: Path) -> str:
     """Over the digests of all that counts. A file of the hub's cache already has its own for a name."""
     return digest([(path.name, _file_digest(path)) for path in files(folder)])
+
+
+def remembered(folder: Path, store: Path, reading: Callable[[], None]) -> str:
+    """`sha256`, kept in the folder `store` for as long as no file changes; `reading` is called before it is computed."""
+    known = store / f"base-{fingerprint(folder)[:16]}.sha256"
+    if not known.exists():
+        reading()
+        part = known.with_suffix(".part")
+        part.write_text(sha256(folder))
+        part.replace(known)
+    return known.read_text()
 
 
 def size(folder: Path) -> int:

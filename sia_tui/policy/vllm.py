@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.outside import Lost, Outside, refused, said
 from sia_tui.policy.rows import BackendError, Completion, FinishReason, Row
 from sia_tui.policy.tokenizer import Tokenizer, end_ids
+from sia_tui.policy.turns import Turns
 from sia_tui.policy.vllm_server import Server
 from sia_tui.policy.wire import Settings
 
@@ -50,6 +51,8 @@ class VLLM(Outside):
         self._settings, self._server = settings, server
         self._adapters: dict[str, Adapter] = {}
         self._changing = asyncio.Lock()
+        self._turns = Turns() if server is not None and settings.device == "cpu" else None
+        """On CPUs a row without an adapter gets the last slot's beside a row that has one (vllm-project/vllm#48421)."""
         self._naps = 0
         self._before: dict[str | None, list[float]] = {}
 
@@ -138,7 +141,8 @@ class VLLM(Outside):
 
     async def _one(self, row: Row) -> Completion:
         path = "/v1/completions"
-        status, answer = await self._ask(path, self._body(row))
+        async with self._turns.turn(row.adapter is not None) if self._turns else nullcontext():
+            status, answer = await self._ask(path, self._body(row))
         if status != 200:
             raise refused(path, status, answer)
         choice = answer["choices"][0]

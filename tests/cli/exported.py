@@ -7,18 +7,25 @@ adapter, the sampling seed, the rows that tools are fitted on, the id that the h
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from sia_tui.config import load_config
-from sia_tui.core.events import RunCreated
+from sia_tui.config import RunConfig, load_config
+from sia_tui.core.events import GenerationCreated, PolicyReady, RunCreated
+from sia_tui.core.hashing import digest
 from sia_tui.engine import prepare, session
 from sia_tui.engine.engine import Options, open_task, run_engine
+from sia_tui.engine.session import serving_hash
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.policy import base as models
 from sia_tui.policy import nano
 from sia_tui.policy.adapters import adapter_hash
+from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.tasks.task import text_of
@@ -110,3 +117,31 @@ def _seeds(folder: Path) -> Path:
     (package / "harness.py").write_text(HARNESS, encoding="utf-8")
     (package / "tools.py").write_text(TOOLS, encoding="utf-8")
     return folder
+
+
+def with_model(shop: Shop, name: str, base: Path, **policy: Any) -> Shop:
+    """Another run of the shop's workspace, whose policy is of kind `model`: the same harness and adapter over `base`.
+
+    Nothing is asked: what it would have answered is what the shop's own run did, where the weights are the same.
+    """
+    run, config = shop.workspace.run(name), load_config(shop.run.config)
+    told = {"kind": "model", "model": str(base), **policy}
+    config = RunConfig.model_validate({**config.model_dump(), "policy": told, "agents": {"levers": ["harness"]}})
+    reader = RunReader(shop.run.db)
+    try:
+        state = reader.state()
+    finally:
+        reader.close()
+    first, ready = state.generations[0], state.task_ready
+    assert ready is not None
+    repository, sha256 = HarnessRepository(shop.workspace.harness_repository), models.sha256(models.find(str(base)))
+    generation = repository.generation(first.commit) | {"base_model": sha256}
+    commit = repository.commit_generation(first.commit, generation, first.commit, f"g0 of {name}", {}, state.created_at)
+    adapter = adapter_hash(shop.adapter)
+    shutil.copytree(shop.adapter, run.adapter(adapter))
+    run.config.write_text(config.dump(), encoding="utf-8")
+    with RunStore(run.db) as store:
+        store.record(RunCreated(name, "lawbench", config.hash, None, None, adapter), ready)
+        store.record(PolicyReady(config.policy.name, sha256, serving_hash(config)))
+        store.record(GenerationCreated(0, None, commit, first.tree, digest(generation), adapter))
+    return Shop(shop.workspace, run, base, run.adapter(adapter))

@@ -29,16 +29,11 @@ from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
-from tests.cli.exported import PARENT, Shop, make_shop
+from tests.cli.exported import PARENT, Shop
 from tests.tui.runs import HOSTILE, make_run
 
 pytestmark = pytest.mark.xdist_group("export")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return make_shop(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture
@@ -151,12 +146,14 @@ def test_the_card_tells_the_plan_and_nothing_untrusted_as_markup(shop: Shop, tmp
     state = reader.state()
     reader.close()
     trained = next(generation for generation in state.generations if generation.adapter)
-    card = adapter_card(Source(state, trained, shop.base, shop.adapter))
+    card = adapter_card(Source(state, trained, shop.base, str(shop.base), shop.adapter))
     plan = json.loads(card.split("```json\n")[1].split("```")[0])
     assert plan["algorithm"] == "grpo" and plan["learning_rate"] == 4e-5 and "Trained by grpo on 4080 rollouts" in card
     worse = next(generation for generation in state.generations if generation.kept is False)
     title = next(step.proposal.title for step in state.steps if step.generation == worse.index)
-    assert HOSTILE in title and "\x1b" not in adapter_card(Source(state, worse, shop.base, shop.adapter))
+    assert HOSTILE in title and "\x1b" not in adapter_card(
+        Source(state, worse, shop.base, str(shop.base), shop.adapter)
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,12 +291,13 @@ def test_a_bundle_in_one_file_holds_what_was_said(
     assert export(shop, out, "--bundle") == 2 and len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_bundle_takes_no_other_model(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_takes_no_other_model(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = shutil.copytree(bundle / "model", tmp_path / "model")
     (other / "model.safetensors").write_bytes(b"something else")
-    asked = ask(bundle, "", "a text", "--model", str(other))
-    assert (asked.returncode, asked.stdout) == (1, "") and asked.stderr.count("\n") == 1
-    assert "is not the base model of this agent" in asked.stderr
+    capsys.readouterr()
+    assert answering.main(bundle, ["a text", "--model", str(other)]) == 1
+    out, err = capsys.readouterr()
+    assert "is not the base model of this agent" in err and err.count("\n") == 1 and not out
 
 
 def test_a_large_base_model_stays_and_is_asked_for(
@@ -308,7 +306,7 @@ def test_a_large_base_model_stays_and_is_asked_for(
     monkeypatch.setattr("sia_tui.engine.bundle.LARGEST_MODEL", 1000)
     assert export(shop, tmp_path / "bundle", "--bundle") == 0
     assert not (tmp_path / "bundle" / "model").exists()
-    assert f"with `--model`. It was {shop.base}." in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert f"it is looked for as `{shop.base}`, where" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
     assert answering.main(tmp_path / "bundle", ["a text"]) == 2
     assert "name its folder with --model" in capsys.readouterr().err
 
