@@ -212,6 +212,8 @@ class AgentsConfig(_Section):
     """Train cases that a model may run the harness on before it proposes, each time."""
     levers: tuple[Literal["harness", "weights"], ...] = ("harness", "weights")
     """Those that the Feedback-Agent may pull, for runs that are to show what one of them does alone."""
+    algorithms: tuple[Algorithm, ...] = Field(ALGORITHMS, min_length=1)
+    """Those that it may train by, likewise."""
 
 
 class EvaluateConfig(_Section):

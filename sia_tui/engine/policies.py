@@ -34,7 +34,7 @@ async def base_of(session: Session) -> Base:
     if policy.kind == "nano":
         return await _nano(session)
     try:
-        return await asyncio.to_thread(_model, session)
+        return await _model(session)
     except base.ModelMissing as missing:
         raise EngineError(str(missing)) from None
 
@@ -47,13 +47,13 @@ def _remote(session: Session) -> Base:
     return Base(folder, f"{policy.model} at {policy.address}: not ours to train, harness lever only", sha256)
 
 
-def _model(session: Session) -> Base:
+async def _model(session: Session) -> Base:
     """The digest is kept beside the other policies for as long as no file changes."""
-    folder = base.find(session.config.policy.model or "")
+    folder = await asyncio.to_thread(base.find, session.config.policy.model or "")
     known = session.workspace.folder("policies") / f"base-{base.fingerprint(folder)[:16]}.sha256"
     if not known.exists():
         session.report.phase("reading the policy's weights once, for their digest")
-        known.write_text(base.sha256(folder))
+        known.write_text(await asyncio.to_thread(base.sha256, folder))
     told = f"{session.config.policy.name}, {base.size(folder) / 1e6:,.0f} MB"
     return Base(folder, told, known.read_text())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +16,13 @@ from sia_tui.config import RunConfig
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
+from sia_tui.engine.progress import Reporter
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.session import EngineError, Session, serving
 from sia_tui.policy.client import Gateway
+from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
+from sia_tui.store.writer import RunStore
 from sia_tui.weights.protocol import Probe
 from tests.policy.tiny import make_model
 
@@ -64,9 +67,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def test_a_model_folder_is_the_base_and_its_digest_is_read_once(model: Path, tmp_path: Path) -> None:
     asked = session(tmp_path, policy={"kind": "model", "model": str(model)})
-    base, again = await base_of(asked), await base_of(asked)
-    assert base == again and base.folder == model and base.told.startswith("tiny, ")
-    assert cast(Quiet, asked.report).phases == ["reading the policy's weights once, for their digest"]
+    with RunStore(tmp_path / "run.db") as store, closing(RunReader(tmp_path / "run.db")) as reader:
+        asked.report = Reporter(store, print)
+        base = await base_of(asked)
+        told = reader.progress()
+        assert told is not None and told.phase == "reading the policy's weights once, for their digest"
+        asked.report.phase("another")
+        assert await base_of(asked) == base and base.folder == model and base.told.startswith("tiny, ")
+        told = reader.progress()
+        assert told is not None and told.phase == "another"
 
 
 async def test_a_model_that_is_not_here_is_one_line(tmp_path: Path) -> None:
