@@ -13,7 +13,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test test-vllm check bench pictures arms install clean
+.PHONY: run quick test test-vllm check bench pictures arms algorithms install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -38,6 +38,7 @@ bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gateway
 	$(BIN)/python -m tests.benchmarks.bench_window
 	$(BIN)/python -m tests.benchmarks.bench_training
+	$(BIN)/python -m tests.benchmarks.bench_online
 	$(BIN)/python -m tests.benchmarks.bench_publish
 	$(BIN)/python -m tests.benchmarks.bench_algorithms
 	$(BIN)/python -m tests.benchmarks.bench_kills
@@ -47,6 +48,9 @@ pictures: .venv/.installed
 
 arms: .venv/.installed
 	$(BIN)/python -m tests.benchmarks.arms
+
+algorithms: .venv/.installed
+	$(BIN)/python -m tests.benchmarks.bench_lawbench_algorithms
 
 install: .venv/.installed
 

@@ -227,6 +227,8 @@ class AgentsConfig(_Section):
     memory: Literal["run", "task"] = "run"
     """What agents are told of earlier steps: this run's own, or those of every run of the workspace on this task and split
     too. What a person noted on the task (`sia-tui memory`) is told either way."""
+    algorithms: tuple[Algorithm, ...] = Field(ALGORITHMS, min_length=1)
+    """Those that it may train by, likewise."""
 
 
 class EvaluateConfig(_Section):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sia_tui.agents.diagnosis import Diagnosis
-from sia_tui.agents.protocol import Reading
+from sia_tui.agents.protocol import Brief, Reading
 from sia_tui.core.choosing import Recommendation
 from sia_tui.core.episodes import Call
 from sia_tui.core.plans import Algorithm, Pilot, TrainPlan
@@ -15,6 +15,8 @@ from sia_tui.core.stats import resolvable_gain
 
 LEARNED = 0.6
 """Of the way from what the policy picks to what would be the best habit of picking, how much a training is hoped to go."""
+LEFT: tuple[Algorithm, ...] = ("grpo", "best_of_n")
+"""What is tried when nothing that was asked for is left."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,20 @@ def training(
     found: Diagnosis,
     seen: Recommendation,
     piloted: Recommendation | None,
-    plans: Sequence[TrainPlan],
+    brief: Brief,
     refuted: set[str],
 ) -> Training | None:
     """The update to make next, or None where nothing can be learned here or each algorithm failed on this generation.
 
     `seen` is recommended by what was measured anyway, `piloted` by the last pilot on this generation, which knows groups
-    and so goes first. Where both failed, GRPO and cloning are left to try.
+    and so goes first. Where both failed, GRPO and cloning are left to try, or else whatever the run may train by.
     """
     if piloted is not None and piloted.algorithm is None:
         return None
     asked = [advised.plan for advised in (piloted, seen) if advised is not None and advised.plan is not None]
-    order = [*asked, house("grpo", plans), house("best_of_n", plans)]
-    plan = next((plan for plan in order if plan.algorithm not in refuted), None)
+    left = [name for name in LEFT if name in brief.algorithms] or brief.algorithms
+    order = [*asked, *(house(name, brief.plans) for name in left)]
+    plan = next((plan for plan in order if plan.algorithm in set(brief.algorithms) - refuted), None)
     if plan is None:
         return None
     best = max((found.right_at(place) for place in range(found.shown)), default=2 * found.accuracy)

@@ -157,7 +157,7 @@ def _training(record: Record, found: Diagnosis, refuted: set[str]) -> Training |
         return None
     assert state.best is not None
     seen = recommend(glance(record.trajectories("train")), Setting(state.best.adapter is not None), plans)
-    return training(found, seen, state.advised, plans, refuted)
+    return training(found, seen, state.advised, record.brief, refuted)
 
 
 def _all_readings(record: Record) -> Iterator[Reading]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.plans import TrainPlan
+from sia_tui.core.plans import ALGORITHMS, Algorithm, TrainPlan
 from sia_tui.core.proposals import Lever, Proposal
 from sia_tui.core.recall import Memory
 from sia_tui.core.state import State
@@ -24,13 +24,19 @@ class Brief:
     """A label in plain English, for people."""
     levers: tuple[Lever, ...] = ("harness", "weights")
     """Those that this run may pull."""
+    algorithms: tuple[Algorithm, ...] = ALGORITHMS
+    """Those that it may train by."""
     plans: tuple[TrainPlan, ...] = ()
     """The house's plan of each algorithm for this policy: where a plan of one's own starts from."""
-
     surface: tuple[str, ...] = ("*.py", "*.md")
     """What a patch may touch, as globs below the harness folder."""
     left: Mapping[str, str] = field(default_factory=dict)
     """Budget that is left, by name, in words."""
+
+    @property
+    def offered(self) -> tuple[TrainPlan, ...]:
+        """The plans of the algorithms that this run may train by."""
+        return tuple(plan for plan in self.plans if plan.algorithm in self.algorithms)
 
     def show(self, label: str) -> str:
         return f"{label} ({self.glosses[label]})" if label in self.glosses else label

@@ -129,11 +129,14 @@ def _looking_back(verbs: _Verbs) -> None:
     samples = _verb(verbs, "samples", "rollouts of a training to read: best, worst, random, changed", "RUN", json=True)
     samples.add_argument("step", nargs="?", metavar="STEP", help="a weights step (p-…; default: the newest)")
     samples.add_argument("--at", type=int, metavar="N", help="only rollouts made N optimizer steps into the training")
-    for name, help_ in (
-        ("rollback", "make an earlier generation the incumbent again"),
-        ("branch", "a new run that starts from a generation of this one"),
-    ):
-        _verb(verbs, name, help_, run="RUN").add_argument("generation", metavar="GEN", help="such as g2")
+    rollback = _verb(verbs, "rollback", "make an earlier generation the incumbent again", run="RUN")
+    branch = _verb(verbs, "branch", "a new run that starts from a generation of this one", run="RUN")
+    for verb in (rollback, branch):
+        verb.add_argument("generation", metavar="GEN", help="such as g2")
+    branch.add_argument("--name", metavar="N", help="the new run's name (default: RUN-GEN, numbered)")
+    branch.add_argument(
+        "--set", action="append", default=[], metavar="a.b=c", dest="overrides", help="override one key"
+    )
 
     memory = _verb(verbs, "memory", "what agents of a task are told of earlier steps; yours to edit", json=True)
     memory.add_argument("task", metavar="TASK")

@@ -94,9 +94,11 @@ def branch(options: argparse.Namespace) -> int:
     source = workspace.existing(options.run)
     state = read(source)
     generation = state.generations[generation_index(state, options.generation)]
-    config = _config(source.config, [], None)
+    config, before = _config(source.config, options.overrides, None), _config(source.config, [], None)
+    if (config.task, config.policy) != (before.task, before.policy):
+        raise UsageError("a branch keeps the task and the policy of its generation; start a new run for others")
     parent = f"{source.name}/g{generation.index}"
-    name = _free_name(workspace, f"{source.name}-g{generation.index}")
+    name = options.name or _free_name(workspace, f"{source.name}-g{generation.index}")
     created = RunCreated(name, state.task, config.hash, parent, generation.commit, generation.adapter)
     paths = _create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
     print(f"{paths.name}: branched from {parent}; start it with: sia-tui resume {paths.name}")

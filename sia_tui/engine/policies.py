@@ -34,7 +34,7 @@ async def base_of(session: Session) -> Base:
     if policy.kind == "nano":
         return await _nano(session)
     try:
-        return await asyncio.to_thread(_model, session)
+        return await _model(session)
     except base.ModelMissing as missing:
         raise EngineError(str(missing)) from None
 
@@ -47,11 +47,11 @@ def _remote(session: Session) -> Base:
     return Base(folder, f"{policy.model} at {policy.address}: not ours to train, harness lever only", sha256)
 
 
-def _model(session: Session) -> Base:
-    folder, store = base.find(session.config.policy.model or ""), session.workspace.folder("policies")
-    sha256 = base.remembered(
-        folder, store, lambda: session.report.phase("reading the policy's weights once, for their digest")
-    )
+async def _model(session: Session) -> Base:
+    """The digest is kept beside the other policies for as long as no file changes."""
+    folder = await asyncio.to_thread(base.find, session.config.policy.model or "")
+    session.report.phase("the policy's weights, read once for their digest")
+    sha256 = await asyncio.to_thread(base.remembered, folder, session.workspace.folder("policies"))
     return Base(folder, f"{session.config.policy.name}, {base.size(folder) / 1e6:,.0f} MB", sha256)
 
 

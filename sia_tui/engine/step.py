@@ -53,6 +53,7 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
         task.labels,
         task.glosses,
         config.agents.levers,
+        config.agents.algorithms,
         config.weights.plans(config.seed),
         config.harness.surface,
         left,

@@ -67,7 +67,7 @@ def sha256(folder: Path) -> str:
     return digest([(path.name, _file_digest(path)) for path in files(folder)])
 
 
-def remembered(folder: Path, store: Path, reading: Callable[[], None]) -> str:
+def remembered(folder: Path, store: Path, reading: Callable[[], None] = lambda: None) -> str:
     """`sha256`, kept in the folder `store` for as long as no file changes; `reading` is called before it is computed."""
     known = store / f"base-{fingerprint(folder)[:16]}.sha256"
     if not known.exists():

@@ -109,6 +109,16 @@ async def test_a_training_must_promise_more_than_dev_can_tell_or_wait_its_turn()
     assert made.lever != "weights"
 
 
+async def test_a_run_trains_only_by_what_it_may() -> None:
+    brief = replace(BRIEF, plans=PLANS, levers=("weights",), algorithms=("ppo", "rloo"))
+    assert brief.offered == () and replace(brief, algorithms=("grpo",)).offered == PLANS[1:]
+    agent, asked = PlaybookFeedbackAgent(), given(blind())
+    assert (await agent.propose(replace(asked, brief=brief))).idea == "ppo"
+    after = given(blind(), refuted("ppo"))
+    assert (await agent.propose(replace(after, brief=brief))).idea == "rloo"
+    assert (await agent.propose(replace(given(blind(), refuted("ppo"), refuted("rloo")), brief=brief))).lever == "stop"
+
+
 async def test_a_lever_that_the_run_may_not_pull_is_left_alone() -> None:
     agent = PlaybookFeedbackAgent()
     assert (await agent.propose(given(blind(), levers=("harness",)))).lever != "weights"

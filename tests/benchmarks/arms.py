@@ -23,6 +23,7 @@ from sia_tui.engine.engine import open_task
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 
+ENDED = ("done", "stopped")
 ARMS = {"harness": ("harness",), "weights": ("weights",), "both": ("harness", "weights")}
 
 
@@ -42,11 +43,7 @@ def main() -> None:
 
 
 def carry_out(config: Path, arm: str, seed: int) -> None:
-    """Start the arm's run, or go on with it; one that has ended is left as it is."""
     name = run_name(config.stem, arm, seed)
-    found = shown(name)
-    if found and found["status"] in ("done", "stopped"):
-        return
     settings = {
         "seed": seed,
         "task.seed": seed,
@@ -54,9 +51,28 @@ def carry_out(config: Path, arm: str, seed: int) -> None:
         "agents.levers": json.dumps(ARMS[arm]),
         "evaluate.open_test": json.dumps(arm == "both"),
     }
-    new = ["run", str(config), "--name", name, "--gate", "auto"]
-    new += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    command = [*new, "--headless"] if not found else ["resume", name, "--headless"]
+    bring_to_its_end(name, ["run", str(config), "--name", name, "--gate", "auto", "--headless", *overrides(settings)])
+
+
+def bring_to_its_end(name: str, begin: list[str]) -> dict[str, Any]:
+    """Begin a run with that command, or go on with it; one that has ended is left as it is. Returns what `show` says.
+
+    Raises CalledProcessError when the run fails: it can be gone on with.
+    """
+    found = shown(name)
+    if found is None:
+        _sia(begin)
+        found = shown(name)
+    if found is None or found["status"] not in ENDED:
+        _sia(["resume", name, "--headless"])
+    return shown(name) or {}
+
+
+def overrides(settings: dict[str, Any]) -> list[str]:
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+def _sia(command: list[str]) -> None:
     subprocess.run([sys.executable, "-m", "sia_tui", *command], check=True, stdin=subprocess.DEVNULL)
 
 
@@ -78,7 +94,7 @@ def table(cells: list[tuple[str, int]], config: str) -> str:
     ]
     for arm, seed in cells:
         found = shown(run_name(config, arm, seed))
-        if found and found["status"] in ("done", "stopped"):
+        if found and found["status"] in ENDED:
             lines.append(row(arm, seed, found))
     return "\n".join(lines)
 

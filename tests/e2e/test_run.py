@@ -107,6 +107,10 @@ def test_a_finished_run_can_go_back_and_be_branched(desk: Desk, fates: dict[str,
     assert branched.returncode == 0 and "fates-g1-1" in branched.stdout
     told = desk.show("fates-g1-1")
     assert (told["parent"], told["generations"]) == ("fates/g1", [])
+    assert desk.cli("branch", "fates", "g1", "--name", "short", "--set", "budget.steps=1").returncode == 0
+    assert load_config(desk.workspace / "runs" / "short" / "config.yaml").budget.steps == 1
+    other = desk.cli("branch", "fates", "g1", "--set", "task.seed=7")
+    assert other.returncode == 2 and "a branch keeps the task and the policy" in other.stderr
     resumed = desk.cli("resume", "fates")
     assert resumed.returncode == 2 and "fates is done" in resumed.stderr
 

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +17,16 @@ from sia_tui.config import RunConfig
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
+from sia_tui.engine.progress import Reporter
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.session import EngineError, Session, serving
 from sia_tui.engine.trainer import placed
 from sia_tui.policy.client import Gateway
 from sia_tui.policy.vllm_server import command
 from sia_tui.policy.wire import Settings
+from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
+from sia_tui.store.writer import RunStore
 from sia_tui.weights.protocol import Job, Probe
 from tests.policy.tiny import make_model
 
@@ -68,9 +71,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def test_a_model_folder_is_the_base_and_its_digest_is_read_once(model: Path, tmp_path: Path) -> None:
     asked = session(tmp_path, policy={"kind": "model", "model": str(model)})
-    base, again = await base_of(asked), await base_of(asked)
-    assert base == again and base.folder == model and base.told.startswith("tiny, ")
-    assert cast(Quiet, asked.report).phases == ["reading the policy's weights once, for their digest"]
+    with RunStore(tmp_path / "run.db") as store, closing(RunReader(tmp_path / "run.db")) as reader:
+        asked.report = Reporter(store, print)
+        base = await base_of(asked)
+        told = reader.progress()
+        assert told is not None and told.phase == "reading the policy's weights once, for their digest"
+        asked.report.phase("another")
+        assert await base_of(asked) == base and base.folder == model and base.told.startswith("tiny, ")
+        told = reader.progress()
+        assert told is not None and told.phase == "another"
 
 
 async def test_a_model_that_is_not_here_is_one_line(tmp_path: Path) -> None:

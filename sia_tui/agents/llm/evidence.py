@@ -156,7 +156,7 @@ def _rewards(state: State) -> str:
 def _allowed(brief: Brief) -> Iterator[str]:
     yield f"- levers: {', '.join(brief.levers)}, stop"
     yield f"- a patch may touch {', '.join(brief.surface)} in the harness folder"
-    for plan in brief.plans:
+    for plan in brief.offered:
         yield (
             f"- {plan.algorithm}, as the house would run it: {plan.steps} steps of {plan.cases_per_step} cases × "
             f"{plan.samples} samples, learning rate {plan.learning_rate:g}, LoRA rank {plan.rank}, KL {plan.kl:g}"

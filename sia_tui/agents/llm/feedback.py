@@ -40,7 +40,9 @@ class ModelFeedbackAgent:
 
         def accept(said: Proposed) -> Proposal:
             brief = record.brief
-            made = answers.proposal(said, record.files, brief.surface, brief.plans, brief.levers, commit, evidence.ids)
+            made = answers.proposal(
+                said, record.files, brief.surface, brief.offered, brief.levers, commit, evidence.ids
+            )
             counts = {kind: len(found) for kind, found in evidence.kinds.items()}
             flagged = tuple(f"{episode}: {text}" for episode, text in list(evidence.flagged.items())[:FLAGS])
             return replace(made, clusters=counts, flagged=flagged, agent=self._role.model)
