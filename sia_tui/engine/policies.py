@@ -50,8 +50,10 @@ def _remote(session: Session) -> Base:
 async def _model(session: Session) -> Base:
     """The digest is kept beside the other policies for as long as no file changes."""
     folder = await asyncio.to_thread(base.find, session.config.policy.model or "")
-    session.report.phase("the policy's weights, read once for their digest")
-    sha256 = await asyncio.to_thread(base.remembered, folder, session.workspace.folder("policies"))
+    store = session.workspace.folder("policies")
+    if not base.digest_file(folder, store).exists():
+        session.report.phase("reading the policy's weights once, for their digest")
+    sha256 = await asyncio.to_thread(base.remembered, folder, store)
     return Base(folder, f"{session.config.policy.name}, {base.size(folder) / 1e6:,.0f} MB", sha256)
 
 

@@ -67,9 +67,14 @@ def sha256(folder: Path) -> str:
     return digest([(path.name, _file_digest(path)) for path in files(folder)])
 
 
+def digest_file(folder: Path, store: Path) -> Path:
+    """Where the digest of a folder as it now stands is kept, once it is known."""
+    return store / f"base-{fingerprint(folder)[:16]}.sha256"
+
+
 def remembered(folder: Path, store: Path, reading: Callable[[], None] = lambda: None) -> str:
     """`sha256`, kept in the folder `store` for as long as no file changes; `reading` is called before it is computed."""
-    known = store / f"base-{fingerprint(folder)[:16]}.sha256"
+    known = digest_file(folder, store)
     if not known.exists():
         reading()
         part = known.with_suffix(".part")
