@@ -43,6 +43,9 @@ def made(**fields: Any) -> Any:
 def test_edits_become_a_patch() -> None:
     found = made()
     assert found.patch == "--- a/prompt.md\n+++ b/prompt.md\n@@ -1 +1 @@\n-Say: {facts}\n+Answer: {facts}\n"
+    assert (
+        found.refuted_by == "no gain on dev" and found.predicted_range is not None and found.predicted_range[0] <= 0.05
+    )
     assert found.predicted_gain == 0.05 and found.base_commit == "c0ffee" and found.plan is None
 
 
