@@ -22,8 +22,6 @@ from sia_tui.weights.progress import Asked, Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
 
-MICRO_ROWS, OFFLINE_TOKENS = 8, 32_768
-"""Most rows, and tokens with padding, of one forward and backward pass of an offline algorithm."""
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
 
@@ -58,7 +56,7 @@ class Training:
         self.forget(self.progress.looks[-1].step)
 
     def arguments(self) -> dict[str, Any]:
-        """Settings of TRL's trainers that both algorithms have."""
+        """Settings of TRL's trainers that all algorithms have."""
         plan = self.job.plan
         return {
             "output_dir": str(checkpoints(self.job)),
@@ -80,12 +78,6 @@ class Training:
             "dataloader_pin_memory": False,
             "remove_unused_columns": False,
         }
-
-    def accumulated(self, size: int, tokens: int) -> dict[str, Any]:
-        """How TRL cuts an offline step of `size` rows of at most `tokens` each into equal passes."""
-        most = max(1, min(MICRO_ROWS, size, (self.job.micro_tokens or OFFLINE_TOKENS) // tokens))
-        micro = next(n for n in range(most, 0, -1) if size % n == 0)
-        return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": size // micro}
 
     def run(self, trainer: Any) -> None:
         """Train to the end, from the checkpoint where there is one."""
