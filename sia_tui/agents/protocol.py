@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.episodes import Attempt, Score, Scores
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Proposal
 from sia_tui.core.recall import Memory
@@ -26,11 +26,12 @@ class Brief:
     """Those that this run may pull."""
     plans: tuple[TrainPlan, ...] = ()
     """The house's plan of each algorithm for this policy: where a plan of one's own starts from."""
-
     surface: tuple[str, ...] = ("*.py", "*.md")
     """What a patch may touch, as globs below the harness folder."""
     left: Mapping[str, str] = field(default_factory=dict)
     """Budget that is left, by name, in words."""
+    scores: Scores = "absolute"
+    """What the verifier's say."""
 
     def show(self, label: str) -> str:
         return f"{label} ({self.glosses[label]})" if label in self.glosses else label

@@ -60,7 +60,7 @@ async def pilot(session: Session, step: Step) -> None:
     seen = _pilot(plan, told, [attempt for attempt, _ in made], side_by_side, best[:SHOWN])
     expected = estimate(plan, seen, _step_seconds(session)).seconds
     incumbent, config = session.state.best, session.config
-    setting = Setting(adapter=incumbent is not None and incumbent.adapter is not None)
+    setting = Setting(incumbent is not None and incumbent.adapter is not None, session.task.scores)
     advised = recommend(seen, setting, config.weights.plans(config.seed))
     session.record(ev.PilotDone(step.id, seen, expected, advised))
 
