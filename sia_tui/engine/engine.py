@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -38,12 +39,12 @@ from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.tasks.registry import load_task
 from sia_tui.tasks.task import Task, TaskError
-from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess
 
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
 MOST_DEATHS = 3
-"""Of gateways, in the life of an engine."""
+"""Of gateways, and of verifiers, in the life of an engine."""
 
 _EXPECTED = (
     EngineError,
@@ -147,7 +148,7 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
 class _Engine:
     def __init__(self, session: Session, options: Options) -> None:
         self._session, self._options = session, options
-        self._deaths = 0
+        self._deaths: Counter[type] = Counter()
         self._meter = Meter()
         to = session.config.mirror
         self._mirror = None if to == "none" else Mirror(session.paths, to)
@@ -196,17 +197,22 @@ class _Engine:
                 await self._perform(action)
             except Interrupted:
                 continue
-            except GatewayDied as death:
+            except (GatewayDied, VerifierDied) as death:
                 await self._bear(death)
 
-    async def _bear(self, death: GatewayDied) -> None:
-        """A gateway may be killed by the machine; one that dies again and again is a fault of the run."""
-        self._deaths += 1
-        if self._deaths > MOST_DEATHS:
+    async def _bear(self, death: GatewayDied | VerifierDied) -> None:
+        """A part of ours may be killed by the machine; one that dies again and again is a fault of the run.
+
+        Another one starts when it is next asked something. What it left unanswered or unjudged was not recorded, and so
+        is done again.
+        """
+        self._deaths[type(death)] += 1
+        if self._deaths[type(death)] > MOST_DEATHS:
             raise death
-        log.error("the gateway died\n%s", death)
+        log.error("a part died\n%s", death)
         self._session.report.say(f"{one_line(str(death), 300)}; starting it again, finished episodes are kept")
-        await self._session.leave_place()
+        if isinstance(death, GatewayDied):
+            await self._session.leave_place()
 
     async def _idle(self, why: str) -> None:
         """Until a command changes the state; the policy's GPUs are not kept for longer than the grace time."""
