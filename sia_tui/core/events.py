@@ -141,6 +141,7 @@ class TrainingCutShort:
 
     id: str
     by: str
+    saved: str = ""
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,8 @@ class WentBack:
 @dataclass(frozen=True)
 class RunPaused:
     by: str
+    why: str = ""
+    """Where not for a person's wish alone: what is in the way, what was saved."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,13 @@ def eta(seconds: float | None) -> str:
     return f"ETA {round(seconds) // 60}:{round(seconds) % 60:02d}"
 
 
+def saved(checkpoint: int | None, rollouts: int, generation: int) -> str:
+    """What is left of a training that broke off: optimizer steps behind its last checkpoint, rollouts in the store, and
+    which generation serves on."""
+    last = "no checkpoint yet" if checkpoint is None else f"its checkpoint of step {checkpoint}"
+    return f"saved: {last}, {rollouts} rollouts; g{generation} serves on"
+
+
 @singledispatch
 def tell(event: Any) -> str | None:
     """The line, or None for an event nobody needs to read."""
@@ -132,7 +139,7 @@ def _(event: ev.AdapterTrained) -> str:
 
 @tell.register
 def _(event: ev.TrainingCutShort) -> str:
-    return f"{event.id}: {event.by} ends the training early; its best look is measured"
+    return f"{event.id}: {event.by} ends the training early; its best look is measured" + _more(event.saved)
 
 
 @tell.register
@@ -182,7 +189,7 @@ def _(event: ev.WentBack) -> str:
 
 @tell.register
 def _(event: ev.RunPaused) -> str:
-    return f"paused by {event.by}"
+    return f"paused by {event.by}" + _more(event.why)
 
 
 @tell.register
@@ -209,3 +216,7 @@ def _(event: ev.BaselinesTested) -> str:
 @tell.register
 def _(event: ev.RunEnded) -> str:
     return f"run {event.status}: {event.reason}"
+
+
+def _more(text: str) -> str:
+    return f"; {text}" if text else ""

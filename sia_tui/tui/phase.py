@@ -99,7 +99,7 @@ def _trained_last(view: View) -> Step | None:
 
 
 def _phase(view: View, now: datetime, width: int) -> list[Line]:
-    if view.over or view.state.status == "failed":
+    if view.over or view.state.status == "failed" or view.state.stop_reason:
         reason = view.state.stop_reason or ""
         return [line((fit(f"{view.state.status}: {reason}", width), STRONG))]
     if not view.alive:

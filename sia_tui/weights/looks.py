@@ -21,6 +21,7 @@ from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Asked, Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
+from sia_tui.weights.whole import copy
 
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
@@ -59,7 +60,7 @@ class Training:
         """Settings of TRL's trainers that all algorithms have."""
         plan = self.job.plan
         return {
-            "output_dir": str(checkpoints(self.job)),
+            "output_dir": str(self.job.checkpoints),
             "max_steps": plan.steps,
             "learning_rate": plan.learning_rate,
             "weight_decay": 0.0,
@@ -153,6 +154,11 @@ class Training:
         if self.checkpoint is None:
             self.progress.learned(rollouts)
 
+    def footprint(self) -> int:
+        """Bytes of a checkpoint with its step adapter: the adapter twice, and two moments a parameter."""
+        trained: list[torch.Tensor] = [part for part in self.model.parameters() if part.requires_grad]
+        return 4 * sum(part.numel() * part.element_size() for part in trained)
+
     def finish(self) -> Trained:
         """Publish the best look's adapter. Raises TrainingFailed when it does not differ from the parent."""
         looks = self.progress.looks
@@ -162,7 +168,7 @@ class Training:
         moved = adapters.moved(self.before, adapters.factors(self.model))
         if not all(map(math.isfinite, moved.values())) or not any(moved.values()):
             raise TrainingFailed("the weights did not move: " + _why(moved))
-        adapters.publish(folder, self.job.out)
+        copy(folder, self.job.out)
         ends = adapters.end_ids(self.model, self.tokenizer)
         return Trained(
             steps=looks[-1].step,
@@ -174,10 +180,6 @@ class Training:
             data=self.progress.data,
             probe=adapters.probe(self.model, self.progress.prompts, ends),
         )
-
-
-def checkpoints(job: Job) -> Path:
-    return job.folder / "checkpoints"
 
 
 def _why(moved: dict[str, float]) -> str:
@@ -232,7 +234,7 @@ class _Looks(TrainerCallback):
         values = self._values(logs)
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
-            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}{_saved(progress)}")
+            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
         progress.rewards += [values["reward"]] if "reward" in values else []
         early = pipe.stop or tripped(
             training.job.plan, step, values, progress.rewards, progress.seconds + time.monotonic() - training.started
@@ -256,7 +258,7 @@ class _Looks(TrainerCallback):
         return values | {"peak_gib": _peak_gib(training.job.device)}
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        checkpoint = checkpoints(self._training.job) / f"checkpoint-{state.global_step}"
+        checkpoint = self._training.job.checkpoints / f"checkpoint-{state.global_step}"
         progress, now = self._training.progress, time.monotonic()
         progress.seconds, self._training.started = progress.seconds + now - self._training.started, now
         for name, kept in self._training.keeps.items():
@@ -273,12 +275,6 @@ def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:
 def _kept(checkpoint: Path | None, name: str) -> Path:
     assert checkpoint is not None
     return checkpoint / f"{name}.pt"
-
-
-def _saved(progress: Progress) -> str:
-    """What is left of a training that breaks off."""
-    looks = progress.looks[1:]
-    return f"; its last whole checkpoint is of step {looks[-1].step}" if looks else "; before its first checkpoint"
 
 
 def _peak_gib(device: str) -> float:

@@ -12,7 +12,12 @@ from pathlib import Path
 from sia_tui.store.workspace import RunPaths, Workspace
 from tests.e2e.conftest import ROOT, Desk
 
-COMMANDS = {"trainer": "sia_tui.weights.trainer", "gateway": "sia_tui.policy.gateway", "worker": "bwrap", "verifier": "verifier/verify.py"}
+COMMANDS = {
+    "trainer": "sia_tui.weights.trainer",
+    "gateway": "sia_tui.policy.gateway",
+    "worker": "bwrap",
+    "verifier": "verifier/verify.py",
+}
 """A word of each part's command line; the engine is the process that was started."""
 MOMENT_S = 240.0
 

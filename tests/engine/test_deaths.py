@@ -30,9 +30,11 @@ async def test_each_part_is_borne_a_few_times_and_only_a_gateway_takes_the_place
     engine = _Engine(session, Options())  # type: ignore[arg-type]
     for _ in range(MOST_DEATHS):
         await engine._bear(VerifierDied("the verifier ended with code -9"))
-    assert session.left == 0 and session.said == [
-        "the verifier ended with code -9; starting it again, finished episodes are kept"
-    ] * MOST_DEATHS
+    assert (
+        session.left == 0
+        and session.said
+        == ["the verifier ended with code -9; starting it again, finished episodes are kept"] * MOST_DEATHS
+    )
     await engine._bear(GatewayDied("the gateway ended"))
     assert session.left == 1
     with pytest.raises(VerifierDied, match="code -9"):
