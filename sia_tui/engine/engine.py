@@ -124,9 +124,9 @@ def _fail(store: RunStore, report: Reporter, paths: RunPaths, error: BaseExcepti
 
 def _wait_for_room(store: RunStore, report: Reporter, paths: RunPaths, error: Exception) -> int:
     """A full disk is for a person to empty: the run is paused, and whatever is whole is kept for when it goes on."""
-    log.error("no room left\n%s", traceback.format_exc())
     why = _joined(_full(paths, error), what_is_saved(store, paths), f"make some, then: sia-tui resume {paths.name}")
     reserve.release(paths.reserve)
+    log.error("%s\n%s", why, traceback.format_exc())
     if store.state.status == "running":
         with suppress(sqlite3.Error):
             store.record(ev.RunPaused("the engine", why))
@@ -377,6 +377,8 @@ def cancel_on_signals() -> None:
 
 def _log_to(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    # A line that a full disk does not take is lost, instead of a page on the terminal.
+    logging.raiseExceptions = False
     handler = logging.FileHandler(folder / "engine.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger("sia_tui").addHandler(handler)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 SIZE = 1 << 20
 
 
 def keep(path: Path) -> None:
-    """Set it aside; where there is too little, none."""
-    if path.exists():
-        return
-    try:
-        path.write_bytes(bytes(SIZE))
-    except OSError:
-        release(path)
+    """Set it aside, but never more than half of what is left."""
+    if not path.exists():
+        with suppress(OSError):
+            path.write_bytes(bytes(min(SIZE, shutil.disk_usage(path.parent).free // 2)))
 
 
 def release(path: Path) -> None:

@@ -13,7 +13,8 @@ from threading import Thread
 from typing import IO, Any, BinaryIO
 
 from sia_tui.core.plans import TrainPlan
-from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Rollout, SampledCall, Told, Trained
+from sia_tui.core.room import DiskFull
+from sia_tui.weights.protocol import SAID, End, Failed, Full, Job, Metrics, Need, Notice, Rollout, SampledCall, Told
 
 Reward = Callable[[int], float]
 NEVER = 1_000_000
@@ -82,7 +83,7 @@ class Heard:
     needs: list[Need] = field(default_factory=list)
     metrics: list[Metrics] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    end: Trained | Failed | None = None
+    end: End | None = None
     status: int | None = None
     errors: str = ""
 
@@ -165,6 +166,8 @@ def run_here(asked: Job, policy: Policy, *, reward: Reward = even, stop_at: int 
             pipe.say(train(asked, pipe))
         except TrainingFailed as failure:
             pipe.say(Failed(reason=str(failure)))
+        except DiskFull as full:
+            pipe.say(Full(reason=str(full)))
         except BaseException as error:
             pipe.say(Failed(reason=repr(error)))
             raise
