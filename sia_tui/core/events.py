@@ -222,6 +222,8 @@ class ProposalRefused:
     id: str
     by: str
     reason: str
+    saved: str = ""
+    """Of a training that came to nothing."""
 
 
 @dataclass(frozen=True)

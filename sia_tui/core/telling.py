@@ -161,7 +161,7 @@ def _(event: ev.GateDeferred) -> str:
 
 @tell.register
 def _(event: ev.ProposalRefused) -> str:
-    return f"{event.id} refused by {event.by}: {event.reason}"
+    return f"{event.id} refused by {event.by}: {event.reason}" + _more(event.saved)
 
 
 @tell.register

@@ -321,7 +321,7 @@ class _Engine:
             case loop.Refuse(proposal=proposal, by=by, reason=reason):
                 session.record(ev.ProposalRefused(proposal, by, reason))
                 if state.step(proposal).proposal.lever == "stop":
-                    session.record(ev.RunPaused("the engine: the Feedback-Agent has nothing else to propose"))
+                    session.record(ev.RunPaused("the engine", "the Feedback-Agent has nothing else to propose"))
             case loop.Apply(proposal=proposal):
                 step.apply(session, state.step(proposal))
             case loop.Compare(proposal=proposal):

@@ -267,9 +267,8 @@ def _manifest(session: Session, step: Step, job: wire.Job, trained: wire.Trained
 
 
 def _refuse(session: Session, step: Step, reason: str, by: str = "training") -> None:
-    """The reason, and what was saved."""
     saved = what_is_saved(session.store, session.paths)
-    session.record(ev.ProposalRefused(step.id, by, f"{one_line(reason, 1000)}; {saved}"))
+    session.record(ev.ProposalRefused(step.id, by, one_line(reason, 1000), saved))
 
 
 def _pilot(
