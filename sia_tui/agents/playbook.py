@@ -156,7 +156,8 @@ def _training(record: Record, found: Diagnosis, refuted: set[str]) -> Training |
     if "weights" not in record.brief.levers or not plans:
         return None
     assert state.best is not None
-    seen = recommend(glance(record.trajectories("train")), Setting(state.best.adapter is not None), plans)
+    setting = Setting(state.best.adapter is not None, record.brief.scores)
+    seen = recommend(glance(record.trajectories("train")), setting, plans)
     return training(found, seen, state.advised, record.brief, refuted)
 
 

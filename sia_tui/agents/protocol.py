@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.episodes import Attempt, Score, Scores
 from sia_tui.core.plans import ALGORITHMS, Algorithm, TrainPlan
 from sia_tui.core.proposals import Lever, Proposal
 from sia_tui.core.recall import Memory
@@ -32,6 +32,8 @@ class Brief:
     """What a patch may touch, as globs below the harness folder."""
     left: Mapping[str, str] = field(default_factory=dict)
     """Budget that is left, by name, in words."""
+    scores: Scores = "absolute"
+    """What the verifier's say."""
 
     @property
     def offered(self) -> tuple[TrainPlan, ...]:

@@ -4,10 +4,10 @@ what that recommends and where to start, the rule that fired and why the others 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from sia_tui.core.choosing import VARIANTS, Recommendation, Ruling
+from sia_tui.core.choosing import ONLY_RANKED, VARIANTS, Recommendation, Ruling
 from sia_tui.core.plans import Pilot
 from sia_tui.core.rewards import Rewards, pass_at, rewards
 from sia_tui.core.telling import percent
@@ -32,7 +32,10 @@ class Section:
 
 def page(pilot: Pilot, advised: Recommendation | None) -> tuple[Section, ...]:
     """What the pilot measured and, where a recommendation was recorded, how it came about."""
-    measured = Section("REWARDS", f"{pilot.n} train cases × {pilot.samples} samples", _measured(pilot, rewards(pilot)))
+    found = rewards(pilot)
+    ranked = found.ranked or (advised is not None and advised.rule == ONLY_RANKED)
+    rows = _measured(pilot, replace(found, ranked=ranked))
+    measured = Section("REWARDS", f"{pilot.n} train cases × {pilot.samples} samples", rows)
     return (measured,) if advised is None else (measured, _start(advised), _rules(advised))
 
 

@@ -7,8 +7,9 @@ are ours, each with its reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sia_tui.core.episodes import Scores
 from sia_tui.core.plans import Algorithm, Pilot, TrainPlan, estimate
 from sia_tui.core.proposals import Light
 from sia_tui.core.rewards import Rewards, rewards
@@ -28,8 +29,13 @@ AT_STAKE = 0.5
 """Share of the cases that are solved already: above it more can be lost than won."""
 SEVERAL_CALLS = 2.0
 """From here on an episode has steps that a value function can share its reward between."""
+GRADES = 8
+"""Different rewards, as many as a usual group has samples: from here on a place in the group tells less than the reward
+itself, whose scale a value function keeps and GRPO's division by the group's spread throws away."""
 NIGHT_S = 8 * 3600.0
 """On-policy rollouts are cheap if a whole training of them ends overnight."""
+
+ONLY_RANKED = "only ranked"
 
 VARIANTS: dict[Algorithm, str] = {
     "dr_grpo": "where replies differ much in length, or most cases are nearly always or never solved",
@@ -45,8 +51,8 @@ class Setting:
 
     adapter: bool
     """The incumbent was trained already."""
-    ranked: bool = False
-    """The verifier says that its rewards only rank; else that is told from them."""
+    scores: Scores = "absolute"
+    """What the task says of its verifier's; that they only rank is told from the rewards as well."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,9 @@ def recommend(pilot: Pilot, setting: Setting, plans: Sequence[TrainPlan]) -> Rec
     the house's own.
     Raises ValueError for a pilot without cases, rewards that are not finite, or no plans at all.
     """
-    seen = _Seen(rewards(pilot), pilot, setting, plans)
+    found = rewards(pilot)
+    ranked = found.ranked or setting.scores == "ranked"
+    seen = _Seen(replace(found, ranked=ranked), pilot, setting, plans)
     rulings = tuple(rule(seen) for rule in RULES)
     first = next(ruling for ruling in rulings if ruling.holds)
     if first.algorithm is None:
@@ -125,9 +133,8 @@ def _no_signal(seen: _Seen) -> Ruling:
 
 
 def _only_ranked(seen: _Seen) -> Ruling:
-    ranked = seen.setting.ranked or seen.rewards.ranked
-    told = "the verifier says so" if seen.setting.ranked else "every group is paid the same values"
-    return Ruling("only ranked", "dpo", told if ranked else "rewards are absolute", ranked)
+    told = "the task says so" if seen.setting.scores == "ranked" else "every group is paid the same values"
+    return Ruling(ONLY_RANKED, "dpo", told if seen.rewards.ranked else "rewards are absolute", seen.rewards.ranked)
 
 
 def _rare_large_wins(seen: _Seen) -> Ruling:
@@ -160,24 +167,6 @@ def _cold_start(seen: _Seen) -> Ruling:
     return Ruling("cold start", "best_of_n", told, not seen.setting.adapter and blind and not seen.dense)
 
 
-def _dense_at_risk(seen: _Seen) -> Ruling:
-    settled = seen.rewards.settled
-    told = f"{seen.graded}, solved already {_sided(settled, AT_STAKE)}"
-    return Ruling("dense, much to lose", "reinforce_kl", told, seen.dense and settled > AT_STAKE)
-
-
-def _dense_in_steps(seen: _Seen) -> Ruling:
-    calls = seen.pilot.calls
-    told = f"{seen.graded}, calls an episode {_sided(calls, SEVERAL_CALLS, '.1f')}"
-    return Ruling("dense, in steps", "ppo", told, seen.dense and calls >= SEVERAL_CALLS)
-
-
-def _cheap(seen: _Seen) -> Ruling:
-    hours, night = _rollout_hours(seen), NIGHT_S / 3600
-    told = f"one reward an episode, hours of rollouts {_sided(hours, night, '.2g')}"
-    return Ruling("cheap, end score", "grpo", told, hours is None or hours <= night)
-
-
 def _dear(seen: _Seen) -> Ruling:
     """What is rolled out once and for all costs least: successes to clone, or else pairs."""
     hours, night = _rollout_hours(seen), NIGHT_S / 3600
@@ -186,16 +175,39 @@ def _dear(seen: _Seen) -> Ruling:
     return Ruling("dear rollouts", algorithm, told, hours is not None and hours > night)
 
 
+def _dense_at_risk(seen: _Seen) -> Ruling:
+    settled = seen.rewards.settled
+    told = f"{seen.graded}, solved already {_sided(settled, AT_STAKE)}"
+    return Ruling("dense, much to lose", "reinforce_kl", told, seen.dense and settled > AT_STAKE)
+
+
+def _dense(seen: _Seen) -> Ruling:
+    """A value function has something to learn: how far single calls got, or a scale of rewards."""
+    calls, values = seen.pilot.calls, seen.rewards.values
+    told = (
+        f"{seen.graded}, calls an episode {_sided(calls, SEVERAL_CALLS, '.1f')}, "
+        f"different rewards {_sided(values, GRADES, 'd')}"
+    )
+    return Ruling("dense", "ppo", told, seen.dense and (calls >= SEVERAL_CALLS or values >= GRADES))
+
+
+def _cheap(seen: _Seen) -> Ruling:
+    hours, night = _rollout_hours(seen), NIGHT_S / 3600
+    told = f"one reward an episode, hours of rollouts {_sided(hours, night, '.2g')}"
+    return Ruling("cheap, end score", "grpo", told, hours is None or hours <= night)
+
+
 RULES: tuple[Callable[[_Seen], Ruling], ...] = (
     _no_signal,
     _only_ranked,
     _rare_large_wins,
     _hardly_passes,
     _cold_start,
-    _dense_at_risk,
-    _dense_in_steps,
-    _cheap,
     _dear,
+    # All that follow learn from fresh rollouts each step.
+    _dense_at_risk,
+    _dense,
+    _cheap,
 )
 
 

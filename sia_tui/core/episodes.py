@@ -10,6 +10,8 @@ Split = Literal["train", "dev", "hidden", "test"]
 Source = Literal["policy", "tool"]
 
 ALL_ROWS = "all"
+Scores = Literal["absolute", "ranked"]
+"""What rewards say: how good an answer is, or only which of the answers to one case is the better."""
 """The view of dev, hidden and test episodes: every train row. A train case's view is `fold-<k>`, the rows outside fold k."""
 
 

@@ -143,6 +143,7 @@ class TrainingCutShort:
 
     id: str
     by: str
+    saved: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,8 @@ class ProposalRefused:
     id: str
     by: str
     reason: str
+    saved: str = ""
+    """Of a training that came to nothing."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,8 @@ class WentBack:
 @dataclass(frozen=True)
 class RunPaused:
     by: str
+    why: str = ""
+    """Where not for a person's wish alone: what is in the way, what was saved."""
 
 
 @dataclass(frozen=True)

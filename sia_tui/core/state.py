@@ -102,6 +102,7 @@ class State:
     task: str = ""
     status: Status = "running"
     stop_reason: str | None = None
+    """Why it ended, failed or is paused, where there is more to say than by whom."""
     parent: str | None = None
     start_commit: str | None = None
     start_adapter: str | None = None
@@ -139,6 +140,12 @@ class State:
     def current(self) -> Step | None:
         """The step under way."""
         return self.steps[-1] if self.steps and not self.steps[-1].closed else None
+
+    @property
+    def training(self) -> Step | None:
+        """The weights step whose training is under way."""
+        step = self.current
+        return step if step and step.training is not None and step.trained is None else None
 
     @property
     def best(self) -> Generation | None:
@@ -366,12 +373,12 @@ def _(event: ev.WentBack, state: State) -> State:
 
 @_on.register
 def _(event: ev.RunPaused, state: State) -> State:
-    return replace(state, status="paused")
+    return replace(state, status="paused", stop_reason=event.why or None)
 
 
 @_on.register
 def _(event: ev.RunResumed, state: State) -> State:
-    return replace(state, status="running")
+    return replace(state, status="running", stop_reason=None)
 
 
 @_on.register
@@ -379,7 +386,7 @@ def _(event: ev.StopAsked, state: State) -> State:
     """A step under way ends here too: undecided if a person broke the run off, done if it was the proposal to stop."""
     if state.current is not None:
         state = _step(state, state.current.id, closed=True)
-    return replace(state, stop_asked=event, status="running")
+    return replace(state, stop_asked=event, status="running", stop_reason=None)
 
 
 @_on.register

@@ -23,6 +23,13 @@ def eta(seconds: float | None) -> str:
     return f"ETA {round(seconds) // 60}:{round(seconds) % 60:02d}"
 
 
+def saved(checkpoint: int | None, rollouts: int, generation: int) -> str:
+    """What is left of a training that broke off: optimizer steps behind its last checkpoint, rollouts in the store, and
+    which generation serves on."""
+    last = "no checkpoint yet" if checkpoint is None else f"its checkpoint of step {checkpoint}"
+    return f"saved: {last}, {rollouts} rollouts; g{generation} serves on"
+
+
 @singledispatch
 def tell(event: Any) -> str | None:
     """The line, or None for an event nobody needs to read."""
@@ -134,7 +141,7 @@ def _(event: ev.AdapterTrained) -> str:
 
 @tell.register
 def _(event: ev.TrainingCutShort) -> str:
-    return f"{event.id}: {event.by} ends the training early; its best look is measured"
+    return f"{event.id}: {event.by} ends the training early; its best look is measured" + _more(event.saved)
 
 
 @tell.register
@@ -156,7 +163,7 @@ def _(event: ev.GateDeferred) -> str:
 
 @tell.register
 def _(event: ev.ProposalRefused) -> str:
-    return f"{event.id} refused by {event.by}: {event.reason}"
+    return f"{event.id} refused by {event.by}: {event.reason}" + _more(event.saved)
 
 
 @tell.register
@@ -184,7 +191,7 @@ def _(event: ev.WentBack) -> str:
 
 @tell.register
 def _(event: ev.RunPaused) -> str:
-    return f"paused by {event.by}"
+    return f"paused by {event.by}" + _more(event.why)
 
 
 @tell.register
@@ -211,3 +218,7 @@ def _(event: ev.BaselinesTested) -> str:
 @tell.register
 def _(event: ev.RunEnded) -> str:
     return f"run {event.status}: {event.reason}"
+
+
+def _more(text: str) -> str:
+    return f"; {text}" if text else ""

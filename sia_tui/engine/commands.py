@@ -9,6 +9,8 @@ from sia_tui.core import events as ev
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
+from sia_tui.engine.saved import what_is_saved
+from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import Command, RunStore, now
 
 
@@ -16,12 +18,12 @@ class Refused(Exception):
     """The command cannot be carried out; the message says why and what to do."""
 
 
-def heed(store: RunStore) -> list[str]:
+def heed(store: RunStore, paths: RunPaths) -> list[str]:
     """Answer every open command. Returns the answers, for the log."""
     said = []
     for command in store.commands():
         try:
-            message, events = _carry_out(command, store.state)
+            message, events = _carry_out(command, store.state, what_is_saved(store, paths))
             store.answer(command, True, message, *events)
         except (Refused, StaleHash) as error:
             message = str(error)
@@ -33,7 +35,7 @@ def heed(store: RunStore) -> list[str]:
     return said
 
 
-def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
+def _carry_out(command: Command, state: State, saved: str) -> tuple[str, list[ev.Event]]:
     body: dict[str, Any] = json.loads(command.body)
     match command.kind:
         case "approve" | "reject":
@@ -43,16 +45,17 @@ def _carry_out(command: Command, state: State) -> tuple[str, list[ev.Event]]:
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
         case "pause":
             _require(state.status == "running", f"the run is {state.status}")
-            return "pausing; episodes under way are made again later", [ev.RunPaused(command.by)]
+            return "pausing; episodes under way are made again later", [ev.RunPaused(command.by, saved)]
         case "resume":
             _require(state.status == "paused", f"the run is {state.status}, not paused")
             return "resumed", [ev.RunResumed(command.by)]
         case "stop":
             _require(state.status in ("running", "paused", "failed"), f"the run is {state.status}")
-            stop = ev.StopAsked("stopped by a person", command.by, open_test=False, status="stopped")
+            reason = "; ".join(filter(None, ("stopped by a person", saved)))
+            stop = ev.StopAsked(reason, command.by, open_test=False, status="stopped")
             return "stopping; test stays sealed", [stop]
         case "stop-training":
-            return _cut_short(command, state)
+            return _cut_short(command, state, saved)
         case "rollback":
             return _go_back(command, body, state)
     raise Refused(f"no command {command.kind!r}")
@@ -75,14 +78,14 @@ def _waiting(state: State, gate_id: str) -> Gate:
     return gate
 
 
-def _cut_short(command: Command, state: State) -> tuple[str, list[ev.Event]]:
-    step = state.current
-    if step is None or step.training is None or step.trained is not None:
+def _cut_short(command: Command, state: State, saved: str) -> tuple[str, list[ev.Event]]:
+    step = state.training
+    if step is None:
         raise Refused("no training is under way")
     if step.cut_short_by is not None:
         raise Refused(f"{step.cut_short_by} has asked for it already")
     said = "ending after the optimizer step under way; the best adapter so far is measured"
-    return said, [ev.TrainingCutShort(step.id, command.by)]
+    return said, [ev.TrainingCutShort(step.id, command.by, saved)]
 
 
 def _go_back(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:

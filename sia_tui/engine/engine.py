@@ -7,18 +7,22 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import time
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import NoReturn
 
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
+from sia_tui.core.room import DiskFull, no_room, unwritten
 from sia_tui.core.text import one_line
 from sia_tui.engine import evaluate, finish, first, history, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
@@ -27,23 +31,25 @@ from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
+from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.harness.environment import EnvironmentFailed
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
 from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
+from sia_tui.store import reserve
 from sia_tui.store.lock import hold
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.tasks.registry import load_task
 from sia_tui.tasks.task import Task, TaskError
-from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess
 
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
 MOST_DEATHS = 3
-"""Of gateways, in the life of an engine."""
+"""Of gateways, and of verifiers, in the life of an engine."""
 
 _EXPECTED = (
     EngineError,
@@ -74,29 +80,67 @@ class Options:
 
 async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, options: Options) -> int:
     """Take the run as far as it goes; returns an exit code. Raises RunHeld, StoreError."""
-    _log_to(paths.logs)
-    with hold(paths.lock), RunStore(paths.db) as store:
-        report = Reporter(store, options.write)
-        try:
-            async with _session(workspace, paths, config, store, report) as session:
-                return await _Engine(session, options).run()
-        except asyncio.CancelledError:
-            report.say(f"engine stopped; go on with: sia-tui resume {paths.name}")
-            return CUT_OFF
-        except _EXPECTED as error:
-            return _fail(store, report, paths, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run's log must end with it
-            return _fail(store, report, paths, EngineError(f"unexpected {type(error).__name__}: {error}"))
+    try:
+        _log_to(paths.logs)
+        with hold(paths.lock), RunStore(paths.db) as store:
+            reserve.keep(paths.reserve)
+            return await _held(workspace, paths, config, store, Reporter(store, options.write), options)
+    except (OSError, sqlite3.Error) as error:
+        if not no_room(error):
+            raise
+        with suppress(OSError):
+            options.write(f"{_full(paths, error)}; make some, then: sia-tui resume {paths.name}")
+        return FAILED
+
+
+async def _held(
+    workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Reporter, options: Options
+) -> int:
+    try:
+        async with _session(workspace, paths, config, store, report) as session:
+            return await _Engine(session, options).run()
+    except asyncio.CancelledError:
+        report.say(_joined("engine stopped", what_is_saved(store, paths), f"go on with: sia-tui resume {paths.name}"))
+        return CUT_OFF
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run's log must end with it
+        # What harness code says of its own small scratch space is not the machine's disk.
+        if no_room(error) and not isinstance(error, HarnessBroken | WorkerDied):
+            return _wait_for_room(store, report, paths, error)
+        known = isinstance(error, _EXPECTED)
+        return _fail(
+            store, report, paths, error if known else EngineError(f"unexpected {type(error).__name__}: {error}")
+        )
 
 
 def _fail(store: RunStore, report: Reporter, paths: RunPaths, error: BaseException) -> int:
     log.error("the run failed\n%s", traceback.format_exc())
-    reason = str(error).strip() or type(error).__name__
+    reason = _joined(str(error).strip() or type(error).__name__, what_is_saved(store, paths))
     with suppress(Exception):
         store.record(ev.RunEnded("failed", reason))
     where = paths.logs / "engine.log"
     report.say(f"failed: {reason.splitlines()[0]} (details: {where}); go on with: sia-tui resume {paths.name}")
     return FAILED
+
+
+def _wait_for_room(store: RunStore, report: Reporter, paths: RunPaths, error: Exception) -> int:
+    """A full disk is for a person to empty: the run is paused, and whatever is whole is kept for when it goes on."""
+    why = _joined(_full(paths, error), what_is_saved(store, paths), f"make some, then: sia-tui resume {paths.name}")
+    reserve.release(paths.reserve)
+    log.error("%s\n%s", why, traceback.format_exc())
+    if store.state.status == "running":
+        with suppress(sqlite3.Error):
+            store.record(ev.RunPaused("the engine", why))
+    with suppress(OSError):
+        report.say(f"paused: {why}")
+    return FAILED
+
+
+def _full(paths: RunPaths, error: Exception) -> str:
+    return str(error) if isinstance(error, DiskFull) else unwritten(error, paths.root, disk_usage(paths.root).free)
+
+
+def _joined(*said: str) -> str:
+    return "; ".join(filter(None, said))
 
 
 @asynccontextmanager
@@ -147,7 +191,7 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
 class _Engine:
     def __init__(self, session: Session, options: Options) -> None:
         self._session, self._options = session, options
-        self._deaths = 0
+        self._deaths: Counter[type] = Counter()
         self._meter = Meter()
         to = session.config.mirror
         self._mirror = None if to == "none" else Mirror(session.paths, to)
@@ -160,6 +204,8 @@ class _Engine:
         prepare.require_same_task(session)
         training.clear(session)
         await finish.unseal(session)
+        # A wish to resume that came with this engine is heard before it looks whether it may go on.
+        self._heed()
         self._meter.start()
         work, watch = asyncio.create_task(self._loop()), asyncio.create_task(self._watch())
         try:
@@ -196,17 +242,22 @@ class _Engine:
                 await self._perform(action)
             except Interrupted:
                 continue
-            except GatewayDied as death:
+            except (GatewayDied, VerifierDied) as death:
                 await self._bear(death)
 
-    async def _bear(self, death: GatewayDied) -> None:
-        """A gateway may be killed by the machine; one that dies again and again is a fault of the run."""
-        self._deaths += 1
-        if self._deaths > MOST_DEATHS:
+    async def _bear(self, death: GatewayDied | VerifierDied) -> None:
+        """A part of ours may be killed by the machine; one that dies again and again is a fault of the run.
+
+        Another one starts when it is next asked something. What it left unanswered or unjudged was not recorded, and so
+        is done again.
+        """
+        self._deaths[type(death)] += 1
+        if self._deaths[type(death)] > MOST_DEATHS:
             raise death
-        log.error("the gateway died\n%s", death)
+        log.error("a part died\n%s", death)
         self._session.report.say(f"{one_line(str(death), 300)}; starting it again, finished episodes are kept")
-        await self._session.leave_place()
+        if isinstance(death, GatewayDied):
+            await self._session.leave_place()
 
     async def _idle(self, why: str) -> None:
         """Until a command changes the state; the policy's GPUs are not kept for longer than the grace time."""
@@ -227,9 +278,12 @@ class _Engine:
                 self._session.store.machine(usage)
             if self._mirror is not None and (fault := self._mirror.fault()):
                 self._session.report.say(fault)
-            for said in heed(self._session.store):
-                self._session.report.say(said)
+            self._heed()
             await asyncio.sleep(POLL_S)
+
+    def _heed(self) -> None:
+        for said in heed(self._session.store, self._session.paths):
+            self._session.report.say(said)
 
     async def _perform(self, action: loop.Action) -> None:
         session, state = self._session, self._session.state
@@ -267,7 +321,7 @@ class _Engine:
             case loop.Refuse(proposal=proposal, by=by, reason=reason):
                 session.record(ev.ProposalRefused(proposal, by, reason))
                 if state.step(proposal).proposal.lever == "stop":
-                    session.record(ev.RunPaused("the engine: the Feedback-Agent has nothing else to propose"))
+                    session.record(ev.RunPaused("the engine", "the Feedback-Agent has nothing else to propose"))
             case loop.Apply(proposal=proposal):
                 step.apply(session, state.step(proposal))
             case loop.Compare(proposal=proposal):
@@ -323,6 +377,8 @@ def cancel_on_signals() -> None:
 
 def _log_to(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    # A line that a full disk does not take is lost, instead of a page on the terminal.
+    logging.raiseExceptions = False
     handler = logging.FileHandler(folder / "engine.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger("sia_tui").addHandler(handler)

@@ -13,6 +13,6 @@ from sia_tui.store.writer import RunStore
 def settle(workspace: Workspace, paths: RunPaths) -> None:
     """Answer every open command of a run. Raises RunHeld when an engine has just taken it: that one will answer."""
     with hold(paths.lock), RunStore(paths.db) as store:
-        heed(store)
+        heed(store, paths)
         if store.state.generations:
             move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)

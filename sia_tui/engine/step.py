@@ -57,6 +57,7 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
         config.weights.plans(config.seed),
         config.harness.surface,
         left,
+        task.scores,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Self
 from sia_tui.core.hardware import only
 from sia_tui.engine.jobs import QUIET
 from sia_tui.harness.children import die_with_parent
-from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Told, Trained, Turn
+from sia_tui.weights.protocol import SAID, Job, Said, Told
 
 LONGEST_LINE = 1 << 26
 SILENCE_S = 1800.0
@@ -63,7 +63,7 @@ class Trainer:
         assert self._process is not None
         return self._process.pid
 
-    async def hear(self) -> Need | Turn | Metrics | Notice | Trained | Failed:
+    async def hear(self) -> Said:
         """What it says next. Raises TrainerDied."""
         assert self._process is not None and self._process.stdout is not None
         try:

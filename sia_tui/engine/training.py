@@ -19,6 +19,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
+from sia_tui.core.room import DiskFull
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
 from sia_tui.engine import planning
@@ -27,11 +28,13 @@ from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.rollout import Interrupted, Trial
 from sia_tui.engine.sampling import Sampling, sampling, training_cases
+from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.engine.trainer import Trainer, TrainerDied
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.client import GatewayError
 from sia_tui.weights import protocol as wire
+from sia_tui.weights.whole import copy
 
 TRIES = 3
 """Starts of one trainer without an optimizer step more: whoever dies three times so does not die by accident."""
@@ -40,9 +43,6 @@ STEP_S = 1.0
 """Seconds an optimizer step is taken for before any was made in this run."""
 SHOWN = 6
 """Best-paid rollouts of a pilot, named for reading."""
-
-
-Said = wire.Need | wire.Turn | wire.Metrics | wire.Notice | wire.Trained | wire.Failed
 
 
 async def pilot(session: Session, step: Step) -> None:
@@ -61,13 +61,16 @@ async def pilot(session: Session, step: Step) -> None:
     seen = _pilot(plan, told, [attempt for attempt, _ in made], side_by_side, best[:SHOWN])
     expected = estimate(plan, seen, _step_seconds(session)).seconds
     incumbent, config = session.state.best, session.config
-    setting = Setting(adapter=incumbent is not None and incumbent.adapter is not None)
+    setting = Setting(incumbent is not None and incumbent.adapter is not None, session.task.scores)
     advised = recommend(seen, setting, config.weights.plans(config.seed))
     session.record(ev.PilotDone(step.id, seen, expected, advised))
 
 
 async def train(session: Session, step: Step) -> None:
-    """Carry the plan out, from wherever an earlier engine left it. A failed one refuses the step."""
+    """Carry the plan out, from wherever an earlier engine left it. A failed one refuses the step.
+
+    Raises DiskFull, and what rollouts raise: the plan goes on from there when it is asked for again.
+    """
     best = session.state.best
     assert best is not None
     if step.training is None:
@@ -83,13 +86,15 @@ async def train(session: Session, step: Step) -> None:
             tries, reached = (1, steps[-1].step) if steps else (tries + 1, reached)
             if tries >= TRIES:
                 return _refuse(session, step, str(death), by=MACHINE)
-            session.report.say(f"{one_line(str(death), 400)}; starting it again from its last checkpoint")
+            saved = what_is_saved(session.store, session.paths)
+            session.report.say(f"{one_line(str(death), 400)}; {saved}; starting it again from there")
     if isinstance(trained, wire.Failed):
         return _refuse(session, step, trained.reason)
     await _publish(session, step, job, trained)
 
 
 async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Failed, wire.Job]:
+    """Raises Interrupted, TrainerDied, DiskFull, and what rollouts raise."""
     job = await _job(session, step)
     async with (
         sampling(session, step.id, job.plan) as rollouts,
@@ -112,6 +117,8 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
                     session.report.at(made, _note(values))
                 case wire.Notice(text=text):
                     session.report.say(f"{step.id}: {one_line(text, 300)}")
+                case wire.Full(reason=reason):
+                    raise DiskFull(reason)
                 case wire.Trained() | wire.Failed() as end:
                     return end, job
 
@@ -148,7 +155,7 @@ async def _job(session: Session, step: Step) -> wire.Job:
     )
 
 
-async def _heard(session: Session, step: Step, trainer: Trainer) -> Said:
+async def _heard(session: Session, step: Step, trainer: Trainer) -> wire.Said:
     """The next thing the trainer says; tells it meanwhile when a person ends the training early.
 
     Raises Interrupted when the run is to pause or stop, TrainerDied.
@@ -216,8 +223,7 @@ async def _publish(session: Session, step: Step, job: wire.Job, trained: wire.Tr
     manifest = _manifest(session, step, job, trained) | {"adapter": sha256}
     (job.out / "manifest.json").write_text(json.dumps(manifest, indent=1))
     folder = session.paths.adapter(sha256)
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(job.out, folder)
+    copy(job.out, folder)
     moved = [module for module, change in trained.moved.items() if change > 0]
     if not moved:
         return _refuse(session, step, "the weights did not move")
@@ -269,7 +275,8 @@ def _manifest(session: Session, step: Step, job: wire.Job, trained: wire.Trained
 
 
 def _refuse(session: Session, step: Step, reason: str, by: str = "training") -> None:
-    session.record(ev.ProposalRefused(step.id, by, one_line(reason, 1000)))
+    saved = what_is_saved(session.store, session.paths)
+    session.record(ev.ProposalRefused(step.id, by, one_line(reason, 1000), saved))
 
 
 def _pilot(

@@ -67,6 +67,11 @@ class RunPaths:
         return self.root / "training"
 
     @property
+    def reserve(self) -> Path:
+        """Room set aside, see `reserve`."""
+        return self.root / "reserve"
+
+    @property
     def worktree(self) -> Path:
         return self.root / "harness"
 

@@ -43,7 +43,9 @@ def immediate(db: Database) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        db.execute("ROLLBACK")
+        # Some errors, a full disk among them, have rolled back already.
+        if db.conn.in_transaction:
+            db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
 
@@ -160,6 +162,10 @@ class RunStore:
         row = {"id": 1, "at": now(), "data": json.dumps(asdict(usage))}
         with immediate(self._db):
             self._db.table("machine").upsert(row, pk="id")
+
+    def rollouts(self, proposal: str) -> int:
+        """Episodes made for a training so far."""
+        return self._db.table("episodes").count_where("proposal = ?", [proposal])
 
     def commands(self) -> list[Command]:
         """Those not answered yet, oldest first."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sia_tui.core.episodes import ALL_ROWS, Case, Row, Split
+from sia_tui.core.episodes import ALL_ROWS, Case, Row, Scores, Split
 from sia_tui.core.hashing import digest
 
 
@@ -28,6 +28,8 @@ class Task:
     """A short English gloss per label, for people."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What was found and dropped on the way, by name, in rows."""
+    scores: Scores = "absolute"
+    """What its verifier's rewards say: a training learns by places alone where they only rank."""
 
     def ids(self, split: Split) -> tuple[str, ...]:
         return self._by_split.get(split, ())

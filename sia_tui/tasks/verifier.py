@@ -32,6 +32,10 @@ class VerifierFailed(Exception):
     score = FAILED
 
 
+class VerifierDied(VerifierFailed):
+    """The process ended, went silent or talked nonsense, and so did the one started in its place. Another may do better."""
+
+
 class VerifierTampered(VerifierFailed):
     """The verifier's code or gold is not what it was at the start: no score since the last check can be trusted."""
 
@@ -40,7 +44,7 @@ class VerifierProcess:
     """Scores answers, one at a time, each within `deadline` seconds; async context manager.
 
     `gold` holds train, dev and hidden, never test. `source` is the verifier's code, a single file that speaks
-    verify.py's protocol. Scores raise VerifierFailed, a changed file VerifierTampered.
+    verify.py's protocol. Scores raise VerifierFailed: VerifierDied, or VerifierTampered for a changed file.
     """
 
     def __init__(
@@ -109,12 +113,12 @@ class VerifierProcess:
         return _judgement(reply["score"])
 
     async def _twice(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask; after a crash, a timeout or nonsense restart once and ask again."""
+        """Ask; after a crash, a timeout or nonsense restart once and ask again. Nothing runs once this has raised."""
         try:
             return await self._ask(request)
         except VerifierFailed as first:
             await self._stop()
-            if isinstance(first, VerifierTampered):
+            if not isinstance(first, VerifierDied):
                 raise
         try:
             return await self._ask(request)
@@ -131,14 +135,14 @@ class VerifierProcess:
             async with asyncio.timeout(self._deadline):
                 return await self._exchange(line, self._requests)
         except TimeoutError as error:
-            raise VerifierFailed(f"the verifier gave no judgement within {self._deadline:g} s") from error
+            raise VerifierDied(f"the verifier gave no judgement within {self._deadline:g} s") from error
         except (OSError, ValueError) as error:
-            raise VerifierFailed(f"the verifier broke off: {error}") from error
+            raise VerifierDied(f"the verifier broke off: {error}") from error
 
     async def _exchange(self, line: bytes, number: int) -> dict[str, Any]:
         process = self._process
         if process is None or process.stdin is None:
-            raise VerifierFailed("the verifier is not running")
+            raise VerifierDied("the verifier is not running")
         process.stdin.write(line)
         await process.stdin.drain()
         while True:
@@ -149,13 +153,13 @@ class VerifierProcess:
     async def _reply(self) -> dict[str, Any]:
         process = self._process
         if process is None or process.stdout is None:
-            raise VerifierFailed("the verifier is not running")
+            raise VerifierDied("the verifier is not running")
         line = await process.stdout.readline()
         if not line:
-            raise VerifierFailed(f"the verifier ended with code {await process.wait()}")
+            raise VerifierDied(f"the verifier ended with code {await process.wait()}")
         reply = json.loads(line)
         if not isinstance(reply, dict):
-            raise VerifierFailed("the verifier answered with something other than an object")
+            raise VerifierDied("the verifier answered with something other than an object")
         return reply
 
     async def _start(self) -> None:
@@ -177,7 +181,7 @@ class VerifierProcess:
             async with asyncio.timeout(START_SECONDS):
                 ready = await self._reply()
         except (TimeoutError, ValueError) as error:
-            raise VerifierFailed(f"the verifier did not start: {error}") from error
+            raise VerifierDied(f"the verifier did not start: {error}") from error
         if ready.get("ready") != hashlib.sha256(self._files[GOLD]).hexdigest():
             raise VerifierTampered("the verifier read another gold than was written: scores are void")
         if TEST_GOLD in self._files:

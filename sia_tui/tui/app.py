@@ -12,7 +12,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Footer
+from textual.widgets import ContentSwitcher
 
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
@@ -29,6 +29,7 @@ from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.theme import THEMES
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
+from sia_tui.tui.widgets.keys import Keys
 from sia_tui.tui.widgets.tabs import Tabs
 
 FLUSHES_A_SECOND = 15
@@ -107,7 +108,7 @@ class SiaApp(App[None]):
         yield self._header
         yield self._tabs
         yield self._panes
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._feed.start()

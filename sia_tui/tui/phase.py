@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
 from sia_tui.tui.panels import label, panels
-from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, head, line, minutes
+from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, head, line, minutes, wrap
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.view import View, clock
 
@@ -35,6 +35,8 @@ FIRST = (
 """Measures in the order in which they matter while there is room for a few."""
 _UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "frac_reward_zero_std"}
 _NAME = 13
+REASON = 5
+"""Lines that may say why a run stands still."""
 
 
 def phase_lines(view: View, now: datetime, width: int, height: int) -> list[Line]:
@@ -99,9 +101,9 @@ def _trained_last(view: View) -> Step | None:
 
 
 def _phase(view: View, now: datetime, width: int) -> list[Line]:
-    if view.over or view.state.status == "failed":
+    if view.over or view.state.status == "failed" or view.state.stop_reason:
         reason = view.state.stop_reason or ""
-        return [line((fit(f"{view.state.status}: {reason}", width), STRONG))]
+        return [line((text, STRONG)) for text in wrap(f"{view.state.status}: {reason}", width, REASON)]
     if not view.alive:
         return [line(("no engine is running; R starts one", WARN))]
     if view.state.waiting is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from sia_tui.config import RunConfig
-from sia_tui.core.state import State, Step
+from sia_tui.core.state import State
 from sia_tui.store.reader import EpisodeRow, Metrics, Progress, Reading
 
 RECENT = 500
@@ -57,15 +57,9 @@ class View:
         return self.state.status in ("done", "stopped")
 
     @property
-    def training(self) -> Step | None:
-        """The weights step whose training is under way."""
-        step = self.state.current
-        return step if step and step.training is not None and step.trained is None else None
-
-    @property
     def in_training(self) -> bool:
         """Whether a training is under way that nobody has ended early."""
-        return self.training is not None and self.training.cut_short_by is None
+        return self.state.training is not None and self.state.training.cut_short_by is None
 
     @property
     def trainings(self) -> tuple[str, ...]:

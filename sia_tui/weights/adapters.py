@@ -1,9 +1,8 @@
-"""LoRA adapters: made, written as plain PEFT folders, measured against the parent, published, probed."""
+"""LoRA adapters: made, written as plain PEFT folders, measured against the parent, probed."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from sia_tui.weights.progress import Prompt
 from sia_tui.weights.protocol import Job, Probe
+from sia_tui.weights.whole import half_of
 
 NAME = "default"
 """PEFT's name for the one adapter that is trained."""
@@ -56,15 +56,12 @@ def make(job: Job) -> Any:
 
 def write(model: Any, folder: Path) -> Path:
     """The adapter as it is now, at `folder` by one rename. The same weights give the same bytes."""
-    partial = folder.with_name(f".{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     weights = get_peft_model_state_dict(model, adapter_name=NAME, save_embedding_layers=False)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())}
-    save_file(tensors, partial / WEIGHTS, metadata={"format": "pt"})
-    (partial / CONFIG).write_text(_config(model), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    return partial.replace(folder)
+    with half_of(folder) as half:
+        save_file(tensors, half / WEIGHTS, metadata={"format": "pt"})
+        (half / CONFIG).write_text(_config(model), encoding="utf-8")
+    return folder
 
 
 def _config(model: Any) -> str:
@@ -72,15 +69,6 @@ def _config(model: Any) -> str:
     content = model.peft_config[NAME].to_dict() | {"inference_mode": True, "base_model_name_or_path": None}
     plain = {key: sorted(value) if isinstance(value, set | list) else value for key, value in content.items()}
     return json.dumps(plain, indent=1, sort_keys=True)
-
-
-def publish(folder: Path, out: Path) -> None:
-    """Copy the adapter to `out` by one rename; one already there, from an attempt cut short, is replaced."""
-    partial = out.with_name(f".{out.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(folder, partial)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.replace(out)
 
 
 def read(model: Any, folder: Path) -> None:

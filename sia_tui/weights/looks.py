@@ -23,9 +23,8 @@ from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Asked, Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
+from sia_tui.weights.whole import copy
 
-MICRO_ROWS, OFFLINE_TOKENS = 8, 32_768
-"""Most rows, and tokens with padding, of one forward and backward pass of an offline algorithm."""
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
 
@@ -64,10 +63,10 @@ class Training:
         self.forget(self.progress.looks[-1].step)
 
     def arguments(self) -> dict[str, Any]:
-        """Settings of TRL's trainers that both algorithms have."""
+        """Settings of TRL's trainers that all algorithms have."""
         plan = self.job.plan
         return {
-            "output_dir": str(checkpoints(self.job)),
+            "output_dir": str(self.job.checkpoints),
             "max_steps": plan.steps,
             "learning_rate": plan.learning_rate,
             "weight_decay": 0.0,
@@ -86,12 +85,6 @@ class Training:
             "dataloader_pin_memory": False,
             "remove_unused_columns": False,
         }
-
-    def accumulated(self, size: int, tokens: int) -> dict[str, Any]:
-        """How TRL cuts an offline step of `size` rows of at most `tokens` each into equal passes."""
-        most = max(1, min(MICRO_ROWS, size, (self.job.micro_tokens or OFFLINE_TOKENS) // tokens))
-        micro = next(n for n in range(most, 0, -1) if size % n == 0)
-        return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": size // micro}
 
     def run(self, trainer: Any) -> None:
         """Train to the end, from the checkpoint where there is one."""
@@ -188,6 +181,11 @@ class Training:
         if self.checkpoint is None:
             self.progress.learned(rollouts)
 
+    def footprint(self) -> int:
+        """Bytes of a checkpoint with its step adapter: the adapter twice, and two moments a parameter."""
+        trained: list[torch.Tensor] = [part for part in self.model.parameters() if part.requires_grad]
+        return 4 * sum(part.numel() * part.element_size() for part in trained)
+
     def finish(self) -> Trained:
         """Publish the best look's adapter. Raises TrainingFailed when it does not differ from the parent."""
         looks = self.progress.looks
@@ -197,7 +195,7 @@ class Training:
         moved = adapters.moved(self.before, adapters.factors(self.model))
         if not all(map(math.isfinite, moved.values())) or not any(moved.values()):
             raise TrainingFailed("the weights did not move: " + _why(moved))
-        adapters.publish(folder, self.job.out)
+        copy(folder, self.job.out)
         ends = adapters.end_ids(self.model, self.tokenizer)
         return Trained(
             steps=looks[-1].step,
@@ -209,10 +207,6 @@ class Training:
             data=self.progress.data,
             probe=adapters.probe(self.model, self.progress.prompts, ends),
         )
-
-
-def checkpoints(job: Job) -> Path:
-    return job.folder / "checkpoints"
 
 
 def _why(moved: dict[str, float]) -> str:
@@ -270,7 +264,7 @@ class _Looks(TrainerCallback):
         values = self._values(logs)
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
-            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}{_saved(progress)}")
+            raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
         progress.rewards += [values["reward"]] if "reward" in values else []
         early = pipe.stop or tripped(
             training.job.plan, step, values, progress.rewards, progress.seconds + time.monotonic() - training.started
@@ -294,7 +288,7 @@ class _Looks(TrainerCallback):
         return values | {"peak_gib": _peak_gib(training.job.device)}
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        checkpoint = checkpoints(self._training.job) / f"checkpoint-{state.global_step}"
+        checkpoint = self._training.job.checkpoints / f"checkpoint-{state.global_step}"
         progress, now = self._training.progress, time.monotonic()
         progress.seconds, self._training.started = progress.seconds + now - self._training.started, now
         for name, kept in self._training.keeps.items():
@@ -311,12 +305,6 @@ def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:
 def _kept(checkpoint: Path | None, name: str) -> Path:
     assert checkpoint is not None
     return checkpoint / f"{name}.pt"
-
-
-def _saved(progress: Progress) -> str:
-    """What is left of a training that breaks off."""
-    looks = progress.looks[1:]
-    return f"; its last whole checkpoint is of step {looks[-1].step}" if looks else "; before its first checkpoint"
 
 
 def _peak_gib(device: str) -> float:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
-from sia_tui.weights.protocol import Failed, Metrics, Need, Notice, Rollout, Told, Trained, Turn
+from sia_tui.weights.protocol import End, Need, Notice, Rollout, Said, Told, Turn
 
 ENGINE_GONE = 3
 """Exit status when the engine closed the pipe."""
@@ -43,8 +43,8 @@ class Pipe:
         os.dup2(2, 1)
         return cls(told, said)
 
-    def say(self, line: Need | Turn | Metrics | Notice | Trained | Failed) -> None:
-        self._over = isinstance(line, Trained | Failed)
+    def say(self, line: Said) -> None:
+        self._over = isinstance(line, End)
         try:
             self._said.write(line.model_dump_json().encode() + b"\n")
             self._said.flush()

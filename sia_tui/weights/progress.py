@@ -13,8 +13,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sia_tui.weights.groups import Turn
 from sia_tui.weights.protocol import Job, Rollout
 from sia_tui.weights.stopping import Look
+from sia_tui.weights.whole import SEAL, by_step
 
-SEAL = "seal.json"
 PROMPTS = 4
 """Distinct prompts kept for the probe."""
 
@@ -90,10 +90,9 @@ def seal(checkpoint: Path, progress: Progress) -> None:
     unsealed.replace(checkpoint / SEAL)
 
 
-def resume(folder: Path, job: Job) -> tuple[Path, Progress] | None:
-    """The newest whole checkpoint of this job under `folder`. Damaged, partial and foreign ones are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for checkpoint in found:
+def resume(job: Job) -> tuple[Path, Progress] | None:
+    """The newest whole checkpoint of this job. Damaged, partial and foreign ones are removed."""
+    for checkpoint in by_step(job.checkpoints):
         progress = _unseal(checkpoint)
         if progress is not None and progress.job == _job_digest(job):
             return checkpoint, progress

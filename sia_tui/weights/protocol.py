@@ -1,8 +1,8 @@
 """What the engine and a trainer say to each other: one JSON object a line, over the trainer's stdin and stdout.
 
 The trainer asks (`Need`) for rollouts of an adapter that it has written to disk, and is told (`Told`) what came of them;
-it reports each optimizer step (`Metrics`) and ends with `Trained` or `Failed`. Where rollouts come from it never knows.
-In turns on the same GPUs, it has left them when it asks, and says `Turn` before it computes again.
+it reports each optimizer step (`Metrics`) and ends with `Trained`, `Failed` or `Full`. Where rollouts come from it never
+knows. In turns on the same GPUs, it has left them when it asks, and says `Turn` before it computes again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from sia_tui.core.plans import TrainPlan
+from sia_tui.weights.whole import CHECKPOINTS
 
 
 class _Line(BaseModel):
@@ -43,6 +44,10 @@ class Job(_Line):
     gradient_checkpointing: bool = False
     in_turns: bool = False
     """The policy is asleep while this trainer computes, and the trainer off the GPUs while it waits for rollouts."""
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / CHECKPOINTS
 
 
 class Need(_Line):
@@ -144,5 +149,13 @@ class Failed(_Line):
     reason: str
 
 
-Said = Annotated[Need | Turn | Metrics | Notice | Trained | Failed, Field(discriminator="say")]
-SAID: TypeAdapter[Need | Turn | Metrics | Notice | Trained | Failed] = TypeAdapter(Said)
+class Full(_Line):
+    """A disk has no room left, in one line. Started again once there is some, the trainer goes on from its checkpoint."""
+
+    say: Literal["full"] = "full"
+    reason: str
+
+
+End = Trained | Failed | Full
+Said = Need | Turn | Metrics | Notice | End
+SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="say")])

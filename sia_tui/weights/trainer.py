@@ -1,7 +1,7 @@
 """The trainer process: `python -m sia_tui.weights.trainer --job job.json`, spoken to as `protocol` says.
 
-Exit status: 0 after `Trained`, 1 after `Failed`, `pipe.ENGINE_GONE` when the engine closed the pipe, BROKE for anything
-unforeseen, with the reason as the last line of stderr.
+Exit status: 0 after `Trained`, 1 after `Failed` and `Full`, `pipe.ENGINE_GONE` when the engine closed the pipe, BROKE for
+anything unforeseen, with the reason as the last line of stderr.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sia_tui.core.plans import OFFLINE
+from sia_tui.core.room import DiskFull
 from sia_tui.weights.algorithms import load
 from sia_tui.weights.lessons import gather, measures
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import fresh, resume
-from sia_tui.weights.protocol import Failed, Job, Metrics, Trained
+from sia_tui.weights.protocol import End, Failed, Full, Job, Metrics, Trained
 from sia_tui.weights.stopping import TrainingFailed
+from sia_tui.weights.whole import drop_unsealed, room_for
 
 BROKE = 4
 QUIET = {
@@ -38,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pipe = Pipe.take_over()
     os.environ.update(QUIET)
     try:
-        end: Trained | Failed = train(Job.model_validate_json(path.read_bytes()), pipe)
+        end: End = train(Job.model_validate_json(path.read_bytes()), pipe)
+    except DiskFull as error:
+        end = Full(reason=str(error))
     except TrainingFailed as error:
         end = Failed(reason=str(error))
     except Exception as error:
@@ -51,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(job: Job, pipe: Pipe) -> Trained:
-    """Raises TrainingFailed where there is nothing to publish."""
-    checkpoint, progress = resume(job.folder / "checkpoints", job) or (None, fresh(job))
+    """Raises TrainingFailed where there is nothing to publish, DiskFull."""
+    checkpoint, progress = resume(job) or (None, fresh(job))
     starting = not progress.looks
     asked = pipe.ask("held_out", job.held_out, samples=1, adapter=None, step=0) if starting else -1
     # The libraries load while the engine rolls out.
@@ -65,9 +69,10 @@ def train(job: Job, pipe: Pipe) -> Trained:
     if starting:
         pipe.say(Metrics(step=0, values=values | (measures(groups) | {"rollout_s": pipe.waited} if groups else {})))
     training.load()
-    if not progress.stopped:
-        learn(training, groups)
-    return training.finish()
+    with room_for(job.folder, training.footprint, clear=lambda: drop_unsealed(job.checkpoints)):
+        if not progress.stopped:
+            learn(training, groups)
+        return training.finish()
 
 
 if __name__ == "__main__":

@@ -80,8 +80,10 @@ async def test_where_the_pilot_found_nothing_to_learn_no_training_is_proposed_th
 async def test_dense_rewards_are_seen_in_what_was_measured_anyway() -> None:
     read = [replace(one, score=Score(0.3 + n / 200, "wrong", {}, one.score.detail)) for n, one in enumerate(blind())]
     made = await PlaybookFeedbackAgent().propose(given(read))
-    assert (made.lever, made.idea) == ("weights", "grpo")
-    many = [replace(one, attempt=replace(one.attempt, calls=one.attempt.calls * 3)) for one in read]
+    assert (made.lever, made.idea) == ("weights", "ppo")
+    marks = [replace(one, score=replace(one.score, reward=round(one.score.reward, 1))) for one in read]
+    assert (await PlaybookFeedbackAgent().propose(given(marks))).idea == "grpo"
+    many = [replace(one, attempt=replace(one.attempt, calls=one.attempt.calls * 3)) for one in marks]
     assert (await PlaybookFeedbackAgent().propose(given(many))).idea == "ppo"
     tool = [replace(one, attempt=replace(one.attempt, source="tool")) for one in read]
     assert glance(tool).rewards == ((0.0,),) * 60
@@ -126,3 +128,9 @@ async def test_a_lever_that_the_run_may_not_pull_is_left_alone() -> None:
     assert (await agent.propose(given(unread, levers=("weights",)))).idea == "best_of_n"
     both = (refuted("best_of_n"), refuted("grpo"))
     assert (await agent.propose(given(unread, *both, levers=("weights",)))).lever == "stop"
+
+
+async def test_a_task_whose_scores_only_rank_is_trained_by_pairs() -> None:
+    ranked = given(blind())
+    ranked = replace(ranked, brief=replace(ranked.brief, scores="ranked"))
+    assert (await PlaybookFeedbackAgent().propose(ranked)).idea == "dpo"

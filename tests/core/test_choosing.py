@@ -62,6 +62,8 @@ def graded(low: float, high: float, seed: int = 1) -> list[list[float]]:
 RARE = [[0.0] * 3 + [0.01, 0.02, 0.02, 0.03, 0.9 + number / 1000] for number in range(40)]
 LADDER = [random.Random(number).sample([0.0, 0.25, 0.5, 0.75], 4) for number in range(40)]
 DENSE, ABLE = graded(0.1, 0.9), graded(0.4, 0.9)
+MARKS = [[round(5 * reward) / 5 for reward in group] for group in DENSE]
+"""Partial credit in fifths."""
 
 
 @pytest.mark.parametrize(
@@ -73,14 +75,16 @@ DENSE, ABLE = graded(0.1, 0.9), graded(0.4, 0.9)
         (solved(10, 3, 4, 5, 4, 3, 3, 2, 6), BASE, "grpo", "cheap, end score"),
         (solved(20, 2, 2, 2, 2, 2, 2, 2, 6), TRAINED, "grpo", "cheap, end score"),
         (pilot(LADDER), BASE, "dpo", "only ranked"),
-        (pilot(DENSE), replace(BASE, ranked=True), "dpo", "only ranked"),
+        (pilot(DENSE), replace(BASE, scores="ranked"), "dpo", "only ranked"),
         (pilot(RARE, solves=0.5), BASE, "entropic", "rare large wins"),
         (pilot(ABLE, solves=0.5), TRAINED, "reinforce_kl", "dense, much to lose"),
         (pilot(ABLE, solves=0.5, calls=4), TRAINED, "reinforce_kl", "dense, much to lose"),
-        (pilot(DENSE, calls=4), BASE, "ppo", "dense, in steps"),
-        (pilot(DENSE), BASE, "grpo", "cheap, end score"),
+        (pilot(DENSE), BASE, "ppo", "dense"),
+        (pilot(MARKS, calls=4), BASE, "ppo", "dense"),
+        (pilot(MARKS), BASE, "grpo", "cheap, end score"),
         (pilot(solved(10, 3, 4, 5, 4, 3, 3, 2, 6).rewards, seconds=60), TRAINED, "best_of_n", "dear rollouts"),
         (pilot(DENSE, seconds=60), TRAINED, "dpo", "dear rollouts"),
+        (pilot(ABLE, solves=0.5, seconds=60), TRAINED, "best_of_n", "dear rollouts"),
     ],
 )
 def test_each_rule_fires_where_the_method_says_so(
@@ -101,7 +105,7 @@ def test_each_rule_fires_where_the_method_says_so(
         (solved(20, 0, 0, 0, 0, 0, 0, 0, 20), "passes always and the rest never"),
     ],
 )
-@pytest.mark.parametrize("setting", [BASE, TRAINED, Setting(False, ranked=True)])
+@pytest.mark.parametrize("setting", [BASE, TRAINED, Setting(False, "ranked")])
 def test_where_nothing_can_be_learned_it_says_so_and_what_would_help(seen: Pilot, said: str, setting: Setting) -> None:
     advised = recommend(seen, setting, PLANS)
     assert advised.algorithm is None and advised.plan is None and said in advised.because
@@ -110,7 +114,7 @@ def test_where_nothing_can_be_learned_it_says_so_and_what_would_help(seen: Pilot
 
 def test_partial_credit_teaches_before_anything_passes() -> None:
     advised = recommend(pilot(DENSE), BASE, PLANS)
-    assert rewards(pilot(DENSE)).pass_n == 0 and advised.algorithm == "grpo"
+    assert rewards(pilot(DENSE)).pass_n == 0 and advised.algorithm == "ppo"
 
 
 def test_equal_wins_are_never_large_ones() -> None:
@@ -303,4 +307,7 @@ def test_the_page_has_every_rule_with_the_one_that_fired_marked() -> None:
     assert [row.mark for row in rules.rows].count("chosen") == 1 and len(rules.rows) == len(RULES)
     told = text((measured, start, rules))
     assert "▸ hardly anything passes → best_of_n" in told and "8 → 12: a group of 8 expects 0.7 successes" in told
+    ranked = recommend(BLIND, Setting(False, "ranked"), PLANS)
+    assert "only ranked" in next(row.text for row in page(BLIND, ranked)[0].rows if row.label == "scale")
+    assert next(row.text for row in measured.rows if row.label == "scale") == "absolute"
     assert "@1 9.1 %, @4" in told and "no training" in text(page(solved(9), recommend(solved(9), BASE, PLANS)))

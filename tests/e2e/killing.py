@@ -1,4 +1,4 @@
-"""SIGKILL to a run's engine, trainer, gateway or harness workers, at a moment told by its database."""
+"""SIGKILL to a run's engine, trainer, gateway, verifier or harness workers, at a moment told by its database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from pathlib import Path
 from sia_tui.store.workspace import RunPaths, Workspace
 from tests.e2e.conftest import ROOT, Desk
 
-COMMANDS = {"trainer": "sia_tui.weights.trainer", "gateway": "sia_tui.policy.gateway", "worker": "bwrap"}
+COMMANDS = {
+    "trainer": "sia_tui.weights.trainer",
+    "gateway": "sia_tui.policy.gateway",
+    "worker": "bwrap",
+    "verifier": "verifier/verify.py",
+}
 """A word of each part's command line; the engine is the process that was started."""
 MOMENT_S = 240.0
 
@@ -65,6 +70,15 @@ def kill(paths: RunPaths, part: str) -> int:
             os.kill(int(entry.name), signal.SIGKILL)
             killed += 1
     return killed
+
+
+def kill_until(paths: RunPaths, part: str, said: str, log: Path) -> None:
+    """Kill that part, and whatever starts in its place, until the engine says so."""
+    end = time.monotonic() + 30
+    while said not in log.read_text():
+        assert time.monotonic() < end, f"the engine never said {said!r}"
+        kill(paths, part)
+        time.sleep(0.002)
 
 
 def require_no_orphans(paths: RunPaths) -> None:

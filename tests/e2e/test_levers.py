@@ -18,7 +18,7 @@ from sia_tui.policy.adapters import adapter_hash
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from tests.e2e.conftest import Desk
-from tests.e2e.killing import kill, paths_of, require_no_orphans, start, wait_for
+from tests.e2e.killing import kill, kill_until, paths_of, require_no_orphans, start, wait_for
 
 pytestmark = pytest.mark.xdist_group("e2e-levers")
 
@@ -107,6 +107,7 @@ def test_metrics_were_written_step_by_step(levers: RunPaths) -> None:
 
 
 MOMENTS = (
+    ("verifier", "select count(*) from episodes where purpose = 'pilot'", 4),
     ("trainer", "select count(*) from episodes where purpose = 'train'", 8),
     ("gateway", "select count(*) from metrics where step >= 1", 1),
     ("worker", "select count(*) from (select distinct proposal from episodes where purpose = 'train')", 2),
@@ -115,8 +116,8 @@ MOMENTS = (
 
 
 def test_a_training_killed_in_every_part_ends_as_if_it_had_not_been(desk: Desk, levers: RunPaths) -> None:
-    """The trainer, the gateway, a harness worker and the engine, one after the other, amid the second lever; and in turns,
-    as on a GPU that does not hold both."""
+    """The verifier, the trainer, the gateway, a harness worker and the engine, one after the other, amid the second lever;
+    and in turns, as on a GPU that does not hold both."""
     paths, log = paths_of(desk, "killed-levers"), desk.workspace.parent / "levers.log"
     in_turns = ("--set", "weights.turns=always")
     engine = start(desk, "run", str(desk.config), "--name", "killed-levers", *in_turns, script="levers", log=log)
@@ -127,6 +128,8 @@ def test_a_training_killed_in_every_part_ends_as_if_it_had_not_been(desk: Desk, 
             engine.wait(timeout=30)
             require_no_orphans(paths)
             engine = start(desk, "resume", "killed-levers", script="levers", log=log)
+        elif part == "verifier":
+            kill_until(paths, part, "the verifier ended with code -9; starting it again", log)
         else:
             assert kill(paths, part) >= 1
     assert engine.wait(timeout=240) == 0, log.read_text()[-3000:]

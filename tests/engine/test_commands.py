@@ -11,6 +11,7 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.engine.commands import heed
 from sia_tui.store.reader import RunReader, append_command
+from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import RunStore
 from tests.core.story import RULES, answer
 
@@ -32,7 +33,7 @@ def go_on(store: RunStore) -> None:
 
 def ask(store: RunStore, tmp_path: Path, kind: str, **body: object) -> tuple[bool, str]:
     number = append_command(tmp_path / "run.db", kind, "me", body)
-    heed(store)
+    heed(store, RunPaths(tmp_path))
     found = RunReader(tmp_path / "run.db").answer_to(number)
     assert found is not None
     return found.ok, found.message

@@ -12,8 +12,16 @@ from sia_tui.core.episodes import Attempt, Call, Case, Score
 from sia_tui.engine.crew import Crew, Harness
 from sia_tui.engine.rollout import Terms, Trial, _Pass
 from sia_tui.harness.workers import Outcome
+from sia_tui.tasks.verifier import VerifierDied, VerifierProcess
 
 CALL = Call((), "A", (1,), (2,), (-0.1,), None, 0.7, 1.0, 24, "stop", 0.1)
+
+DEAD = """
+import hashlib, json, os, sys
+print(json.dumps({"ready": hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest()}), flush=True)
+sys.stdin.readline()
+"""
+"""A verifier that is gone as soon as it is asked."""
 
 
 class Verifier:
@@ -21,8 +29,8 @@ class Verifier:
         return Score(1.0, None, {}, {"expected": "盗窃", "answer": "盗窃"})
 
 
-def rollout(done: list[tuple[Attempt, Score]], key: str = "k") -> Any:
-    place: Any = SimpleNamespace(verifier=Verifier(), level="bwrap", gateway=SimpleNamespace(lanes=2))
+def rollout(done: list[tuple[Attempt, Score]], key: str = "k", verifier: Any = None) -> Any:
+    place: Any = SimpleNamespace(verifier=verifier or Verifier(), level="bwrap", gateway=SimpleNamespace(lanes=2))
     harness, crew = Harness(Path(), {}, key), cast(Crew, None)
     return _Pass(place, harness, crew, lambda: False, Terms(None), lambda _, *both: done.append(both))  # type: ignore[arg-type,misc]
 
@@ -46,3 +54,13 @@ def test_a_case_goes_by_another_id_in_every_generation() -> None:
     names = {rollout([], key)._unnamed(Trial(case)).id for key in ("a", "b", "a")}
     assert len(names) == 2 and "c1" not in names
     assert rollout([], "a")._unnamed(Trial(case, 1)).id not in names
+
+
+async def test_what_a_dead_verifier_did_not_judge_is_no_episode(tmp_path: Path) -> None:
+    source, done = tmp_path / "dead.py", list[tuple[Attempt, Score]]()
+    source.write_text(DEAD)
+    async with VerifierProcess(tmp_path / "v", {"c": "盗窃"}, ("盗窃",), source=source) as verifier:
+        asked = rollout(done, verifier=verifier)
+        with pytest.raises(VerifierDied, match="ended with code 0"):
+            await asked._finish(Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
+    assert done == []

@@ -10,7 +10,7 @@ import pytest
 
 from sia_tui.core.episodes import Score
 from sia_tui.tasks import verifier, verify
-from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess, VerifierTampered
+from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess, VerifierTampered
 
 LABELS = ("盗窃", "诈骗", "信用卡诈骗")
 GOLD = {"a": "盗窃", "b": "信用卡诈骗"}
@@ -88,8 +88,9 @@ def test_test_gold_is_nowhere_before_it_is_opened(tmp_path: Path) -> None:
         (tmp_path / verifier.TEST_GOLD).write_text(json.dumps({"gold": {"t": SECRET}}))
         async with VerifierProcess(tmp_path, GOLD, LABELS[:1] + LABELS[2:]) as process:
             assert not any(f'"{SECRET}"' in path.read_text() for path in tmp_path.iterdir())
-            with pytest.raises(VerifierFailed, match="before the test is opened"):
+            with pytest.raises(VerifierFailed, match="before the test is opened") as refused:
                 await process.score("t", SECRET)
+            assert not isinstance(refused.value, VerifierDied)
             before = process.verifier_hash
             await process.open_test({"t": "盗窃"})
             assert (await process.score("t", "盗窃")).reward == 1
@@ -163,6 +164,7 @@ def test_no_judgement_is_its_own_kind(tmp_path: Path, behaviour: str, message: s
             with pytest.raises(VerifierFailed, match=message) as failed:
                 await process.score("a", "盗窃")
             assert failed.value.score.failure == "verifier_failed"
+            assert isinstance(failed.value, VerifierDied) == (message not in {"malformed", "range"})
 
     asyncio.run(work())
     tries = (tmp_path / "v" / "tries").read_text()

@@ -13,6 +13,7 @@ from sia_tui.tui.heading import parting
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs
+from tests.tui.desk import screen_text, settle
 from tests.tui.opened import Asked, loaded, opened, text, until
 from tests.tui.runs import Scene, make_run, writing
 
@@ -165,3 +166,14 @@ async def test_any_size_holds(tmp_path: Path, size: tuple[int, int]) -> None:
         for key in ("1", "2", "3", "4", "5", "question_mark"):
             await pilot.press(key)
             await pilot.pause(0.05)
+
+
+async def test_where_not_all_keys_fit_the_one_that_lists_them_does(tmp_path: Path) -> None:
+    """A training under way and no engine: more keys than there ever are."""
+    app = opened(make_run(tmp_path / "r", "training"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await loaded(pilot)
+        for name in PANES:
+            app.action_pane(name)
+            await settle(pilot)
+            assert screen_text(app).rstrip().endswith("? help"), name

@@ -13,7 +13,21 @@ from threading import Thread
 from typing import IO, Any, BinaryIO
 
 from sia_tui.core.plans import TrainPlan
-from sia_tui.weights.protocol import SAID, Failed, Job, Metrics, Need, Notice, Rollout, SampledCall, Told, Trained, Turn
+from sia_tui.core.room import DiskFull
+from sia_tui.weights.protocol import (
+    SAID,
+    End,
+    Failed,
+    Full,
+    Job,
+    Metrics,
+    Need,
+    Notice,
+    Rollout,
+    SampledCall,
+    Told,
+    Turn,
+)
 
 Reward = Callable[[int], float]
 NEVER = 1_000_000
@@ -84,7 +98,7 @@ class Heard:
     """Of each line what it is, in their order."""
     metrics: list[Metrics] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    end: Trained | Failed | None = None
+    end: End | None = None
     status: int | None = None
     errors: str = ""
 
@@ -167,6 +181,8 @@ def run_here(asked: Job, policy: Policy, *, reward: Reward = even, stop_at: int 
             pipe.say(train(asked, pipe))
         except TrainingFailed as failure:
             pipe.say(Failed(reason=str(failure)))
+        except DiskFull as full:
+            pipe.say(Full(reason=str(full)))
         except BaseException as error:
             pipe.say(Failed(reason=repr(error)))
             raise

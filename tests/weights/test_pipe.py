@@ -71,7 +71,7 @@ def test_an_answer_to_something_else_is_refused(told: Told) -> None:
 
 
 def checkpoint(asked: Job, step: int) -> Path:
-    folder = asked.folder / f"checkpoint-{step}"
+    folder = asked.checkpoints / f"checkpoint-{step}"
     folder.mkdir(parents=True)
     (folder / "optimizer.pt").write_bytes(b"state")
     state = progress.fresh(asked)
@@ -85,14 +85,14 @@ def test_the_newest_whole_checkpoint_of_the_same_job_is_taken(tmp_path: Path) ->
     folders = {step: checkpoint(asked, step) for step in (2, 10, 12, 14)}
     (folders[14] / "seal.json").unlink()
     (folders[12] / "optimizer.pt").write_bytes(b"sta")
-    found = progress.resume(asked.folder, asked)
+    found = progress.resume(asked)
     assert found is not None
     assert found[0] == folders[10] and found[1].looks == [Look(10, 0.5)]
     assert not folders[14].exists() and not folders[12].exists() and folders[2].exists()
     moved = asked.model_copy(update={"out": tmp_path / "elsewhere", "threads": 2})
-    assert progress.resume(asked.folder, moved) is not None
-    assert progress.resume(asked.folder, job(tmp_path / "model", tmp_path, plan(seed=1))) is None
-    assert not list(asked.folder.iterdir())
+    assert progress.resume(moved) is not None
+    assert progress.resume(job(tmp_path / "model", tmp_path, plan(seed=1))) is None
+    assert not list(asked.checkpoints.iterdir())
 
 
 def test_the_digest_of_the_data_depends_on_its_order(tmp_path: Path) -> None:

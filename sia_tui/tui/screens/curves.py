@@ -28,6 +28,7 @@ from sia_tui.tui.widgets.titled import titled
 from sia_tui.tui.window import window
 
 SLOTS = 6
+OTHER = Binding.Group("training", compact=True)
 NONE = "no training yet: its curves appear here with its first step"
 
 
@@ -36,8 +37,8 @@ class CurvesPane(Widget, can_focus=True):
     sparklines, all of them in one list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket", "choose(-1)", "training before", key_display="["),
-        Binding("right_square_bracket", "choose(1)", "training after", key_display="]"),
+        Binding("left_square_bracket", "choose(-1)", "training before", key_display="[", group=OTHER),
+        Binding("right_square_bracket", "choose(1)", "training after", key_display="]", group=OTHER),
         Binding("t", "samples", "samples", tooltip="rollouts of this training to read: best, worst, random, changed"),
         Binding("c", "turn(1)", "next panel", tooltip="the next panel of measures"),
         Binding("C", "turn(-1)", "panel before", show=False, tooltip="the panel before it"),

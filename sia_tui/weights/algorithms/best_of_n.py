@@ -5,18 +5,16 @@ Rejection sampling, e.g. Dong et al. 2023 (arXiv 2304.06767). The cold start, wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from datasets import Dataset
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import pad
 
-from sia_tui.weights.lessons import order, select
-from sia_tui.weights.looks import Rated, Training
+from sia_tui.weights.lessons import select
+from sia_tui.weights.looks import Training
+from sia_tui.weights.offline import Offline, drawn, settings
 from sia_tui.weights.protocol import Rollout
 
 IGNORED = -100
@@ -25,26 +23,14 @@ IGNORED = -100
 
 def train(training: Training, groups: Sequence[Sequence[Rollout]]) -> None:
     """Raises TrainingFailed when no rollout solved its case."""
-    plan = training.job.plan
-    lessons = select(groups, plan.seed)
+    lessons = select(groups, training.job.plan.seed)
     training.learned_once(lessons)
-    size = min(plan.cases_per_step, len(lessons))
     longest = max(sum(len(call.prompt_ids) + len(call.completion_ids) for call in lesson.calls) for lesson in lessons)
-    arguments = SFTConfig(
-        **training.arguments(),
-        **training.accumulated(size, longest),
-        train_sampling_strategy="sequential",
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-    )
-    episodes = Dataset.from_list([_episode(lesson) for lesson in lessons])
     training.run(
         Cloning(
-            warmup=max(1, math.ceil(plan.steps / 10)),
-            model=training.model,
-            args=arguments,
-            train_dataset=episodes.select(order(len(lessons), plan.steps * size, plan.seed)),
-            processing_class=training.tokenizer,
+            training,
+            args=SFTConfig(**settings(training, len(lessons), longest), dataset_kwargs={"skip_prepare_dataset": True}),
+            train_dataset=drawn(training, [_episode(lesson) for lesson in lessons]),
             data_collator=_Calls(training.tokenizer.pad_token_id or 0),
         )
     )
@@ -74,9 +60,4 @@ class _Calls:
         }
 
 
-class Cloning(Rated, SFTTrainer):
-    cosine = True
-
-    def __init__(self, *, warmup: int, **kwargs: Any) -> None:
-        self.warmup = warmup
-        super().__init__(**kwargs)
+class Cloning(Offline, SFTTrainer): ...
