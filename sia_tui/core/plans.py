@@ -118,10 +118,36 @@ class TrainPlan:
         if self.algorithm == "entropic" and self.samples < 3:
             raise ValueError(f"plan: samples must be at least 3 for entropic, got {self.samples}")
 
+    @property
+    def learned(self) -> int:
+        """Rollouts that a step learns from; of the offline algorithms episodes, or pairs of them."""
+        return self.cases_per_step * (1 if self.algorithm in OFFLINE else self.samples)
+
     def changes(self, before: TrainPlan) -> dict[str, tuple[Any, Any]]:
         """What differs from an earlier plan: {field: (then, now)}."""
         then, now = asdict(before), asdict(self)
         return {name: (then[name], value) for name, value in now.items() if then[name] != value}
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The plan's first optimizer steps, made on the pilot's rollouts by a real trainer; nothing of them is kept.
+
+    They take what was said as if every case taught something, so they are the longest that such rollouts can make.
+    """
+
+    steps: int = 0
+    """0: the pilot's rollouts held nothing that a step could be made of, or none came to its end."""
+    learned: int = 0
+    """What each learned from, as `TrainPlan.learned` counts it; fewer where the pilot has fewer."""
+    step_s: float = 0.0
+    """Seconds of one, without rollouts."""
+    peak_gib: float = 0.0
+    """The most that the trainer held: on a GPU, else in its process."""
+    seconds: float = 0.0
+    """Of all of it, most of which is the trainer's start."""
+    fault: str = ""
+    """Why it broke off."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +176,8 @@ class Pilot:
     """Share of the completions that were cut short."""
     episode_s: float = 0.0
     """Wall clock of one rollout from its start to its end."""
+    rehearsal: Rehearsal | None = None
+    """None in logs of earlier versions."""
 
     @property
     def pass_1(self) -> float:
