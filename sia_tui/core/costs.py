@@ -8,7 +8,7 @@ from typing import Literal
 
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, SLEEPING, Parts, Serving, Training, serving, training
-from sia_tui.core.plans import Pilot, TrainPlan, estimate
+from sia_tui.core.plans import COMPARING, Pilot, TrainPlan, estimate
 from sia_tui.core.shape import Shape
 
 Arrangement = Literal["side by side", "in turns", "apart", "on the CPU"]
@@ -76,6 +76,15 @@ class Seen:
     def step_of(self, plan: TrainPlan) -> float | None:
         """Seconds of one of the plan's steps without its rollouts, in proportion to what it learns from."""
         return self.step_s * plan.learned / self.learned if self.step_s is not None and self.learned else None
+
+
+def rehearsed(plan: TrainPlan, pilot: Pilot) -> Seen | None:
+    """What the pilot's own steps took; of a step that compares inside groups as much as there are groups that teach."""
+    made = pilot.rehearsal
+    if made is None or not made.steps:
+        return None
+    share = pilot.useful if plan.algorithm in COMPARING and pilot.useful else 1.0
+    return Seen(pilot, share * made.step_s, made.learned, int(made.peak_gib * GIB))
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 from sia_tui.core.costs import KEPT_FREE, Cost, Seen, Setup, cost, places
 from sia_tui.core.memory import serving
-from sia_tui.core.plans import OFFLINE, TrainPlan
-from sia_tui.core.proposals import Light
+from sia_tui.core.plans import OFFLINE, Rehearsal, TrainPlan
+from sia_tui.core.proposals import Level, Light
 from sia_tui.core.shape import BYTES
 
 TIGHT = 0.9
 """Share of a place above which it is told that there is little left."""
+NO_MEMORY = ("out of memory", "outofmemory", "can't allocate memory", "memoryerror")
+"""How torch, on a GPU and on a CPU, and Python say it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ def light(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> Light:
     fullest = max(found.places, key=lambda place: place.needs / place.has if place.has else 0.0)
     tight = fullest.has is not None and fullest.needs > TIGHT * fullest.has
     return Light("fits", "amber" if tight else "ok", fullest.told)
+
+
+def rehearsal_light(made: Rehearsal) -> Light:
+    """Red where memory ran out, as it would again; amber where the steps could not be made for anything else."""
+    short = any(said in made.fault.lower() for said in NO_MEMORY)
+    level: Level = "red" if short else "amber" if made.fault or not made.steps else "ok"
+    would = "; weights.micro_tokens, weights.gradient_checkpointing or a shorter plan.max_tokens would help"
+    return Light("rehearsal", level, made.told + (would if short else ""))
 
 
 def _missing(setup: Setup) -> Iterator[Refusal]:

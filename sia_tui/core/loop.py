@@ -309,4 +309,6 @@ def _hopeless(step: Step) -> str | None:
         return done.advised.because
     if done.pilot.pass_n == 0 and (done.advised is None or plan.algorithm == "best_of_n"):
         return "the pilot solved no case: there is nothing to reinforce"
+    if done.pilot.rehearsal is not None and done.pilot.rehearsal.fault:
+        return f"the pilot's own steps were {done.pilot.rehearsal.told}"
     return None

@@ -10,6 +10,8 @@ Algorithm = Literal["best_of_n", "dpo", "grpo", "dr_grpo", "rloo", "reinforce_kl
 ALGORITHMS: tuple[Algorithm, ...] = typing.get_args(Algorithm)
 OFFLINE: frozenset[Algorithm] = frozenset({"best_of_n", "dpo"})
 """Those that roll every case out once, at the start, and learn from that alone."""
+COMPARING: frozenset[Algorithm] = frozenset({"grpo", "dr_grpo", "rloo", "entropic"})
+"""Those that compare inside a group and so learn nothing from one whose rewards are all alike."""
 TARGETS = ("all-linear", "attention")
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -131,15 +133,13 @@ class TrainPlan:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The plan's first optimizer steps, made on the pilot's rollouts by a real trainer; nothing of them is kept.
-
-    They take what was said as if every case taught something, so they are the longest that such rollouts can make.
-    """
+    """The plan's first optimizer steps, made by a real trainer on what the pilot's rollouts said, as if every case taught
+    something. Nothing of them is kept."""
 
     steps: int = 0
-    """0: the pilot's rollouts held nothing that a step could be made of, or none came to its end."""
     learned: int = 0
-    """What each learned from, as `TrainPlan.learned` counts it; fewer where the pilot has fewer."""
+    """What each learned from, as `TrainPlan.learned` counts it; fewer where the pilot has fewer. 0: nothing was said that
+    a step could be made of."""
     step_s: float = 0.0
     """Seconds of one, without rollouts."""
     peak_gib: float = 0.0
@@ -148,6 +148,14 @@ class Rehearsal:
     """Of all of it, most of which is the trainer's start."""
     fault: str = ""
     """Why it broke off."""
+
+    @property
+    def told(self) -> str:
+        if self.fault:
+            return f"not made: {self.fault}"
+        if not self.steps:
+            return "not made: nothing was said that a step could learn from"
+        return f"{self.step_s:.2g} s where all of {self.learned:,} teach, {self.peak_gib:.2g} GiB at most ({self.steps} made)"
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sia_tui.core import costs
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.episodes import Attempt
 from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan, estimate
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
-from sia_tui.engine.planning import of_rehearsal, seen
+from sia_tui.engine.planning import seen
 from sia_tui.engine.rehearsal import STEPS, rehearse, rehearsed
 from sia_tui.engine.rollout import Trial
 from sia_tui.engine.sampling import sampling, training_cases
@@ -48,7 +49,7 @@ async def pilot(session: Session, step: Step) -> None:
     incumbent, config = session.state.best, session.config
     setting = Setting(adapter=incumbent is not None and incumbent.adapter is not None)
     advised = recommend(found, setting, config.weights.plans(config.seed))
-    expected = estimate(plan, found, _step_seconds(session, plan, rehearsal)).seconds
+    expected = estimate(plan, found, _step_seconds(session, plan, found)).seconds
     session.record(ev.PilotDone(step.id, found, expected, advised))
 
 
@@ -74,9 +75,9 @@ async def _rehearsal(session: Session, step: Step, told: Sequence[wire.Rollout])
     return await rehearse(job, groups, session.paths.logs / "trainer.log", hear)
 
 
-def _step_seconds(session: Session, plan: TrainPlan, made: Rehearsal) -> float:
-    """Of an optimizer step without its rollouts: as rehearsed, else as an earlier training of the run took."""
-    measured = of_rehearsal(made) if made.steps else seen(session.state, session.reader)
+def _step_seconds(session: Session, plan: TrainPlan, found: Pilot) -> float:
+    """Of an optimizer step without its rollouts: as rehearsed, else as earlier steps of the run took."""
+    measured = costs.rehearsed(plan, found) or seen(session.state, session.reader)
     return measured.step_of(plan) or STEP_S
 
 

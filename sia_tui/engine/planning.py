@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sia_tui.config import RunConfig
-from sia_tui.core.costs import Seen, Setup
+from sia_tui.core.costs import Seen, Setup, rehearsed
 from sia_tui.core.fitting import Deadline, light
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, MICRO_TOKENS, Device, Serving, Training
-from sia_tui.core.plans import Rehearsal, TrainPlan
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.shape import Shape, UnknownShape, shape_of
 from sia_tui.core.state import State, Step
@@ -106,12 +106,8 @@ def _trained(step: Step, reader: RunReader) -> Seen | None:
 
 
 def _rehearsed(step: Step) -> Seen | None:
-    made = step.pilot.pilot.rehearsal if step.pilot else None
-    return of_rehearsal(made) if made and made.steps else None
-
-
-def of_rehearsal(made: Rehearsal) -> Seen:
-    return Seen(None, made.step_s, made.learned, int(made.peak_gib * GIB))
+    plan = step.proposal.plan
+    return rehearsed(plan, step.pilot.pilot) if plan and step.pilot else None
 
 
 def deadlines(config: RunConfig, spent_s: float = 0.0) -> Iterator[Deadline]:

