@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sia_tui.core.costs import KEPT_FREE, Cost, Seen, Setup, cost, places
 from sia_tui.core.memory import serving
 from sia_tui.core.plans import OFFLINE, Rehearsal, TrainPlan
-from sia_tui.core.proposals import Level, Light
+from sia_tui.core.proposals import Light
 from sia_tui.core.shape import BYTES
 
 TIGHT = 0.9
@@ -65,10 +65,12 @@ def light(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> Light:
 
 def rehearsal_light(made: Rehearsal) -> Light:
     """Red where memory ran out, as it would again; amber where the steps could not be made for anything else."""
-    short = any(said in made.fault.lower() for said in NO_MEMORY)
-    level: Level = "red" if short else "amber" if made.fault or not made.steps else "ok"
-    would = "; weights.micro_tokens, weights.gradient_checkpointing or a shorter plan.max_tokens would help"
-    return Light("rehearsal", level, made.told + (would if short else ""))
+    if not made.fault and made.steps:
+        return Light("rehearsal", "ok", f"{made.steps} steps made")
+    if not any(said in made.fault.lower() for said in NO_MEMORY):
+        return Light("rehearsal", "amber", made.told)
+    would = "weights.micro_tokens, weights.gradient_checkpointing or a shorter max_tokens would help"
+    return Light("rehearsal", "red", f"{made.told}; {would}")
 
 
 def _missing(setup: Setup) -> Iterator[Refusal]:
