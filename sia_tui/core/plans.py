@@ -155,7 +155,7 @@ class Rehearsal:
             return f"not made: {self.fault}"
         if not self.steps:
             return "not made: nothing was said that a step could learn from"
-        return f"{self.step_s:.2g} s where all of {self.learned:,} teach, {self.peak_gib:.2g} GiB at most"
+        return f"{self.step_s:.2g} s if all {self.learned:,} teach, {self.peak_gib:.2g} GiB at most"
 
 
 @dataclass(frozen=True)
