@@ -66,7 +66,8 @@ def _measured(pilot: Pilot, found: Rewards) -> tuple[Row, ...]:
         Row("regression risk", f"{percent(found.settled)} solved more often than not"),
         Row("a rollout", f"{pilot.seconds:.2g} s side by side, {pilot.tokens:,.0f} tokens"),
     ]
-    return (*rows, *_calls(pilot))
+    step = (Row("a step", pilot.rehearsal.told),) if pilot.rehearsal else ()
+    return (*rows, *_calls(pilot), *step)
 
 
 def _pass_rates(found: Rewards) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, RUNTIME, SLEEPING, Parts, Serving, Training, serving, training
-from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
+from sia_tui.core.plans import COMPARING, OFFLINE, Pilot, TrainPlan, estimate
 from sia_tui.core.shape import Shape
 
 Arrangement = Literal["side by side", "in turns", "apart", "on the CPU"]
@@ -64,9 +64,22 @@ class Seen:
     step_s: float | None = None
     """An optimizer step without its rollouts."""
     learned: int = 0
-    """Rollouts that such a step learned from."""
+    """What such a step learned from."""
     peak: int | None = None
     """Bytes: the most that the trainer held on a GPU, or in its process."""
+
+    def step_of(self, plan: TrainPlan) -> float | None:
+        """Seconds of one of the plan's steps without its rollouts, in proportion to what it learns from."""
+        return self.step_s * plan.learned / self.learned if self.step_s is not None and self.learned else None
+
+
+def rehearsed(plan: TrainPlan, pilot: Pilot) -> Seen | None:
+    """What the pilot's own steps took; of a step that compares inside groups as much as there are groups that teach."""
+    made = pilot.rehearsal
+    if made is None or not made.steps:
+        return None
+    share = pilot.useful if plan.algorithm in COMPARING and pilot.useful else 1.0
+    return Seen(pilot, share * made.step_s, made.learned, int(made.peak_gib * GIB))
 
 
 @dataclass(frozen=True)
@@ -215,16 +228,16 @@ def cost(setup: Setup, seen: Seen) -> Cost:
 
 
 def step_seconds(setup: Setup, seen: Seen, tokens: float) -> float:
-    """Of one optimizer step without its rollouts of so many tokens each: measured, in proportion to what it learns from;
-    else by operations.
+    """Of one optimizer step without its rollouts of so many tokens each: measured, else by operations.
 
     A token costs 2 operations a parameter forward and 2 backward, a frozen weight having no gradient of its own (Kaplan
     et al. 2020, arXiv 2001.08361, §2.1, counts 6 with it), and 2 more where activations are computed again.
     """
-    learned = setup.plan.cases_per_step * (1 if setup.plan.algorithm in OFFLINE else setup.plan.samples)
-    if seen.step_s is not None and seen.learned:
-        return seen.step_s * learned / seen.learned
-    operations = (6 if setup.trainer.checkpointing else 4) * setup.shape.active_parameters * tokens * learned
+    measured = seen.step_of(setup.plan)
+    if measured is not None:
+        return measured
+    a_token = (6 if setup.trainer.checkpointing else 4) * setup.shape.active_parameters
+    operations = a_token * tokens * setup.plan.learned
     # Layers that are spread over GPUs are computed one after another: more of them hold more, and are no faster.
     return operations / (setup.machine.card.flops * (1.0 if not setup.machine.gpus else EFFICIENCY["compute"]))
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 from sia_tui.core.costs import KEPT_FREE, Cost, Seen, Setup, arrangement, cost, places
 from sia_tui.core.memory import serving
-from sia_tui.core.plans import OFFLINE, TrainPlan
+from sia_tui.core.plans import OFFLINE, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.shape import BYTES
 
 TIGHT = 0.9
 """Share of a place above which it is told that there is little left."""
+NO_MEMORY = ("out of memory", "outofmemory", "can't allocate memory", "memoryerror")
+"""How torch, on a GPU and on a CPU, and Python say it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,16 @@ def light(setup: Setup, seen: Seen, deadlines: tuple[Deadline, ...]) -> Light:
     stale = ", so staleness counts as 0" if setup.plan.staleness else ""
     told = f"in turns{stale}: {fullest.told}" if found.arrangement == "in turns" else fullest.told
     return Light("fits", "amber" if tight else "ok", told)
+
+
+def rehearsal_light(made: Rehearsal) -> Light:
+    """Red where memory ran out, as it would again; amber where the steps could not be made for anything else."""
+    if not made.fault and made.steps:
+        return Light("rehearsal", "ok", f"{made.steps} steps made")
+    if not any(said in made.fault.lower() for said in NO_MEMORY):
+        return Light("rehearsal", "amber", made.told)
+    would = "weights.micro_tokens, weights.gradient_checkpointing or a shorter max_tokens would help"
+    return Light("rehearsal", "red", f"{made.told}; {would}")
 
 
 def _missing(setup: Setup) -> Iterator[Refusal]:

@@ -301,7 +301,8 @@ def auto_verdict(step: Step, left_s: float) -> tuple[VerdictKind, str]:
 
 
 def _hopeless(step: Step) -> str | None:
-    """Why the pilot leaves the plan nothing to learn from; partial credit may teach what clones only successes nothing."""
+    """Why the pilot speaks against the plan: nothing to learn from, where partial credit may teach what clones only
+    successes nothing, or steps that could not be made."""
     plan, done = step.proposal.plan, step.pilot
     if plan is None or done is None:
         return None
@@ -309,4 +310,6 @@ def _hopeless(step: Step) -> str | None:
         return done.advised.because
     if done.pilot.pass_n == 0 and (done.advised is None or plan.algorithm == "best_of_n"):
         return "the pilot solved no case: there is nothing to reinforce"
+    if done.pilot.rehearsal is not None and done.pilot.rehearsal.fault:
+        return f"the pilot's own steps were {done.pilot.rehearsal.told}"
     return None

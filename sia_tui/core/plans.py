@@ -10,6 +10,8 @@ Algorithm = Literal["best_of_n", "dpo", "grpo", "dr_grpo", "rloo", "reinforce_kl
 ALGORITHMS: tuple[Algorithm, ...] = typing.get_args(Algorithm)
 OFFLINE: frozenset[Algorithm] = frozenset({"best_of_n", "dpo"})
 """Those that roll every case out once, at the start, and learn from that alone."""
+COMPARING: frozenset[Algorithm] = frozenset({"grpo", "dr_grpo", "rloo", "entropic"})
+"""Those that compare inside a group and so learn nothing from one whose rewards are all alike."""
 TARGETS = ("all-linear", "attention")
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -119,10 +121,42 @@ class TrainPlan:
         if self.algorithm == "entropic" and self.samples < 3:
             raise ValueError(f"plan: samples must be at least 3 for entropic, got {self.samples}")
 
+    @property
+    def learned(self) -> int:
+        """Rollouts that a step learns from; of the offline algorithms episodes, or pairs of them."""
+        return self.cases_per_step * (1 if self.algorithm in OFFLINE else self.samples)
+
     def changes(self, before: TrainPlan) -> dict[str, tuple[Any, Any]]:
         """What differs from an earlier plan: {field: (then, now)}."""
         then, now = asdict(before), asdict(self)
         return {name: (then[name], value) for name, value in now.items() if then[name] != value}
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The plan's first optimizer steps, made by a real trainer on what the pilot's rollouts said, as if every case taught
+    something. Nothing of them is kept."""
+
+    steps: int = 0
+    learned: int = 0
+    """What each learned from, as `TrainPlan.learned` counts it; fewer where the pilot has fewer. 0: nothing was said that
+    a step could be made of."""
+    step_s: float = 0.0
+    """Seconds of one, without rollouts."""
+    peak_gib: float = 0.0
+    """The most that the trainer held: on a GPU, else in its process."""
+    seconds: float = 0.0
+    """Of all of it, most of which is the trainer's start."""
+    fault: str = ""
+    """Why it broke off."""
+
+    @property
+    def told(self) -> str:
+        if self.fault:
+            return f"not made: {self.fault}"
+        if not self.steps:
+            return "not made: nothing was said that a step could learn from"
+        return f"{self.step_s:.2g} s if all {self.learned:,} teach, {self.peak_gib:.2g} GiB at most"
 
 
 @dataclass(frozen=True)
@@ -151,6 +185,8 @@ class Pilot:
     """Share of the completions that were cut short."""
     episode_s: float = 0.0
     """Wall clock of one rollout from its start to its end."""
+    rehearsal: Rehearsal | None = None
+    """None in logs of earlier versions."""
 
     @property
     def pass_1(self) -> float:

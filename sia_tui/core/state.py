@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Recommendation, light
 from sia_tui.core.episodes import Split
+from sia_tui.core.fitting import rehearsal_light
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
@@ -301,11 +302,13 @@ def _(event: ev.PreviewDone, state: State) -> State:
 
 @_on.register
 def _(event: ev.PilotDone, state: State) -> State:
-    """The pilot lights one more light: whether the plan's algorithm is the one that it recommends."""
+    """The pilot lights two more lights: whether the plan's algorithm is the one that it recommends, and whether its first
+    steps could be made."""
     step = state.step(event.id)
-    plan, advised = step.proposal.plan, event.advised
-    lights = (*(step.lights or ()), light(plan, advised)) if plan and advised else step.lights
-    return _step(state, event.id, pilot=event, lights=lights)
+    plan, advised, made = step.proposal.plan, event.advised, event.pilot.rehearsal
+    lit = [light(plan, advised)] if plan and advised else []
+    lit += [rehearsal_light(made)] if made else []
+    return _step(state, event.id, pilot=event, lights=(*(step.lights or ()), *lit) if lit else step.lights)
 
 
 @_on.register

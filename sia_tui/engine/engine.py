@@ -24,7 +24,7 @@ from sia_tui.core import loop
 from sia_tui.core.episodes import Split
 from sia_tui.core.room import DiskFull, no_room, unwritten
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, first, history, prepare, remembering, step, training
+from sia_tui.engine import evaluate, finish, first, history, pilot, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
@@ -310,7 +310,7 @@ class _Engine:
             case loop.RunPreview(proposal=proposal):
                 await self._preview(proposal)
             case loop.RunPilot(proposal=proposal):
-                await training.pilot(session, state.step(proposal))
+                await pilot.pilot(session, state.step(proposal))
             case loop.Train(proposal=proposal):
                 await training.train(session, state.step(proposal))
             case loop.OpenGate(proposal=proposal, kind=kind):

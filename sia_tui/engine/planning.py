@@ -7,17 +7,18 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sia_tui.config import RunConfig
-from sia_tui.core.costs import Seen, Setup, arrangement
+from sia_tui.core.costs import Seen, Setup, arrangement, rehearsed
 from sia_tui.core.fitting import Deadline, light
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, MICRO_TOKENS, Device, Serving, Training
-from sia_tui.core.plans import OFFLINE, TrainPlan
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.shape import Shape, UnknownShape, shape_of
-from sia_tui.core.state import State
+from sia_tui.core.state import State, Step
 from sia_tui.core.text import one_line
 from sia_tui.engine.hardware import this_machine
 from sia_tui.policy.nano import architecture
@@ -110,18 +111,27 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Se
 
 
 def seen(state: State, reader: RunReader) -> Seen:
-    """What the run has measured: its newest pilot, its newest training."""
+    """What the run has measured: its newest pilot; of optimizer steps the newest training's, or a rehearsal's that came
+    after it."""
     pilots = [step.pilot.pilot for step in state.steps if step.pilot]
     pilot = pilots[-1] if pilots else None
-    for step in reversed(state.steps):
-        rows = [row.values for row in reader.metrics(step.id) if STEP_SECONDS in row.values]
-        plan = step.proposal.plan
-        if rows and plan is not None:
-            peaks = [int(row[PEAK_GIB] * GIB) for row in rows if PEAK_GIB in row]
-            learned = plan.cases_per_step * (1 if plan.algorithm in OFFLINE else plan.samples)
-            mean = sum(row[STEP_SECONDS] for row in rows) / len(rows)
-            return Seen(pilot, mean, learned, max(peaks, default=None))
-    return Seen(pilot)
+    found = (_trained(step, reader) or _rehearsed(step) for step in reversed(state.steps))
+    return replace(next((one for one in found if one), Seen()), pilot=pilot)
+
+
+def _trained(step: Step, reader: RunReader) -> Seen | None:
+    rows = [row.values for row in reader.metrics(step.id) if STEP_SECONDS in row.values]
+    plan = step.proposal.plan
+    if not rows or plan is None:
+        return None
+    peaks = [int(row[PEAK_GIB] * GIB) for row in rows if PEAK_GIB in row]
+    mean = sum(row[STEP_SECONDS] for row in rows) / len(rows)
+    return Seen(None, mean, plan.learned, max(peaks, default=None))
+
+
+def _rehearsed(step: Step) -> Seen | None:
+    plan = step.proposal.plan
+    return rehearsed(plan, step.pilot.pilot) if plan and step.pilot else None
 
 
 def in_turns(config: RunConfig, plan: TrainPlan, state: State, reader: RunReader) -> bool:

@@ -1,4 +1,4 @@
-"""The weights lever: a plan's pilot, its training on the harness' own rollouts, the proof of what came out.
+"""The weights lever: a plan's training on the harness' own rollouts, the proof of what came out.
 
 The trainer asks for rollouts of an adapter it has written; they are made by the incumbent's harness in the sandbox,
 through the gateway, on train cases, and stored one by one. So a training that was killed finds its rollouts again.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from sia_tui.core import events as ev
-from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.plans import OFFLINE, Pilot, TrainPlan, estimate
+from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.room import DiskFull
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
@@ -39,31 +38,6 @@ from sia_tui.weights.whole import copy
 TRIES = 3
 """Starts of one trainer without an optimizer step more: whoever dies three times so does not die by accident."""
 POLL_S = 0.3
-STEP_S = 1.0
-"""Seconds an optimizer step is taken for before any was made in this run."""
-SHOWN = 6
-"""Best-paid rollouts of a pilot, named for reading."""
-
-
-async def pilot(session: Session, step: Step) -> None:
-    """Some of the plan's own rollouts, made before anybody is asked; the training finds them done."""
-    plan = _plan(step)
-    cases = training_cases(session, plan)[0][: session.config.weights.pilot]
-    trials = [Trial(case, sample) for case in cases for sample in range(plan.samples)]
-    async with sampling(session, step.id, plan) as rollouts:
-        session.report.phase(f"pilot of {step.id}", len(trials))
-        rollouts.counted = True
-        made = await rollouts.make(None, "pilot", 0, trials)
-    told = [_told(trial, *both) for trial, both in zip(trials, made, strict=True)]
-    named = [(paid, rollouts.name(None, trial, True)) for trial, paid in zip(trials, told, strict=True)]
-    best = [name for paid, name in sorted(named, key=lambda pair: -pair[0].reward) if paid.solved]
-    side_by_side = min(len(trials), session.config.harness.lanes)
-    seen = _pilot(plan, told, [attempt for attempt, _ in made], side_by_side, best[:SHOWN])
-    expected = estimate(plan, seen, _step_seconds(session)).seconds
-    incumbent, config = session.state.best, session.config
-    setting = Setting(incumbent is not None and incumbent.adapter is not None, session.task.scores)
-    advised = recommend(seen, setting, config.weights.plans(config.seed))
-    session.record(ev.PilotDone(step.id, seen, expected, advised))
 
 
 async def train(session: Session, step: Step) -> None:
@@ -74,7 +48,7 @@ async def train(session: Session, step: Step) -> None:
     best = session.state.best
     assert best is not None
     if step.training is None:
-        turns = planning.in_turns(session.config, _plan(step), session.state, session.reader)
+        turns = planning.in_turns(session.config, plan_of(step), session.state, session.reader)
         session.record(ev.TrainingBegan(step.id, best.adapter, turns))
     tries, reached = 0, -1
     while True:
@@ -102,7 +76,7 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
     ):
         _begin(session, step, job.plan, rollouts)
         while True:
-            match await _heard(session, step, trainer):
+            match await heard(session, step, trainer):
                 case wire.Need() as need:
                     await session.wake()
                     await trainer.tell(await _answer(session, need, rollouts))
@@ -133,17 +107,26 @@ def _begin(session: Session, step: Step, plan: TrainPlan, rollouts: Sampling) ->
 
 
 async def _job(session: Session, step: Step) -> wire.Job:
-    best, plan = session.state.best, _plan(step)
-    assert best is not None and step.training is not None
-    turns = step.training.in_turns
+    assert step.training is not None
+    plan, turns = plan_of(step), step.training.in_turns
     cases, held_out = training_cases(session, plan)
-    folder, config = session.paths.training / step.id, session.config.weights
+    names, stopped_by = [case.id for case in cases], [case.id for case in held_out]
+    job = await job_of(session, plan, names, stopped_by, session.paths.training / step.id)
+    return job.model_copy(update={"plan": replace(plan, staleness=0), "in_turns": True}) if turns else job
+
+
+async def job_of(
+    session: Session, plan: TrainPlan, cases: Sequence[str], held_out: Sequence[str], folder: Path
+) -> wire.Job:
+    """What a trainer is started with: the incumbent's adapter to go on from, and the config's way of computing."""
+    best, config = session.state.best, session.config.weights
+    assert best is not None
     return wire.Job(
-        plan=replace(plan, staleness=0) if turns else plan,
+        plan=plan,
         model=await policy_folder(session),
         parent=session.paths.adapter(best.adapter) if best.adapter else None,
-        cases=tuple(case.id for case in cases),
-        held_out=tuple(case.id for case in held_out),
+        cases=tuple(cases),
+        held_out=tuple(held_out),
         folder=folder,
         out=folder / "adapter",
         threads=config.threads,
@@ -151,11 +134,10 @@ async def _job(session: Session, step: Step) -> wire.Job:
         dtype=config.dtype,
         micro_tokens=config.micro_tokens or 0,
         gradient_checkpointing=config.gradient_checkpointing,
-        in_turns=turns,
     )
 
 
-async def _heard(session: Session, step: Step, trainer: Trainer) -> wire.Said:
+async def heard(session: Session, step: Step, trainer: Trainer) -> wire.Said:
     """The next thing the trainer says; tells it meanwhile when a person ends the training early.
 
     Raises Interrupted when the run is to pause or stop, TrainerDied.
@@ -186,7 +168,7 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
     numbered = zip(cases, firsts, strict=True)
     trials = [Trial(case, first + sample) for case, first in numbered for sample in range(need.samples)]
     made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
-    told = tuple(_told(trial, *both) for trial, both in zip(trials, made, strict=True))
+    told = tuple(as_told(trial, *both) for trial, both in zip(trials, made, strict=True))
     cut = session.state.step(rollouts.proposal).cut_short_by
     return wire.Told(id=need.id, rollouts=told, stop=_cut(cut))
 
@@ -195,7 +177,7 @@ def _cut(by: str | None) -> str:
     return f"ended early by {by}" if by else ""
 
 
-def _told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
+def as_told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
     """What the scaffold answered without the policy earns the policy nothing."""
     calls = tuple(
         wire.SampledCall(
@@ -279,44 +261,9 @@ def _refuse(session: Session, step: Step, reason: str, by: str = "training") -> 
     session.record(ev.ProposalRefused(step.id, by, one_line(reason, 1000), saved))
 
 
-def _pilot(
-    plan: TrainPlan, told: Sequence[wire.Rollout], attempts: Sequence[Attempt], side_by_side: int, best: Sequence[str]
-) -> Pilot:
-    """What the trainer would be told, counted. Stored rollouts tell as much as fresh ones: their own seconds."""
-    groups = [told[start : start + plan.samples] for start in range(0, len(told), plan.samples)]
-    solved = Counter(sum(rollout.solved for rollout in group) for group in groups)
-    rewards = tuple(tuple(rollout.reward for rollout in group) for group in groups)
-    calls = [call for attempt in attempts for call in attempt.calls]
-    sampled = sum(len(call.completion_ids) for call in calls)
-    episode_s = sum(attempt.seconds for attempt in attempts) / len(attempts)
-    return Pilot(
-        n=len(groups),
-        samples=plan.samples,
-        solved=tuple(solved[k] for k in range(plan.samples + 1)),
-        useful=sum(len(set(paid)) > 1 for paid in rewards) / len(groups),
-        seconds=episode_s / side_by_side,
-        tokens=(sum(len(call.prompt_ids) for call in calls) + sampled) / len(told),
-        episodes=tuple(best),
-        rewards=rewards,
-        sampled=sampled / len(told),
-        calls=len(calls) / len(told),
-        truncated=sum(call.finish_reason == "length" for call in calls) / max(1, len(calls)),
-        episode_s=episode_s,
-    )
-
-
-def _plan(step: Step) -> TrainPlan:
+def plan_of(step: Step) -> TrainPlan:
     assert step.proposal.plan is not None
     return step.proposal.plan
-
-
-def _step_seconds(session: Session) -> float:
-    """Of an optimizer step without its rollouts, as measured in this run's last training."""
-    for step in reversed(session.state.steps):
-        seen = [row.values["train_s"] for row in session.reader.metrics(step.id) if "train_s" in row.values]
-        if seen:
-            return sum(seen) / len(seen)
-    return STEP_S
 
 
 def _note(values: Mapping[str, float]) -> str:

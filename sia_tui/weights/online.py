@@ -14,6 +14,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from sia_tui.core.memory import MICRO_TOKENS
+from sia_tui.core.plans import COMPARING
 from sia_tui.weights.advantages import shaped
 from sia_tui.weights.algorithms import Train
 from sia_tui.weights.groups import in_groups, summary, useful
@@ -40,8 +41,6 @@ class Estimator:
 
     advantages: Callable[[torch.Tensor], torch.Tensor]
     """`(groups, samples)` to the same; see `advantages`."""
-    by_group: bool = True
-    """Compares inside a group, so that groups without spread are left out of the step."""
     clipped: bool = True
     """PPO's clipped ratio; else the ratio is a plain, detached weight."""
     weighting: Weighting = "episode"
@@ -112,7 +111,8 @@ class Online(Rated, GRPOTrainer):
         without a gradient, so neither momentum nor weight decay moves them.
         """
         groups = self._rolled_out(self.state.global_step)
-        learned = [group for group in groups if useful(group)] if self.estimator.by_group else groups
+        compares = self.training.job.plan.algorithm in COMPARING
+        learned = [group for group in groups if useful(group)] if compares else groups
         self.training.values |= summary(groups)
         self.training.progress.learned([rollout for group in learned for rollout in group])
         try:

@@ -20,6 +20,7 @@ def test_a_plan_waits_with_its_page(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "recommended: grpo" in told and "▸ cheap, end score → grpo" in told and "sia-tui approve r/gate-3" in told
     assert main(["pending", "--workspace", str(tmp_path / "w"), "--json"]) == 0
     pilot = json.loads(capsys.readouterr().out)[0]["pilot"]
+    assert pilot["rehearsal"]["step_s"] == 3.4 and "a step           3.4 s if all 128 teach, 0.9 GiB at most" in told
     assert pilot["page"] in told and pilot["advised"]["algorithm"] == "grpo"
     assert len(pilot["rewards"]) == 40 and pilot["measured"]["settled"] == 0.35
 

@@ -19,7 +19,7 @@ from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.hardware import machine_named
 from sia_tui.core.memory import GIB
-from sia_tui.core.plans import Pilot, TrainPlan
+from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Proposal
 from sia_tui.engine import planning
 from sia_tui.engine.planning import fits_light
@@ -95,7 +95,13 @@ def test_a_run_is_asked_about_what_it_proposes_by_what_it_measured(
     with RunStore(root / "run.db") as store:
         store.record(ev.RunCreated("a", "lawbench", "0" * 64))
         store.record(ev.ProposalMade("p-1", first))
-        store.record(ev.PilotDone("p-1", Pilot(2, 8, (0,) * 8 + (2,), 1.0, 0.1, 200.0), 1.0))
+        made = Rehearsal(2, 64, 1.0, 2.0, 9.0)
+        store.record(ev.PilotDone("p-1", Pilot(2, 8, (0,) * 8 + (2,), 1.0, 0.1, 200.0, rehearsal=made), 1.0))
+        assert main(["plan", "a"]) == 0
+        lines = " ".join(capsys.readouterr().out.split())
+        assert "training: peak 2.00" in lines and "measured, measured" in lines
+        (rehearsed,) = told(capsys, "plan", "a")[1]["plans"]
+        assert rehearsed["minutes"] * 60 == pytest.approx(15 + 0.1 * rehearsed["rollouts"] + 12 * 2.0)
         store.metrics("p-1", 1, {"train_s": 4.0, "peak_gib": 3.0})
         store.record(ev.ProposalRefused("p-1", "training", "did not move"))
         store.record(ev.ProposalMade("p-2", replace(first, plan=replace(PLAN, steps=10, cases_per_step=32))))

@@ -18,7 +18,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
 from sia_tui.core.choosing import RULES, Setting, light, recommend
 from sia_tui.core.loop import auto_verdict
-from sia_tui.core.plans import ALGORITHMS, Algorithm, Pilot, TrainPlan
+from sia_tui.core.plans import ALGORITHMS, Algorithm, Pilot, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.core.rewards import pass_at, rewards
 from sia_tui.core.starting import DPO_BETA, KL, MOST_SAMPLES, house
@@ -291,12 +291,14 @@ def test_the_pilot_lights_its_light_and_its_advice_stays_with_the_generation() -
 
 
 def test_a_pilot_survives_the_log_and_one_of_an_earlier_version_is_read() -> None:
-    event = ev.PilotDone("p", pilot(RARE), 60.0, recommend(pilot(RARE), BASE, PLANS))
+    done = replace(pilot(RARE), rehearsal=Rehearsal(2, 64, 2.1, 1.9, 12.0))
+    event = ev.PilotDone("p", done, 60.0, recommend(done, BASE, PLANS))
     kind, data = ev.encode(event)
     assert ev.decode(kind, data) == event
     old = {"n": 4, "samples": 2, "solved": [1, 2, 1], "useful": 0.5, "seconds": 0.1, "tokens": 90.0, "episodes": ["e1"]}
     read = ev.decode("PilotDone", {"id": "p", "pilot": old, "expected_s": 60.0})
     assert isinstance(read, ev.PilotDone) and read.advised is None and read.pilot.rewards == ()
+    assert read.pilot.rehearsal is None
     assert rewards(read.pilot).pass_1 == 0.5 and rewards(read.pilot).values == 2
     assert [section.title for section in page(read.pilot, None)] == ["REWARDS"]
 

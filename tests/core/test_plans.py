@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_plan
+from sia_tui.core.costs import Seen, rehearsed
 from sia_tui.core.gates import Gate
 from sia_tui.core.loop import auto_verdict
-from sia_tui.core.plans import Pilot, TrainPlan, estimate
-from sia_tui.core.proposals import Proposal
-from sia_tui.core.state import MACHINE, Step
+from sia_tui.core.plans import ALGORITHMS, OFFLINE, Pilot, Rehearsal, TrainPlan, estimate
+from sia_tui.core.proposals import Light, Proposal
+from sia_tui.core.state import MACHINE, State, Step, advance
 
 PLAN = TrainPlan("grpo", 20, 16, 8, 2000, 80, 1e-3, eval_every=5)
 PILOT = Pilot(4, 8, (1, 0, 0, 0, 2, 0, 0, 0, 1), 0.5, 0.1, 300.0)
+MADE = Rehearsal(2, 64, 2.1, 1.9, 12.0)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,37 @@ def test_the_automatic_gate_keeps_to_the_budget_and_to_what_can_be_learned() -> 
     assert auto_verdict(step, 119.0) == ("reject", "the training should take 2.0 min, and 2.0 are left of the budget")
     hopeless = replace(PILOT, solved=(4, 0, 0, 0, 0, 0, 0, 0, 0))
     assert auto_verdict(replace(step, pilot=ev.PilotDone("p", hopeless, 1.0)), 1e9)[0] == "reject"
+    died = replace(PILOT, rehearsal=Rehearsal(fault="the trainer ended with status 4"))
+    told = auto_verdict(replace(step, pilot=ev.PilotDone("p", died, 1.0)), 1e9)
+    assert told == ("reject", "the pilot's own steps were not made: the trainer ended with status 4")
+
+
+@pytest.mark.parametrize(
+    ("made", "level", "said"),
+    [
+        (MADE, "ok", "2 steps made"),
+        (Rehearsal(), "amber", "not made: nothing was said that a step could learn from"),
+        (Rehearsal(fault="loss of step 1 is nan"), "amber", "not made: loss of step 1 is nan"),
+        (Rehearsal(fault="OutOfMemoryError: CUDA out of memory"), "red", "weights.micro_tokens"),
+        (Rehearsal(fault="DefaultCPUAllocator: can't allocate memory: you tried"), "red", "weights.micro_tokens"),
+    ],
+)
+def test_the_pilots_own_steps_light_a_light(made: Rehearsal, level: str, said: str) -> None:
+    state = State(steps=(Step("p", proposal(PLAN), lights=(Light("plan", "ok"),)),))
+    done = ev.PilotDone("p", replace(PILOT, rehearsal=made), 1.0)
+    lights = advance(state, ev.Recorded(1, "2026-01-01T00:00:00+00:00", done)).steps[0].lights or ()
+    assert [light.name for light in lights] == ["plan", "rehearsal"]
+    assert lights[1].level == level and said in lights[1].detail
+
+
+def test_a_step_is_reckoned_by_the_pilots_own() -> None:
+    """Half of the rollouts teach by comparison, all of them teach REINFORCE; measured on 64, a step learns from 128."""
+    seen = replace(PILOT, rehearsal=MADE)
+    steps = {name: rehearsed(replace(PLAN, algorithm=name), seen) for name in ALGORITHMS}
+    assert steps["grpo"] == Seen(seen, 0.5 * 2.1, 64, int(1.9 * 2**30)) and steps["grpo"].step_of(PLAN) == 2.1
+    assert {name for name, found in steps.items() if found and found.step_s == 2.1} == {
+        *OFFLINE,
+        "reinforce_kl",
+        "ppo",
+    }
+    assert rehearsed(PLAN, PILOT) is None and rehearsed(PLAN, replace(PILOT, rehearsal=Rehearsal())) is None

@@ -48,6 +48,19 @@ def test_each_training_comes_to_a_measured_generation(levers: RunPaths) -> None:
         ) + reused(levers, step.id)
 
 
+def test_each_pilot_made_two_steps_and_kept_nothing_of_them(levers: RunPaths) -> None:
+    reader = RunReader(levers.db)
+    for step in (step for step in state_of(levers).steps if step.trained):
+        made = step.pilot.pilot.rehearsal if step.pilot else None
+        assert made and step.proposal.plan and not made.fault, made
+        assert made.steps == 2 and 0 < made.step_s < made.seconds and 0 < made.learned <= step.proposal.plan.learned
+        trained = [row.values for row in reader.metrics(step.id) if row.step]
+        assert made.peak_gib == pytest.approx(max(values["peak_gib"] for values in trained), rel=0.2)
+        assert [row.step for row in reader.metrics(step.id)] == list(range(len(trained) + 1))
+        assert ("rehearsal", "ok") in [(light.name, light.level) for light in step.lights or ()]
+    assert list(levers.training.glob("*")) == []
+
+
 def reused(paths: RunPaths, proposal: str) -> int:
     """Rollouts of a pilot that an earlier training on the same generation had made already."""
     state = state_of(paths)

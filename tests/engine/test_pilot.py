@@ -6,7 +6,7 @@ import pytest
 
 from sia_tui.core.episodes import Attempt, Call, Case
 from sia_tui.core.plans import TrainPlan
-from sia_tui.engine.training import _pilot
+from sia_tui.engine.pilot import counted
 from sia_tui.weights.protocol import Rollout
 
 PLAN = TrainPlan("grpo", 20, 16, 2, 2000, 80, 1e-3)
@@ -40,7 +40,7 @@ def rollout(reward: float, solved: bool) -> Rollout:
 def test_it_keeps_the_rewards_and_says_what_a_rollout_takes() -> None:
     told = [rollout(1, True), rollout(0.5, False), rollout(0.2, False), rollout(0.2, False)]
     made = [attempt(1, 4), attempt(2), attempt(4), attempt(seconds=2.5)]
-    seen = _pilot(PLAN, told, made, side_by_side=2, best=["e1"])
+    seen = counted(PLAN, told, made, side_by_side=2, best=["e1"])
     assert seen.rewards == ((1.0, 0.5), (0.2, 0.2)) and seen.solved == (1, 1, 0) and seen.useful == 0.5
     assert (seen.n, seen.samples, seen.episodes) == (2, 2, ("e1",))
     assert seen.calls == 1 and seen.sampled == 11 / 4 and seen.tokens == (11 + 4 * 3) / 4
@@ -48,5 +48,5 @@ def test_it_keeps_the_rewards_and_says_what_a_rollout_takes() -> None:
 
 
 def test_rollouts_without_any_call_were_not_cut_short() -> None:
-    seen = _pilot(PLAN, [rollout(0, False)] * 2, [attempt()] * 2, side_by_side=1, best=[])
+    seen = counted(PLAN, [rollout(0, False)] * 2, [attempt()] * 2, side_by_side=1, best=[])
     assert seen.truncated == seen.calls == seen.tokens == pytest.approx(0)

@@ -19,7 +19,7 @@ from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Sampled, Sc
 from sia_tui.core.forecast import track
 from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
 from sia_tui.core.machine import Usage
-from sia_tui.core.plans import Pilot, TrainPlan
+from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal
 from sia_tui.core.recall import recall
 from sia_tui.store.workspace import RunPaths
@@ -32,6 +32,8 @@ CONFIG_HASH = "c" * 64
 START = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
 HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m[/nope][bold red]盗窃\u202egnp\u2066\x00\x7f\r\nline two\t[link=x]"
 """Escapes, C1, bidi, markup, NUL, DEL, line breaks: what a model or a tool may say."""
+
+MADE = Rehearsal(2, 128, 3.4, 0.9, 14.0)
 
 Scene = Literal["fresh", "patch_gate", "plan_gate", "training", "keep_gate", "done"]
 """`fresh`: just created. `patch_gate`, `plan_gate`, `keep_gate`: waiting. `training`: step 18 of 30. `done`: test opened."""
@@ -195,7 +197,7 @@ class Writer:
         episodes = (f"e-{self.made:06d}", f"e-{self.made - 1:06d}", f"e-{self.made - 2:06d}")
         solved = (10, 3, 4, 5, 4, 3, 3, 2, 6)
         rewards = tuple((1.0,) * k + (0.0,) * (8 - k) for k, count in enumerate(solved) for _ in range(count))
-        pilot = Pilot(40, 8, solved, 0.6, 0.08, 320.0, episodes, rewards, 2.0, 1.0, 0.05, 1.2)
+        pilot = Pilot(40, 8, solved, 0.6, 0.08, 320.0, episodes, rewards, 2.0, 1.0, 0.05, 1.2, MADE)
         advised = recommend(pilot, Setting(adapter=False), (CLONING, PLAN))
         self.store.record(ev.PilotDone(name, pilot, 420.0, advised))
 

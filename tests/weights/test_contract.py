@@ -118,7 +118,7 @@ def test_without_clipping_the_ratio_is_a_plain_weight(model: Path, tmp_path: Pat
 def test_kl_to_the_base_is_in_every_token_s_advantage_and_told(model: Path, tmp_path: Path) -> None:
     from sia_tui.weights.online import Estimator
 
-    trainer = made(model, tmp_path, Estimator(advantages.reinforce, by_group=False, clipped=False), kl=0.7, entropy=0.2)
+    trainer = made(model, tmp_path, Estimator(advantages.reinforce, clipped=False), kl=0.7, entropy=0.2)
     own, base = [], []
     for row in ROWS:
         with torch.no_grad():

@@ -19,7 +19,7 @@ from sia_tui.weights.online import Estimator, Groups, Online, make
 from sia_tui.weights.sequences import Row, merged, sequences
 from sia_tui.weights.value import Critic
 
-ESTIMATOR = Estimator(reinforce, by_group=False)
+ESTIMATOR = Estimator(reinforce)
 """What the loss is told; the advantages are those of the value head."""
 
 

@@ -8,4 +8,4 @@ from __future__ import annotations
 from sia_tui.weights import advantages
 from sia_tui.weights.online import Estimator, learner
 
-train = learner(Estimator(advantages.reinforce, by_group=False, clipped=False))
+train = learner(Estimator(advantages.reinforce, clipped=False))
