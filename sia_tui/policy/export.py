@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from sia_tui.loading import quickly
+
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 TOKENIZER = (
     "tokenizer.json",
@@ -54,9 +56,10 @@ def write_adapter(adapter: Path, base: Path, out: Path) -> None:
 
 def write_merged(adapter: Path, base: Path, out: Path) -> None:
     """The base with the adapter added to its weights, in the base's own precision, into the folder `out`."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
+    with quickly():
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     load: Any = AutoModelForCausalLM.from_pretrained
