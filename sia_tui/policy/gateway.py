@@ -22,6 +22,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sia_tui.loading import quickly
 from sia_tui.policy import sockets
 from sia_tui.policy.lanes import Lane
 from sia_tui.policy.outside import Lost
@@ -250,20 +251,22 @@ async def serve(settings: Settings) -> None:
 async def opened(settings: Settings, expected: Callable[[], int]) -> AsyncIterator[Backend]:
     """What answers, ready to. `expected()` is how many rows could be waiting at once."""
     if settings.backend == "hf":
-        from sia_tui.policy.hf import HF
-        from sia_tui.policy.local import Local
+        with quickly():
+            from sia_tui.policy.hf import HF
+            from sia_tui.policy.local import Local
 
-        model = HF(
-            settings.model_dir,
-            device=settings.device,
-            dtype=settings.dtype,
-            threads=settings.threads,
-            context=settings.context,
-            name=settings.name,
-        )
+            model = HF(
+                settings.model_dir,
+                device=settings.device,
+                dtype=settings.dtype,
+                threads=settings.threads,
+                context=settings.context,
+                name=settings.name,
+            )
         yield Local(model, settings, expected)
     elif settings.backend == "vllm":
-        from sia_tui.policy import vllm
+        with quickly():
+            from sia_tui.policy import vllm
 
         async with vllm.opened(settings) as server:
             yield server

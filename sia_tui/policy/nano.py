@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sia_tui.loading import quickly
 from sia_tui.policy.nano_forms import Example, examples
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ def train(
     """Train a base and put it at `out_dir` in one rename; return its manifest. A model already there is kept."""
     if (out_dir / "manifest.json").exists():
         return dict(json.loads((out_dir / "manifest.json").read_text()))
-    import torch
+    with quickly():
+        import torch
+        from transformers import LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: F401 - used further down
 
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sia_tui.core.plans import OFFLINE
 from sia_tui.core.room import DiskFull
+from sia_tui.loading import quickly
 from sia_tui.weights.algorithms import load
 from sia_tui.weights.lessons import gather, measures
 from sia_tui.weights.pipe import Pipe
@@ -60,8 +61,9 @@ def train(job: Job, pipe: Pipe) -> Trained:
     starting = not progress.looks
     asked = pipe.ask("held_out", job.held_out, samples=1, adapter=None, step=0) if starting else -1
     # The libraries load while the engine rolls out.
-    learn = load(job.plan.algorithm)
-    from sia_tui.weights.looks import Training
+    with quickly():
+        learn = load(job.plan.algorithm)
+        from sia_tui.weights.looks import Training
 
     training = Training(job, pipe, progress, checkpoint)
     values = {"held_out": training.looked(0, pipe.answer(asked))} if starting else {}

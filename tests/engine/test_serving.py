@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import os
 import signal
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 
 from sia_tui.config import RunConfig
 from sia_tui.engine.crew import Place
@@ -29,6 +31,8 @@ from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.weights.protocol import Job, Probe
 from tests.policy.tiny import make_model
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
@@ -67,6 +71,13 @@ def session(root: Path, gateway: Gateway | None = None, **sections: Any) -> Sess
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(model: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """One for all tests that leave it as they found it."""
+    async with await Gateway.start(model, tmp_path_factory.mktemp("run"), lanes=1) as started:
+        yield started
 
 
 async def test_a_model_folder_is_the_base_and_its_digest_is_read_once(model: Path, tmp_path: Path) -> None:
@@ -126,56 +137,57 @@ def test_a_run_serves_in_one_place(tmp_path: Path) -> None:
 
 
 async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_rollout(
-    model: Path, tmp_path: Path
+    gateway: Gateway, model: Path, tmp_path: Path
 ) -> None:
-    async with await Gateway.start(model, tmp_path, lanes=1) as gateway:
-        asked = session(tmp_path, gateway, gate={"release_s": 0.2})
-        idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
-        async with asyncio.timeout(20):
-            while (await gateway.health())["status"] != "asleep":  # noqa: ASYNC110 - of another process
-                await asyncio.sleep(0.05)
-        cast(Any, asked.store).state = "after"
-        await idle
-        place = await asked.place(model)
-        assert (await place.gateway.health())["status"] == "ok"
-        await gateway.open_lane(0, "e")
+    asked = session(tmp_path, gateway, gate={"release_s": 0.2})
+    idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
+    async with asyncio.timeout(20):
+        while (await gateway.health())["status"] != "asleep":  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
+    cast(Any, asked.store).state = "after"
+    await idle
+    place = await asked.place(model)
+    assert (await place.gateway.health())["status"] == "ok"
+    await gateway.open_lane(0, "e")
+    await gateway.close_lane(0)
 
 
-async def test_a_person_who_answers_soon_finds_the_policy_awake(model: Path, tmp_path: Path) -> None:
-    async with await Gateway.start(model, tmp_path, lanes=1) as gateway:
-        asked = session(tmp_path, gateway)
-        idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
-        await asyncio.sleep(0.7)
-        cast(Any, asked.store).state = "after"
-        await idle
-        assert (await gateway.health())["status"] == "ok"
+async def test_a_person_who_answers_soon_finds_the_policy_awake(gateway: Gateway, tmp_path: Path) -> None:
+    asked = session(tmp_path, gateway)
+    idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
+    await asyncio.sleep(0.7)
+    cast(Any, asked.store).state = "after"
+    await idle
+    assert (await gateway.health())["status"] == "ok"
 
 
-async def test_a_gateway_that_dies_going_to_sleep_is_left_for_another(model: Path, tmp_path: Path) -> None:
-    async with await Gateway.start(model, tmp_path, lanes=1) as gateway:
+async def test_a_gateway_that_dies_going_to_sleep_is_left_for_another(tmp_path: Path) -> None:
+    nowhere: dict[str, Any] = {"backend": "remote", "address": "http://127.0.0.1:1/v1", "model": "tiny"}
+    async with await Gateway.start(tmp_path, tmp_path, lanes=1, **nowhere) as gateway:
         asked = session(tmp_path, gateway)
         os.kill(gateway.pid, signal.SIGKILL)
         await asked.release()
         assert asked._place is None
 
 
-@pytest.mark.parametrize(("dtype", "fits"), [("float32", False), ("bfloat16", True)])
-async def test_the_proof_forgives_what_half_precision_rounds(
-    model: Path, tmp_path: Path, dtype: str, fits: bool
-) -> None:
-    """A probe in float32 against a model served in either; in float32 itself one that is a hundredth off blocks."""
-    async with await Gateway.start(model, tmp_path, lanes=1, dtype=dtype) as gateway:
-        await gateway.open_lane(0, "e")
-        await gateway.chat(0, [{"role": "user", "content": "hello"}], max_tokens=8)
-        (call,) = await gateway.close_lane(0)
-        probe = Probe(
-            messages=({"role": "user", "content": "hello"},),
-            prompt_ids=call.prompt_ids,
-            completion_ids=call.completion_ids,
-            logprobs=tuple(logprob - 0.01 for logprob in call.logprobs),
-        )
-        if fits:
-            assert await probe_gap(gateway, None, [probe]) == pytest.approx(0.01)
-        else:
-            with pytest.raises(NotAsTrained, match=r"differ by 0\.0100 nats \(at most 0\.001\)"):
-                await probe_gap(gateway, None, [probe])
+async def test_the_proof_blocks_a_probe_that_is_a_hundredth_off(gateway: Gateway) -> None:
+    with pytest.raises(NotAsTrained, match=r"differ by 0\.0100 nats \(at most 0\.001\)"):
+        await probe_gap(gateway, None, [await slightly_off(gateway)])
+
+
+async def test_the_proof_forgives_what_half_precision_rounds(model: Path, tmp_path: Path) -> None:
+    async with await Gateway.start(model, tmp_path, lanes=1, dtype="bfloat16") as gateway:
+        assert await probe_gap(gateway, None, [await slightly_off(gateway)]) == pytest.approx(0.01)
+
+
+async def slightly_off(gateway: Gateway) -> Probe:
+    """What the gateway answers greedily, every logprob a hundredth lower."""
+    await gateway.open_lane(0, "e")
+    await gateway.chat(0, [{"role": "user", "content": "hello"}], max_tokens=8)
+    (call,) = await gateway.close_lane(0)
+    return Probe(
+        messages=({"role": "user", "content": "hello"},),
+        prompt_ids=call.prompt_ids,
+        completion_ids=call.completion_ids,
+        logprobs=tuple(logprob - 0.01 for logprob in call.logprobs),
+    )

@@ -22,6 +22,8 @@ from tests.policy.conftest import Caller, Reference
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MakeCaller = Callable[[int], Caller]
+NOWHERE: dict[str, Any] = {"backend": "remote", "address": "http://127.0.0.1:1/v1", "model": "tiny"}
+"""A gateway without a model, for what is about its process."""
 WORDS = "some words of a question that the tiny model reads without understanding any of them at all"
 
 
@@ -321,8 +323,8 @@ async def test_sockets_are_private(gateway: Gateway) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o600}
 
 
-async def test_death_is_noticed(reference: Reference, tmp_path: Path) -> None:
-    gateway = await Gateway.start(reference.folder, tmp_path, lanes=1)
+async def test_death_is_noticed(tmp_path: Path) -> None:
+    gateway = await Gateway.start(tmp_path, tmp_path, lanes=1, **NOWHERE)
     await gateway.open_lane(0, "e")
     watched = asyncio.create_task(gateway.wait_died())
     os.kill(gateway.pid, signal.SIGKILL)
@@ -339,18 +341,19 @@ async def test_a_gateway_that_cannot_start_says_why(tmp_path: Path) -> None:
         await Gateway.start(tmp_path / "nowhere", tmp_path, lanes=1)
 
 
-async def test_stale_sockets_do_not_hinder_and_it_ends_with_its_parent(reference: Reference, tmp_path: Path) -> None:
+async def test_stale_sockets_do_not_hinder_and_it_ends_with_its_parent(tmp_path: Path) -> None:
     stale = leave_stale_socket(tmp_path)
     script = (
         "import asyncio, pathlib, sys, os\n"
         "from sia_tui.policy.client import Gateway\n"
         "async def main():\n"
-        "    g = await Gateway.start(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), lanes=1)\n"
+        "    folder = pathlib.Path(sys.argv[1])\n"
+        f"    g = await Gateway.start(folder, folder, lanes=1, **{NOWHERE!r})\n"
         "    print(g.pid, flush=True)\n"
         "    os._exit(9)\n"
         "asyncio.run(main())\n"
     )
-    command = [sys.executable, "-c", script, str(reference.folder), str(tmp_path)]
+    command = [sys.executable, "-c", script, str(tmp_path)]
     done = await off(subprocess.run, command, capture_output=True, text=True, check=False)
     pid = int(done.stdout)
     assert not stale.exists() and (stale.parent / "lane-0.sock").exists()

@@ -14,10 +14,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
 from tests.policy.conftest import Caller, Reference
@@ -38,21 +40,48 @@ async def served(reference: Reference, run: Path, gpus: tuple[int, ...] = (), **
         yield gateway
 
 
+@dataclass(frozen=True)
+class Served:
+    """A gateway and what its server was asked since the test began."""
+
+    gateway: Gateway
+    run: Path
+    before: int = 0
+
+    @property
+    def asked(self) -> list[tuple[str, dict[str, Any]]]:
+        return asked(self.run)[self.before :]
+
+
 def asked(run: Path) -> list[tuple[str, dict[str, Any]]]:
-    lines = (run / "gateway" / "asked.jsonl").read_text().splitlines()
+    file = run / "gateway" / "asked.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
     return [(line["path"], line["body"]) for line in map(json.loads, lines)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """One for all tests that leave it as they found it."""
+    run = tmp_path_factory.mktemp("shared")
+    async with served(reference, run, gpus=(2, 5), adapters=3, arguments=["--seed", "1"]) as gateway:
+        yield Served(gateway, run)
+
+
+@pytest.fixture
+def server(shared: Served) -> Served:
+    return replace(shared, before=len(asked(shared.run)))
 
 
 async def off(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return await asyncio.to_thread(function, *arguments, **named)
 
 
-async def test_a_request_says_all_that_shapes_the_answer(reference: Reference, tmp_path: Path) -> None:
-    async with served(reference, tmp_path) as gateway:
-        await gateway.open_lane(0, "e", train=True, seed=5)
-        await off(Caller(gateway, 0).chat, "hello", max_tokens=6, temperature=0.2, top_p=0.5, n=2)
-        calls = await gateway.close_lane(0)
-    (_, first), (_, second) = asked(tmp_path)
+async def test_a_request_says_all_that_shapes_the_answer(reference: Reference, server: Served) -> None:
+    gateway = server.gateway
+    await gateway.open_lane(0, "e", train=True, seed=5)
+    await off(Caller(gateway, 0).chat, "hello", max_tokens=6, temperature=0.2, top_p=0.5, n=2)
+    calls = await gateway.close_lane(0)
+    (_, first), (_, second) = server.asked
     prompt = reference.prompt("hello")
     assert first["prompt"] == prompt == list(calls[0].prompt_ids) and first["model"] == "tiny"
     assert (first["temperature"], first["top_p"], first["top_k"], first["min_p"]) == (1.0, 1.0, -1, 0.0)
@@ -63,12 +92,10 @@ async def test_a_request_says_all_that_shapes_the_answer(reference: Reference, t
     assert [call.completion_ids for call in calls] == [(7,) * 6] * 2 and calls[0].logprobs == (-0.5,) * 6
 
 
-async def test_it_is_started_on_a_socket_with_what_hot_loading_needs(reference: Reference, tmp_path: Path) -> None:
-    async with served(reference, tmp_path, gpus=(2, 5), adapters=3, arguments=["--seed", "1"]):
-        pass
-    environment = json.loads((tmp_path / "gateway" / "environment.json").read_text())
+async def test_it_is_started_on_a_socket_with_what_hot_loading_needs(shared: Served) -> None:
+    environment = json.loads((shared.run / "gateway" / "environment.json").read_text())
     assert (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_ORDER"]) == ("2,5", "PCI_BUS_ID")
-    command = json.loads((tmp_path / "gateway" / "command.json").read_text())
+    command = json.loads((shared.run / "gateway" / "command.json").read_text())
     flags = dict(itertools.pairwise(command))
     assert flags["--uds"] == "vllm.sock" and not {"--host", "--port"} & set(command)
     assert (flags["--max-loras"], flags["--max-lora-rank"]) == ("3", "32")
@@ -77,28 +104,29 @@ async def test_it_is_started_on_a_socket_with_what_hot_loading_needs(reference: 
 
 
 async def test_every_content_gets_a_name_of_its_own_and_the_old_goes_after_the_new_came(
-    reference: Reference, tmp_path: Path
+    reference: Reference, server: Served
 ) -> None:
-    async with served(reference, tmp_path) as gateway:
-        red = await gateway.load_adapter("step-1", reference.adapters["red"])
-        assert red == await gateway.load_adapter("step-1", reference.adapters["red"])
-        blue = await gateway.load_adapter("step-2", reference.adapters["blue"])
-        await gateway.open_lane(0, "e", adapter="step-2")
-        await off(Caller(gateway, 0).chat, "x", max_tokens=2)
-        assert (await gateway.close_lane(0))[0].adapter == "step-2"
+    gateway = server.gateway
+    red = await gateway.load_adapter("step-1", reference.adapters["red"])
+    assert red == await gateway.load_adapter("step-1", reference.adapters["red"])
+    blue = await gateway.load_adapter("step-2", reference.adapters["blue"])
+    await gateway.open_lane(0, "e", adapter="step-2")
+    await off(Caller(gateway, 0).chat, "x", max_tokens=2)
+    assert (await gateway.close_lane(0))[0].adapter == "step-2"
+    await gateway.unload_adapter("step-1")
+    with pytest.raises(GatewayError, match="404"):
         await gateway.unload_adapter("step-1")
-        with pytest.raises(GatewayError, match="404"):
-            await gateway.unload_adapter("step-1")
-        assert (await gateway.health())["adapters"] == {"step-2": blue}
+    assert (await gateway.health())["adapters"] == {"step-2": blue}
     new, old = f"step-2-{blue[:12]}", f"step-1-{red[:12]}"
     load = ["/pause?mode=keep", "/v1/load_lora_adapter", "/resume"]
-    assert [path for path, _ in asked(tmp_path)] == [*load, *load, "/v1/completions", "/v1/unload_lora_adapter"]
-    bodies = [body for path, body in asked(tmp_path) if "lora" in path]
+    assert [path for path, _ in server.asked] == [*load, *load, "/v1/completions", "/v1/unload_lora_adapter"]
+    bodies = [body for path, body in server.asked if "lora" in path]
     assert bodies[1] == {"lora_name": new, "lora_path": str(reference.adapters["blue"])}
-    assert bodies[2] == {"lora_name": old} and asked(tmp_path)[6][1]["model"] == new
+    assert bodies[2] == {"lora_name": old} and server.asked[6][1]["model"] == new
+    await gateway.unload_adapter("step-2")
 
 
-async def test_asleep_it_opens_no_lane_and_awake_it_serves_the_same_under_new_names(
+async def test_asleep_it_opens_no_lane_and_awake_it_serves_the_same_under_new_names_or_not_at_all(
     reference: Reference, tmp_path: Path
 ) -> None:
     async with served(reference, tmp_path) as gateway:
@@ -116,17 +144,11 @@ async def test_asleep_it_opens_no_lane_and_awake_it_serves_the_same_under_new_na
         await gateway.wake()
         await gateway.wake()
         assert (await gateway.health())["adapters"] == {"red": sha256}
-    paths = [path for path, _ in asked(tmp_path)]
-    assert paths.count("/sleep?level=1") == paths.count("/wake_up") == 1
-    names = [body["lora_name"] for path, body in asked(tmp_path) if path == "/v1/load_lora_adapter"]
-    assert names == [f"red-{sha256[:12]}", f"red-{sha256[:12]}-1"]
-
-
-async def test_an_adapter_that_says_something_else_after_sleep_is_not_served(
-    reference: Reference, tmp_path: Path
-) -> None:
-    async with served(reference, tmp_path) as gateway:
-        await gateway.load_adapter("drifts", reference.adapters["red"])
+        paths = [path for path, _ in asked(tmp_path)]
+        assert paths.count("/sleep?level=1") == paths.count("/wake_up") == 1
+        names = [body["lora_name"] for path, body in asked(tmp_path) if path == "/v1/load_lora_adapter"]
+        assert names == [f"red-{sha256[:12]}", f"red-{sha256[:12]}-1"]
+        await gateway.load_adapter("drifts", reference.adapters["blue"])
         await gateway.sleep()
         with pytest.raises(GatewayDied, match="drifts answers otherwise than before vllm slept"):
             await gateway.wake()
