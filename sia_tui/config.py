@@ -216,8 +216,6 @@ class AgentsConfig(_Section):
 
     meta: Player = "playbook"
     feedback: Player = "playbook"
-    critic: Role | None = None
-    """A second model that reads each proposal before the person does."""
     egress: Literal["none", "as configured"] = "as configured"
     """`none` refuses a config under which anything leaves this machine."""
     trials: int = Field(24, ge=0)
@@ -266,7 +264,6 @@ class BudgetConfig(_Section):
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
     "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
-    "critic": "proposals with their evidence",
 }
 
 
@@ -312,7 +309,7 @@ class RunConfig(_Section):
     def egress(self) -> tuple[Egress, ...]:
         """Every host that a run of this config sends anything to, and what."""
         agents, said = self.agents, []
-        roles = {"meta": agents.meta, "feedback": agents.feedback, "critic": agents.critic}
+        roles = {"meta": agents.meta, "feedback": agents.feedback}
         for name, role in roles.items():
             if isinstance(role, Role):
                 said.append(Egress(role.host, role.local, f"the {name} agent's: {SENT[name]}"))
