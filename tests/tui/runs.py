@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Literal
 from unittest.mock import patch
@@ -62,6 +65,7 @@ PATCH = """--- a/harness.py
 
 PLAN = TrainPlan("grpo", 30, 16, 8, 2000, 80, 4e-5)
 CLONING = TrainPlan("best_of_n", 60, 32, 8, 400, 80, 4e-5, eval_every=20)
+_WRITTEN = tempfile.TemporaryDirectory(prefix="runs-")
 CHARGES = ("盗窃", "诈骗", "故意伤害", "危险驾驶", "抢劫", "寻衅滋事", "非法拘禁", "容留他人吸毒")
 
 
@@ -312,11 +316,17 @@ def writing(root: Path, name: str = "sql-repair-07") -> Iterator[Writer]:
 
 def make_run(root: Path, scene: Scene) -> RunPaths:
     """A run at one moment of its life, without an engine."""
-    with writing(root) as run:
-        run.store.record(ev.RunCreated(root.name, "lawbench", CONFIG_HASH)) if scene == "fresh" else _tell(
-            run, root.name, scene
-        )
+    shutil.copytree(_written(root.name, scene), root, dirs_exist_ok=True)
     return RunPaths(root)
+
+
+@cache
+def _written(name: str, scene: Scene) -> Path:
+    """Written once a process, to be copied: the folder of the run."""
+    root = Path(_WRITTEN.name) / scene / name
+    with writing(root) as run:
+        run.store.record(ev.RunCreated(name, "lawbench", CONFIG_HASH)) if scene == "fresh" else _tell(run, name, scene)
+    return root
 
 
 def moment(paths: RunPaths) -> datetime:

@@ -73,7 +73,7 @@ class GatePane(Vertical):
     ]
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="-idle")
         self.verdicts = Verdicts(time.monotonic)
         self._asked: Question | None = None
         self._view: View | None = None
@@ -93,7 +93,6 @@ class GatePane(Vertical):
         yield Lines(id="idle", has_cursor=False)
 
     def on_mount(self) -> None:
-        self.add_class("-idle")
         self.query_one("#evidence").border_title = "evidence"
         self.set_interval(TICK_S, self._tick)
 

@@ -55,7 +55,7 @@ class HistoryPane(Vertical):
     ]
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="-diff")
         self._view: View | None = None
         self._entries: list[Entry] = []
         self._marked: str | None = None
@@ -69,9 +69,6 @@ class HistoryPane(Vertical):
         yield DiffView(id="diff", empty="no difference in the harness")
         yield Lines(id="trained", has_cursor=False)
         yield Static(id="confirm", markup=False)
-
-    def on_mount(self) -> None:
-        self.add_class("-diff")
 
     def show(self, view: View) -> None:
         known, self._view = len(self._entries), view

@@ -71,7 +71,7 @@ class Curve(Vertical):
     def __init__(
         self, *, id: str | None = None, classes: str | None = None, empty: str = "nothing to plot yet"
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id, classes=f"{classes or ''} -empty")
         self._empty = empty
         self._chart = Chart(())
         self._drawn: tuple[object, ...] = ()
@@ -87,7 +87,6 @@ class Curve(Vertical):
         plot.set_y_formatter(Labels())
         plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 1, 7
         self.app.theme_changed_signal.subscribe(self, lambda theme: self._soon(force=True))
-        self.set_class(True, "-empty")
 
     def show(self, chart: Chart) -> None:
         self._chart = chart
