@@ -6,7 +6,15 @@ import gc
 
 import pytest
 
-LONGEST = ("e2e-levers", "e2e-fates", "e2e-gates", "tests/weights/test_training.py", "tests/policy", "export")
+LONGEST = (
+    "e2e-levers",
+    "e2e-fates",
+    "e2e-agents",
+    "e2e-gates",
+    "tests/weights/test_training.py",
+    "tests/policy",
+    "export",
+)
 """Groups of more than half a minute, the longest first. A short one at the end leaves no process alone for long."""
 TOGETHER = ("tests/policy",)
 """Folders whose files share what takes seconds to make."""
