@@ -24,7 +24,7 @@ from sia_tui.engine.rollout import first_of
 from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.harness.sandbox import Isolation
-from sia_tui.policy.client import Gateway, GatewayDied
+from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -57,6 +57,8 @@ class Session:
     """What this engine has written to the workspace's memory."""
     _place: Place | None = field(default=None, init=False)
     _asleep: bool = field(default=False, init=False)
+    _restless: bool = field(default=False, init=False)
+    """It refused to sleep once."""
 
     @property
     def state(self) -> State:
@@ -162,9 +164,15 @@ class Session:
             self._asleep = False
 
     async def release(self) -> None:
-        """`sleep` for as long as nobody needs the policy; of a gateway that dies over it another is started."""
+        """`sleep` for as long as nobody needs the policy; of a gateway that dies over it another is started, and one that
+        refuses (a vLLM at an address, started without sleep mode) keeps what it holds."""
+        if self._restless:
+            return
         try:
             await self.sleep()
+        except GatewayError as refusal:
+            self._restless = True
+            self.report.say(f"the policy's memory cannot be released: {refusal}")
         except GatewayDied as death:
             log.error("the gateway died going to sleep\n%s", death)
             await self.leave_place()

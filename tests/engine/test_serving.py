@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -168,6 +169,21 @@ async def test_a_gateway_that_dies_going_to_sleep_is_left_for_another(tmp_path: 
         os.kill(gateway.pid, signal.SIGKILL)
         await asked.release()
         assert asked._place is None
+
+
+async def test_a_policy_that_refuses_to_sleep_is_asked_once_and_keeps_what_it_holds(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    asked, said = session(tmp_path, gateway), list[str]()
+    asked.report = cast(Any, SimpleNamespace(say=said.append))
+    await gateway.open_lane(0, "e")
+    try:
+        await asked.release()
+        await asked.release()
+    finally:
+        await gateway.close_lane(0)
+    assert len(said) == 1 and "cannot be released: 409" in said[0]
+    assert (await gateway.health())["status"] == "ok"
 
 
 async def test_the_proof_blocks_a_probe_that_is_a_hundredth_off(gateway: Gateway) -> None:
