@@ -77,6 +77,8 @@ def _asks(asked: Question) -> str:
         return f"indecisive on dev: keep g{asked.step.generation}?"
     if asked.step.proposal.lever == "stop":
         return "end the run here?"
+    if asked.step.proposal.first:
+        return "start from this harness?"
     return _NAMED[asked.step.proposal.lever]
 
 
@@ -151,6 +153,8 @@ def _price(asked: Question) -> tuple[str, str]:
             f"measuring test{f', {test} cases' if test else ''}",
             "the seal: test is opened, once, and no step follows",
         )
+    if asked.step.proposal.first:
+        return "measuring it on dev, train and hidden", "that time; a no, and the house's own first harness is measured"
     measuring = asked.measure_s
     told = f"about {minutes(measuring)}" if measuring is not None else "unknown"
     if lever == "harness":
@@ -182,6 +186,8 @@ def _then(asked: Question) -> list[Piece]:
         return [("   yes keeps it · no rolls it back", DIM)]
     if asked.step.proposal.lever == "stop":
         return [("   no pauses the run", DIM)]
+    if asked.step.proposal.first:
+        return [("   THEN ", DIM), ("it is generation 0, which every step is measured against", "")]
     rule = asked.config.gate.indecisive if asked.config else "ask"
     doubtful = {"ask": "asks you", "keep": "kept", "roll_back": "rolled back"}[rule]
     return [("   THEN ", DIM), ("better → kept · worse → rolled back · indecisive → " + doubtful, "")]
