@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, ModelTimeoutError
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, ModelTimeoutError, UserError
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelRequest, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
@@ -107,7 +107,8 @@ class Recorded(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        raise NotImplementedError("replies are recorded whole: ask for them without streaming")
+        """Raises UserError: a reply handed on piece by piece would be neither recorded nor tried again. `request` streams."""
+        raise UserError("replies of agents' models are recorded whole: run the agent without streaming")
         yield  # a generator, as the base class has it
 
     async def _tried(
