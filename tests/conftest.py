@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("here")
+settings.load_profile("here")
 
 LONGEST = (
     "e2e-levers",

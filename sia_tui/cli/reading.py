@@ -98,6 +98,8 @@ def _shown(told: dict[str, Any]) -> str:
     lines.append(
         table(("", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "no policy", "", "verdict", "commit"), rows)
     )
+    for made in told["attributions"]:
+        lines += ["", f"{made['title']}: which lever", *made["table"], ""]
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     if told["waiting"]:
         asked = told["waiting"]
@@ -145,7 +147,9 @@ def _question(asked: dict[str, Any]) -> str:
             f"tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}, "
             f"{percent(seen['tool_share'])} answered without the policy"
         )
-    if measured:
+    if asked["attribution"]:
+        lines += asked["attribution"]
+    elif measured:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
     lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'])}" for light in asked["lights"]]
     if asked["pilot"]:

@@ -70,7 +70,6 @@ def check_patch(
         _names_no_labels(added, labels),
         _compute(proposal),
         check_idea(proposal, earlier),
-        *check_flagged(proposal),
     )
 
 
@@ -116,13 +115,10 @@ def check_plan(
 ) -> tuple[Light, ...]:
     """Lights on a weights update that would have so many cases to learn from, and so many to stop by; `fits` is the
     machine's (`core/fitting.py`)."""
-    if proposal.lever == "both":
-        return (
-            Light("lever", "red", "a patch and a training in one step are not carried out yet: propose one of them"),
-        )
     plan = proposal.plan
-    if plan is None or proposal.patch is not None:
-        return (Light("plan", "red", "the weights lever needs a plan, and no patch"),)
+    if plan is None or (proposal.patch is not None) != proposal.patches:
+        with_it = "a patch" if proposal.patches else "no patch"
+        return (Light("plan", "red", f"the lever {proposal.lever} needs a plan, and {with_it}"),)
     if cases < 2 or held_out < LEAST_HELD_OUT:
         return (Light("train cases", "red", f"train is too small: {cases} cases to learn from, {held_out} to stop by"),)
     short = max(plan.cases - cases, plan.held_out - held_out)
@@ -143,7 +139,6 @@ def check_plan(
             "not refuted before", "red" if again else "ok", "the same plan failed on this generation" if again else ""
         ),
         Light("dev untouched", "ok", "learns from train, stops by cases held out of train"),
-        *check_flagged(proposal),
         *([fits] if fits else ()),
     )
 

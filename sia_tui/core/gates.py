@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ def gate_parts(
     preview: Preview | None,
     pilot: Pilot | None,
     record: TrackRecord | None,
-    result: Mapping[str, Any] | None,
+    result: Sequence[Mapping[str, Any]] | None,
     keep_rule: Mapping[str, str],
     config_hash: str,
 ) -> dict[str, str]:

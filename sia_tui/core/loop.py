@@ -7,7 +7,7 @@ from typing import Literal
 
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import GateKind, VerdictKind
-from sia_tui.core.state import MACHINE, Generation, State, Step
+from sia_tui.core.state import MACHINE, State, Step, undecided
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Compare:
 
 @dataclass(frozen=True)
 class Decide:
-    """Keep or roll back a measured candidate."""
+    """Keep or roll back a step's best candidate; its others are rolled back."""
 
     generation: int
     keep: bool
@@ -241,9 +241,9 @@ def _asking(step: Step) -> Action | None:
     red = next((light for light in step.lights if light.level == "red"), None)
     if red is not None:
         return Refuse(step.id, "checks", f"{red.name}: {red.detail}")
-    if step.proposal.lever == "harness" and step.preview is None and not step.proposal.first:
+    if step.proposal.patches and step.preview is None and not step.proposal.first:
         return RunPreview(step.id)
-    if step.proposal.lever == "weights" and step.pilot is None:
+    if step.proposal.trains and step.pilot is None:
         return RunPilot(step.id)
     if step.open_gate is not None:
         return AwaitVerdict(step.open_gate.id)
@@ -260,36 +260,38 @@ def _stepping(state: State, step: Step, rules: Rules) -> Action:
     verdict = step.verdict_on("step")
     if step.proposal.lever == "stop" and verdict is not None:
         return Finish(step.proposal.title, verdict.by)
-    if step.proposal.lever == "weights" and step.trained is None:
+    if step.proposal.trains and step.trained is None:
         return Train(step.id)
-    if step.generation is None:
+    if not step.candidates:
         return Apply(step.id)
-    return _measuring(state.generations[step.generation], step, rules)
+    return _measuring(state, step, rules)
 
 
-def _measuring(candidate: Generation, step: Step, rules: Rules) -> Action:
-    if "dev" not in candidate.results:
-        return Evaluate(candidate.index, "dev")
-    if step.measured is None:
+def _measuring(state: State, step: Step, rules: Rules) -> Action:
+    for candidate in undecided(state, step):
+        if "dev" not in candidate.results:
+            return Evaluate(candidate.index, "dev")
+    found = step.measured
+    if found is None:
         return Compare(step.id)
-    if step.measured.outcome != "indecisive":
-        keep = step.measured.outcome == "better"
-        return Decide(candidate.index, keep, f"{step.measured.outcome} on dev")
+    if found.outcome != "indecisive":
+        return Decide(found.generation, found.outcome == "better", f"{found.outcome} on dev")
     if rules.indecisive != "ask":
-        return Decide(candidate.index, rules.indecisive == "keep", "indecisive on dev, by the keep rule")
+        return Decide(found.generation, rules.indecisive == "keep", "indecisive on dev, by the keep rule")
     verdict = step.verdict_on("keep")
     if verdict is None:
         return OpenGate(step.id, "keep")
-    return Decide(candidate.index, verdict.kind == "approve", f"indecisive on dev, decided by {verdict.by}")
+    return Decide(found.generation, verdict.kind == "approve", f"indecisive on dev, decided by {verdict.by}")
 
 
 def auto_verdict(step: Step, left_s: float) -> tuple[VerdictKind, str]:
     """The automatic gate: yes, unless the preview on train is clearly worse or the training would outlast the `left_s`
-    seconds of the wall clock budget; an indecisive result is not kept."""
+    seconds of the wall clock budget; an indecisive result is not kept. A patch that comes with a training may be worse
+    before it: of that the pilot, which is made with the patch, says more than the preview."""
     gate = step.open_gate
     if gate is not None and gate.kind == "keep":
         return "reject", "indecisive: the incumbent stays"
-    if step.preview is not None and step.preview.hi < 0:
+    if not step.proposal.trains and step.preview is not None and step.preview.hi < 0:
         return "reject", "clearly worse in the preview on train"
     hopeless = _hopeless(step)
     if hopeless is not None:

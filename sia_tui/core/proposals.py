@@ -52,6 +52,14 @@ class Proposal:
         return short_id("p", {"run": run, "step": step, **asdict(self)})
 
     @property
+    def patches(self) -> bool:
+        return self.lever in ("harness", "both")
+
+    @property
+    def trains(self) -> bool:
+        return self.lever in ("weights", "both")
+
+    @property
     def change(self) -> str:
         """Digest of what it would do: its patch's changed lines, wherever they stand, or its plan under any seed; empty
         where it would do nothing."""

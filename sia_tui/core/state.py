@@ -61,8 +61,10 @@ class Step:
     """Working time of the run, in seconds, when its training began."""
     gates: tuple[Gate, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    generation: int | None = None
-    measured: ev.Measured | None = None
+    candidates: tuple[int, ...] = ()
+    """The generations that it became: of `both` the new harness, the new weights, and the two together."""
+    measures: tuple[ev.Measured, ...] = ()
+    """Of each candidate against the incumbent."""
     refused: ev.ProposalRefused | None = None
     closed: bool = False
 
@@ -70,6 +72,21 @@ class Step:
     def open_gate(self) -> Gate | None:
         """The gate that still waits for its verdict."""
         return self.gates[-1] if len(self.gates) > len(self.verdicts) and not self.closed else None
+
+    @property
+    def measured(self) -> ev.Measured | None:
+        """Of the best candidate: the one with the highest lower bound."""
+        return max(self.measures, key=lambda found: found.lo, default=None)
+
+    @property
+    def generation(self) -> int | None:
+        """The candidate that stands for the step: the best once they are measured, until then the last."""
+        if self.measured is not None:
+            return self.measured.generation
+        return self.candidates[-1] if self.candidates else None
+
+    def measure_of(self, generation: int) -> ev.Measured | None:
+        return next((found for found in self.measures if found.generation == generation), None)
 
     @property
     def refuted(self) -> bool:
@@ -162,11 +179,16 @@ class State:
         return done[-1] if done else None
 
     @property
+    def piloted(self) -> ev.PilotDone | None:
+        """The last pilot on the incumbent as it is, without a patch."""
+        commit = self.best.commit if self.best else None
+        on_it = (step for step in reversed(self.steps) if step.proposal.base_commit == commit)
+        return next((step.pilot for step in on_it if step.pilot and not step.proposal.patches), None)
+
+    @property
     def advised(self) -> Recommendation | None:
         """What the last pilot on the incumbent recommends to train by; None before there was one."""
-        commit = self.best.commit if self.best else None
-        pilots = [step.pilot for step in self.steps if step.pilot and step.proposal.base_commit == commit]
-        return pilots[-1].advised if pilots else None
+        return self.piloted.advised if self.piloted else None
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -175,6 +197,12 @@ class State:
     @property
     def waiting(self) -> Gate | None:
         return self.current.open_gate if self.current else None
+
+
+def undecided(state: State, step: Step) -> tuple[Generation, ...]:
+    """Its candidates that were neither kept nor rolled back."""
+    found = (state.generations[index] for index in step.candidates)
+    return tuple(generation for generation in found if generation.kept is None)
 
 
 def fold(recorded: Iterable[ev.Recorded], state: State | None = None) -> State:
@@ -268,9 +296,9 @@ def _(event: ev.GenerationCreated, state: State) -> State:
     state = replace(state, generations=(*state.generations, generation))
     if event.parent is None:
         state = replace(_generation(state, event.index, kept=True), incumbent=event.index)
-        return state if event.proposal is None else _step(state, event.proposal, generation=event.index, closed=True)
+        return state if event.proposal is None else _step(state, event.proposal, candidates=(event.index,), closed=True)
     assert event.proposal is not None
-    return _step(state, event.proposal, generation=event.index)
+    return _step(state, event.proposal, candidates=(*state.step(event.proposal).candidates, event.index))
 
 
 @_on.register
@@ -356,7 +384,7 @@ def _(event: ev.ProposalRefused, state: State) -> State:
 
 @_on.register
 def _(event: ev.Measured, state: State) -> State:
-    return _step(state, event.id, measured=event)
+    return _step(state, event.id, measures=(*state.step(event.id).measures, event))
 
 
 @_on.register
@@ -426,6 +454,9 @@ def _step(state: State, proposal: str, **changes: Any) -> State:
 
 
 def _decided(state: State, index: int, kept: bool, why: str) -> State:
+    """A step is over when none of its candidates is left to decide on."""
     proposal = state.generations[index].proposal
     state = _generation(state, index, kept=kept, why=why)
-    return state if proposal is None else _step(state, proposal, closed=True)
+    if proposal is None:
+        return state
+    return _step(state, proposal, closed=not undecided(state, state.step(proposal)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Literal
 
 Z95 = 1.959963984540054
@@ -41,20 +43,36 @@ class Gain:
         return "worse" if self.hi < 0 else "indecisive"
 
 
-def t_quantile_975(freedom: int) -> float:
-    """97.5 % point of Student's t (Abramowitz & Stegun 26.7.5); below 3 degrees of freedom, exact values."""
+@lru_cache(maxsize=64)
+def t_quantile(freedom: int, level: float = 0.95) -> float:
+    """The t that a Student variable stays within, on both sides, with probability `level`. Raises ValueError below 1 degree
+    of freedom."""
     if freedom < 1:
         raise ValueError("a t interval needs at least two values")
-    exact = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}
-    if freedom in exact:
-        return exact[freedom]
-    z, v = Z95, freedom
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    )
+    lo, hi = 0.0, 1.0
+    while _t_within(hi, freedom) < level:
+        lo, hi = hi, 2 * hi
+    for _ in range(60):
+        middle = (lo + hi) / 2
+        lo, hi = (middle, hi) if _t_within(middle, freedom) < level else (lo, middle)
+    return hi
+
+
+def _t_within(t: float, freedom: int) -> float:
+    """P(|T| < t) for whole degrees of freedom (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = term if freedom > 1 else 0.0
+    for n in range(2 + odd, freedom - 1, 2):
+        term *= (n - 1) / n * cosine**2
+        total += term
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+def _z(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _is_binary(rewards: Sequence[float]) -> bool:
@@ -69,12 +87,12 @@ def _wilson(successes: float, n: int) -> tuple[float, float]:
     return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
-def _t_interval(values: Sequence[float]) -> tuple[float, float]:
+def _t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     n, mean = len(values), math.fsum(values) / len(values)
     if n < 2:
         return -math.inf, math.inf
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    half = t_quantile_975(n - 1) * math.sqrt(variance / n)
+    half = t_quantile(n - 1, level) * math.sqrt(variance / n)
     return mean - half, mean + half
 
 
@@ -95,18 +113,19 @@ def estimate(rewards: Sequence[float]) -> Estimate:
     return Estimate(mean, lo, hi, n)
 
 
-def _paired_binary(fixed: int, broke: int, n: int) -> tuple[float, float]:
+def _paired_binary(fixed: int, broke: int, n: int, level: float) -> tuple[float, float]:
     """Bonett & Price (2012) adjusted Wald interval for a difference of paired proportions; never degenerate."""
     p_fixed, p_broke = (fixed + 1) / (n + 2), (broke + 1) / (n + 2)
     centre = p_fixed - p_broke
-    half = Z95 * math.sqrt((p_fixed + p_broke - centre**2) / (n + 2))
+    half = _z(level) * math.sqrt((p_fixed + p_broke - centre**2) / (n + 2))
     return max(-1.0, centre - half), min(1.0, centre + half)
 
 
-def paired_gain(incumbent: Mapping[str, float], candidate: Mapping[str, float]) -> Gain:
+def paired_gain(incumbent: Mapping[str, float], candidate: Mapping[str, float], looks: int = 1) -> Gain:
     """Gain of `candidate` over `incumbent`, both {case id: reward} over the very same cases.
 
-    Raises ValueError when the cases differ: a gain over different cases is not paired.
+    Of `looks` candidates that are compared at once, each interval is wide enough that all of them hold together with 95 %
+    (Bonferroni). Raises ValueError when the cases differ: a gain over different cases is not paired.
     """
     if incumbent.keys() != candidate.keys():
         raise ValueError("a paired gain needs the same cases on both sides")
@@ -117,10 +136,11 @@ def paired_gain(incumbent: Mapping[str, float], candidate: Mapping[str, float]) 
     fixed = tuple(case for case, diff in zip(ids, differences, strict=True) if diff > 0)
     broke = tuple(case for case, diff in zip(ids, differences, strict=True) if diff < 0)
     n, mean = len(ids), math.fsum(differences) / len(ids)
+    level = 1 - 0.05 / looks
     if _is_binary(list(incumbent.values())) and _is_binary(list(candidate.values())):
-        lo, hi = _paired_binary(len(fixed), len(broke), n)
+        lo, hi = _paired_binary(len(fixed), len(broke), n, level)
     else:
-        lo, hi = _t_interval(differences)
+        lo, hi = _t_interval(differences, level)
     return Gain(mean, min(lo, mean), max(hi, mean), n, fixed, broke)
 
 

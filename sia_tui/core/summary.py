@@ -7,6 +7,8 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
+from sia_tui.core.attribution import attribution
+from sia_tui.core.attribution import told as attributed
 from sia_tui.core.memo import told
 from sia_tui.core.rewards import rewards
 from sia_tui.core.state import Generation, State, Step
@@ -22,6 +24,11 @@ def summary(state: State) -> dict[str, Any]:
         "parent": state.parent,
         "incumbent": state.incumbent,
         "generations": [_generation(state, generation) for generation in state.generations],
+        "attributions": [
+            {"proposal": step.id, "title": step.proposal.title, "table": table}
+            for step in state.steps
+            if (table := _attribution(state, step))
+        ],
         "refused": [_refused(step) for step in state.steps if step.refused is not None],
         "waiting": None if state.waiting is None else gate(state),
         "test": _test(state),
@@ -75,6 +82,7 @@ def gate(state: State) -> dict[str, Any]:
         },
         "pilot": _pilot(step),
         "measured": _measured(step.measured),
+        "attribution": _attribution(state, step),
         "patch": step.proposal.patch,
         "plan": asdict(step.proposal.plan) if step.proposal.plan else None,
         "last_plan": asdict(state.last_plan) if state.last_plan else None,
@@ -97,7 +105,7 @@ def _resolvable(state: State) -> float | None:
 
 
 def _generation(state: State, generation: Generation) -> dict[str, Any]:
-    step = next((step for step in state.steps if step.generation == generation.index), None)
+    step = next((step for step in state.steps if generation.index in step.candidates), None)
     return {
         "index": generation.index,
         "lever": generation.lever or "seed",
@@ -109,10 +117,15 @@ def _generation(state: State, generation: Generation) -> dict[str, Any]:
         "kept": generation.kept,
         "proposal": generation.proposal,
         "title": step.proposal.title if step else state.beginning,
-        "gain": _measured(step.measured) if step else None,
+        "gain": _measured(step.measure_of(generation.index)) if step else None,
         "training": asdict(step.trained) if step and step.trained else None,
         "verdict": _verdict(step),
     }
+
+
+def _attribution(state: State, step: Step) -> list[str] | None:
+    found = attribution(state, step)
+    return attributed(found) if found else None
 
 
 def _pilot(step: Step) -> dict[str, Any] | None:

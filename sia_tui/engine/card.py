@@ -110,7 +110,7 @@ def _facts(source: Source) -> str:
     if dev:
         score = f"{percent(dev.mean)}, ci95 {percent(dev.lo)} to {percent(dev.hi)}, {dev.n} cases"
     fate = {None: "not decided", True: "kept", False: "rolled back"}[generation.kept]
-    made = next((step for step in state.steps if step.generation == generation.index), None)
+    made = next((step for step in state.steps if generation.index in step.candidates), None)
     rows = [
         ("generation", f"g{generation.index} of run {state.run}, task {state.task}: {fate}"),
         ("step", _code(made.proposal.title) if made else state.beginning),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
-from sia_tui.core.state import State
+from sia_tui.core.state import State, undecided
 from sia_tui.core.text import one_line
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.store.workspace import RunPaths
@@ -97,9 +97,9 @@ def _go_back(command: Command, body: dict[str, Any], state: State) -> tuple[str,
     _require(step is None or step.open_gate is not None, "a step is under way; pause at its gate or wait for its end")
     events: list[ev.Event] = []
     if step is not None:
-        if step.generation is not None:
-            events.append(ev.GenerationRolledBack(step.generation, f"{command.by} went back to g{index}"))
-        else:
+        back = f"{command.by} went back to g{index}"
+        events += [ev.GenerationRolledBack(made.index, back) for made in undecided(state, step)]
+        if not events:
             events.append(ev.ProposalRefused(step.id, command.by, f"went back to g{index}"))
     return f"g{index} is the incumbent", [*events, ev.WentBack(index, command.by)]
 

@@ -9,7 +9,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Case, Score, Split
 from sia_tui.core.hashing import short_id
 from sia_tui.core.proposals import Preview
-from sia_tui.core.state import Step
+from sia_tui.core.state import Step, undecided
 from sia_tui.core.stats import estimate, paired_gain
 from sia_tui.engine.crew import Crew
 from sia_tui.engine.prepare import policy_folder
@@ -59,16 +59,21 @@ async def preview(session: Session, step: Step) -> None:
 
 
 def compare(session: Session, step: Step) -> None:
-    """Paired over dev: better, worse or indecisive."""
-    assert step.generation is not None
-    candidate = session.state.generations[step.generation]
-    assert candidate.parent is not None
-    parent = session.state.generations[candidate.parent]
+    """Each candidate paired with the incumbent over dev: better, worse or indecisive, with an interval for as many as are
+    compared."""
+    generations = session.state.generations
+    candidates = undecided(session.state, step)
     cases = session.cases("dev", session.config.evaluate.dev)
-    gain = paired_gain(rewards(session, parent.key, cases), rewards(session, candidate.key, cases))
-    cost = _cost(session, parent.key, candidate.key, {case.id for case in cases})
-    found = (gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke, cost)
-    session.record(ev.Measured(step.id, candidate.index, *found))
+    found = []
+    for candidate in candidates:
+        assert candidate.parent is not None
+        parent = generations[candidate.parent]
+        old, new = rewards(session, parent.key, cases), rewards(session, candidate.key, cases)
+        gain = paired_gain(old, new, looks=len(candidates))
+        cost = _cost(session, parent.key, candidate.key, {case.id for case in cases})
+        told = (gain.outcome, gain.mean, gain.lo, gain.hi, gain.n, gain.fixed, gain.broke, cost)
+        found.append(ev.Measured(step.id, candidate.index, *told))
+    session.record(*found)
 
 
 def _cost(session: Session, old: str, new: str, cases: Set[str]) -> dict[str, float]:

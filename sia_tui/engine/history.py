@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sia_tui.core.attribution import attribution
+from sia_tui.core.attribution import told as attributed
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, tell
 from sia_tui.core.text import clean, one_line
@@ -22,7 +24,7 @@ def follow_log(session: Session) -> None:
     for step in state.steps:
         if step.commit is not None:
             repository.mark_proposal(step.id, step.commit)
-            if step.generation is None:
+            if not step.candidates:
                 repository.note(state.run, step.commit, step_note(step))
     if not move_branch(repository, state, session.paths.worktree):
         session.report.say(f"{session.paths.worktree} has edits of yours and was left as it is")
@@ -51,9 +53,11 @@ def generation_note(state: State, generation: Generation) -> str:
         for split, found in generation.results.items()
         if split != "test" or over
     ]
-    step = next((step for step in state.steps if step.generation == generation.index), None)
+    step = next((step for step in state.steps if generation.index in step.candidates), None)
     if step is not None:
         lines += step_note(step).splitlines()
+        found = attribution(state, step)
+        lines += attributed(found) if found else []
     decided = {None: "not decided yet", True: "kept", False: "rolled back"}[generation.kept]
     return clean("\n".join([*lines, decided]))
 
@@ -66,5 +70,5 @@ def step_note(step: Step) -> str:
         lines.append(f"preview: {points(step.preview.gain)} points on {step.preview.n} train cases")
     lines += [line for event in (step.pilot, step.trained) if event and (line := tell(event))]
     lines += [f"verdict: {verdict.kind} by {verdict.by}, {verdict.note or 'no note'}" for verdict in step.verdicts]
-    lines += [line for event in (step.measured, step.refused) if event and (line := tell(event))]
+    lines += [line for event in (*step.measures, step.refused) if event and (line := tell(event))]
     return clean("\n".join(one_line(line, 1000) for line in lines)) or "no verdict yet"

@@ -35,7 +35,7 @@ async def pilot(session: Session, step: Step) -> None:
     plan = plan_of(step)
     cases = training_cases(session, plan)[0][: session.config.weights.pilot]
     trials = [Trial(case, sample) for case in cases for sample in range(plan.samples)]
-    async with sampling(session, step.id, plan) as rollouts:
+    async with sampling(session, step, plan) as rollouts:
         session.report.phase(f"pilot of {step.id}", len(trials))
         rollouts.counted = True
         made = await rollouts.make(None, "pilot", 0, trials)

@@ -11,6 +11,7 @@ from pathlib import Path
 from sia_tui.core.episodes import Attempt, Case, Purpose, Sampled, Score
 from sia_tui.core.hashing import digest, short_id
 from sia_tui.core.plans import TrainPlan
+from sia_tui.core.state import Step
 from sia_tui.engine.crew import Crew
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.rollout import Rollout, Terms, Trial, first_of
@@ -92,15 +93,19 @@ class Sampling:
 
 
 @asynccontextmanager
-async def sampling(session: Session, proposal: str, plan: TrainPlan) -> AsyncIterator[Sampling]:
-    """The incumbent's harness at work for a training; its workers and its step adapter are gone afterwards."""
+async def sampling(session: Session, step: Step, plan: TrainPlan) -> AsyncIterator[Sampling]:
+    """The incumbent's harness, with the step's patch where it has one, at work for a training; its workers and its step
+    adapter are gone afterwards."""
     best = session.state.best
-    assert best is not None
+    assert best is not None and step.commit is not None and step.tree is not None
+    commit, key = best.commit, best.key
+    if step.proposal.patches:
+        commit, key = step.commit, session.key(step.tree, best.adapter)
     place = await session.place(await policy_folder(session))
-    harness = harness_of(session, best.commit, digest(["training", best.key, plan.temperature, plan.max_tokens]))
+    harness = harness_of(session, commit, digest(["training", key, plan.temperature, plan.max_tokens]))
     async with Crew(place, harness, session.config.task.folds, stay=True) as crew:
         rollout = Rollout(place, harness, crew, session.interrupted)
-        made = Sampling(session, proposal, plan, place.gateway, rollout, harness.key, best.adapter)
+        made = Sampling(session, step.id, plan, place.gateway, rollout, harness.key, best.adapter)
         try:
             yield made
         finally:

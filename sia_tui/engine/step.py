@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sia_tui.agents import make_feedback_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_patch, check_plan, check_served, check_tried
-from sia_tui.core.forecast import TrackRecord
+from sia_tui.core.checks import check_flagged, check_patch, check_plan, check_served, check_tried
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
-from sia_tui.core.proposals import Light
-from sia_tui.core.state import State, Step
+from sia_tui.core.proposals import Lever, Light
+from sia_tui.core.state import State, Step, undecided
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.calls import StoredCalls
 from sia_tui.engine.planning import fits_light
@@ -63,52 +62,63 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
 
 def check(session: Session, step: Step) -> None:
     """Build the proposal's commit, whatever becomes of it, and light the lights."""
-    proposal, earlier = step.proposal, session.state.steps[:-1]
+    proposal = step.proposal
     if proposal.lever == "stop":
         session.record(ev.ProposalChecked(step.id, (), None, None))
         return
-    record = record_of(session, proposal)
-    if proposal.lever != "harness":
-        _check_plan(session, step, record)
-        return
-    repository, package, base = session.repository, session.package, proposal.base_commit
-    old = repository.files(base, package)
+    repository, best = session.repository, session.state.best
+    # A plan changes no file: its commit is the incumbent's harness again, with the plan in its message.
+    tree = f"{proposal.base_commit}^{{tree}}"
+    lights: tuple[Light, ...] = ()
+    if proposal.patches:
+        tree, lights = _patched(session, step)
+    applies = not lights or lights[0].level == "ok"
+    lights += _plan_lights(session, step) if proposal.trains else ()
+    lights += check_tried(proposal, tried_elsewhere(session)) if applies else ()
+    subtree = repository.subtree(tree, session.package)
+    commit = _commit(session, step, tree, subtree, best.adapter if best else None, applies)
+    repository.mark_proposal(step.id, commit)
+    lights += check_flagged(proposal)
+    session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record_of(session, proposal)))
+
+
+def _patched(session: Session, step: Step) -> tuple[str, tuple[Light, ...]]:
+    """The tree that the patch makes, and its lights; the base's tree, and one red light, where it does not apply."""
+    repository, package, proposal = session.repository, session.package, step.proposal
+    old = repository.files(proposal.base_commit, package)
     try:
-        tree = repository.patched_tree(base, package, proposal.patch or "", session.config.harness.surface)
+        tree = repository.patched_tree(
+            proposal.base_commit, package, proposal.patch or "", session.config.harness.surface
+        )
         texts = (text_of(case.inputs) for case in session.task.cases.values())
         new = repository.files(tree, package)
-        lights = (
-            *check_patch(proposal, old, new, texts, session.task.labels, earlier),
-            *check_tried(proposal, tried_elsewhere(session)),
-        )
+        return tree, check_patch(proposal, old, new, texts, session.task.labels, session.state.steps[:-1])
     except (RepositoryError, UnicodeError, RecursionError, MemoryError) as fault:
-        tree, lights = f"{base}^{{tree}}", (Light("applies", "red", one_line(str(fault) or type(fault).__name__)),)
-    subtree = repository.subtree(tree, package)
-    best = session.state.best
-    commit = _commit(session, step, tree, subtree, best.adapter if best else None, lights[0].level == "ok")
-    repository.mark_proposal(step.id, commit)
-    session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record))
+        reason = one_line(str(fault) or type(fault).__name__)
+        return f"{proposal.base_commit}^{{tree}}", (Light("applies", "red", reason),)
 
 
-def _check_plan(session: Session, step: Step, record: TrackRecord | None) -> None:
-    """A plan changes no file: its commit is the incumbent's harness again, with the plan in its message."""
-    best, state = session.state.best, session.state
-    assert best is not None
-    plan = step.proposal.plan
+def _plan_lights(session: Session, step: Step) -> tuple[Light, ...]:
+    plan, state = step.proposal.plan, session.state
     cases, held_out = training_cases(session, plan) if plan else ([], [])
     served = serving(session.config)
     fits = fits_light(session.config, plan, state, session.reader) if plan else None
-    lights = (
+    return (
         *check_plan(step.proposal, len(cases), len(held_out), state.steps[:-1], fits),
         check_served(plan, served["backend"], served["vllm"].adapters, served["vllm"].rank),
-        *check_tried(step.proposal, tried_elsewhere(session)),
     )
-    commit = _commit(session, step, f"{best.commit}^{{tree}}", best.tree, best.adapter)
-    session.repository.mark_proposal(step.id, commit)
-    session.record(ev.ProposalChecked(step.id, lights, commit, best.tree, record))
 
 
-def _commit(session: Session, step: Step, tree: str, subtree: str, adapter: str | None, applied: bool = True) -> str:
+def _commit(
+    session: Session,
+    step: Step,
+    tree: str,
+    subtree: str,
+    adapter: str | None,
+    applied: bool = True,
+    lever: Lever | None = None,
+) -> str:
+    """`lever`: which of the proposal's it holds, where not all."""
     proposal = step.proposal
     message = clean(f"{proposal.title}\n\n{proposal.reason}")
     if not applied and proposal.patch:
@@ -116,14 +126,14 @@ def _commit(session: Session, step: Step, tree: str, subtree: str, adapter: str 
     if proposal.plan is not None:
         message += "\n\n" + "\n".join(f"{name}: {value}" for name, value in asdict(proposal.plan).items())
     generation = session.generation(subtree, adapter)
-    trailers = {"Run": session.state.run, "Lever": proposal.lever, "Proposal": step.id}
+    trailers = {"Run": session.state.run, "Lever": lever or proposal.lever, "Proposal": step.id}
     return session.repository.commit_generation(tree, generation, proposal.base_commit, message, trailers, step.made_at)
 
 
 def open_gate(session: Session, step: Step, kind: GateKind) -> None:
     """Ask, with a hash over all that the answer will be about."""
     state, best = session.state, session.state.best
-    result = asdict(step.measured) if step.measured else None
+    result = [asdict(found) for found in step.measures] or None
     rule = {"indecisive": session.config.gate.indecisive}
     lights = step.lights or ()
     parts = gate_parts(
@@ -151,26 +161,35 @@ def answer_by_policy(session: Session, step: Step) -> None:
 
 
 def apply(session: Session, step: Step) -> None:
-    """The proposal becomes a generation that may be measured: a patch by its own commit, an adapter by one that names it."""
-    state, best = session.state, session.state.best
+    """The proposal becomes what may be measured: a patch by its own commit, an adapter by one that names it. Of both, each
+    lever alone as well, so that the gain can be told apart."""
+    best = session.state.best
     assert best is not None and step.commit is not None and step.tree is not None
-    commit, adapter = step.commit, best.adapter
+    made = [_candidate(session, step, "harness", step.tree, best.adapter)] if step.proposal.patches else []
     if step.trained is not None:
-        adapter = step.trained.adapter
-        commit = _commit(session, step, f"{best.commit}^{{tree}}", step.tree, adapter)
-    session.record(
-        ev.GenerationCreated(
-            len(state.generations),
-            step.proposal.lever,
-            commit,
-            step.tree,
-            session.key(step.tree, adapter),
-            adapter,
-            best.index,
-            step.id,
-        )
-    )
+        made.append(_candidate(session, step, "weights", best.tree, step.trained.adapter))
+        if step.proposal.patches:
+            made.append(_candidate(session, step, "both", step.tree, step.trained.adapter))
+    count = len(session.state.generations)
+    session.record(*(replace(candidate, index=count + number) for number, candidate in enumerate(made)))
+
+
+def _candidate(session: Session, step: Step, lever: Lever, tree: str, adapter: str | None) -> ev.GenerationCreated:
+    """Its index is still to be given."""
+    best = session.state.best
+    assert best is not None and step.commit is not None
+    commit = step.commit
+    if lever != "harness":
+        whole = f"{step.commit if lever == 'both' else best.commit}^{{tree}}"
+        commit = _commit(session, step, whole, tree, adapter, lever=lever)
+    return ev.GenerationCreated(0, lever, commit, tree, session.key(tree, adapter), adapter, best.index, step.id)
 
 
 def decide(session: Session, index: int, keep: bool, why: str) -> None:
-    session.record(ev.GenerationKept(index, why) if keep else ev.GenerationRolledBack(index, why))
+    """The candidates beside it are rolled back in the same breath."""
+    state = session.state
+    step = next(step for step in state.steps if index in step.candidates)
+    others = [made.index for made in undecided(state, step) if made.index != index]
+    better = f"g{index} has the better lower bound"
+    rolled = [ev.GenerationRolledBack(other, better) for other in others]
+    session.record(*rolled, ev.GenerationKept(index, why) if keep else ev.GenerationRolledBack(index, why))

@@ -71,7 +71,7 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
     """Raises Interrupted, TrainerDied, DiskFull, and what rollouts raise."""
     job = await _job(session, step)
     async with (
-        sampling(session, step.id, job.plan) as rollouts,
+        sampling(session, step, job.plan) as rollouts,
         Trainer(job, session.paths.logs / "trainer.log") as trainer,
     ):
         _begin(session, step, job.plan, rollouts)

@@ -16,7 +16,11 @@ from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.diffing import LONGEST
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
 
-_NAMED = {"harness": "run this patch on dev?", "weights": "train by this plan?", "both": "carry this out?"}
+_NAMED = {
+    "harness": "run this patch on dev?",
+    "weights": "train by this plan?",
+    "both": "train by this plan, with this patch?",
+}
 _BADGES = {"harness": "HARNESS", "weights": "WEIGHTS", "both": "BOTH", "stop": "STOP"}
 _TONES = {"better": GOOD, "worse": BAD, "indecisive": WARN}
 
@@ -156,6 +160,8 @@ def _price(asked: Question) -> tuple[str, str]:
     if asked.step.proposal.first:
         return "measuring it on dev, train and hidden", "that time; a no, and the house's own first harness is measured"
     measuring = asked.measure_s
+    if measuring is not None and lever == "both":
+        measuring *= 3
     told = f"about {minutes(measuring)}" if measuring is not None else "unknown"
     if lever == "harness":
         return f"{told} of measuring on dev", f"that time; undo is instant (git), {serving} stays"
@@ -190,7 +196,8 @@ def _then(asked: Question) -> list[Piece]:
         return [("   THEN ", DIM), ("it is generation 0, which every step is measured against", "")]
     rule = asked.config.gate.indecisive if asked.config else "ask"
     doubtful = {"ask": "asks you", "keep": "kept", "roll_back": "rolled back"}[rule]
-    return [("   THEN ", DIM), ("better → kept · worse → rolled back · indecisive → " + doubtful, "")]
+    best = "of patch, weights and both the best: " if asked.step.proposal.lever == "both" else ""
+    return [("   THEN ", DIM), (f"{best}better → kept · worse → rolled back · indecisive → {doubtful}", "")]
 
 
 def _warnings(asked: Question) -> list[Line]:

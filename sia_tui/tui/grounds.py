@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sia_tui.core.advice import Row, Section, page
+from sia_tui.core.attribution import attribution
+from sia_tui.core.attribution import told as attributed
 from sia_tui.core.events import PilotDone
 from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
@@ -145,6 +147,7 @@ def _measured(asked: Question) -> list[Line]:
     found = asked.step.measured
     if found is None:
         return []
+    apart = attribution(asked.state, asked.step)
     return [
         head("MEASURED", f"{found.n} dev cases, paired, g{found.generation} against its parent"),
         line(
@@ -153,6 +156,7 @@ def _measured(asked: Question) -> list[Line]:
             f"   fixed {len(found.fixed)} · broke {len(found.broke)}",
         ),
         line(("the interval holds 0: dev cannot tell", DIM)),
+        *(line(text) for text in (attributed(apart) if apart else ())),
     ]
 
 

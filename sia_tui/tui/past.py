@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from sia_tui.core.attribution import attribution
+from sia_tui.core.attribution import told as attributed
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, cells, fit, interval, line, minutes, thousands
@@ -40,9 +42,10 @@ class Entry:
 
 def entries(state: State) -> list[Entry]:
     """Oldest first: the seed, then what every step became. A step that is still undecided is left to the gate."""
-    made = {generation.proposal: generation for generation in state.generations if generation.proposal}
     found = [Entry(generation, None) for generation in state.generations if generation.proposal is None]
-    found += [Entry(made.get(step.id), step) for step in state.steps if step.id in made or step.refused is not None]
+    for step in state.steps:
+        found += [Entry(state.generations[index], step) for index in step.candidates]
+        found += [Entry(None, step)] if step.refused is not None and not step.candidates else []
     return found
 
 
@@ -61,7 +64,7 @@ def told(entry: Entry, state: State, marked: bool, width: int) -> Line:
         _lever(entry),
         _title(entry),
         _dev(entry.generation),
-        _gain(entry.step),
+        _gain(entry),
         _hidden(entry.generation),
         entry.step.verdicts[-1].by if entry.step and entry.step.verdicts else "",
         (entry.commit or "–")[:8],
@@ -102,7 +105,9 @@ def _mark(entry: Entry, state: State) -> tuple[str, str]:
 
 
 def _lever(entry: Entry) -> str:
-    return entry.step.proposal.lever if entry.step else "seed"
+    if entry.step is None:
+        return "seed"
+    return (entry.generation and entry.generation.lever) or entry.step.proposal.lever
 
 
 def _title(entry: Entry) -> str:
@@ -117,8 +122,8 @@ def _dev(generation: Generation | None) -> str:
     return f"{percent(found.mean)} [{100 * found.lo:.1f}, {100 * found.hi:.1f}]" if found else ""
 
 
-def _gain(step: Step | None) -> str:
-    found = step.measured if step else None
+def _gain(entry: Entry) -> str:
+    found = entry.step.measure_of(entry.generation.index) if entry.step and entry.generation else None
     return f"{points(found.gain)} {interval(found.lo, found.hi)}" if found else ""
 
 
@@ -128,7 +133,7 @@ def _hidden(generation: Generation | None) -> str:
     return percent(found.mean) if found else ""
 
 
-def facts(entry: Entry) -> list[Line]:
+def facts(entry: Entry, state: State) -> list[Line]:
     """The few lines above the diff: what was decided, by whom and why."""
     step = entry.step
     commit = f"   commit {entry.commit[:12]}" if entry.commit else ""
@@ -142,13 +147,15 @@ def facts(entry: Entry) -> list[Line]:
     for gate, verdict in zip(step.gates, step.verdicts, strict=False):
         note = f": {verdict.note}" if verdict.note else ""
         lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (f"  {verdict.at[:19]}", DIM)))
-    return lines
+    found = attribution(state, step)
+    return [*lines, *(line(text) for text in attributed(found))] if found else lines
 
 
 def trained(entry: Entry) -> list[Line]:
-    """What there is to see of a weights step, whose commit changes no line of the harness."""
+    """What there is to see where only weights changed: no line of the harness did."""
     step = entry.step
-    if step is None or step.proposal.plan is None:
+    lever = entry.generation.lever if entry.generation else step.proposal.lever if step else None
+    if step is None or step.proposal.plan is None or lever != "weights":
         return []
     lines = [
         line((f"{item.name:<16}", DIM), f"{getattr(step.proposal.plan, item.name)}")

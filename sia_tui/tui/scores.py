@@ -30,10 +30,8 @@ def score_lines(state: State, width: int) -> list[Line]:
     """Every step in order, refused ones too, then test and the null baselines."""
     rows = [_generation(state, found, None, width) for found in state.generations if found.proposal is None]
     for step in state.steps:
-        if step.generation is not None:
-            rows.append(_generation(state, state.generations[step.generation], step, width))
-        else:
-            rows.append(_unborn(state, step, width))
+        rows += [_generation(state, state.generations[index], step, width) for index in step.candidates]
+        rows += [] if step.candidates else [_unborn(state, step, width)]
     return [*rows, *_test(state, width), *_nulls(state, width)]
 
 
@@ -100,7 +98,8 @@ def _fate(state: State, found: Generation, step: Step | None) -> Piece:
         return ("  ▲ keep it?", WARN) if state.waiting else ("  … measuring", WARN)
     if found.kept:
         return "  ✓ kept", ""
-    return f"  ✗ {points(step.measured.gain) if step and step.measured else 'back'}", DIM
+    measured = step.measure_of(found.index) if step else None
+    return f"  ✗ {points(measured.gain) if measured else 'back'}", DIM
 
 
 def _unborn(state: State, step: Step, width: int) -> Line:
@@ -121,7 +120,8 @@ def _stage(step: Step) -> str:
         return "… training"
     if step.lights is None:
         return "… checks"
-    return "… pilot" if step.proposal.lever == "weights" and step.pilot is None else "… preview"
+    previewed = step.preview is not None or not step.proposal.patches
+    return "… pilot" if step.proposal.trains and step.pilot is None and previewed else "… preview"
 
 
 def _test(state: State, width: int) -> list[Line]:

@@ -110,7 +110,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(old=LINES, new=LINES, fresh=LINES, end=st.booleans())
 def test_git_makes_of_the_patch_the_files_that_were_meant(
     tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str], fresh: list[str], end: bool

@@ -37,6 +37,8 @@ from sia_tui.agents.protocol import Brief
 from sia_tui.cli.main import main as cli
 from sia_tui.config import RunConfig, load_config
 from sia_tui.core.plans import TrainPlan
+from sia_tui.core.proposals import Proposal
+from sia_tui.core.state import Step
 from sia_tui.engine import prepare
 from sia_tui.engine.engine import _session
 from sia_tui.engine.prepare import policy_folder
@@ -153,6 +155,10 @@ async def compared(session: Session, paths: RunPaths, asked: TrainPlan, options:
 @asynccontextmanager
 async def online(session: Session, paths: RunPaths, asked: TrainPlan) -> AsyncIterator[Ours]:
     name = f"p-{asked.max_tokens}-{asked.staleness}"
+    best = session.state.best
+    assert best is not None
+    proposal = Proposal("weights", name, "", name, best.commit, plan=asked)
+    step = Step(name, proposal, commit=best.commit, tree=best.tree)
     learned, held_out = training_cases(session, asked)
     job = wire.Job(
         plan=asked,
@@ -163,7 +169,7 @@ async def online(session: Session, paths: RunPaths, asked: TrainPlan) -> AsyncIt
         folder=paths.training / name,
         out=paths.training / name / "adapter",
     )
-    async with sampling(session, name, asked) as rollouts, Trainer(job, paths.logs / "trainer.log") as trainer:
+    async with sampling(session, step, asked) as rollouts, Trainer(job, paths.logs / "trainer.log") as trainer:
         yield Ours(session, job, rollouts, trainer)
 
 

@@ -10,7 +10,7 @@ from sia_tui.core import loop
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal
-from sia_tui.core.state import State, advance
+from sia_tui.core.state import State, advance, undecided
 
 RULES = loop.Rules(
     max_steps=4, max_wall_s=1e9, max_tokens=10**9, max_money=1e9, meta_writes=False, max_refusals=3, indecisive="ask"
@@ -38,10 +38,12 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.PlantSeed():
             return [ev.GenerationCreated(0, None, "c0", "t0", "k0")]
         case loop.Evaluate(generation=index, split=split):
+            if state.generations[index].kept is None and choose([True, True, True, False]) is False:
+                return [ev.GenerationRolledBack(index, "the harness does not begin")]
             done = ev.EpisodeDone(f"e{index}{split}", "k", split, 7)
             return [done, ev.Evaluated(index, split, 0.5, 0.4, 0.6, 10, 0.0, {"wrong": 5})]
         case loop.Propose():
-            lever = choose(["harness", "harness", "weights", "weights", "stop"])
+            lever = choose(["harness", "harness", "weights", "weights", "both", "stop"])
             made = proposal(f"idea-{len(state.steps)}", str(lever))
             return [ev.ProposalMade(f"p-{len(state.steps) + 1}", made)]
         case loop.Check(proposal=name):
@@ -65,14 +67,21 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.Refuse(proposal=name, by=by, reason=reason):
             return [ev.ProposalRefused(name, by, reason)]
         case loop.Apply(proposal=name):
-            index = len(state.generations)
-            return [ev.GenerationCreated(index, "harness", f"c{index}", f"t{index}", f"k{index}", None, 0, name)]
+            assert step is not None
+            count, lever = len(state.generations), step.proposal.lever
+            levers = ("harness", "weights", "both") if lever == "both" else (lever,)
+            return [
+                ev.GenerationCreated(at, made, f"c{at}", f"t{at}", f"k{at}", None, state.incumbent, name)
+                for at, made in enumerate(levers, count)
+            ]
         case loop.Compare(proposal=name):
-            assert step is not None and step.generation is not None
-            outcome = str(choose(["better", "worse", "indecisive"]))
-            return [ev.Measured(name, step.generation, outcome, 0.1, 0.0, 0.2, 10, ("a",), ())]
+            assert step is not None
+            return [_measured(name, made.index, str(choose(OUTCOMES))) for made in undecided(state, step)]
         case loop.Decide(generation=index, keep=keep, why=why):
-            return [ev.GenerationKept(index, why) if keep else ev.GenerationRolledBack(index, why)]
+            assert step is not None
+            rest = [made.index for made in undecided(state, step) if made.index != index]
+            rolled: list[ev.Event] = [ev.GenerationRolledBack(other, "another is better") for other in rest]
+            return [*rolled, ev.GenerationKept(index, why) if keep else ev.GenerationRolledBack(index, why)]
         case loop.Finish(reason=reason, by=by):
             return [ev.StopAsked(reason, by, open_test=True)]
         case loop.OpenTest(generation=index):
@@ -82,6 +91,14 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.End(status=status, reason=reason):
             return [ev.RunEnded(status, reason)]
     raise AssertionError(action)
+
+
+OUTCOMES = ["better", "worse", "indecisive"]
+
+
+def _measured(name: str, index: int, outcome: str) -> ev.Measured:
+    lo, hi = {"better": (0.05, 0.15), "worse": (-0.15, -0.05), "indecisive": (-0.1, 0.1)}[outcome]
+    return ev.Measured(name, index, outcome, (lo + hi) / 2, lo, hi, 10, ("a",), ())
 
 
 def tell_story(choose: Choose, most: int = 400) -> list[ev.Recorded]:

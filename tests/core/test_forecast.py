@@ -21,7 +21,7 @@ gains = st.floats(-1, 1, allow_subnormal=False)
 forecasts = st.lists(st.builds(made, gains, gains, st.floats(0, 0.5)), max_size=12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(forecasts, st.randoms())
 def test_the_order_of_what_was_measured_makes_no_difference(held: list[Forecast], random: object) -> None:
     mixed = list(held)
@@ -29,7 +29,7 @@ def test_the_order_of_what_was_measured_makes_no_difference(held: list[Forecast]
     assert track(mixed, "playbook", "harness", "t") == track(held, "playbook", "harness", "t")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(forecasts)
 def test_the_factor_lies_between_the_prior_and_what_was_seen(held: list[Forecast]) -> None:
     record = track(held, "playbook", "harness", "t")

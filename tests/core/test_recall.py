@@ -21,7 +21,7 @@ def logs(draw: st.DrawFn) -> list[ev.Recorded]:
     return tell_story(lambda options: draw(st.sampled_from(options)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(logs(), st.data())
 def test_nothing_of_hidden_or_test_changes_what_is_remembered(log: list[ev.Recorded], data: st.DataObject) -> None:
     def other(entry: ev.Recorded) -> ev.Recorded:
@@ -35,7 +35,7 @@ def test_nothing_of_hidden_or_test_changes_what_is_remembered(log: list[ev.Recor
     assert recall(fold(map(other, log))) == recall(fold(log)) == recall(blind(fold(log)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(logs())
 def test_every_step_that_is_over_is_an_idea_and_every_measured_promise_a_forecast(log: list[ev.Recorded]) -> None:
     state = fold(log)
@@ -49,7 +49,7 @@ def test_every_step_that_is_over_is_an_idea_and_every_measured_promise_a_forecas
     assert {made.id for made in found.forecasts} == {name for name, step in over.items() if step.measured}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(logs(), st.randoms())
 def test_memory_does_not_depend_on_the_order_it_was_learned_in(log: list[ev.Recorded], random: object) -> None:
     found = recall(fold(log))
@@ -90,7 +90,7 @@ def test_failures_are_told_from_their_first_generation_to_their_last() -> None:
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda text: " ".join(text.split()))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(words, unique_by=lambda text: note("t", text, "", "").id, max_size=5), st.data())
 def test_a_list_that_nobody_touched_says_what_it_said(texts: list[str], data: st.DataObject) -> None:
     memory = memory_of("t", [note("t", text, "ana", "2026") for text in texts])

@@ -8,8 +8,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
 
-from sia_tui.core.stats import estimate, paired_gain, resolvable_gain, t_quantile_975
+from sia_tui.core.stats import estimate, paired_gain, resolvable_gain, t_quantile
 
 REWARD = st.floats(0, 1, allow_nan=False)
 BINARY = st.sampled_from([0.0, 1.0])
@@ -67,7 +68,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 def test_known_values() -> None:
     half = estimate([1.0] * 50 + [0.0] * 50)
     assert (round(half.lo, 4), round(half.hi, 4)) == (0.4038, 0.5962)  # Wilson, from published tables
-    assert [round(t_quantile_975(v), 2) for v in (1, 2, 5, 10, 30, 1000)] == [12.71, 4.30, 2.57, 2.23, 2.04, 1.96]
+    assert [round(t_quantile(v), 2) for v in (1, 2, 5, 10, 30, 1000)] == [12.71, 4.30, 2.57, 2.23, 2.04, 1.96]
     assert paired_gain({"a": 0.0}, {"a": 1.0}).outcome == "indecisive"
     assert resolvable_gain(800, 0.2) == pytest.approx(0.031, abs=1e-3)
 
@@ -83,3 +84,15 @@ def test_a_paired_gain_needs_the_same_cases() -> None:
         paired_gain({"a": 1.0}, {"b": 1.0})
     with pytest.raises(ValueError, match="no cases"):
         paired_gain({}, {})
+
+
+@given(st.integers(1, 400), st.sampled_from([0.9, 0.95, 0.99, 1 - 0.05 / 3]))
+def test_t_quantiles_are_those_of_scipy(freedom: int, level: float) -> None:
+    assert t_quantile(freedom, level) == pytest.approx(t.ppf((1 + level) / 2, freedom), rel=1e-9)
+
+
+def test_more_looks_make_wider_intervals() -> None:
+    old = {str(case): float(case % 2) for case in range(40)}
+    for new in ({case: 1.0 for case in old}, {case: 0.3 + 0.01 * int(case) for case in old}):
+        one, three = paired_gain(old, new), paired_gain(old, new, looks=3)
+        assert three.lo < one.lo < one.hi < three.hi and three.mean == one.mean

@@ -15,7 +15,7 @@ from dataclasses import replace
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.protocol import Record
 from sia_tui.core.plans import TrainPlan
-from sia_tui.core.proposals import Proposal
+from sia_tui.core.proposals import Lever, Proposal
 
 Files = Mapping[str, str]
 
@@ -95,7 +95,9 @@ CLONING = TrainPlan(
 GRPO = replace(CLONING, algorithm="grpo", steps=4, samples=4, cases=90, eval_every=2, learning_rate=1e-3)
 
 Make = Callable[[Files], dict[str, str]]
-SCRIPTS: dict[str, tuple[tuple[str, Make | TrainPlan], ...]] = {
+Said = Make | TrainPlan | tuple[Make, TrainPlan]
+"""A patch, a plan, or both at once."""
+SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
     "fates": (
         ("better", better),
         ("reaching-out", reaching_out),
@@ -105,7 +107,7 @@ SCRIPTS: dict[str, tuple[tuple[str, Make | TrainPlan], ...]] = {
     ),
     "spy": (("spying", spying), ("reaching-out", reaching_out)),
     "gates": (("worse", worse), ("better", better)),
-    "levers": (("better", better), ("cloning", CLONING), ("grpo", GRPO)),
+    "levers": (("both", (better, CLONING)), ("grpo", GRPO)),
     "window": (("worse", worse), ("better", better), ("cloning", CLONING)),
 }
 
@@ -113,7 +115,7 @@ SCRIPTS: dict[str, tuple[tuple[str, Make | TrainPlan], ...]] = {
 class ScriptedAgent:
     """Reads every trajectory, as any Feedback-Agent does, and then says what the script says."""
 
-    def __init__(self, script: tuple[tuple[str, Make | TrainPlan], ...]) -> None:
+    def __init__(self, script: tuple[tuple[str, Said], ...]) -> None:
         self._script = script
 
     async def propose(self, record: Record) -> Proposal:
@@ -123,13 +125,13 @@ class ScriptedAgent:
         assert read and all(reading.expected is None for reading in read if reading.attempt.case.split == "dev")
         if made >= len(self._script):
             return Proposal("stop", "end of the script", "all said", f"stop-{made}", best.commit)
-        name, make = self._script[made]
-        if isinstance(make, TrainPlan):
-            return Proposal("weights", f"script: {name}", f"{len(read)} read", name, best.commit, plan=make)
-        patch = unified(record.files, make(record.files))
-        if make is unappliable:
+        name, said = self._script[made]
+        make, plan = said if isinstance(said, tuple) else (None, said) if isinstance(said, TrainPlan) else (said, None)
+        patch = unified(record.files, make(record.files)) if make else None
+        if patch and make is unappliable:
             patch = patch.replace(' """Find the charge', ' """Lose the charge')
-        return Proposal("harness", f"script: {name}", f"{len(read)} read", name, best.commit, patch=patch)
+        lever: Lever = "harness" if plan is None else "weights" if make is None else "both"
+        return Proposal(lever, f"script: {name}", f"{len(read)} read", name, best.commit, patch=patch, plan=plan)
 
 
 def unified(old: Files, new: Files) -> str:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("e2e-levers")
 
 @pytest.fixture(scope="module")
 def levers(desk: Desk) -> RunPaths:
-    """A finished run: a patch, a cold start, GRPO."""
+    """A finished run: a patch with a cold start in one step, then GRPO."""
     ended = desk.cli("run", str(desk.config), "--name", "levers", script="levers")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return paths_of(desk, "levers")
@@ -37,8 +37,8 @@ def state_of(paths: RunPaths) -> State:
 
 def test_each_training_comes_to_a_measured_generation(levers: RunPaths) -> None:
     state = state_of(levers)
-    trained = [step for step in state.steps if step.proposal.lever == "weights"]
-    assert [step.proposal.idea for step in trained] == ["cloning", "grpo"]
+    trained = [step for step in state.steps if step.proposal.trains]
+    assert [step.proposal.idea for step in trained] == ["both", "grpo"]
     for step in trained:
         assert step.pilot and step.training and step.trained and step.measured, step
         assert step.trained.moved == step.trained.modules == 14
@@ -46,6 +46,21 @@ def test_each_training_comes_to_a_measured_generation(levers: RunPaths) -> None:
         assert step.pilot.pilot.n * step.pilot.pilot.samples == sum(
             row.purpose == "pilot" for row in RunReader(levers.db).sampled(step.id)
         ) + reused(levers, step.id)
+
+
+def test_of_both_levers_each_is_measured_alone_and_together(levers: RunPaths) -> None:
+    state = state_of(levers)
+    step, first = state.steps[0], state.generations[0]
+    harness, weights, both = (state.generations[index] for index in step.candidates)
+    assert [made.lever for made in (harness, weights, both)] == ["harness", "weights", "both"]
+    assert (weights.tree, harness.adapter) == (first.tree, first.adapter) == (weights.tree, None)
+    assert (both.tree, both.adapter) == (harness.tree, weights.adapter) and both.adapter
+    assert [found.generation for found in step.measures] == list(step.candidates)
+    best = max(step.measures, key=lambda found: found.lo)
+    assert [made.index for made in (harness, weights, both) if made.kept] == [best.generation]
+    assert step.preview is not None and step.pilot is not None and step.trained is not None
+    # Rollouts were made with the patch, without which nothing is solved.
+    assert step.pilot.pilot.pass_1 > 0.1 > first.results["train"].mean
 
 
 def test_each_pilot_made_two_steps_and_kept_nothing_of_them(levers: RunPaths) -> None:

@@ -44,7 +44,7 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "run.db"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.data())
 def test_a_reader_folds_to_the_writers_state(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.mktemp("run") / "run.db"

@@ -23,7 +23,7 @@ def items_of(shape: list[tuple[str, int]]) -> list[Item]:
     return [Item(f"id{index}", label, str(group)) for index, (label, group) in enumerate(shape)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shapes, seeds, fractions, fractions)
 def test_every_row_once_groups_whole_and_order_irrelevant(
     shape: list[tuple[str, int]], seed: int, dev: float, hidden: float
@@ -41,7 +41,7 @@ def test_every_row_once_groups_whole_and_order_irrelevant(
     assert splits.split(mixed, seed, 3, dev, hidden) == places
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(labels, min_size=1, max_size=150), seeds, fractions, fractions)
 def test_stratified_to_the_row(drawn: list[str], seed: int, dev: float, hidden: float) -> None:
     items = [Item(f"id{index}", label, str(index)) for index, label in enumerate(drawn)]
@@ -60,7 +60,7 @@ def test_stratified_to_the_row(drawn: list[str], seed: int, dev: float, hidden: 
     assert max(totals.values()) - min(totals[fold] for fold in range(3)) <= len(set(drawn))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(shapes, seeds, st.integers(3, 60))
 def test_limit_keeps_a_share_of_each_side(shape: list[tuple[str, int]], seed: int, limit: int) -> None:
     items = items_of(shape)
@@ -110,7 +110,7 @@ def edited(text: str, draw: random.Random, edits: int) -> str:
     return "".join(chars)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_groups_are_those_of_comparing_every_pair(seed: int) -> None:
     draw = random.Random(seed)

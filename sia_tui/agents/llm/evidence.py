@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from sia_tui.agents.llm.transcript import fenced, kind_of, texts, transcript
 from sia_tui.agents.protocol import Brief, Reading, Record
 from sia_tui.core import advice, memo
+from sia_tui.core.attribution import attribution
+from sia_tui.core.attribution import told as attributed
 from sia_tui.core.hashing import digest
 from sia_tui.core.planted import planted
 from sia_tui.core.proposals import RIGHT
@@ -108,7 +110,7 @@ def _steps(state: State) -> Iterator[str]:
             continue
         said = step.proposal
         predicted = "" if said.predicted_gain is None else f", predicted {100 * said.predicted_gain:+.1f}"
-        yield f"- {step.id} [{said.lever}] {said.title} (idea {said.idea}{predicted}): {_outcome(step)}"
+        yield f"- {step.id} [{said.lever}] {said.title} (idea {said.idea}{predicted}): {_outcome(state, step)}"
 
 
 def _elsewhere(record: Record) -> Memory:
@@ -118,13 +120,15 @@ def _elsewhere(record: Record) -> Memory:
     return replace(memory, ideas=ideas, constraints=())
 
 
-def _outcome(step: Step) -> str:
+def _outcome(state: State, step: Step) -> str:
     notes = [f"{verdict.by} said {verdict.kind}: {verdict.note}" for verdict in step.verdicts if verdict.note]
     if step.refused is not None:
         ending = f"refused by {step.refused.by}: {step.refused.reason}"
     elif step.measured is not None:
         found = step.measured
         ending = f"measured {100 * found.gain:+.1f} [{100 * found.lo:+.1f}, {100 * found.hi:+.1f}], {found.outcome}"
+        apart = attribution(state, step)
+        ending += "".join(f"\n  {line}" for line in attributed(apart)) if apart else ""
     else:
         ending = "not finished"
     return "; ".join((ending, *notes))
@@ -139,18 +143,18 @@ def _kinds(evidence: Evidence) -> Iterator[str]:
 
 
 def _flips(state: State) -> Iterator[str]:
-    measured = next((step.measured for step in reversed(state.steps) if step.generation == state.incumbent), None)
+    made = next((step for step in reversed(state.steps) if state.incumbent in step.candidates), None)
+    measured = made.measure_of(state.incumbent) if made and state.incumbent is not None else None
     if measured is not None:
         for name, cases in (("fixed", measured.fixed), ("broke", measured.broke)):
             yield f"- {name} {len(cases)} dev cases: {' '.join(cases[:LISTED])}"
 
 
 def _rewards(state: State) -> str:
-    commit = state.best.commit if state.best else None
-    pilots = [step.pilot for step in state.steps if step.pilot and step.proposal.base_commit == commit]
-    if not pilots:
+    made = state.piloted
+    if made is None:
         return "no pilot on this incumbent yet: a weights proposal makes one before the person is asked"
-    return advice.text(advice.page(pilots[-1].pilot, pilots[-1].advised))
+    return advice.text(advice.page(made.pilot, made.advised))
 
 
 def _allowed(brief: Brief) -> Iterator[str]:

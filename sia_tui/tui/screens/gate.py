@@ -230,12 +230,14 @@ class GatePane(Vertical):
         self._hash = asked.gate.hash
         self._bar.say("")
         diff = parse(asked.patch) if asked.patch else None
-        self.set_class(diff is not None, "-diff")
+        plan = asked.step.proposal.plan is not None
+        self.set_class(diff is not None and not plan, "-diff")
         self.set_class(diff is None, "-plan")
         if diff is not None:
             self.query_one(DiffView).show(diff)
         box = self.query_one("#object")
-        box.border_title = Content("patch" if diff else "plan" if asked.step.proposal.plan else "end")
+        parts = [name for name, there in (("patch", diff is not None), ("plan", plan)) if there]
+        box.border_title = Content(" and ".join(parts) or "end")
         self.query_one("#evidence", Lines).go(0)
         self._lay()
         self.call_after_refresh(self._lay)

@@ -159,7 +159,7 @@ class HistoryPane(Vertical):
         entry, view = self._entry, self._view
         if entry is None or view is None:
             return
-        self.query_one("#facts", Static).update(paragraph(facts(entry)))
+        self.query_one("#facts", Static).update(paragraph(facts(entry, view.state)))
         other = next((one for one in self._entries if one.name == self._marked), None)
         sides = (other.commit if other else entry.base(view.state), entry.commit)
         if self._shown == (entry.name, *sides):

@@ -1,0 +1,70 @@
+"""A step of both levers: three candidates, one of them kept at most, and what each lever brought."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sia_tui.core import events as ev
+from sia_tui.core.attribution import attribution, told
+from sia_tui.core.state import State, advance, fold, undecided
+from tests.core.story import tell_story
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[ev.Recorded]:
+    return tell_story(lambda options: draw(st.sampled_from(["both"] if "both" in options else options)))
+
+
+@given(logs())
+def test_of_the_candidates_the_best_is_kept_or_none(log: list[ev.Recorded]) -> None:
+    state = fold(log)
+    for step in state.steps:
+        kept = [index for index in step.candidates if state.generations[index].kept]
+        assert not undecided(state, step) and step.closed
+        assert kept in ([], [step.generation])
+        if kept:
+            best = max(step.measures, key=lambda found: found.lo)
+            assert kept == [best.generation] and best.outcome != "worse"
+
+
+@given(logs())
+def test_a_step_is_open_until_its_last_candidate_is_decided(log: list[ev.Recorded]) -> None:
+    state = State()
+    for entry in log:
+        state = advance(state, entry)
+        for step in state.steps:
+            assert not (step.closed and undecided(state, step))
+            assert len(step.candidates) <= 3
+
+
+def test_the_table_tells_each_lever_apart() -> None:
+    log = tell_story(lambda options: "both" if "both" in options else "better" if "better" in options else options[0])
+    state = fold(log)
+    step = next(step for step in state.steps if step.proposal.lever == "both")
+    gains = {"harness": 0.10, "weights": 0.15, "both": 0.40}
+    measures = tuple(
+        replace(found, gain=gains[state.generations[found.generation].lever or ""], lo=0.01, hi=0.5)
+        for found in step.measures
+    )
+    found = attribution(state, replace(step, measures=measures))
+    assert found is not None and found.together is not None and round(found.together, 9) == 0.15
+    assert told(found) == [
+        "dev          old weights                  new weights",
+        "old harness  50.0 %                       65.0 % +15.0 [+1.0, +50.0]",
+        "new harness  60.0 % +10.0 [+1.0, +50.0]   90.0 % +40.0 [+1.0, +50.0]",
+        "together +15.0 beyond the sum of each alone",
+    ]
+
+
+def test_a_cell_whose_code_does_not_begin_is_said_so() -> None:
+    log = tell_story(lambda options: "both" if "both" in options else "better" if "better" in options else options[0])
+    state = fold(log)
+    step = next(step for step in state.steps if step.proposal.lever == "both")
+    alone = tuple(found for found in step.measures if state.generations[found.generation].lever == "weights")
+    found = attribution(state, replace(step, measures=alone))
+    assert found is not None and found.together is None and "does not begin" in told(found)[2]
+    single = next((step for step in state.steps if step.proposal.lever != "both"), None)
+    assert single is None or attribution(state, single) is None
