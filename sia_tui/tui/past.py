@@ -139,7 +139,7 @@ def facts(entry: Entry, state: State) -> list[Line]:
     commit = f"   commit {entry.commit[:12]}" if entry.commit else ""
     if step is None:
         return [line((entry.name, STRONG), "  the first harness of the run", (commit, DIM))]
-    glyph, tone, said = outcome(step)
+    glyph, tone, said = outcome(step, entry.generation.index if entry.generation else None)
     lines = [
         line((entry.name, STRONG), f"  {step.proposal.title}", (f"   {step.id}{commit}", DIM)),
         line((f"{glyph} {said}", tone)),

@@ -175,12 +175,12 @@ def _decided(number: int, step: Step, width: int) -> list[Line]:
     ]
 
 
-def outcome(step: Step) -> tuple[str, str, str]:
-    """How a step ended: glyph, tone, words."""
+def outcome(step: Step, generation: int | None = None) -> tuple[str, str, str]:
+    """How a step ended, or one of its candidates: glyph, tone, words."""
     if step.refused is not None:
         return "✗", BAD, f"refused by {step.refused.by}: {step.refused.reason}"
-    if step.measured is not None:
-        found = step.measured
+    found = step.measured if generation is None else step.measure_of(generation)
+    if found is not None:
         told = f"{found.outcome} on dev, {points(found.gain)} {interval(found.lo, found.hi)}"
         glyph, tone = {"better": ("✓", GOOD), "worse": ("✗", BAD)}.get(found.outcome, ("≈", WARN))
         return glyph, tone, told

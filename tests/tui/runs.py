@@ -38,8 +38,9 @@ HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m[/nope][bold red]盗窃\u202egnp\u206
 
 MADE = Rehearsal(2, 128, 3.4, 0.9, 14.0)
 
-Scene = Literal["fresh", "patch_gate", "plan_gate", "training", "keep_gate", "done"]
-"""`fresh`: just created. `patch_gate`, `plan_gate`, `keep_gate`: waiting. `training`: step 18 of 30. `done`: test opened."""
+Scene = Literal["fresh", "patch_gate", "plan_gate", "both_gate", "both_done", "training", "keep_gate", "done"]
+"""`fresh`: just created. `patch_gate`, `plan_gate`, `both_gate`, `keep_gate`: waiting. `both_done`: three
+candidates measured. `training`: step 18 of 30. `done`: test opened."""
 
 PATCH = """--- a/harness.py
 +++ b/harness.py
@@ -105,7 +106,7 @@ class Writer:
         """A generation with its dev, train and hidden results, and some of its episodes."""
         index = len(self.store.state.generations)
         key = f"{index:02d}" + "k" * 30
-        adapter = "ab" * 32 if lever == "weights" else None
+        adapter = "ab" * 32 if lever in ("weights", "both") else None
         parent = self.store.state.incumbent
         self.store.record(
             ev.GenerationCreated(index, lever, f"{index}c" * 20, f"{index}t" * 20, key, adapter, parent, proposal)
@@ -170,7 +171,7 @@ class Writer:
             f"idea-{number}",
             state.best.commit,
             ("e-000001", "e-000002"),
-            PATCH if lever == "harness" else None,
+            PATCH if lever in ("harness", "both") else None,
             plan,
             0.06,
             {"calls": 1.0, "tokens": 1.4},
@@ -217,7 +218,7 @@ class Writer:
             step.preview,
             step.pilot.pilot if step.pilot else None,
             step.record,
-            asdict(step.measured) if step.measured else None,
+            [asdict(found) for found in step.measures] or None,
             {"indecisive": "ask"},
             CONFIG_HASH,
         )
@@ -347,6 +348,8 @@ def _tell(run: Writer, name: str, scene: Scene) -> None:
     run.generation(None, 0.012)
     run.step("Show the 10 charges the search ranks first", 0.31, "better")
     run.step("Vote over five samples " + HOSTILE, 0.27, "worse")
+    if scene in ("both_gate", "both_done"):
+        return _tell_both(run, scene)
     weights = run.proposal("weights", "GRPO on the cases it sometimes solves", PLAN)
     run.pilot(weights)
     began = run.clock()
@@ -376,3 +379,28 @@ def _tell(run: Writer, name: str, scene: Scene) -> None:
     run.evaluate(3, "test", 0.41)
     run.store.record(ev.BaselinesTested({"majority": 0.005, "nearest": 0.55, "linear-svc": 0.736}))
     run.store.record(ev.RunEnded("done", "all 4 steps made"))
+
+
+def _tell_both(run: Writer, scene: Scene) -> None:
+    began = run.clock()
+    name = run.proposal("both", "Ask for the charge alone, and clone answers of that form", CLONING)
+    run.preview(name)
+    run.pilot(name)
+    gate = run.gate(name)
+    if scene == "both_gate":
+        return run.store.progress("a person is asked", 0, 0, began)
+    run.verdict(gate, note="go on")
+    run.train(name, CLONING, 8)
+    run.trained(name, CLONING)
+    best = run.store.state.best
+    assert best is not None
+    means: dict[Lever, float] = {"harness": 0.33, "weights": 0.36, "both": 0.47}
+    made = [(run.generation(lever, mean, name, hidden=lever == "both"), mean) for lever, mean in means.items()]
+    for index, mean in made:
+        gain = mean - best.results["dev"].mean
+        outcome = "better" if gain > 0.02 else "indecisive"
+        found = ev.Measured(name, index, outcome, gain, gain - 0.02, gain + 0.02, 796, ("dev-0001",), ("dev-0002",))
+        run.store.record(found)
+    rolled = [ev.GenerationRolledBack(index, "g5 has the better lower bound") for index, _ in made[:2]]
+    run.store.record(*rolled, ev.GenerationKept(made[2][0], "better on dev"))
+    run.store.progress("the Feedback-Agent reads the trajectories", 0, 0, began)

@@ -267,6 +267,10 @@ async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: C
                 "harness.py",
             ],
         ),
+        (
+            "both_gate",
+            ["BOTH", "2 files", "WILL IT LEARN", "SEEN SO FAR", "THE PLAN", "of patch, weights and both the best"],
+        ),
         ("plan_gate", ["WEIGHTS", "7.0 min of training", "WILL IT LEARN", "pass@8", "THE PLAN", "held out to stop"]),
         ("keep_gate", ["keep g3?", "MEASURED", "indecisive", "yes keeps it", "FIXED 1", "BROKE 1"]),
         ("done", ["No gate waits.", "DECIDED SO FAR", "refused by ana: not now", "go on"]),

@@ -15,7 +15,7 @@ from sia_tui.harness.repository import SEED_DATE, HarnessRepository
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.diffing import parse
-from sia_tui.tui.past import entries
+from sia_tui.tui.past import entries, facts, told, trained
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.opened import until
@@ -192,3 +192,14 @@ def test_looks(paths: RunPaths, snap_compare: Compare, size: tuple[int, int]) ->
         await settle(pilot)
 
     assert snap_compare(window_on(paths), terminal_size=size, run_before=before)
+
+
+def test_a_step_of_both_levers_is_three_rows_and_a_table(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "both_done").root) as run:
+        state = run.store.state
+    rows = [told(entry, state, False, 140).plain for entry in entries(state)]
+    assert [row.split()[1:3] for row in rows[3:]] == [["g3", "harness"], ["g4", "weights"], ["g5", "both"]]
+    for entry, gain in zip(entries(state)[3:], ("+2.0", "+5.0", "+16.0"), strict=True):
+        shown = [line.plain for line in facts(entry, state)]
+        assert gain in shown[1] and "together +9.0 beyond the sum of each alone" in shown
+    assert [bool(trained(entry)) for entry in entries(state)[3:]] == [False, True, False]

@@ -32,7 +32,7 @@ class HistoryPane(Vertical):
         & > #heading { height: 1; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #list { height: auto; max-height: 40%; }
         & > #facts {
-            height: auto; max-height: 6; padding: 0 1; border-top: solid $panel-lighten-2;
+            height: auto; max-height: 9; padding: 0 1; border-top: solid $panel-lighten-2;
             text-wrap: nowrap; text-overflow: ellipsis;
         }
         & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
