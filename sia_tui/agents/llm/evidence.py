@@ -158,7 +158,8 @@ def _rewards(state: State) -> str:
 
 
 def _allowed(brief: Brief) -> Iterator[str]:
-    yield f"- levers: {', '.join(brief.levers)}, stop"
+    both = ("both",) if len(brief.levers) == 2 else ()
+    yield f"- levers: {', '.join((*brief.levers, *both, 'stop'))}"
     yield f"- a patch may touch {', '.join(brief.surface)} in the harness folder"
     for plan in brief.offered:
         yield (
