@@ -29,7 +29,10 @@ class _Section(BaseModel):
 class TaskConfig(_Section):
     """Which task, and how its rows are split."""
 
-    name: Literal["lawbench"]
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    """One of the house's (`sia-tui tasks ls`), or, with `folder`, one's own."""
+    folder: Path | None = None
+    """Of a task of one's own, which `sia-tui tasks new` makes; relative to the config's own folder."""
     seed: int = 0
     folds: int = Field(5, ge=2, le=20)
     dev: float = Field(0.15, gt=0, lt=0.5)
@@ -358,12 +361,19 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     tree = _parse(text, str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping at the top, got {type(tree).__name__}")
+    _place(tree, path.parent)
     for override in overrides or []:
         _override(tree, override)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_fault(error)}") from None
+
+
+def _place(tree: dict[str, Any], beside: Path) -> None:
+    task = tree.get("task")
+    if isinstance(task, dict) and isinstance(task.get("folder"), str):
+        task["folder"] = str((beside / task["folder"]).resolve())
 
 
 def _parse(text: str, where: str) -> Any:

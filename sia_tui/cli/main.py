@@ -159,9 +159,15 @@ def _looking_back(verbs: _Verbs) -> None:
 
 
 def _preparing(verbs: _Verbs) -> None:
-    tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it", json=True)
-    tasks.add_argument("action", choices=("ls", "get", "check"))
-    tasks.add_argument("task", nargs="?", metavar="TASK")
+    tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it, make one of your own", json=True)
+    tasks.add_argument("action", choices=("ls", "get", "check", "new"))
+    tasks.add_argument("task", nargs="?", metavar="TASK|FOLDER", help="check: a task of yours is named by its folder")
+    tasks.add_argument("--cases", metavar="FILE", help="new: a JSON object a line, {inputs or input, gold, split?}")
+    tasks.add_argument("--reward", metavar="FILE.py:FN", help="new: FN(answer, case) gives 0 to 1")
+    tasks.add_argument("--command", metavar="'PROGRAM ARGS'", help="new: in place of --reward; JSON in, JSON out")
+    tasks.add_argument("--url", metavar="URL", help="new: in place of --reward; asked by POST, in JSON")
+    tasks.add_argument("--description", metavar="TEXT", help="new: what agents are told of the task")
+    tasks.add_argument("--folder", metavar="DIR", help="new: where to; ./TASK by default")
     tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
     plan = _verb(verbs, "plan", "what weights updates cost: memory, rollouts, time; exit 1 if one cannot be", json=True)
     plan.add_argument("what", metavar="RUN|CONFIG", help="a run (what it proposes, by what it measured) or a config")

@@ -18,7 +18,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import NoReturn
 
-from sia_tui.config import RunConfig
+from sia_tui.config import RunConfig, TaskConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
@@ -152,7 +152,9 @@ async def _session(
     level = choose(config.harness.isolation, probe())
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
     async with AsyncExitStack() as stack:
-        verifier = await stack.enter_async_context(VerifierProcess(paths.root / "verifier", gold, task.labels))
+        verifier = await stack.enter_async_context(
+            VerifierProcess(paths.root / "verifier", gold, task.labels, task.judge)
+        )
         yield Session(
             workspace,
             paths,
@@ -174,6 +176,8 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
     from sia_tui.tasks import lawbench
 
     settings = config.task
+    if settings.folder is not None:
+        return _own_task(settings)
     folder = settings.data or workspace.root / "tasks" / settings.name
     if settings.data is None and settings.name == lawbench.NAME:
         folder = lawbench.fetch(workspace.folder("tasks"), say)
@@ -186,6 +190,17 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
         hidden=settings.hidden,
         limit=settings.limit,
     )
+
+
+def _own_task(settings: TaskConfig) -> Task:
+    from sia_tui.tasks import own
+
+    assert settings.folder is not None
+    cut = (settings.seed, settings.folds, settings.dev, settings.hidden, settings.limit)
+    task = own.load(settings.folder, *cut)
+    if task.name != settings.name:
+        raise TaskError(f"{settings.folder} holds the task {task.name}, but the config says {settings.name}")
+    return task
 
 
 class _Engine:

@@ -15,7 +15,7 @@ from sia_tui.core.state import Step
 from sia_tui.engine.calls import StoredCalls
 from sia_tui.engine.prepare import plant
 from sia_tui.engine.rollout import first_of
-from sia_tui.engine.session import SEEDS, Session
+from sia_tui.engine.session import Session
 from sia_tui.engine.step import brief_of
 from sia_tui.engine.trying import try_files
 from sia_tui.harness.repository import HarnessRepository
@@ -46,7 +46,7 @@ class Bench:
 
 async def write(session: Session) -> None:
     """Have it written. Where the model has no valid answer the house's is planted, and nobody is asked."""
-    repository, base = HarnessRepository.plant(session.workspace.harness_repository, SEEDS)
+    repository, base = HarnessRepository.plant(session.workspace.harness_repository, {session.package: session.seed})
     seed = repository.files(base, session.package)
     session.report.phase("the Meta-Agent writes the first harness")
     meta = make_meta_agent(session.config.agents.meta, StoredCalls(session, 0))

@@ -60,6 +60,10 @@ async def _model(session: Session) -> Base:
 async def _nano(session: Session) -> Base:
     """Trained unless it is there."""
     task, recipe = session.task, session.config.policy.recipe
+    if not task.labels:
+        raise EngineError(
+            f"the nano policy answers with one of a task's labels, and {task.name} has none: set policy.kind to model"
+        )
     texts, answers = [text_of(row.inputs) for row in task.rows("all")], list(task.labels)
     folder = session.workspace.folder("policies") / f"nano-{nano.recipe_hash(recipe, texts, answers)}"
     if not (folder / "manifest.json").exists():

@@ -9,7 +9,7 @@ from typing import Any
 from sia_tui.core import events as ev
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
-from sia_tui.engine.session import SEEDS, EngineError, Session, serving_hash
+from sia_tui.engine.session import EngineError, Session, serving_hash
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.tasks import baselines
 
@@ -37,7 +37,7 @@ async def measure_baselines(session: Session) -> None:
     """Predictions for dev and test cases are made without their labels; only dev is scored now."""
     job = _baselines_job(session)
     if not (job.parent / "predictions.json").exists():
-        session.report.phase("null baselines", len(baselines.BASELINES))
+        session.report.phase("null baselines", len(baselines.fitting(session.task.labels)))
         await run_job(
             baselines.command(job),
             session.paths.logs / "baselines.log",
@@ -63,7 +63,7 @@ def _baselines_job(session: Session) -> Path:
     job = folder / "job.json"
     if not job.exists():
         asked = [task.cases[case] for split in ("dev", "test") for case in task.ids(split)]
-        baselines.write_job(folder, task.rows("all"), asked)
+        baselines.write_job(folder, task.rows("all"), asked, baselines.fitting(task.labels))
     return job
 
 
@@ -83,7 +83,7 @@ async def policy_folder(session: Session) -> Path:
 async def plant_seed(session: Session) -> None:
     """Generation 0: the house's harness, or the generation this run was branched from."""
     state = session.state
-    repository, seed = HarnessRepository.plant(session.workspace.harness_repository, SEEDS)
+    repository, seed = HarnessRepository.plant(session.workspace.harness_repository, {session.package: session.seed})
     base = state.start_commit or seed
     plant(session, base, repository.files(base, session.package), None)
 

@@ -69,6 +69,11 @@ class Session:
         """The task's folder in the harness repository."""
         return self.task.name
 
+    @property
+    def seed(self) -> Path:
+        """The folder of the task's first harness."""
+        return self.task.seed or SEEDS / self.package
+
     @cached_property
     def reader(self) -> RunReader:
         reader = RunReader(self.paths.db)
@@ -108,7 +113,7 @@ class Session:
             "base_model": policy.sha256,
             "adapter": adapter,
             "serving": policy.serving_hash,
-            "environment": environment_id(read_pins(SEEDS / self.package / "requirements.txt")),
+            "environment": environment_id(read_pins(self.seed / "requirements.txt")),
             "verifier": task.verifier_hash,
             "split": task.split_hash,
         }
@@ -196,7 +201,7 @@ class Session:
 
     async def environment(self) -> Path:
         """The Python of the harness' own environment, by the seed's requirements.txt."""
-        requirements = SEEDS / self.package / "requirements.txt"
+        requirements = self.seed / "requirements.txt"
         folder = self.workspace.folder("environments")
         return await asyncio.to_thread(ensure_environment, requirements, folder, log.info)
 

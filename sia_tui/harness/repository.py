@@ -61,22 +61,26 @@ class HarnessRepository:
         self._git = Git(str(root))
 
     @classmethod
-    def plant(cls, root: Path, seeds: Path) -> tuple[HarnessRepository, str]:
-        """Open or make the repository; the seed branch follows `seeds`. Returns it and the seed commit."""
+    def plant(cls, root: Path, seeds: Mapping[str, Path]) -> tuple[HarnessRepository, str]:
+        """Open or make the repository; on the seed branch the package of each name follows its folder, and others stay
+        as they are. Returns it and the seed commit."""
         root.mkdir(parents=True, exist_ok=True)
         repository = cls(root)
         if not (root / ".git").exists():
             repository._run("init", "-q", "--initial-branch=seed")
             repository._run("config", "notes.displayRef", "refs/notes/sia/*")
-        with repository._index() as index:
-            names = [path for path in sorted(seeds.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
-            for path in names:
-                blob = repository._write_blob(path.read_bytes())
-                repository._run(
-                    "update-index", "--add", "--cacheinfo", f"100644,{blob},{path.relative_to(seeds)}", env=index
-                )
-            tree = repository._run("write-tree", env=index)
         head = repository.resolve(SEED_BRANCH)
+        with repository._index() as index:
+            if head is not None:
+                repository._run("read-tree", head, env=index)
+            for package, folder in sorted(seeds.items()):
+                repository._run("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", package, env=index)
+                for path in sorted(folder.rglob("*")):
+                    if path.is_file() and "__pycache__" not in path.parts:
+                        blob = repository._write_blob(path.read_bytes())
+                        name = f"{package}/{path.relative_to(folder).as_posix()}"
+                        repository._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", env=index)
+            tree = repository._run("write-tree", env=index)
         if head is None or repository.resolve(f"{head}^{{tree}}") != tree:
             seed = repository._commit_tree(tree, head, "Seed harnesses\n", SEED_DATE)
             repository._swap(SEED_BRANCH, head, seed)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from sia_tui.core.episodes import ALL_ROWS, Case, Row, Scores, Split
 from sia_tui.core.hashing import digest
+from sia_tui.tasks.judge import Judge
 
 
 class TaskError(Exception):
@@ -28,6 +30,9 @@ class Task:
     """A short English gloss per label, for people."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What was found and dropped on the way, by name, in rows."""
+    judge: Judge = field(default_factory=Judge, repr=False)
+    seed: Path | None = None
+    """Folder of its first harness; None: the house has one under the task's name."""
     scores: Scores = "absolute"
     """What its verifier's rewards say: a training learns by places alone where they only rank."""
 

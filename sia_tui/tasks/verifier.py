@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from sia_tui.core.episodes import Score
-from sia_tui.tasks import verify
+from sia_tui.tasks.judge import Judge
 
-CODE, GOLD, TEST_GOLD = "verify.py", "gold.json", "gold-test.json"
+EXACT = Judge()
+CODE, GOLD, TEST_GOLD, COMPLAINTS = "verify.py", "gold.json", "gold-test.json", "complaints.log"
 START_SECONDS = 60.0
 """For the process to come up; generous, because a busy machine is no verdict on an answer."""
 FAILED = Score(0.0, "verifier_failed")
@@ -41,10 +42,10 @@ class VerifierTampered(VerifierFailed):
 
 
 class VerifierProcess:
-    """Scores answers, one at a time, each within `deadline` seconds; async context manager.
+    """Scores answers, one at a time, each within the judge's deadline; async context manager.
 
-    `gold` holds train, dev and hidden, never test. `source` is the verifier's code, a single file that speaks
-    verify.py's protocol. Scores raise VerifierFailed: VerifierDied, or VerifierTampered for a changed file.
+    `gold` holds train, dev and hidden, never test. Scores raise VerifierFailed: VerifierDied, or VerifierTampered for a
+    changed file.
     """
 
     def __init__(
@@ -52,14 +53,13 @@ class VerifierProcess:
         folder: Path,
         gold: Mapping[str, str],
         labels: Sequence[str],
-        *,
-        deadline: float = 10.0,
-        source: Path | None = None,
+        judge: Judge = EXACT,
     ) -> None:
         self.folder = folder.resolve()
-        self._deadline = deadline
+        self._judge = judge
         self._files = {
-            CODE: (source or Path(verify.__file__)).read_bytes(),
+            **judge.beside,
+            CODE: judge.source.read_bytes(),
             GOLD: _canonical({"gold": dict(gold), "labels": list(labels)}),
         }
         self.verifier_hash = _combined(self._files)
@@ -132,10 +132,10 @@ class VerifierProcess:
         self._requests += 1
         line = json.dumps({"id": self._requests, **request}).encode() + b"\n"
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self._judge.deadline_s):
                 return await self._exchange(line, self._requests)
         except TimeoutError as error:
-            raise VerifierDied(f"the verifier gave no judgement within {self._deadline:g} s") from error
+            raise VerifierDied(f"the verifier gave no judgement within {self._judge.deadline_s:g} s") from error
         except (OSError, ValueError) as error:
             raise VerifierDied(f"the verifier broke off: {error}") from error
 
@@ -156,19 +156,34 @@ class VerifierProcess:
             raise VerifierDied("the verifier is not running")
         line = await process.stdout.readline()
         if not line:
-            raise VerifierDied(f"the verifier ended with code {await process.wait()}")
+            raise VerifierDied(f"the verifier ended with code {await process.wait()}{self._complaint()}")
         reply = json.loads(line)
         if not isinstance(reply, dict):
             raise VerifierDied("the verifier answered with something other than an object")
         return reply
 
+    def _complaint(self) -> str:
+        with contextlib.suppress(OSError):
+            said = (self.folder / COMPLAINTS).read_text("utf-8", "replace").strip().splitlines()
+            return f": {said[-1][:300]}" if said else ""
+        return ""
+
     async def _start(self) -> None:
         self.check()
-        command = [sys.executable, "-I", "-S", str(self.folder / CODE), str(self.folder / GOLD)]
+        alone = self._judge.alone
+        options = ["-I", "-S"] if alone else ["-I"]
+        command = [sys.executable, *options, str(self.folder / CODE), str(self.folder / GOLD)]
         pipe = asyncio.subprocess.PIPE
+        complaints = (self.folder / COMPLAINTS).open("wb")
         self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env={}, cwd=self.folder
+            *command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=complaints,
+            env={} if alone else None,
+            cwd=self._judge.folder or self.folder,
         )
+        complaints.close()
         try:
             await self._greet()
         except BaseException:

@@ -12,6 +12,7 @@ from sia_tui.core.episodes import Attempt, Call, Case, Score
 from sia_tui.engine.crew import Crew, Harness
 from sia_tui.engine.rollout import Terms, Trial, _Pass
 from sia_tui.harness.workers import Outcome
+from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.verifier import VerifierDied, VerifierProcess
 
 CALL = Call((), "A", (1,), (2,), (-0.1,), None, 0.7, 1.0, 24, "stop", 0.1)
@@ -59,7 +60,7 @@ def test_a_case_goes_by_another_id_in_every_generation() -> None:
 async def test_what_a_dead_verifier_did_not_judge_is_no_episode(tmp_path: Path) -> None:
     source, done = tmp_path / "dead.py", list[tuple[Attempt, Score]]()
     source.write_text(DEAD)
-    async with VerifierProcess(tmp_path / "v", {"c": "盗窃"}, ("盗窃",), source=source) as verifier:
+    async with VerifierProcess(tmp_path / "v", {"c": "盗窃"}, ("盗窃",), Judge(source)) as verifier:
         asked = rollout(done, verifier=verifier)
         with pytest.raises(VerifierDied, match="ended with code 0"):
             await asked._finish(Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), ())

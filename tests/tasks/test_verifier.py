@@ -10,6 +10,7 @@ import pytest
 
 from sia_tui.core.episodes import Score
 from sia_tui.tasks import verifier, verify
+from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess, VerifierTampered
 
 LABELS = ("盗窃", "诈骗", "信用卡诈骗")
@@ -108,7 +109,7 @@ def test_hash_is_of_code_and_gold(tmp_path: Path) -> None:
     assert one.verifier_hash != VerifierProcess(tmp_path / "1", {**GOLD, "a": "诈骗"}, LABELS).verifier_hash
     other = tmp_path / "other.py"
     other.write_text(CRASHES_ONCE)
-    assert one.verifier_hash != VerifierProcess(tmp_path / "1", GOLD, LABELS, source=other).verifier_hash
+    assert one.verifier_hash != VerifierProcess(tmp_path / "1", GOLD, LABELS, Judge(other)).verifier_hash
 
 
 def test_alone_in_an_empty_environment(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_alone_in_an_empty_environment(tmp_path: Path) -> None:
     )
 
     async def work() -> None:
-        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, source=spy) as process:
+        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, Judge(spy)) as process:
             detail = (await process.score("a", "x")).detail
             assert (detail["env"], detail["flags"]) == ("{}", "1")
             assert "site-packages" not in detail["path"]
@@ -133,7 +134,7 @@ def test_a_crash_is_survived_once(tmp_path: Path) -> None:
     source.write_text(CRASHES_ONCE)
 
     async def work() -> None:
-        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, source=source) as process:
+        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, Judge(source)) as process:
             assert await process.score("a", "x") == Score(1.0, None)
 
     asyncio.run(work())
@@ -160,7 +161,7 @@ def test_no_judgement_is_its_own_kind(tmp_path: Path, behaviour: str, message: s
     deadline = 0.3 if "sleep" in behaviour else 20.0
 
     async def work() -> None:
-        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, source=source, deadline=deadline) as process:
+        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, Judge(source, deadline_s=deadline)) as process:
             with pytest.raises(VerifierFailed, match=message) as failed:
                 await process.score("a", "盗窃")
             assert failed.value.score.failure == "verifier_failed"
@@ -177,7 +178,7 @@ def test_a_verifier_that_does_not_start(tmp_path: Path) -> None:
 
     async def work() -> None:
         with pytest.raises(VerifierFailed, match="ended with code 1"):
-            async with VerifierProcess(tmp_path / "v", GOLD, LABELS, source=source):
+            async with VerifierProcess(tmp_path / "v", GOLD, LABELS, Judge(source)):
                 pass
 
     asyncio.run(work())

@@ -52,11 +52,17 @@ def gather(record: Record) -> Evidence:
     return Evidence(readings, {episode: passage for episode, passage in found if passage})
 
 
+def _answers(brief: Brief) -> str:
+    return (
+        f"{len(brief.labels)} possible answers." if brief.labels else "An answer is a text; there is no list of them."
+    )
+
+
 def page(record: Record, evidence: Evidence) -> str:
     """Markdown; whatever others wrote is fenced."""
     state, brief = record.state, record.brief
     sections = {
-        "Task": f"{brief.name}\n\n{brief.description}\n\n{len(brief.labels)} possible answers.",
+        "Task": f"{brief.name}\n\n{brief.description}\n\n{_answers(brief)}",
         "Generations": "\n".join(_generations(state)),
         "Steps so far": "\n".join(_steps(state)) or "none",
         "How the incumbent's episodes end": "\n".join(_kinds(evidence)),

@@ -63,15 +63,21 @@ class ModelMetaAgent:
 
 
 def _question(brief: Brief, seed: Mapping[str, str], samples: Sequence[Solved]) -> str:
-    labels = "\n".join(brief.labels[:LABELS])
     house = "\n\n".join(fenced(text, path) for path, text in sorted(seed.items())) or "there is none"
     shown = "\n\n".join(fenced(_solved(sample), sample.case) for sample in samples)
     return (
         f"## Task\n{brief.name}\n\n{brief.description}\n\n"
-        f"## Answers\n{len(brief.labels)} are possible:\n{fenced(labels, 'labels')}\n\n"
+        f"## Answers\n{_answers(brief)}\n\n"
         f"## Solved cases of train\n{shown}\n\n"
         f"## The house's first harness\n{house}"
     )
+
+
+def _answers(brief: Brief) -> str:
+    if not brief.labels:
+        return "An answer is a text; there is no list of them."
+    labels = "\n".join(brief.labels[:LABELS])
+    return f"{len(brief.labels)} are possible:\n{fenced(labels, 'labels')}"
 
 
 def _solved(sample: Solved) -> str:

@@ -1,0 +1,248 @@
+"""A task of one's own: a folder with cases, a reward, a first harness and a config that runs.
+
+`task.yaml` names what is in it (`Described`); `cases.jsonl` has a case a line: `inputs` (an object of texts) or `input`
+(one text), and beside it, for the reward alone, `gold` (anything, or nothing), and `split`, where the cases come divided.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sia_tui.core.episodes import Case, Scores, Split
+from sia_tui.core.hashing import digest
+from sia_tui.tasks import duplicates, splits
+from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.task import Task, TaskError
+
+TASK, HARNESS = "task.yaml", "harness"
+MOST_LABELS, LONGEST_LABEL = 1000, 60
+LEAST = 20
+"""Fewer cases than this make no four splits."""
+HOST = Path(__file__).with_name("reward_host.py")
+SPLITS: tuple[Split, ...] = ("train", "dev", "hidden", "test")
+
+
+class Rewarded(BaseModel):
+    """Who says what an answer is worth, from 0 to 1: exactly one of the three."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    function: str | None = Field(None, pattern=r"^[\w./-]+\.py:\w+$")
+    """FILE:NAME in the task's folder; called with (answer, case), where case has id, inputs and gold. May be async."""
+    command: tuple[str, ...] | None = Field(None, min_length=1)
+    """Started in the task's folder for each answer; reads {"case", "answer"} on stdin, writes the reward as JSON."""
+    url: str | None = Field(None, pattern=r"^https?://")
+    """Asked by POST with {"case", "answer"}; answers the reward as JSON."""
+    deadline_s: float = Field(10.0, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _one(self) -> Rewarded:
+        if sum(way is not None for way in (self.function, self.command, self.url)) != 1:
+            raise ValueError("name one of function, command, url")
+        return self
+
+
+class Described(BaseModel):
+    """What `task.yaml` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    description: str = Field(min_length=1)
+    """What agents are told: what is given, what is asked, how it is scored."""
+    cases: str = "cases.jsonl"
+    reward: Rewarded
+    labels: Literal["auto", "none"] = "auto"
+    """auto: where gold is one of a few short texts that repeat, the answer is one of them."""
+    test: float = Field(0.2, gt=0, lt=0.5)
+    """Share of the cases that are sealed, the same whatever the seed; where cases name their split, they decide."""
+    scores: Scores = "absolute"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One case as written."""
+
+    id: str
+    inputs: Mapping[str, str]
+    gold: Any
+    split: Split | None
+
+    @property
+    def label(self) -> str:
+        """Gold as text."""
+        if self.gold is None:
+            return ""
+        return self.gold if isinstance(self.gold, str) else json.dumps(self.gold, ensure_ascii=False, sort_keys=True)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.inputs[name] for name in sorted(self.inputs))
+
+
+def described(folder: Path) -> Described:
+    """Raises TaskError, with the key that is wrong."""
+    path = folder / TASK
+    try:
+        return Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise TaskError(f"{folder} has no {TASK}: make a task with `sia-tui tasks new`") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TaskError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "top"
+        raise TaskError(f"{path}: {where}: {fault['msg']}") from None
+
+
+def read_cases(path: Path) -> list[Line]:
+    """Raises TaskError, with the line that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path} cannot be read: {error}") from error
+    lines = [_line(f"{path.name} line {n}", row) for n, row in enumerate(text.splitlines(), 1) if row.strip()]
+    repeated = [id for id, count in Counter(line.id for line in lines).items() if count > 1]
+    if repeated:
+        raise TaskError(
+            f"{path.name}: {len(repeated)} cases stand there twice, inputs and gold alike; leave one of each"
+        )
+    if len(lines) < LEAST:
+        raise TaskError(
+            f"{path.name} has {len(lines)} cases: at least {LEAST} are needed for train, dev, hidden and test"
+        )
+    return lines
+
+
+def _line(where: str, text: str) -> Line:
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise TaskError(f"{where}: no JSON ({error})") from error
+    if not isinstance(told, dict):
+        raise TaskError(f"{where}: expected an object with `inputs` or `input`")
+    inputs = told.get("inputs", {"text": told.get("input")})
+    if not isinstance(inputs, dict) or not inputs or not all(isinstance(value, str) for value in inputs.values()):
+        raise TaskError(f"{where}: `inputs` is an object of texts, or `input` one text")
+    split = told.get("split")
+    if split is not None and split not in SPLITS:
+        raise TaskError(f"{where}: split is one of {', '.join(SPLITS)}")
+    gold = told.get("gold")
+    return Line(digest([inputs, gold])[:16], inputs, gold, split)
+
+
+def labels_of(lines: Sequence[Line], wanted: str) -> tuple[str, ...]:
+    """The labels, where gold is a label: short, one line, and met more than once on the whole."""
+    golds = [line.gold for line in lines]
+    if wanted == "none" or not all(isinstance(gold, str) and gold.strip() for gold in golds):
+        return ()
+    distinct = sorted(set(golds))
+    short = all(len(label) <= LONGEST_LABEL and "\n" not in label for label in distinct)
+    return tuple(distinct) if short and len(distinct) <= min(MOST_LABELS, len(golds) / 2) else ()
+
+
+def load(folder: Path, seed: int, folds: int, dev: float, hidden: float, limit: int | None) -> Task:
+    """The task in `folder`, split by `seed`; near duplicates share a side and a fold. Raises TaskError."""
+    folder = folder.resolve()
+    told = described(folder)
+    lines = read_cases(folder / told.cases)
+    labels = labels_of(lines, told.labels)
+    inputs = {line.id: _inputs(line, bool(labels)) for line in lines}
+    places = _places(lines, told, seed, folds, dev, hidden, limit, by_label=bool(labels))
+    kept = {line.id: line for line in lines if line.id in places}
+    return Task(
+        name=told.name,
+        description=told.description,
+        labels=labels,
+        cases={id: Case(id, place.split, inputs[id], place.fold) for id, place in places.items()},
+        gold={id: line.label for id, line in kept.items()},
+        counts={"cases": len(lines), "left_out": len(lines) - len(kept)},
+        judge=judge_of(folder, told, kept.values()),
+        seed=folder / HARNESS,
+        scores=told.scores,
+    )
+
+
+def _inputs(line: Line, labelled: bool) -> Mapping[str, str]:
+    """Of a task with labels one text, which is what its first harness and the null baselines read."""
+    if not labelled or set(line.inputs) == {"text"}:
+        return line.inputs
+    return {"text": "\n".join(f"{name}: {line.inputs[name]}" for name in sorted(line.inputs))}
+
+
+def _places(
+    lines: Sequence[Line],
+    told: Described,
+    seed: int,
+    folds: int,
+    dev: float,
+    hidden: float,
+    limit: int | None,
+    by_label: bool,
+) -> dict[str, splits.Place]:
+    groups = duplicates.groups([line.text for line in lines])
+    items = {
+        line.id: splits.Item(line.id, line.label if by_label else "", str(group))
+        for line, group in zip(lines, groups, strict=True)
+    }
+    if any(line.split for line in lines):
+        return _named(lines, items, seed, folds, limit)
+    # The seal does not move with the seed: what was test once is test in every run.
+    sealed = {
+        id for id, place in splits.split(list(items.values()), 0, 2, told.test, 0.0).items() if place.split == "dev"
+    }
+    places = splits.split([item for id, item in items.items() if id not in sealed], seed, folds, dev, hidden, limit)
+    return places | {id: splits.Place("test", None) for id in sealed}
+
+
+def _named(
+    lines: Sequence[Line], items: Mapping[str, splits.Item], seed: int, folds: int, limit: int | None
+) -> dict[str, splits.Place]:
+    """As the cases say; train is folded."""
+    missing = set(SPLITS) - {line.split for line in lines}
+    if missing or any(line.split is None for line in lines):
+        raise TaskError(
+            f"either every case names its split or none does; no case is {', '.join(sorted(missing)) or 'left'}"
+        )
+    sides: dict[str, set[str | None]] = {}
+    for line in lines:
+        sides.setdefault(items[line.id].group, set()).add(line.split)
+    if torn := sum(len(found) > 1 for found in sides.values()):
+        raise TaskError(f"{torn} groups of near duplicates stand in more than one split: put each on one side")
+    train = [items[line.id] for line in lines if line.split == "train"]
+    places = splits.split(train, seed, folds, 0.0, 0.0, limit)
+    rest = {line.id: line.split for line in lines if line.split != "train"}
+    return places | {id: splits.Place(split, None) for id, split in rest.items() if split is not None}
+
+
+def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
+    """The reward in its own process. Raises TaskError for a file that is not there."""
+    reward = told.reward
+    spec: dict[str, Any] = {"deadline_s": reward.deadline_s}
+    asked = {line.id: {"inputs": dict(line.inputs), "json": not isinstance(line.gold, str)} for line in lines}
+    beside = {"cases.json": _json(asked)}
+    if reward.function is not None:
+        name, function = reward.function.rsplit(":", 1)
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder) or not path.is_file():
+            raise TaskError(f"{TASK}: reward.function: there is no {name} in {folder}")
+        beside["rewards.py"] = path.read_bytes()
+        spec |= {"file": "rewards.py", "function": function}
+    elif reward.command is not None:
+        spec["command"] = list(reward.command)
+    else:
+        spec["url"] = reward.url
+    beside["reward.json"] = _json(spec)
+    return Judge(HOST, beside, alone=False, folder=folder, deadline_s=reward.deadline_s + 5)
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False, sort_keys=True).encode()

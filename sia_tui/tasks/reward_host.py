@@ -1,0 +1,174 @@
+"""The verifier of a task of one's own: calls the reward it was given, a function, a command or an address.
+
+Stands alone on the standard library, because a copy of this very file is what judges, beside `rewards.py` (for a
+function), `reward.json` (what to call) and `cases.json` (inputs by case). `python -I reward_host.py GOLD` speaks the
+protocol of verify.py. Whatever goes wrong in the reward is said as the reward's failure, with its last line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.util
+import inspect
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CLIP = 200
+"""Characters of an answer kept in the detail."""
+BROKEN, LATE = "verifier_error", "verifier_timeout"
+Reward = Callable[[str, dict[str, Any]], Any]
+
+
+class Late(Exception):
+    """The reward took longer than it may."""
+
+
+def judge(answer: object, case: dict[str, Any], reward: Reward, expected: str) -> dict[str, Any]:
+    """The judgement as plain data. No answer, or one that is no text, earns nothing without anybody being asked."""
+    detail = {"expected": expected, "answer": answer[:CLIP] if isinstance(answer, str) else ""}
+    if not isinstance(answer, str) or not answer.strip():
+        failure = "no_answer" if answer is None or isinstance(answer, str) else "bad_answer"
+        return {"reward": 0.0, "failure": failure, "metrics": {}, "detail": detail}
+    try:
+        said = _plain(reward(answer, case))
+    except Late as late:
+        return {"reward": 0.0, "failure": LATE, "metrics": {}, "detail": detail | {"verifier": str(late)}}
+    except Exception as error:  # noqa: BLE001 - the reward is somebody's own code: whatever it raises is its own failure
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        return {"reward": 0.0, "failure": BROKEN, "metrics": {}, "detail": detail | {"verifier": told}}
+    return said | {"detail": detail | said["detail"]}
+
+
+def _plain(said: Any) -> dict[str, Any]:
+    """A number, or {reward, failure?, metrics?, detail?}. Raises ValueError for a reward that is none."""
+    found = said if isinstance(said, dict) else {"reward": said}
+    value = found.get("reward")
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or not 0 <= value <= 1:
+        raise ValueError(f"a reward is a number from 0 to 1, not {value!r}")
+    failure = found.get("failure", None if value == 1 else "partial" if value > 0 else "wrong")
+    metrics = {str(name): float(number) for name, number in found.get("metrics", {}).items()}
+    detail = {str(name): str(text)[:CLIP] for name, text in found.get("detail", {}).items()}
+    return {"reward": float(value), "failure": failure, "metrics": metrics, "detail": detail}
+
+
+def load(spec: dict[str, Any], here: Path) -> Reward:
+    """What `reward.json` says: {"function", "file"}, {"command": [...]} or {"url"}, and {"deadline_s"}."""
+    deadline = float(spec["deadline_s"])
+    if "command" in spec:
+        return lambda answer, case: _command(spec["command"], answer, case, deadline)
+    if "url" in spec:
+        return lambda answer, case: _post(spec["url"], answer, case, deadline)
+    return _function(here / spec["file"], spec["function"], deadline)
+
+
+def _function(file: Path, name: str, deadline: float) -> Reward:
+    # The task's folder, so that a reward may import what lies beside it.
+    sys.path.insert(0, str(Path.cwd()))
+    described = importlib.util.spec_from_file_location("rewards", file)
+    assert described is not None and described.loader is not None
+    module = importlib.util.module_from_spec(described)
+    # What it prints is no part of the protocol.
+    with contextlib.redirect_stdout(sys.stderr):
+        described.loader.exec_module(module)
+    called = getattr(module, name)
+
+    def reward(answer: str, case: dict[str, Any]) -> Any:
+        with contextlib.redirect_stdout(sys.stderr), _within(deadline):
+            said = called(answer, case)
+            return asyncio.run(said) if inspect.iscoroutine(said) else said
+
+    return reward
+
+
+@contextlib.contextmanager
+def _within(deadline: float) -> Any:
+    def ring(number: int, frame: Any) -> None:
+        raise Late(f"gave no reward within {deadline:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, deadline)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _command(command: list[str], answer: str, case: dict[str, Any], deadline: float) -> Any:
+    """Reads {"case", "answer"} as JSON on stdin; the last line it writes is the reward, as JSON."""
+    asked = json.dumps({"case": case, "answer": answer}).encode()
+    # A group of its own, so that what the command started ends with it.
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            told, complaint = process.communicate(asked, timeout=deadline)
+        except subprocess.TimeoutExpired:
+            raise Late(f"{command[0]} gave no reward within {deadline:g} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:]
+        raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {''.join(last)}")
+    lines = told.decode(errors="replace").strip().splitlines()
+    return json.loads(lines[-1]) if lines else None
+
+
+def _post(url: str, answer: str, case: dict[str, Any], deadline: float) -> Any:
+    body = json.dumps({"case": case, "answer": answer}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=deadline) as reply:
+            return json.loads(reply.read())
+    except TimeoutError:
+        raise Late(f"{url} gave no reward within {deadline:g} s") from None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    content = path.read_bytes()
+    return json.loads(content), hashlib.sha256(content).hexdigest()
+
+
+def main(path: Path) -> None:
+    known, digest = _read(path)
+    gold = dict(known["gold"])
+    cases, spec = (_read(path.with_name(name))[0] for name in ("cases.json", "reward.json"))
+    reward = load(spec, path.parent)
+    out = sys.stdout
+    print(json.dumps({"ready": digest}), file=out, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "open" in request:
+            opened, digest = _read(Path(request["open"]))
+            gold.update(opened["gold"])
+            said: dict[str, Any] = {"opened": digest}
+        elif (expected := gold.get(request["case"])) is None:
+            said = {"unknown": request["case"]}
+        else:
+            told = cases[request["case"]]
+            case = {
+                "id": request["case"],
+                "inputs": told["inputs"],
+                "gold": json.loads(expected) if told["json"] else expected,
+            }
+            said = {"score": judge(request["answer"], case, reward, expected)}
+        print(json.dumps({"id": request["id"], **said}), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
