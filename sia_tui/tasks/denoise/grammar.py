@@ -28,7 +28,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "fit": ("svd", "poisson"),
     "shrink": ("no", "gene"),
     "power": ("1", "1.25", "1.5", "2"),
-    "floor": ("none", "one", "noise"),
+    "floor": ("none", "tenth", "noise"),
     "round": ("no", "yes"),
     "total": ("counts", "one"),
 }
@@ -49,7 +49,7 @@ MEANING: Mapping[str, str] = {
     "fit": "how the low rank is found: by least squares, or by Poisson factorisation",
     "shrink": "whether each gene is drawn to its mean by its share of noise",
     "power": "exponent applied to the values transformed back",
-    "floor": "what is set to nothing: values under one molecule's, or under the gene's noise",
+    "floor": "what is set to nothing: values under a tenth of a molecule, or no larger than the gene's lowest is negative",
     "round": "whether values are rounded to whole molecules",
     "total": "the total of a cell in the answer: its own count of molecules, or 1",
 }

@@ -31,6 +31,8 @@ EPSILON = 1e-6
 """Added under the logarithm of the Poisson loss."""
 POISSON_FLOOR = 0.97
 LIKELIHOOD_FLOOR = 0.0
+GAIN = 1e-6
+"""The least `mse_norm` that is more than rounding."""
 EMPTY = 1e-9
 """A cell's total, as a share of its own train molecules, below which the cell counts as left empty."""
 
@@ -150,7 +152,7 @@ def judge(train: Counts, test: Counts, denoised: Any) -> dict[str, Any]:
         return failed("poisson", figures, f"poisson_norm {figures['poisson_norm']:.3f}, at least {POISSON_FLOOR:g} wanted")
     if figures["likelihood_norm"] < LIKELIHOOD_FLOOR:
         return failed("likelihood", figures, f"likelihood_norm {figures['likelihood_norm']:.3f}, at least 0 wanted")
-    if figures["mse_norm"] <= 0:
+    if figures["mse_norm"] < GAIN:
         return failed("no_gain", figures)
     return {"reward": min(1.0, figures["mse_norm"]), "failure": None, "metrics": figures, "detail": {}}
 

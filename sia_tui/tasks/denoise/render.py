@@ -156,7 +156,7 @@ def _finishing(plan: Plan) -> list[str]:
     lines.append("empty = found.sum(axis=1, keepdims=True) <= 1e-100")
     lines.append("found = np.where(empty, counts, found)")
     lines.append("found = found / found.sum(axis=1, keepdims=True) * library")
-    if plan.floor == "one":
+    if plan.floor == "tenth":
         lines += _unless_empty("np.where(found < 0.1, 0, found)")
     if plan.round == "yes":
         lines += _unless_empty("np.rint(found)")
