@@ -27,7 +27,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "rank": ("none", "5", "10", "20", "50"),
     "fit": ("svd", "poisson"),
     "shrink": ("no", "gene"),
-    "power": ("1", "1.25", "1.5", "2"),
+    "power": ("1", "1.1", "1.25", "1.5"),
     "floor": ("none", "tenth", "noise"),
     "round": ("no", "yes"),
     "total": ("counts", "one"),

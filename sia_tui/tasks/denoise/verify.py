@@ -10,6 +10,7 @@ from numpy's or Python's global generator finds it seeded, one that makes a gene
 from __future__ import annotations
 
 import io
+import tokenize
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,7 @@ def read_matrix(content: bytes, shape: tuple[int, ...]) -> np.ndarray[Any, Any] 
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         claimed, fortran, dtype = read(file, max_header_size=_HEADER)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, UnicodeError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
         return "format"
     if dtype.kind not in "fiu" or dtype.shape:
         return "dtype"

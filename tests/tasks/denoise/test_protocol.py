@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.special import gammaln
+from scipy.stats import poisson
 from sklearn.metrics import mean_squared_error
 from sklearn.preprocessing import normalize
 
@@ -58,9 +60,25 @@ def test_the_losses_are_the_references(drawn: tuple[np.ndarray, np.ndarray, np.n
 def test_no_denoising_is_0_and_the_held_out_counts_are_1(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     train, test, _ = drawn
     nothing, perfect = measure(train, test, train.astype(float)), measure(train, test, test.astype(float))
-    for name in ("mse_norm", "poisson_norm", "likelihood_norm"):
+    for name in ("mse_norm", "poisson_norm"):
         assert nothing[name] == pytest.approx(0.0, abs=1e-9)
         assert perfect[name] == pytest.approx(1.0, abs=1e-9)
+
+
+@given(splits())
+def test_the_likelihood_is_told_from_the_mean_profile(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    """A Poisson's own, by scipy, on answers of the right total; the mean profile is 1, no denoising 0 or its mirror."""
+    train, test, answer = drawn
+    profile = np.array([[row.sum() * column.sum() for column in train.T] for row in train]) / train.sum()
+    losses = []
+    for values in (train, profile, answer):
+        scaled = values * (test.sum() / values.sum()) + 1e-6
+        losses.append(-poisson.logpmf(test, scaled).mean() - gammaln(test + 1).mean() - 1e-6)
+    assume(abs(losses[0] - losses[1]) > 1e-9)
+    assert measure(train, test, profile)["likelihood_norm"] == pytest.approx(1.0, abs=1e-9)
+    assert measure(train, test, train.astype(float))["likelihood_norm"] == pytest.approx(0 if losses[0] > losses[1] else 2)
+    expected = 1 - (losses[2] - losses[1]) / abs(losses[0] - losses[1])
+    assert measure(train, test, answer)["likelihood_norm"] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 @given(splits(), st.floats(1e-6, 1e3))
@@ -150,6 +168,7 @@ def test_the_reward_is_mse_norm_where_both_floors_hold(tissue: Tissue) -> None:
     assert judge(tissue.train, tissue.test, large)["failure"] == "poisson"
     peaked = judge(tissue.train, tissue.test, small**3)
     assert (peaked["reward"], peaked["failure"]) == (0.0, "likelihood")
+    assert peaked["metrics"]["mse_norm"] > paid["reward"], "the published loss would pay more for it"
     assert judge(tissue.train, tissue.test, tissue.train * 1e-6)["failure"] == "no_gain"
 
 
