@@ -91,7 +91,9 @@ def screen(count: int, seed: int, among: Sequence[Tissue]) -> list[Plan]:
     scored.sort(key=lambda one: -one[0])
     rewards = [reward for reward, _ in scored]
     print(f"{count} random plans on {len(among)} train tissues: outcomes {dict(kinds)}")
-    print(f"reward {_spread(rewards)}; earn something {sum(r > 0 for r in rewards) / count:.0%}; mse_norm {_spread(legal)}")
+    print(
+        f"reward {_spread(rewards)}; earn something {sum(r > 0 for r in rewards) / count:.0%}; mse_norm {_spread(legal)}"
+    )
     print(f"seconds a tissue: median {statistics.median(seconds):.2f}, worst {max(seconds):.2f}", flush=True)
     return [plan for _, plan in scored]
 
@@ -111,14 +113,20 @@ def climb(drawn: Sequence[Plan], train: Sequence[Tissue], rng: Random, rounds: i
 
 def on_dev(rivals: dict[str, Denoise], dev: Sequence[Tissue]) -> dict[str, dict[str, Any]]:
     """Rewards and figures of each on every dev tissue, and the paired gain over the tuned MAGIC."""
-    verdicts = {name: [judge(one.train, one.test, denoise(one.train)) for one in dev] for name, denoise in rivals.items()}
-    rewards = {name: {one.name: v["reward"] for one, v in zip(dev, each, strict=True)} for name, each in verdicts.items()}
+    verdicts = {
+        name: [judge(one.train, one.test, denoise(one.train)) for one in dev] for name, denoise in rivals.items()
+    }
+    rewards = {
+        name: {one.name: v["reward"] for one, v in zip(dev, each, strict=True)} for name, each in verdicts.items()
+    }
     print("| dev | reward [95 %] | over tuned MAGIC, paired | mse_norm | poisson_norm | likelihood_norm | failures |")
     print("|---|---|---|---|---|---|---|")
     for name, each in verdicts.items():
         had = estimate(list(rewards[name].values()))
         gain = paired_gain(rewards["MAGIC tuned"], rewards[name])
-        figures = [statistics.fmean(v["metrics"][f] for v in each) for f in ("mse_norm", "poisson_norm", "likelihood_norm")]
+        figures = [
+            statistics.fmean(v["metrics"][f] for v in each) for f in ("mse_norm", "poisson_norm", "likelihood_norm")
+        ]
         failures = dict(Counter(v["failure"] for v in each if v["failure"]))
         shown = " | ".join(f"{figure:.3f}" for figure in figures)
         print(
@@ -126,7 +134,9 @@ def on_dev(rivals: dict[str, Denoise], dev: Sequence[Tissue]) -> dict[str, dict[
             f" | {shown} | {failures or '–'} |"
         )
     best, tuned = (statistics.fmean(rewards[name].values()) for name in ("best plan", "MAGIC tuned"))
-    print(f"goal {GOAL:g} of tuned MAGIC: {best / tuned:.2f}, {'met' if best >= GOAL * tuned else 'missed'}", flush=True)
+    print(
+        f"goal {GOAL:g} of tuned MAGIC: {best / tuned:.2f}, {'met' if best >= GOAL * tuned else 'missed'}", flush=True
+    )
     return {name: {"rewards": rewards[name]} for name in verdicts}
 
 

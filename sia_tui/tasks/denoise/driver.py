@@ -5,6 +5,7 @@ with the candidate, so nothing it says is believed but the bytes of the file, wh
 """
 
 from pathlib import Path
+from typing import Any
 
 COUNTS, ANSWER, CANDIDATE = "counts.npy", "denoised.npy", "candidate.txt"
 
@@ -17,7 +18,7 @@ class NoArray(Exception):
     """The function gave back something other than a numpy array."""
 
 
-def prepare(rows, out):
+def prepare(rows: Path, out: Path) -> None:
     import random
 
     import numpy as np
@@ -25,7 +26,7 @@ def prepare(rows, out):
     random.seed(0)
     np.random.seed(0)
     source = Path(__file__).with_name(CANDIDATE).read_text(encoding="utf-8")
-    names = {"__name__": "candidate"}
+    names: dict[str, Any] = {"__name__": "candidate"}
     exec(compile(source, "candidate.py", "exec"), names)
     denoise = names.get("denoise")
     if not callable(denoise):

@@ -92,7 +92,9 @@ def parse(text: str) -> Plan:
     words = text.split()
     names = list(FIELDS)
     if len(words) != len(names):
-        raise PlanError(f"a plan has {len(names)} words, this has {len(words)}: write {' '.join(names)}, each as name:value")
+        raise PlanError(
+            f"a plan has {len(names)} words, this has {len(words)}: write {' '.join(names)}, each as name:value"
+        )
     given: dict[str, str] = {}
     for name, word in zip(names, words, strict=True):
         said, _, value = word.partition(":")
@@ -115,6 +117,4 @@ def random_plan(rng: Random) -> Plan:
 def neighbours(plan: Plan) -> list[Plan]:
     """Every plan that differs in one word."""
     given = asdict(plan)
-    return [
-        Plan(**{**given, name: word}) for name, words in FIELDS.items() for word in words if word != given[name]
-    ]
+    return [Plan(**{**given, name: word}) for name, words in FIELDS.items() for word in words if word != given[name]]

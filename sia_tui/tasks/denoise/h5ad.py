@@ -49,7 +49,9 @@ def tissue_of(name: str, counts: Counts, rng: np.random.Generator) -> Tissue:
     train, test = split_molecules(counts, rng)
     cells, genes = usable(train, test)
     if cells.sum() < FEWEST[0] or genes.sum() < FEWEST[1]:
-        raise TaskError(f"{name}: {cells.sum()} cells and {genes.sum()} genes have molecules, at least {FEWEST} are needed")
+        raise TaskError(
+            f"{name}: {cells.sum()} cells and {genes.sum()} genes have molecules, at least {FEWEST} are needed"
+        )
     kept = np.ix_(cells, genes)
     return Tissue(name, train[kept], test[kept])
 

@@ -33,7 +33,7 @@ def knn_smoothing(counts: Counts, k: int = 10, components: int = 10) -> Matrix:
         near = nearest(principal(transformed - transformed.mean(axis=0), components)[0], size)
         smoothed = raw + raw[near].sum(axis=1)
         if size == k:
-            return smoothed
+            return np.asarray(smoothed, dtype=np.float64)
         step += 1
 
 

@@ -43,7 +43,9 @@ EMPTY = 1e-9
 """A cell's total, as a share of its own train molecules, below which the cell counts as left empty."""
 
 
-def split_molecules(counts: Counts, rng: np.random.Generator, fraction: float = TRAIN_FRACTION) -> tuple[Counts, Counts]:
+def split_molecules(
+    counts: Counts, rng: np.random.Generator, fraction: float = TRAIN_FRACTION
+) -> tuple[Counts, Counts]:
     """(train, test), cells x genes as given: every molecule falls to train with probability `fraction`.
 
     ValueError for counts that are no integers of at least 0.
@@ -126,7 +128,7 @@ def measure(train: Counts, test: Counts, denoised: Matrix) -> dict[str, float]:
     return {
         "mse_norm": 1.0 - mse(test, denoised) / ends.mse,
         "poisson_norm": _between(ends.poisson, ends.perfect_poisson, poisson(train, test, denoised)),
-        "likelihood_norm": 1.0 + _between(ends.mean_likelihood, ends.mean_likelihood - unit, likelihood(test, denoised)),
+        "likelihood_norm": 1.0 + (ends.mean_likelihood - likelihood(test, denoised)) / max(unit, 1e-12),
         "scale": float(np.sum(denoised) / train.sum()),
     }
 
@@ -162,10 +164,10 @@ def judge(train: Counts, test: Counts, denoised: Any) -> dict[str, Any]:
     figures = measure(train, test, np.asarray(denoised, dtype=np.float64))
     if figures["mse_norm"] < GAIN:
         return failed("no_gain", figures)
-    if figures["poisson_norm"] < POISSON_FLOOR:
-        return failed("poisson", figures, f"poisson_norm {figures['poisson_norm']:.3f}, at least {POISSON_FLOOR:g} wanted")
-    if figures["likelihood_norm"] < LIKELIHOOD_FLOOR:
-        return failed("likelihood", figures, f"likelihood_norm {figures['likelihood_norm']:.3f}, at least {LIKELIHOOD_FLOOR:g} wanted")
+    for kind, floor in (("poisson", POISSON_FLOOR), ("likelihood", LIKELIHOOD_FLOOR)):
+        had = figures[f"{kind}_norm"]
+        if had < floor:
+            return failed(kind, figures, f"{kind}_norm {had:.3f}, at least {floor:g} wanted")
     return {"reward": min(1.0, figures["mse_norm"]), "failure": None, "metrics": figures, "detail": {}}
 
 

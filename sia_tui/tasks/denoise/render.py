@@ -42,11 +42,11 @@ def principal(values, count):
     return left[:, order] * sizes, (left[:, order].T @ values) / sizes[:, None]
 '''
 
-_PLAIN = '''
+_PLAIN = """
 
 def transformed(counts, library, depth):
     return forward(counts / library * depth)
-'''
+"""
 
 _THIN = '''
 

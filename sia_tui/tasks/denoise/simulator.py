@@ -88,7 +88,8 @@ def make_tissue(split: Split, index: int, key: bytes, ranges: Ranges) -> Tissue:
     for draw in range(DRAWS):
         seed = hashlib.blake2b(f"{split}/{index}/{draw}".encode(), key=key[:64], digest_size=32).digest()
         found = _drawn(f"{split}-{index:02d}", np.random.default_rng(list(seed)), ranges)
-        if measure(found.train, found.test, found.train * 1e-9)["poisson_norm"] >= POISSON_FLOOR + MARGIN:
+        vanishing = np.full(found.train.shape, 1e-12)
+        if measure(found.train, found.test, vanishing)["poisson_norm"] >= POISSON_FLOOR + MARGIN:
             return found
     raise ValueError(f"no tissue of {DRAWS} draws meets the Poisson rule: lower `level` or `depth`")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 
 from sia_tui.tasks.denoise.nulls import magic
 from sia_tui.tasks.denoise.protocol import Counts, Matrix, judge
@@ -40,4 +41,4 @@ def tune(tissues: Sequence[Tissue], grid: Sequence[Settings] = GRID) -> Settings
 
 def mean_reward(denoise: Callable[[Counts], Matrix], tissues: Sequence[Tissue]) -> float:
     """Of a function that is trusted to run in this process."""
-    return sum(judge(tissue.train, tissue.test, denoise(tissue.train))["reward"] for tissue in tissues) / len(tissues)
+    return fmean(judge(tissue.train, tissue.test, denoise(tissue.train))["reward"] for tissue in tissues)

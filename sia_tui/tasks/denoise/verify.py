@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sia_tui.tasks.denoise.protocol import Counts, failed, judge
 from sia_tui.tasks.denoise.simulator import Tissue
@@ -26,6 +27,7 @@ DEADLINE_S = 20.0
 """For starting Python, importing and denoising; plans take under two seconds on one core."""
 MEMORY_MB = 2048
 _HEADER = 10_000
+_read_array: Callable[..., Any] = np.lib.format.read_array
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ async def verify(source: object, tissue: Tissue, run: Run) -> dict[str, Any]:
     """The judgement as plain data, as `protocol.judge` gives it; the failure kinds before it are
 
     `no_answer`, `bad_answer` (no text), `over_long`, those of `Ran` (`syntax`, `no_function`, `no_array`, `memory`,
-    `timeout`, `crash`), and `no_file`, `size`, `format` for a file that holds no array.
+    `timeout`, `crash`), and `no_file`, `size` (too long a file) and `format` (no array in it).
     """
     if source is None or (type(source) is str and not source.strip()):
         return failed("no_answer")
@@ -66,22 +68,12 @@ def most_bytes(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape)) * 16 + _HEADER
 
 
-def read_matrix(content: bytes, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | str:
-    """The array of a .npy file, or a failure kind. Nothing is allocated for what its header claims beyond its bytes."""
+def read_matrix(content: bytes, shape: tuple[int, ...]) -> NDArray[Any] | str:
+    """The array of a .npy file, or a failure kind. Never unpickles; a header that claims more than there is ends the reading."""
     if len(content) > most_bytes(shape):
         return "size"
-    file = io.BytesIO(content)
     try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        claimed, fortran, dtype = read(file, max_header_size=_HEADER)
+        found = _read_array(io.BytesIO(content), allow_pickle=False, max_header_size=_HEADER)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
         return "format"
-    if dtype.kind not in "fiu" or dtype.shape:
-        return "dtype"
-    if claimed != shape:
-        return "shape"
-    body = content[file.tell() :]
-    if len(body) != int(np.prod(shape)) * dtype.itemsize:
-        return "size"
-    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+    return found if isinstance(found, np.ndarray) else "format"

@@ -76,7 +76,9 @@ def test_the_likelihood_is_told_from_the_mean_profile(drawn: tuple[np.ndarray, n
         losses.append(-poisson.logpmf(test, scaled).mean() - gammaln(test + 1).mean() - 1e-6)
     assume(abs(losses[0] - losses[1]) > 1e-9)
     assert measure(train, test, profile)["likelihood_norm"] == pytest.approx(1.0, abs=1e-9)
-    assert measure(train, test, train.astype(float))["likelihood_norm"] == pytest.approx(0 if losses[0] > losses[1] else 2)
+    assert measure(train, test, train.astype(float))["likelihood_norm"] == pytest.approx(
+        0 if losses[0] > losses[1] else 2
+    )
     expected = 1 - (losses[2] - losses[1]) / abs(losses[0] - losses[1])
     assert measure(train, test, answer)["likelihood_norm"] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 

@@ -35,7 +35,11 @@ def test_a_tissue_is_counts_of_the_promised_size_without_empty_cells_or_genes(ti
     cells, genes = tissue.train.shape
     assert 0.9 * ranges.cells[0] <= cells <= ranges.cells[1] and 0.5 * ranges.genes[0] <= genes <= ranges.genes[1]
     assert tissue.train.dtype == tissue.test.dtype == np.int64
-    assert tissue.test.shape == tissue.train.shape and tissue.rates is not None and tissue.rates.shape == tissue.train.shape
+    assert (
+        tissue.test.shape == tissue.train.shape
+        and tissue.rates is not None
+        and tissue.rates.shape == tissue.train.shape
+    )
     assert (tissue.train.sum(axis=0) > 0).all()
     assert (tissue.train.sum(axis=1) > 0).all() and (tissue.test.sum(axis=1) > 0).all()
 
@@ -61,7 +65,9 @@ def test_counts_scatter_as_a_negative_binomial_does() -> None:
 def test_dropout_empties_pairs_that_the_rate_alone_would_not() -> None:
     shares = []
     for dropout in ((0.0, 0.0), (0.2, 0.2)):
-        found = make_tissue("train", 1, KEY, replace(SMALL, depth=(600.0, 600.0), dispersion=(0.05, 0.05), dropout=dropout))
+        found = make_tissue(
+            "train", 1, KEY, replace(SMALL, depth=(600.0, 600.0), dispersion=(0.05, 0.05), dropout=dropout)
+        )
         assert found.rates is not None
         expected = found.rates * (found.train + found.test).sum(axis=1, keepdims=True)
         shares.append(float((found.train == 0)[expected > 6].mean()))
