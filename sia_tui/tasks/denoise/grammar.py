@@ -3,8 +3,8 @@
     depth:held form:log thin:yes axes:20 knn:10 kernel:box steps:1 weigh:none keep:0 bag:1 rank:none fit:svd shrink:no
     power:1 floor:none round:no total:one
 
-The line says what is done, never what is good: every combination of the words is a plan, runs, and gives a matrix of
-the right form. `render` turns a plan into the Python function that the verifier sees.
+Or a letter per choice (`letters`). The plan says what is done, never what is good: every combination of the words is a
+plan, runs, and gives a matrix of the right form. `render` turns a plan into the Python function that the verifier sees.
 """
 
 from __future__ import annotations
@@ -107,6 +107,25 @@ def parse(text: str) -> Plan:
 def format_plan(plan: Plan) -> str:
     """The one line that parses to this plan."""
     return " ".join(f"{field.name}:{getattr(plan, field.name)}" for field in fields(plan))
+
+
+def letters(plan: Plan) -> str:
+    """The plan as a letter a field, A for the first of its words: the shortest form, for policies that write by letters."""
+    return "".join(chr(ord("A") + words.index(getattr(plan, name))) for name, words in FIELDS.items())
+
+
+def from_letters(text: str) -> Plan:
+    """The plan of such letters, white space around them being free. PlanError says what is wrong first."""
+    given = text.strip()
+    if len(given) != len(FIELDS):
+        raise PlanError(f"a plan has {len(FIELDS)} letters, this has {len(given)}: one each for {', '.join(FIELDS)}")
+    chosen: dict[str, str] = {}
+    for letter, (name, words) in zip(given, FIELDS.items(), strict=True):
+        place = ord(letter) - ord("A")
+        if not 0 <= place < len(words):
+            raise PlanError(f"{letter!r} stands for no {name}: A to {chr(ord('A') + len(words) - 1)} may stand there")
+        chosen[name] = words[place]
+    return Plan(**chosen)
 
 
 def random_plan(rng: Random) -> Plan:

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sia_tui.tasks.denoise.grammar import FIELDS, MEANING, Plan, PlanError, format_plan, neighbours, parse, random_plan
+from sia_tui.tasks.denoise.grammar import (
+    FIELDS,
+    MEANING,
+    Plan,
+    PlanError,
+    format_plan,
+    from_letters,
+    letters,
+    neighbours,
+    parse,
+    random_plan,
+)
 from sia_tui.tasks.denoise.nulls import diffusion, principal
 from sia_tui.tasks.denoise.protocol import fault, judge
 from sia_tui.tasks.denoise.render import render
@@ -47,6 +58,27 @@ def test_a_line_says_the_plan(plan: Plan) -> None:
     line = format_plan(plan)
     assert parse(line) == plan and "\n" not in line
     assert parse("  " + line.replace(" ", "\n  ")) == plan
+
+
+@given(PLANS)
+def test_letters_say_the_plan(plan: Plan) -> None:
+    said = letters(plan)
+    assert len(said) == len(FIELDS) and said.isalpha() and said.isupper()
+    assert from_letters(f" {said}\n") == plan
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("", "17 letters, this has 0"),
+        ("A" * 18, "17 letters, this has 18"),
+        ("AAB" + "Z" * 14, "'Z' stands for no axes: A to E"),
+        ("a" * 17, "'a' stands for no depth"),
+    ],
+)
+def test_what_is_no_plan_in_letters_is_told_why(said: str, complaint: str) -> None:
+    with pytest.raises(PlanError, match=complaint):
+        from_letters(said)
 
 
 @pytest.mark.parametrize(
