@@ -5,6 +5,7 @@ a file's bytes from a process that the candidate owned, so that they are read as
 
 Repeat noise: sources that `render` makes are deterministic on one thread and score alike every time; a candidate that draws
 from numpy's or Python's global generator finds it seeded, one that makes a generator without a seed has its own noise.
+Another split of the same molecules moves `mse_norm` by 0.001 (standard deviation over six splits of three tissues).
 """
 
 from __future__ import annotations
