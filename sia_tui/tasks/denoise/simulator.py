@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sia_tui.core.episodes import Split
-from sia_tui.tasks.denoise.protocol import POISSON_FLOOR, Counts, Matrix, measure, split_molecules, usable
+from sia_tui.tasks.denoise.protocol import POISSON_FLOOR, Counts, Matrix, split_molecules, usable, vanishing_norm
 
 Range = tuple[float, float]
 TISSUES = 24
@@ -83,13 +83,11 @@ def tissues(split: Split, key: bytes, count: int = TISSUES, ranges: Ranges | Non
 
 
 def make_tissue(split: Split, index: int, key: bytes, ranges: Ranges) -> Tissue:
-    """Drawn again while the published Poisson rule is out of reach: where a few genes hold most molecules, even an answer
-    of vanishing size, whose loss is mean(test), stays below POISSON_FLOOR. ValueError when DRAWS all are."""
+    """Drawn again while the published Poisson rule is out of reach (`vanishing_norm`); ValueError when all DRAWS are."""
     for draw in range(DRAWS):
         seed = hashlib.blake2b(f"{split}/{index}/{draw}".encode(), key=key[:64], digest_size=32).digest()
         found = _drawn(f"{split}-{index:02d}", np.random.default_rng(list(seed)), ranges)
-        vanishing = np.full(found.train.shape, 1e-12)
-        if measure(found.train, found.test, vanishing)["poisson_norm"] >= POISSON_FLOOR + MARGIN:
+        if vanishing_norm(found.train, found.test) >= POISSON_FLOOR + MARGIN:
             return found
     raise ValueError(f"no tissue of {DRAWS} draws meets the Poisson rule: lower `level` or `depth`")
 

@@ -97,6 +97,15 @@ def test_size_changes_the_published_poisson_loss_alone(
     assert protocol.poisson(train, test, answer * factor) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+@given(splits())
+def test_answers_near_one_value_of_the_published_rule_as_they_shrink(
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    train, test, answer = drawn
+    limit = protocol.vanishing_norm(train, test)
+    assert measure(train, test, answer * 1e-12)["poisson_norm"] == pytest.approx(limit, rel=1e-6, abs=1e-6)
+
+
 def test_the_published_rule_tells_small_answers_from_large_ones_and_not_good_from_bad(tissue: Tissue) -> None:
     assert tissue.rates is not None
     rates = tissue.rates * tissue.train.sum(axis=1, keepdims=True)
