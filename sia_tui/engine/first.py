@@ -46,7 +46,9 @@ class Bench:
 
 async def write(session: Session) -> None:
     """Have it written. Where the model has no valid answer the house's is planted, and nobody is asked."""
-    repository, base = HarnessRepository.plant(session.workspace.harness_repository, {session.package: session.seed})
+    repository, base = HarnessRepository.plant(
+        session.workspace.harness_repository, session.package, session.seed_files
+    )
     seed = repository.files(base, session.package)
     session.report.phase("the Meta-Agent writes the first harness")
     meta = make_meta_agent(session.config.agents.meta, StoredCalls(session, 0))

@@ -60,11 +60,15 @@ async def _model(session: Session) -> Base:
 async def _nano(session: Session) -> Base:
     """Trained unless it is there."""
     task, recipe = session.task, session.config.policy.recipe
-    if not task.labels:
+    if not task.labels and task.forms is None:
         raise EngineError(
             f"the nano policy answers with one of a task's labels, and {task.name} has none: set policy.kind to model"
         )
     texts, answers = [text_of(row.inputs) for row in task.rows("all")], list(task.labels)
+    if task.forms is not None:
+        prompt = (session.seed / "prompt.md").read_text(encoding="utf-8").strip()
+        texts, answers = [prompt.format(**row.inputs) for row in task.rows("all")], list(task.forms.slots)
+        recipe = recipe.model_copy(update={"form": "plan"})
     folder = session.workspace.folder("policies") / f"nano-{nano.recipe_hash(recipe, texts, answers)}"
     if not (folder / "manifest.json").exists():
         await _train(session, recipe, texts, answers, folder)

@@ -10,8 +10,10 @@ from sia_tui.core import events as ev
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.session import EngineError, Session, serving_hash
+from sia_tui.engine.tissues import null_rewards
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.tasks import baselines
+from sia_tui.tasks.denoise.task import DenoiseTask
 
 BASELINES_S = 1800.0
 
@@ -35,6 +37,9 @@ def require_same_task(session: Session) -> None:
 
 async def measure_baselines(session: Session) -> None:
     """Predictions for dev and test cases are made without their labels; only dev is scored now."""
+    if isinstance(session.task, DenoiseTask):
+        session.record(ev.BaselinesMeasured(await baseline_scores(session, "dev", session.config.evaluate.dev)))
+        return
     job = _baselines_job(session)
     if not (job.parent / "predictions.json").exists():
         session.report.phase("null baselines", len(baselines.fitting(session.task.labels)))
@@ -50,6 +55,12 @@ async def measure_baselines(session: Session) -> None:
 async def baseline_scores(session: Session, split: Any, n: int | None) -> dict[str, float]:
     """Mean reward of each null baseline, by the run's own verifier."""
     cases = session.cases(split, n)
+    if isinstance(session.task, DenoiseTask):
+        session.report.phase("null baselines", len(cases))
+        folder = session.workspace.folder("baselines") / session.task.split_hash[:16]
+        log = session.paths.logs / "baselines.log"
+        heard = lambda said: session.report.at(int(said["done"]), str(said["what"]))  # noqa: E731
+        return await null_rewards(session.task, folder, split, cases, heard, log)
     means = {}
     for name, predicted in baselines.read_predictions(_baselines_job(session)).items():
         scores = [await session.verifier.score(case.id, predicted[case.id]) for case in cases]
@@ -83,7 +94,9 @@ async def policy_folder(session: Session) -> Path:
 async def plant_seed(session: Session) -> None:
     """Generation 0: the house's harness, or the generation this run was branched from."""
     state = session.state
-    repository, seed = HarnessRepository.plant(session.workspace.harness_repository, {session.package: session.seed})
+    repository, seed = HarnessRepository.plant(
+        session.workspace.harness_repository, session.package, session.seed_files
+    )
     base = state.start_commit or seed
     plant(session, base, repository.files(base, session.package), None)
 

@@ -21,6 +21,7 @@ from sia_tui.core.telling import tell
 from sia_tui.engine.crew import Harness, Place
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import first_of
+from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.harness.sandbox import Isolation
@@ -49,7 +50,7 @@ class Session:
     store: RunStore
     report: Reporter
     task: Task
-    verifier: VerifierProcess
+    verifier: VerifierProcess | TissueVerifier
     level: Isolation
     interrupted: Callable[[], bool]
     open: AsyncExitStack
@@ -73,6 +74,11 @@ class Session:
     def seed(self) -> Path:
         """The folder of the task's first harness."""
         return self.task.seed or SEEDS / self.package
+
+    @property
+    def seed_files(self) -> dict[str, Path]:
+        """Every file of it, by its name in the package."""
+        return {**HarnessRepository.package_in(self.seed), **self.task.packaged}
 
     @cached_property
     def reader(self) -> RunReader:

@@ -61,9 +61,9 @@ class HarnessRepository:
         self._git = Git(str(root))
 
     @classmethod
-    def plant(cls, root: Path, seeds: Mapping[str, Path]) -> tuple[HarnessRepository, str]:
-        """Open or make the repository; on the seed branch the package of each name follows its folder, and others stay
-        as they are. Returns it and the seed commit."""
+    def plant(cls, root: Path, package: str, files: Mapping[str, Path]) -> tuple[HarnessRepository, str]:
+        """Open or make the repository; on the seed branch the package is made of these files, and others stay as they
+        are. Returns it and the seed commit."""
         root.mkdir(parents=True, exist_ok=True)
         repository = cls(root)
         if not (root / ".git").exists():
@@ -73,19 +73,22 @@ class HarnessRepository:
         with repository._index() as index:
             if head is not None:
                 repository._run("read-tree", head, env=index)
-            for package, folder in sorted(seeds.items()):
-                repository._run("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", package, env=index)
-                for path in sorted(folder.rglob("*")):
-                    if path.is_file() and "__pycache__" not in path.parts:
-                        blob = repository._write_blob(path.read_bytes())
-                        name = f"{package}/{path.relative_to(folder).as_posix()}"
-                        repository._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", env=index)
+            repository._run("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", package, env=index)
+            for name, path in sorted(files.items()):
+                blob = repository._write_blob(path.read_bytes())
+                repository._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{package}/{name}", env=index)
             tree = repository._run("write-tree", env=index)
         if head is None or repository.resolve(f"{head}^{{tree}}") != tree:
             seed = repository._commit_tree(tree, head, "Seed harnesses\n", SEED_DATE)
             repository._swap(SEED_BRANCH, head, seed)
             repository._run("reset", "-q", "--hard", "seed")
         return repository, repository._must(SEED_BRANCH)
+
+    @staticmethod
+    def package_in(folder: Path) -> dict[str, Path]:
+        """The files of a package on disk, by their names in it."""
+        found = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+        return {path.relative_to(folder).as_posix(): path for path in found}
 
     def start_run(self, run: str, commit: str, worktree: Path) -> None:
         """A branch at `commit`, checked out at `worktree`. A second time changes nothing."""

@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sia_tui.loading import quickly
-from sia_tui.policy.nano_forms import Example, examples
+from sia_tui.policy.nano_forms import Example, examples, plans
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,8 @@ class NanoRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    form: Literal["choice", "plan"] = "choice"
+    """What answers look like: one of a list, or a letter for each of a row of choices. The task decides."""
     hidden: int = Field(default=160, ge=32, le=512, multiple_of=16)
     """Width of the residual stream."""
     layers: int = Field(default=2, ge=1, le=12)
@@ -127,7 +129,7 @@ def make_tokenizer(recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[s
     # Frequencies are cut here and not by the trainer, whose own cut breaks ties by hash order.
     counts = Counter(character for text in texts for character in text)
     kept = {character for character, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:ALPHABET]}
-    kept |= {character for example in _wordings(answers) for character in example}
+    kept |= {character for example in _wordings(recipe, texts, answers) for character in example}
     kept |= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[A-Za-zＡ-Ｚ0-9\s\p{P}\p{S}]"), "isolated")
@@ -187,9 +189,18 @@ def render(example: Example) -> str:
     return f"{system}{USER}{example.user}{END}{ASSISTANT}"
 
 
-def _wordings(answers: Sequence[str]) -> Iterator[str]:
+def _drawn(rng: Random, recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[str], count: int) -> list[Example]:
+    if recipe.form == "plan":
+        return plans(rng, texts, answers, count)
+    return examples(rng, texts, answers, count, recipe.excerpt)
+
+
+def _wordings(recipe: NanoRecipe, texts: Sequence[str], answers: Sequence[str]) -> Iterator[str]:
     """Text that must be writable: every answer, and enough examples to meet every wording around them."""
     yield from answers
+    if recipe.form == "plan":
+        yield from texts
+        return
     for example in examples(Random(0), ["事实" * 20], answers, 2000, 30):
         yield from (example.system, example.user, example.answer)
 
@@ -241,7 +252,7 @@ def _batches(
     draw = torch.Generator().manual_seed(recipe.seed)
     for done in range(0, recipe.steps, SORTED):
         steps = min(SORTED, recipe.steps - done)
-        drawn = examples(rng, texts, answers, steps * recipe.batch, recipe.excerpt)
+        drawn = _drawn(rng, recipe, texts, answers, steps * recipe.batch)
         prompts = tokenizer([render(example) for example in drawn])["input_ids"]
         replies = tokenizer([example.answer + END for example in drawn])["input_ids"]
         rows = sorted(zip(prompts, replies, strict=True), key=lambda row: len(row[0]) + len(row[1]))

@@ -101,6 +101,11 @@ def examples(rng: Random, texts: Sequence[str], answers: Sequence[str], count: i
     return made
 
 
+def plans(rng: Random, prompts: Sequence[str], slots: Sequence[str], count: int) -> list[Example]:
+    """`count` exchanges answered by a letter of each slot, all equally likely whatever the prompt: no skill is in them."""
+    return [Example("", rng.choice(prompts), "".join(map(rng.choice, slots))) for _ in range(count)]
+
+
 def _open(rng: Random, facts: str, answers: Sequence[str]) -> Example:
     answer = _form(rng, OPEN_FORMS).format(name=rng.choice(answers))
     return Example(rng.choice(SYSTEMS), _arrange(rng, [facts, rng.choice(OPEN_QUESTIONS)]), answer)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sia_tui.tasks.task import Task, TaskError
 
-TASKS = ("lawbench",)
+TASKS = ("lawbench", "denoise")
 
 
 def available() -> tuple[str, ...]:
@@ -25,7 +25,11 @@ def load_task(
 ) -> Task:
     """The task of that name from its data in `folder`; TaskError names the ones there are."""
     if name not in TASKS:
-        raise TaskError(f"no task {name!r}: choose one of {', '.join(TASKS)}")
+        raise TaskError(f"no task {name!r}: choose one of {', '.join(TASKS)}, or name the folder of one of your own")
+    if name == "denoise":
+        from sia_tui.tasks.denoise import task as denoise
+
+        return denoise.load(folder, seed, folds, limit)
     from sia_tui.tasks import lawbench
 
     return lawbench.load(folder, seed, folds, dev, hidden, limit)

@@ -17,6 +17,14 @@ class TaskError(Exception):
 
 
 @dataclass(frozen=True)
+class Forms:
+    """Answers that are a letter a choice."""
+
+    slots: tuple[str, ...]
+    """The letters that may stand in each place."""
+
+
+@dataclass(frozen=True)
 class Task:
     """A task with every split decided. Holds the gold: it stays on the engine's side, never near a harness."""
 
@@ -33,6 +41,10 @@ class Task:
     judge: Judge = field(default_factory=Judge, repr=False)
     seed: Path | None = None
     """Folder of its first harness; None: the house has one under the task's name."""
+    packaged: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    """More files of the first harness, by their names in it."""
+    forms: Forms | None = None
+    """Of an answer that the nano policy gives in letters; None: it names a label."""
     scores: Scores = "absolute"
     """What its verifier's rewards say: a training learns by places alone where they only rank."""
 

@@ -126,7 +126,9 @@ def test_git_makes_of_the_patch_the_files_that_were_meant(
     for path, text in before.items():
         (root / "seeds" / "task").mkdir(parents=True, exist_ok=True)
         (root / "seeds" / "task" / path).write_text(text, encoding="utf-8", newline="")
-    repository, seed = HarnessRepository.plant(root / "harness", {"task": root / "seeds" / "task"})
+    repository, seed = HarnessRepository.plant(
+        root / "harness", "task", HarnessRepository.package_in(root / "seeds" / "task")
+    )
     tree = repository.patched_tree(seed, "task", patch(before, after), SURFACE)
     assert repository.files(tree, "task") == after
 

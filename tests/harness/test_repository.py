@@ -26,7 +26,7 @@ def seeds(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def planted(tmp_path: Path, seeds: Path) -> tuple[HarnessRepository, str]:
-    return HarnessRepository.plant(tmp_path / "harness", {"task": seeds / "task"})
+    return HarnessRepository.plant(tmp_path / "harness", "task", HarnessRepository.package_in(seeds / "task"))
 
 
 def commit(repository: HarnessRepository, base: str, patch: str = PATCH) -> str:
@@ -38,9 +38,11 @@ def test_planting_twice_changes_nothing_and_new_seeds_grow_on_the_old(
     tmp_path: Path, seeds: Path, planted: tuple[HarnessRepository, str]
 ) -> None:
     repository, seed = planted
-    assert HarnessRepository.plant(tmp_path / "harness", {"task": seeds / "task"})[1] == seed
+    assert (
+        HarnessRepository.plant(tmp_path / "harness", "task", HarnessRepository.package_in(seeds / "task"))[1] == seed
+    )
     (seeds / "task" / "new.py").write_text("x = 1\n")
-    _, newer = HarnessRepository.plant(tmp_path / "harness", {"task": seeds / "task"})
+    _, newer = HarnessRepository.plant(tmp_path / "harness", "task", HarnessRepository.package_in(seeds / "task"))
     assert newer != seed and repository.resolve(f"{newer}^") == seed
 
 

@@ -32,7 +32,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     seeds = root / "seeds" / "lawbench"
     seeds.mkdir(parents=True)
     (seeds / "harness.py").write_text(BEFORE, encoding="utf-8")
-    repository, seed = HarnessRepository.plant(root / "harness", {"lawbench": seeds})
+    repository, seed = HarnessRepository.plant(root / "harness", "lawbench", HarnessRepository.package_in(seeds))
     with writing(root / "runs" / "r") as run:
         run.prepare("r")
         run.store.record(ev.GenerationCreated(0, None, seed, "t0", "k0"))

@@ -1,0 +1,64 @@
+"""Denoising as a task: a case is a tissue, its inputs what is told of it, the answer a Python function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sia_tui.core.episodes import Case, Split
+from sia_tui.tasks.denoise.grammar import FIELDS
+from sia_tui.tasks.denoise.store import COUNTS, Progress, TissueStore, key_hash, open_store
+from sia_tui.tasks.task import Forms, Task
+
+NAME = "denoise"
+PACKAGED = ("grammar.py", "render.py")
+"""Of this folder, what the first harness is given too."""
+DESCRIPTION = """\
+Denoising of single-cell RNA counts. A case is a tissue: a matrix of molecules, cells by genes, from which a tenth of the \
+molecules was held out. inputs tell its numbers of cells and genes, the molecules of a median cell (depth), and the percentage \
+of zeros. The answer is the source of a Python function, `def denoise(counts: np.ndarray) -> np.ndarray`, with numpy alone: it \
+gets the counts that are left and gives expected counts, in the same shape, finite and not negative.
+The score of a case is mse_norm: 0 for no denoising, 1 for the held-out molecules themselves, after scaling to 1e4 and \
+log1p. It is paid only where poisson_norm is at least 0.97 and the held-out molecules are as likely as under the tissue's mean \
+profile. Failures: no_gain, poisson, likelihood, and what goes wrong in running it.
+The first harness asks the policy for a plan, one letter for each of {fields} choices of a pipeline (grammar.py), and renders \
+it (render.py); decided.py fixes choices."""
+
+
+@dataclass(frozen=True)
+class DenoiseTask(Task):
+    """Holds the way to the held-out molecules: it stays on the engine's side."""
+
+    store: TissueStore = field(default_factory=lambda: TissueStore(Path()), repr=False)
+    names: dict[str, str] = field(default_factory=dict, repr=False)
+    """Tissue by case id."""
+
+
+def load(folder: Path, seed: int, folds: int, limit: int | None, progress: Progress = lambda said: None) -> DenoiseTask:
+    """The task of the store in `folder`, which is made where there is none. The seed deals train's folds."""
+    store = open_store(folder)
+    facts, key = store.facts(progress), key_hash(store)
+    cases, names = {}, {}
+    for split, count in COUNTS.items():
+        kept = min(count, limit or count) if split == "train" else count
+        for index in range(kept):
+            name = f"{split}-{index:02d}"
+            id = f"{key[:6]}{split[0]}{index:02d}"
+            names[id] = name
+            cases[id] = _case(id, split, facts[name], (index + seed) % folds if split == "train" else None)
+    return DenoiseTask(
+        name=NAME,
+        description=DESCRIPTION.format(fields=len(FIELDS)),
+        labels=(),
+        cases=cases,
+        gold=dict.fromkeys(cases, ""),
+        packaged={name: Path(__file__).with_name(name) for name in PACKAGED},
+        forms=Forms(slots=tuple("".join(chr(ord("A") + n) for n in range(len(words))) for words in FIELDS.values())),
+        store=store,
+        names=names,
+    )
+
+
+def _case(id: str, split: Split, facts: object, fold: int | None) -> Case:
+    assert isinstance(facts, dict)
+    return Case(id, split, facts, fold)
