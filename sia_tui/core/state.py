@@ -137,6 +137,8 @@ class State:
     test_opened: ev.TestOpened | None = None
     test_opened_at: str | None = None
     cost: Cost = Cost()
+    settled_s: float = 0.0
+    """Working time when a generation was last measured or decided on: the same however often the next proposal is begun."""
     last_at: str | None = None
 
     @property
@@ -227,6 +229,8 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
             return _step(state, proposal, made_at=entry.at)
         case ev.TestOpened():
             return replace(state, test_opened_at=entry.at)
+        case ev.Evaluated() | ev.GenerationKept() | ev.GenerationRolledBack() | ev.ProposalRefused():
+            return replace(state, settled_s=state.cost.wall_s)
     return state
 
 

@@ -42,9 +42,9 @@ def brief_of(session: Session) -> Brief:
 
 
 def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
-    """The task, and what agents may do about it."""
+    """The task, and what agents may do about it; the same when a proposal that was cut off is begun again."""
     left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
-    left["wall clock"] = f"{(config.budget.wall_s - state.cost.wall_s) / 60:.0f} min"
+    left["wall clock"] = f"{(config.budget.wall_s - state.settled_s) / 60:.0f} min"
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,

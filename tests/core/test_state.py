@@ -99,6 +99,18 @@ def test_wall_clock_is_the_engines_time_only() -> None:
     assert fold(entries).cost.wall_s == 7.0
 
 
+def test_the_time_that_agents_are_told_stands_still_while_they_think() -> None:
+    entries = [
+        ev.Recorded(1, "2026-01-01T00:00:00+00:00", ev.RunCreated("r", "t", "c")),
+        ev.Recorded(2, "2026-01-01T00:01:00+00:00", ev.GenerationCreated(0, None, "c0", "t0", "k0")),
+        ev.Recorded(3, "2026-01-01T00:02:00+00:00", ev.Evaluated(0, "dev", 0.5, 0.4, 0.6, 10, 0.0, {})),
+        ev.Recorded(4, "2026-01-01T00:07:00+00:00", ev.AgentCalled("a", "feedback", "m", "h", "p", 1, 0, 1, 0.0, 9.0, 1)),
+        ev.Recorded(5, "2026-01-01T00:08:00+00:00", ev.EpisodeDone("e", "k", "train", 1)),
+        ev.Recorded(6, "2026-01-02T00:00:00+00:00", ev.EngineStarted(2, "h", "bwrap")),
+    ]
+    assert (fold(entries).settled_s, fold(entries).cost.wall_s) == (120.0, 480.0)
+
+
 def test_a_stale_hash_is_told_what_changed() -> None:
     old = Gate("gate-1", "step", "p-1", "a" * 64, {"kind": "1", "config": "2"})
     new = Gate("gate-2", "step", "p-1", "b" * 64, {"kind": "1", "config": "3"})
