@@ -100,11 +100,10 @@ def _shown(proposal: Proposal) -> Iterator[str]:
 def role_rows(path: Path) -> list[Row]:
     """One small call a role of the config: `doctor --agents`."""
     config = _config(str(path))
-    named = {"meta": config.agents.meta, "feedback": config.agents.feedback}
     rows = [Row(True, f"agents: {to.host}", f"receives {to.what}", needed=False) for to in config.egress]
-    for name, role in named.items():
-        if isinstance(role, str):
-            rows.append(Row(True, f"{name} agent", f"{role}: no model is asked", needed=False))
+    for name, role in config.agents.players.items():
+        if role is None or isinstance(role, str):
+            rows.append(Row(True, f"{name} agent", f"{role or 'nobody'}: no model is asked", needed=False))
         else:
             rows.append(asyncio.run(_role_row(name, role)))
     return rows

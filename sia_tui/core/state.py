@@ -15,7 +15,7 @@ from sia_tui.core.fitting import rehearsal_light
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
-from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 
 MACHINE = "the machine"
 """By which a step is refused that failed for no fault of its own."""
@@ -53,6 +53,7 @@ class Step:
     record: TrackRecord | None = None
     preview: Preview | None = None
     pilot: ev.PilotDone | None = None
+    review: Review | None = None
     training: ev.TrainingBegan | None = None
     cut_short_by: str | None = None
     """Who asked its training to end early."""
@@ -341,6 +342,12 @@ def _(event: ev.PilotDone, state: State) -> State:
     lit = [light(plan, advised)] if plan and advised else []
     lit += [rehearsal_light(made)] if made else []
     return _step(state, event.id, pilot=event, lights=(*(step.lights or ()), *lit) if lit else step.lights)
+
+
+@_on.register
+def _(event: ev.ProposalReviewed, state: State) -> State:
+    lights = (*(state.step(event.id).lights or ()), event.review.light)
+    return _step(state, event.id, review=event.review, lights=lights)
 
 
 @_on.register

@@ -326,6 +326,8 @@ class _Engine:
                 await self._preview(proposal)
             case loop.RunPilot(proposal=proposal):
                 await pilot.pilot(session, state.step(proposal))
+            case loop.AskCritic(proposal=proposal):
+                await self._interruptible(step.review(session, state.step(proposal)))
             case loop.Train(proposal=proposal):
                 await training.train(session, state.step(proposal))
             case loop.OpenGate(proposal=proposal, kind=kind):
@@ -334,9 +336,7 @@ class _Engine:
                 assert state.current is not None
                 step.answer_by_policy(session, state.current)
             case loop.Refuse(proposal=proposal, by=by, reason=reason):
-                session.record(ev.ProposalRefused(proposal, by, reason))
-                if state.step(proposal).proposal.lever == "stop":
-                    session.record(ev.RunPaused("the engine", "the Feedback-Agent has nothing else to propose"))
+                step.refuse(session, state.step(proposal), by, reason)
             case loop.Apply(proposal=proposal):
                 step.apply(session, state.step(proposal))
             case loop.Compare(proposal=proposal):
