@@ -39,8 +39,16 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def role(provider: Provider, model: str = "openai:m", **fields: Any) -> Role:
     endpoint = f"http://127.0.0.1:{provider.port}" + ("/v1" if model.startswith("openai") else "")
-    said = {"key_env": "SIA_TEST_KEY", "price": (1.0, 5.0), "stall_s": 1.0, "wait_s": 0.01, "tries": 3, "rounds": 2}
-    return Role(model=model, endpoint=endpoint, **(said | fields))
+    said = {
+        "endpoint": endpoint,
+        "key_env": "SIA_TEST_KEY",
+        "price": (1.0, 5.0),
+        "stall_s": 1.0,
+        "wait_s": 0.01,
+        "tries": 3,
+        "rounds": 2,
+    }
+    return Role(model=model, **(said | fields))
 
 
 async def sums(provider: Provider, calls: Heard | None = None, **fields: Any) -> int:
