@@ -10,7 +10,9 @@ import pytest
 
 from sia_tui.agents.llm.critic import EPISODES, LONGEST_CHANGE, NOTE, ModelCritic, named, page
 from sia_tui.agents.llm.greeting import Heard
+from sia_tui.core.events import PilotDone
 from sia_tui.core.forecast import TrackRecord
+from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal, Review
 from sia_tui.core.state import State, Step
 from sia_tui.core.text import clean
@@ -96,6 +98,11 @@ async def test_it_is_shown_the_proposal_whole_and_answers_in_words_and_ids(recor
 def test_a_plan_a_stop_and_a_beginning_can_be_shown_too(record: Fake) -> None:
     plan = replace(STEP, proposal=replace(MADE, lever="weights", patch=None, plan=CLONING), preview=None)
     assert '"algorithm": "best_of_n"' in page(record, plan, named(record, plan.proposal))
+    done = PilotDone("p-1", Pilot(4, 2, (1, 2, 1), 0.5, 0.1, 90.0), 60.0)
+    both = replace(STEP, proposal=replace(MADE, lever="both", plan=CLONING), pilot=done)
+    shown = page(record, both, named(record, both.proposal))
+    for part in ("+VOTES = 5", '"algorithm": "best_of_n"', "preview on 12 train cases", "useful groups"):
+        assert part in shown, part
     stop = Step("p-2", Proposal("stop", "nothing left", "all said", "stop", "c0"), lights=())
     assert "test be opened" in page(record, stop, named(record, stop.proposal))
 

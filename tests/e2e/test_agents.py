@@ -1,4 +1,5 @@
-"""A whole run whose Meta- and Feedback-Agent are a language model, over a real wire that fails in every way it can."""
+"""A whole run whose Meta- and Feedback-Agent and critic are a language model, over a real wire that fails in every way it can,
+and whose engine is killed amid a proposal."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from tests.e2e import brains
 from tests.e2e.conftest import ROOT, Desk
 from tests.e2e.killing import paths_of, require_no_orphans
 
-pytestmark = pytest.mark.xdist_group("e2e-agents")
+pytestmark = [pytest.mark.xdist_group("e2e-agents"), pytest.mark.timeout(500)]
 
 FAULTS = (
     Fault("status", 429, retry_after=0),

@@ -29,7 +29,7 @@ LONGEST_CHANGE = 60_000
 LONGEST_EPISODE = 12_000
 EPISODES = 60_000
 """Characters of all episodes together."""
-NOTE = 600
+NOTE = 400
 
 
 class Reviewed(BaseModel):
@@ -40,7 +40,7 @@ class Reviewed(BaseModel):
     note: str = Field(
         min_length=3, max_length=NOTE, description="the one reason that counts most, in a sentence or two"
     )
-    evidence: list[str] = Field(default_factory=list, max_length=8, description="ids of episodes it rests on: e-…")
+    evidence: list[str] = Field(default_factory=list, max_length=5, description="ids of episodes it rests on: e-…")
 
 
 class ModelCritic:
@@ -130,11 +130,9 @@ def _checks(step: Step) -> Iterator[str]:
 
 
 def _tried(step: Step) -> str:
-    if step.preview is not None:
-        return str(tell(ev.PreviewDone(step.id, step.preview)))
-    if step.pilot is not None:
-        return advice.text(advice.page(step.pilot.pilot, step.pilot.advised))
-    return "nothing"
+    done = [str(tell(ev.PreviewDone(step.id, step.preview)))] if step.preview else []
+    done += [advice.text(advice.page(step.pilot.pilot, step.pilot.advised))] if step.pilot else []
+    return "\n\n".join(done) or "nothing"
 
 
 def _held(step: Step) -> str:
