@@ -24,7 +24,7 @@ def test_the_shipped_configs_load(path: Path) -> None:
     ("text", "said"),
     [
         ("task: {name: lawbench}\nbudgt: {}\n", "budgt: unknown key; expected one of task, policy"),
-        ("task: {name: lawbench, fold: 3}\n", "task.fold: unknown key; expected one of name, seed, folds"),
+        ("task: {name: lawbench, fold: 3}\n", "task.fold: unknown key; expected one of name, folder, seed, folds"),
         ("task: {name: lawbench}\nbudget: {steps: many}\n", "budget.steps: input should be a valid integer"),
         ("task: {name: lawbench, dev: 0.9}\n", "task.dev: input should be less than 0.5, got 0.9"),
         ("gate: {policy: ask}\n", "task: missing"),
