@@ -219,6 +219,8 @@ class AgentsConfig(_Section):
 
     meta: Player = "playbook"
     feedback: Player = "playbook"
+    critic: Role | None = None
+    """A second model that says what speaks against each proposal, whoever made it, before its gate. It decides nothing."""
     egress: Literal["none", "as configured"] = "as configured"
     """`none` refuses a config under which anything leaves this machine."""
     trials: int = Field(24, ge=0)
@@ -230,6 +232,11 @@ class AgentsConfig(_Section):
     too. What a person noted on the task (`sia-tui memory`) is told either way."""
     algorithms: tuple[Algorithm, ...] = Field(ALGORITHMS, min_length=1)
     """Those that it may train by, likewise."""
+
+    @property
+    def players(self) -> dict[str, str | Role | None]:
+        """Who plays each part."""
+        return {"meta": self.meta, "feedback": self.feedback, "critic": self.critic}
 
 
 class EvaluateConfig(_Section):
@@ -267,6 +274,7 @@ class BudgetConfig(_Section):
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
     "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
+    "critic": "proposals, the trajectories of train and dev that they rest on, scores on train and dev",
 }
 
 
@@ -311,9 +319,8 @@ class RunConfig(_Section):
     @property
     def egress(self) -> tuple[Egress, ...]:
         """Every host that a run of this config sends anything to, and what."""
-        agents, said = self.agents, []
-        roles = {"meta": agents.meta, "feedback": agents.feedback}
-        for name, role in roles.items():
+        said = []
+        for name, role in self.agents.players.items():
             if isinstance(role, Role):
                 said.append(Egress(role.host, role.local, f"the {name} agent's: {SENT[name]}"))
         policy = self.policy
@@ -344,6 +351,7 @@ class RunConfig(_Section):
             meta_writes=isinstance(self.agents.meta, Role),
             max_refusals=self.budget.refusals,
             indecisive=self.gate.indecisive,
+            critic=self.agents.critic is not None,
         )
 
     def dump(self) -> str:

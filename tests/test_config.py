@@ -24,7 +24,7 @@ def test_the_shipped_configs_load(path: Path) -> None:
     ("text", "said"),
     [
         ("task: {name: lawbench}\nbudgt: {}\n", "budgt: unknown key; expected one of task, policy"),
-        ("task: {name: lawbench, fold: 3}\n", "task.fold: unknown key; expected one of name, seed, folds"),
+        ("task: {name: lawbench, fold: 3}\n", "task.fold: unknown key; expected one of name, folder, seed, folds"),
         ("task: {name: lawbench}\nbudget: {steps: many}\n", "budget.steps: input should be a valid integer"),
         ("task: {name: lawbench, dev: 0.9}\n", "task.dev: input should be less than 0.5, got 0.9"),
         ("gate: {policy: ask}\n", "task: missing"),
@@ -63,6 +63,19 @@ def test_a_mistake_is_one_line(tmp_path: Path, text: str, said: str) -> None:
         load_config(path)
     message = str(caught.value)
     assert message.startswith(f"{path}:") and said in message and "\n" not in message
+
+
+def test_a_critic_is_named_to_whoever_wants_nothing_to_leave(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("task: {name: lawbench}\nagents: {critic: {model: 'anthropic:m'}}\n")
+    config = load_config(path)
+    (to,) = config.egress
+    assert (to.host, to.local) == ("api.anthropic.com", False) and to.what.startswith("the critic agent's: proposals")
+    assert config.rules.critic and not load_config(FOLDER / "lawbench-nano.yaml").rules.critic
+    with pytest.raises(ConfigError, match=r"agents\.egress is none, but api\.anthropic\.com would receive"):
+        load_config(path, ["agents.egress=none"])
+    with pytest.raises(ConfigError, match=r"agents\.critic: .*'playbook'"):
+        load_config(path, ["agents.critic=playbook"])
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

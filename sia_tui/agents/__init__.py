@@ -1,11 +1,11 @@
-"""Meta- and Feedback-Agents. Configs name them; the engine asks for them here."""
+"""Meta- and Feedback-Agents and critics. Configs name them; the engine asks for them here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sia_tui.agents.llm.roles import Role
-from sia_tui.agents.protocol import FeedbackAgent, MetaAgent
+from sia_tui.agents.protocol import Critic, FeedbackAgent, MetaAgent
 
 if TYPE_CHECKING:
     from sia_tui.agents.llm.calls import Calls
@@ -35,3 +35,9 @@ def make_feedback_agent(player: str | Role, calls: Calls) -> FeedbackAgent:
     if player == "playbook":
         return PlaybookFeedbackAgent()
     raise ValueError(f"no Feedback-Agent {player!r}; there is: playbook")
+
+
+def make_critic(role: Role, calls: Calls) -> Critic:
+    from sia_tui.agents.llm.critic import ModelCritic
+
+    return ModelCritic(role, calls)

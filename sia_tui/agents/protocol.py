@@ -1,4 +1,4 @@
-"""What a Meta-Agent and a Feedback-Agent are to the engine: what they may read and what they return."""
+"""What a Meta-Agent, a Feedback-Agent and a critic are to the engine: what they may read and what they return."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 
 from sia_tui.core.episodes import Attempt, Score, Scores
 from sia_tui.core.plans import ALGORITHMS, Algorithm, TrainPlan
-from sia_tui.core.proposals import Lever, Proposal
+from sia_tui.core.proposals import Lever, Proposal, Review
 from sia_tui.core.recall import Memory
-from sia_tui.core.state import State
+from sia_tui.core.state import State, Step
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Reading:
 
 
 class Record(Protocol):
-    """All that a Feedback-Agent may read. Nothing of hidden or test is behind it."""
+    """All that a Feedback-Agent, or a critic, may read. Nothing of hidden or test is behind it."""
 
     @property
     def brief(self) -> Brief: ...
@@ -130,3 +130,8 @@ class MetaAgent(Protocol):
 
 class FeedbackAgent(Protocol):
     async def propose(self, record: Record) -> Proposal: ...
+
+
+class Critic(Protocol):
+    async def review(self, record: Record, step: Step) -> Review:
+        """What speaks against a proposal that passed its checks; `unheard` rather than a failure."""

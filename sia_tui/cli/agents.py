@@ -68,8 +68,8 @@ def _try(options: argparse.Namespace) -> int:
 
 async def _proposal(options: argparse.Namespace, heard: object) -> Proposal:
     from sia_tui.agents import make_feedback_agent
-    from sia_tui.engine.engine import open_task
     from sia_tui.engine.recorded import NothingRecorded, recorded
+    from sia_tui.engine.tasks import open_task
     from sia_tui.tasks.task import TaskError
 
     config, workspace = _config(options.what), Workspace.locate(options.workspace)
@@ -100,11 +100,10 @@ def _shown(proposal: Proposal) -> Iterator[str]:
 def role_rows(path: Path) -> list[Row]:
     """One small call a role of the config: `doctor --agents`."""
     config = _config(str(path))
-    named = {"meta": config.agents.meta, "feedback": config.agents.feedback}
     rows = [Row(True, f"agents: {to.host}", f"receives {to.what}", needed=False) for to in config.egress]
-    for name, role in named.items():
-        if isinstance(role, str):
-            rows.append(Row(True, f"{name} agent", f"{role}: no model is asked", needed=False))
+    for name, role in config.agents.players.items():
+        if role is None or isinstance(role, str):
+            rows.append(Row(True, f"{name} agent", f"{role or 'nobody'}: no model is asked", needed=False))
         else:
             rows.append(asyncio.run(_role_row(name, role)))
     return rows

@@ -151,7 +151,7 @@ def _question(asked: dict[str, Any]) -> str:
         lines += asked["attribution"]
     elif measured:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
-    lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'])}" for light in asked["lights"]]
+    lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'], 1000)}" for light in asked["lights"]]
     if asked["pilot"]:
         lines += _planned(asked)
     if asked["patch"]:

@@ -15,7 +15,7 @@ from sia_tui.core.episodes import Split
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
-from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,12 @@ class PilotDone:
     """What the whole training should take, by this pilot."""
     advised: Recommendation | None = None
     """The algorithm that its rewards ask for; None in logs of earlier versions."""
+
+
+@dataclass(frozen=True)
+class ProposalReviewed:
+    id: str
+    review: Review
 
 
 @dataclass(frozen=True)
@@ -322,6 +328,7 @@ Event = (
     | ProposalChecked
     | PreviewDone
     | PilotDone
+    | ProposalReviewed
     | TrainingBegan
     | TrainingCutShort
     | AdapterTrained

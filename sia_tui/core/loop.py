@@ -24,6 +24,8 @@ class Rules:
     max_refusals: int
     """This many proposals in a row that checks or previews refuse end the run; a person's no is not counted."""
     indecisive: Literal["ask", "keep", "roll_back"]
+    critic: bool
+    """Whether a second model is asked about every proposal before its gate."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class RunPreview:
 
 @dataclass(frozen=True)
 class RunPilot:
+    proposal: str
+
+
+@dataclass(frozen=True)
+class AskCritic:
     proposal: str
 
 
@@ -152,6 +159,7 @@ Action = (
     | Check
     | RunPreview
     | RunPilot
+    | AskCritic
     | Train
     | OpenGate
     | AwaitVerdict
@@ -193,7 +201,7 @@ def next_action(state: State, rules: Rules) -> Action:
 def _beginning(state: State, rules: Rules) -> Action:
     """Generation 0: the house's, or a model's after a person's yes."""
     if state.current is not None:
-        return _asking(state.current) or PlantSeed()
+        return _asking(state.current, rules) or PlantSeed()
     writes = rules.meta_writes and state.first is None and state.start_commit is None
     return WriteFirst() if writes else PlantSeed()
 
@@ -234,7 +242,7 @@ def _spent(state: State, rules: Rules) -> str | None:
     return None
 
 
-def _asking(step: Step) -> Action | None:
+def _asking(step: Step, rules: Rules) -> Action | None:
     """What is left to do until a person has said yes to a step; None when they have."""
     if step.lights is None:
         return Check(step.id)
@@ -245,6 +253,8 @@ def _asking(step: Step) -> Action | None:
         return RunPreview(step.id)
     if step.proposal.trains and step.pilot is None:
         return RunPilot(step.id)
+    if rules.critic and step.review is None and not step.gates:
+        return AskCritic(step.id)
     if step.open_gate is not None:
         return AwaitVerdict(step.open_gate.id)
     verdict = step.verdict_on("step")
@@ -254,7 +264,7 @@ def _asking(step: Step) -> Action | None:
 
 
 def _stepping(state: State, step: Step, rules: Rules) -> Action:
-    asking = _asking(step)
+    asking = _asking(step, rules)
     if asking is not None:
         return asking
     verdict = step.verdict_on("step")

@@ -1,4 +1,4 @@
-"""A proposed step, the lights on it, and what a preview of it showed."""
+"""A proposed step, the lights on it, what a preview of it showed, and what a second model says of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sia_tui.core.plans import TrainPlan
 
 Lever = Literal["harness", "weights", "both", "stop"]
 Level = Literal["ok", "amber", "red"]
+Doubt = Literal["none", "some", "serious", "unheard"]
+"""`unheard`: no valid answer came; the note says why."""
 
 RIGHT = "right"
 """The class of a trajectory that did not fail."""
@@ -95,3 +97,26 @@ class Preview:
     tokens_after: float
     tool_share: float = 0.0
     """Share of the candidate's answers that are not the policy's."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """A second model's word on a proposal. It decides nothing."""
+
+    agent: str
+    doubt: Doubt
+    note: str
+    evidence: tuple[str, ...] = ()
+    """Episode ids that it rests on."""
+    flagged: tuple[str, ...] = ()
+    """Of what it was shown, text like an instruction to the reader, each with where it stands."""
+
+    @property
+    def light(self) -> Light:
+        """Green takes both: no doubt, and nothing in sight that may have talked it out of one."""
+        said = {"none": "no doubt", "unheard": "not heard"}.get(self.doubt, f"{self.doubt} doubt") + f": {self.note}"
+        if self.evidence:
+            said += f" ({', '.join(self.evidence)})"
+        if self.flagged:
+            said += f"; it was shown text that reads like instructions: {self.flagged[0]}"
+        return Light("critic", "ok" if self.doubt == "none" and not self.flagged else "amber", said)

@@ -15,7 +15,7 @@ from sia_tui.core.fitting import rehearsal_light
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
-from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 
 MACHINE = "the machine"
 """By which a step is refused that failed for no fault of its own."""
@@ -53,6 +53,7 @@ class Step:
     record: TrackRecord | None = None
     preview: Preview | None = None
     pilot: ev.PilotDone | None = None
+    review: Review | None = None
     training: ev.TrainingBegan | None = None
     cut_short_by: str | None = None
     """Who asked its training to end early."""
@@ -137,6 +138,8 @@ class State:
     test_opened: ev.TestOpened | None = None
     test_opened_at: str | None = None
     cost: Cost = Cost()
+    settled_s: float = 0.0
+    """Working time when a generation was last measured or decided on: the same however often the next proposal is begun."""
     last_at: str | None = None
 
     @property
@@ -227,6 +230,8 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
             return _step(state, proposal, made_at=entry.at)
         case ev.TestOpened():
             return replace(state, test_opened_at=entry.at)
+        case ev.Evaluated() | ev.GenerationKept() | ev.GenerationRolledBack() | ev.ProposalRefused():
+            return replace(state, settled_s=state.cost.wall_s)
     return state
 
 
@@ -337,6 +342,12 @@ def _(event: ev.PilotDone, state: State) -> State:
     lit = [light(plan, advised)] if plan and advised else []
     lit += [rehearsal_light(made)] if made else []
     return _step(state, event.id, pilot=event, lights=(*(step.lights or ()), *lit) if lit else step.lights)
+
+
+@_on.register
+def _(event: ev.ProposalReviewed, state: State) -> State:
+    lights = (*(state.step(event.id).lights or ()), event.review.light)
+    return _step(state, event.id, review=event.review, lights=lights)
 
 
 @_on.register

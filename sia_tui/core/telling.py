@@ -124,6 +124,11 @@ def _(event: ev.PilotDone) -> str:
 
 
 @tell.register
+def _(event: ev.ProposalReviewed) -> str:
+    return f"critic of {event.id}: {event.review.light.detail}"
+
+
+@tell.register
 def _(event: ev.TrainingBegan) -> str:
     start = f"adapter {event.parent_adapter[:12]}" if event.parent_adapter else "the base"
     turns = ", in turns with the policy: nothing is rolled out ahead (staleness 0)" if event.in_turns else ""

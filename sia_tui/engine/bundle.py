@@ -12,8 +12,8 @@ from sia_tui.config import RunConfig
 from sia_tui.core.episodes import ALL_ROWS
 from sia_tui.core.hashing import digest
 from sia_tui.engine.card import bundle_card
-from sia_tui.engine.engine import open_task
 from sia_tui.engine.export import ExportError, Source
+from sia_tui.engine.tasks import open_task
 from sia_tui.engine.tools import rows_folder
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.policy import base

@@ -22,21 +22,8 @@ class StoredCalls:
         return self._session.store.response(id)
 
     def keep(self, call: Call) -> None:
-        event = ev.AgentCalled(
-            call.id,
-            call.role,
-            call.model,
-            call.host,
-            call.prompt,
-            call.tokens_in,
-            call.cached,
-            call.tokens_out,
-            call.cost,
-            call.seconds,
-            call.tries,
-        )
-        self._session.store.record_call(event, self._step, call.sent, call.said, call.response)
-        self._session.tell(event)
+        self._session.store.record_call(call.event, self._step, call.sent, call.said, call.response)
+        self._session.tell(call.event)
 
     def say(self, text: str) -> None:
         self._session.report.say(one_line(text, 400))

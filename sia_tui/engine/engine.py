@@ -18,7 +18,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import NoReturn
 
-from sia_tui.config import RunConfig, TaskConfig
+from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
@@ -33,7 +33,7 @@ from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session
-from sia_tui.engine.tissues import TissueVerifier
+from sia_tui.engine.tasks import open_task, verifier_of
 from sia_tui.harness.environment import EnvironmentFailed
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
@@ -43,10 +43,8 @@ from sia_tui.store import reserve
 from sia_tui.store.lock import hold
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
-from sia_tui.tasks.denoise.task import DenoiseTask
-from sia_tui.tasks.registry import load_task
-from sia_tui.tasks.task import Task, TaskError
-from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess
+from sia_tui.tasks.task import TaskError
+from sia_tui.tasks.verifier import VerifierDied, VerifierFailed
 
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
@@ -152,14 +150,9 @@ async def _session(
     report.phase("reading the task")
     task = await asyncio.to_thread(open_task, workspace, config, report.say)
     level = choose(config.harness.isolation, probe())
-    gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
     async with AsyncExitStack() as stack:
-        folder = paths.root / "verifier"
-        verifier: VerifierProcess | TissueVerifier
-        if isinstance(task, DenoiseTask):
-            verifier = await stack.enter_async_context(TissueVerifier(folder, task, level))
-        else:
-            verifier = await stack.enter_async_context(VerifierProcess(folder, gold, task.labels, task.judge))
+        verifier = verifier_of(task, paths.root / "verifier", level)
+        await stack.enter_async_context(verifier)
         yield Session(
             workspace,
             paths,
@@ -174,43 +167,6 @@ async def _session(
             ),
             stack,
         )
-
-
-def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None]) -> Task:
-    """The task as the config splits it; its data is fetched into the workspace on first use. Raises TaskError."""
-    from sia_tui.tasks import lawbench
-
-    settings = config.task
-    if settings.folder is not None:
-        return _own_task(settings)
-    if settings.name == "denoise":
-        from sia_tui.tasks.denoise import task as denoise
-
-        folder = settings.data or workspace.folder("tasks") / denoise.NAME
-        return denoise.load(Path(folder), settings.seed, settings.folds, settings.limit, say)
-    folder = settings.data or workspace.root / "tasks" / settings.name
-    if settings.data is None and settings.name == lawbench.NAME:
-        folder = lawbench.fetch(workspace.folder("tasks"), say)
-    return load_task(
-        settings.name,
-        Path(folder),
-        seed=settings.seed,
-        folds=settings.folds,
-        dev=settings.dev,
-        hidden=settings.hidden,
-        limit=settings.limit,
-    )
-
-
-def _own_task(settings: TaskConfig) -> Task:
-    from sia_tui.tasks import own
-
-    assert settings.folder is not None
-    cut = (settings.seed, settings.folds, settings.dev, settings.hidden, settings.limit)
-    task = own.load(settings.folder, *cut)
-    if task.name != settings.name:
-        raise TaskError(f"{settings.folder} holds the task {task.name}, but the config says {settings.name}")
-    return task
 
 
 class _Engine:
@@ -336,6 +292,8 @@ class _Engine:
                 await self._preview(proposal)
             case loop.RunPilot(proposal=proposal):
                 await pilot.pilot(session, state.step(proposal))
+            case loop.AskCritic(proposal=proposal):
+                await self._interruptible(step.review(session, state.step(proposal)))
             case loop.Train(proposal=proposal):
                 await training.train(session, state.step(proposal))
             case loop.OpenGate(proposal=proposal, kind=kind):
@@ -344,9 +302,7 @@ class _Engine:
                 assert state.current is not None
                 step.answer_by_policy(session, state.current)
             case loop.Refuse(proposal=proposal, by=by, reason=reason):
-                session.record(ev.ProposalRefused(proposal, by, reason))
-                if state.step(proposal).proposal.lever == "stop":
-                    session.record(ev.RunPaused("the engine", "the Feedback-Agent has nothing else to propose"))
+                step.refuse(session, state.step(proposal), by, reason)
             case loop.Apply(proposal=proposal):
                 step.apply(session, state.step(proposal))
             case loop.Compare(proposal=proposal):

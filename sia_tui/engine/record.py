@@ -1,4 +1,4 @@
-"""What the Feedback-Agent reads and may try, taken from the store with everything it must not see left out."""
+"""What the Feedback-Agent (and a critic) reads and may try, taken from the store with everything it must not see left out."""
 
 from __future__ import annotations
 

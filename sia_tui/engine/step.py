@@ -1,10 +1,10 @@
-"""One step: propose, check, ask, apply, decide. Measuring is in evaluate.py."""
+"""One step: propose, check, review, ask, apply, decide. Measuring is in evaluate.py."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from sia_tui.agents import make_feedback_agent
+from sia_tui.agents import make_critic, make_feedback_agent
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
@@ -27,14 +27,27 @@ from sia_tui.tasks.task import Task, text_of
 
 async def propose(session: Session) -> None:
     """Let the Feedback-Agent read everything it may and say what to do next."""
-    best, number = session.state.best, len(session.state.steps) + 1
-    assert best is not None
+    number = len(session.state.steps) + 1
     session.report.phase("the Feedback-Agent reads the trajectories")
-    files = session.repository.files(best.commit, session.package)
-    agents = session.config.agents
-    record = StoredRecord(session, brief_of(session), session.state, files, memory(session), agents.trials)
-    proposal = await make_feedback_agent(agents.feedback, StoredCalls(session, number)).propose(record)
+    agent = make_feedback_agent(session.config.agents.feedback, StoredCalls(session, number))
+    proposal = await agent.propose(_record(session))
     session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal))
+
+
+async def review(session: Session, step: Step) -> None:
+    """Let a second model say what speaks against the proposal, for whoever is asked about it next."""
+    role, number = session.config.agents.critic, session.state.steps.index(step) + 1
+    assert role is not None
+    session.report.phase("the critic reads the proposal")
+    critic = make_critic(role, StoredCalls(session, 0 if step.proposal.first else number))
+    session.record(ev.ProposalReviewed(step.id, await critic.review(_record(session), step)))
+
+
+def _record(session: Session) -> StoredRecord:
+    best = session.state.best
+    files = session.repository.files(best.commit, session.package) if best else {}
+    trials = session.config.agents.trials
+    return StoredRecord(session, brief_of(session), session.state, files, memory(session), trials)
 
 
 def brief_of(session: Session) -> Brief:
@@ -42,9 +55,9 @@ def brief_of(session: Session) -> Brief:
 
 
 def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
-    """The task, and what agents may do about it."""
+    """The task, and what agents may do about it; the same when a proposal that was cut off is begun again."""
     left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
-    left["wall clock"] = f"{(config.budget.wall_s - state.cost.wall_s) / 60:.0f} min"
+    left["wall clock"] = f"{(config.budget.wall_s - state.settled_s) / 60:.0f} min"
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,
@@ -158,6 +171,12 @@ def answer_by_policy(session: Session, step: Step) -> None:
     left_s = session.config.budget.wall_s - session.state.cost.wall_s
     kind, note = auto_verdict(step, left_s)
     session.record(ev.VerdictGiven(Verdict(gate.id, kind, "auto", note, now())))
+
+
+def refuse(session: Session, step: Step, by: str, reason: str) -> None:
+    session.record(ev.ProposalRefused(step.id, by, reason))
+    if step.proposal.lever == "stop":
+        session.record(ev.RunPaused("the engine", "the Feedback-Agent has nothing else to propose"))
 
 
 def apply(session: Session, step: Step) -> None:

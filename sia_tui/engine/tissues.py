@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sia_tui.core.episodes import Case, Score, Split
 from sia_tui.engine import jobs
@@ -71,7 +71,12 @@ def _code() -> str:
 
 
 async def null_rewards(
-    task: DenoiseTask, folder: Path, split: Split, cases: Sequence[Case], told: jobs.Told, log: Path
+    task: DenoiseTask,
+    folder: Path,
+    split: Split,
+    cases: Sequence[Case],
+    told: Callable[[dict[str, Any]], None],
+    log: Path,
 ) -> dict[str, float]:
     """Mean reward of each null on these cases of a split."""
     job = baselines.write_job(folder, task.store.folder, split, [task.names[case.id] for case in cases])

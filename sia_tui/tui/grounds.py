@@ -53,6 +53,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
         *pilot[:1],
         *((sides, promise) if keeping else (promise, sides)),
         *pilot[1:],
+        _criticised(asked, width),
         _evidence(asked, width),
         _why(asked, width),
         _checks(asked),
@@ -228,6 +229,16 @@ def _promise(asked: Question, width: int) -> list[Line]:
 
 def _ranged(bounds: tuple[float, float] | None) -> str:
     return f" {interval(*bounds)}" if bounds else ""
+
+
+def _criticised(asked: Question, width: int) -> list[Line]:
+    """The second model's word, whole: the light has room for its beginning."""
+    review = asked.step.review
+    if review is None:
+        return []
+    tone = GOOD if review.light.level == "ok" else WARN
+    said = [line((text, tone)) for text in wrap(review.light.detail, width)]
+    return [head("THE CRITIC", f"{review.agent}: it decides nothing"), *said]
 
 
 def _why(asked: Question, width: int) -> list[Line]:

@@ -118,7 +118,7 @@ def _after(action: loop.Action, view: View, config: RunConfig) -> str:
             return "the Feedback-Agent reads the trajectories and proposes a step"
         case loop.Propose():
             return "checks, then a preview or a pilot, then the gate"
-        case loop.Check() | loop.RunPreview() | loop.RunPilot() | loop.OpenGate():
+        case loop.Check() | loop.RunPreview() | loop.RunPilot() | loop.AskCritic() | loop.OpenGate():
             return gate
         case loop.Train() | loop.Apply():
             return f"the candidate is measured on dev against g{view.state.incumbent}"

@@ -120,8 +120,9 @@ def _stage(step: Step) -> str:
         return "… training"
     if step.lights is None:
         return "… checks"
-    previewed = step.preview is not None or not step.proposal.patches
-    return "… pilot" if step.proposal.trains and step.pilot is None and previewed else "… preview"
+    if step.proposal.patches and step.preview is None and not step.proposal.first:
+        return "… preview"
+    return "… pilot" if step.proposal.trains and step.pilot is None else "… critic"
 
 
 def _test(state: State, width: int) -> list[Line]:

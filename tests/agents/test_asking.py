@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from sia_tui.agents.llm import calls as asked_again
 from sia_tui.agents.llm.answers import Invalid
 from sia_tui.agents.llm.asking import NoAnswer, ask
 from sia_tui.agents.llm.calls import Call as Kept
@@ -28,7 +29,7 @@ class Remembering(Heard):
     """Replies are found again, as in a run's store."""
 
     def reply(self, id: str) -> bytes | None:
-        return next((call.response for call in self.calls if call.id == id), None)
+        return next((call.response for call in self.calls if call.event.id == id), None)
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +39,16 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def role(provider: Provider, model: str = "openai:m", **fields: Any) -> Role:
     endpoint = f"http://127.0.0.1:{provider.port}" + ("/v1" if model.startswith("openai") else "")
-    said = {"key_env": "SIA_TEST_KEY", "price": (1.0, 5.0), "stall_s": 1.0, "wait_s": 0.01, "tries": 3, "rounds": 2}
-    return Role(model=model, endpoint=endpoint, **(said | fields))
+    said = {
+        "endpoint": endpoint,
+        "key_env": "SIA_TEST_KEY",
+        "price": (1.0, 5.0),
+        "stall_s": 1.0,
+        "wait_s": 0.01,
+        "tries": 3,
+        "rounds": 2,
+    }
+    return Role(model=model, **(said | fields))
 
 
 async def sums(provider: Provider, calls: Heard | None = None, **fields: Any) -> int:
@@ -63,8 +72,9 @@ async def test_a_role_is_played_over_every_wire(model: str) -> None:
 
     async with Provider(script) as provider:
         heard, _ = await greet("feedback", role(provider, model))
-    assert [call.tokens_in for call in heard.calls] == [100, 1000]
-    assert heard.calls[1].cached == 400 and heard.calls[1].cost == pytest.approx(0.00125)
+    first, second = (call.event for call in heard.calls)
+    assert (first.tokens_in, second.tokens_in, second.cached) == (100, 1000, 400)
+    assert second.cost == pytest.approx(0.00125)
     assert all(request.key == KEY for request in provider.requests)
     assert heard.calls[1].sent[-1]["text"] == "harbour", "what was new since the last reply"
     assert KEY not in repr(heard)
@@ -88,7 +98,7 @@ async def test_what_is_the_providers_fault_is_asked_again(model: str, fault: Fau
     heard = Heard()
     async with Provider(four, faults=[fault]) as provider:
         assert await sums(provider, heard, model=model) == 4
-    assert len(provider.requests) == 2 and [call.tries for call in heard.calls] == [2]
+    assert len(provider.requests) == 2 and [call.event.tries for call in heard.calls] == [2]
     assert len(heard.notes) == 1 and "asking again" in heard.notes[0]
 
 
@@ -96,6 +106,20 @@ async def test_what_is_the_providers_fault_is_asked_again(model: str, fault: Fau
 async def test_silence_ends_a_try(kind: Any) -> None:
     async with Provider(four, faults=[Fault(kind, seconds=1.5)]) as provider:
         assert await sums(provider, stall_s=0.3) == 4
+
+
+@pytest.mark.parametrize("model", WIRES)
+async def test_it_waits_as_long_as_it_is_told_up_to_a_cap(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def wait(seconds: float, beat: Callable[[], None]) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(asked_again, "_waited", wait)
+    told = [Fault("status", 429, retry_after=2), Fault("status", 503, retry_after=3600)]
+    async with Provider(four, faults=[*told, Fault("status"), Fault("cut")]) as provider:
+        assert await sums(provider, model=model, tries=5, wait_s=20) == 4
+    assert waited == [2.0, 20.0, 4.0, 8.0], "where nothing is said, twice as long each time"
 
 
 async def test_a_provider_that_never_recovers_is_given_up() -> None:

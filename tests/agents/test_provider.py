@@ -1,4 +1,4 @@
-"""The scripted provider through pydantic-ai's own clients: what arrives, what a fault raises, what is asked again.
+"""The scripted provider through pydantic-ai's own clients: what arrives, what a fault raises.
 
 | fault | raises (`pydantic_ai.exceptions`; all but the last two are `ModelAPIError`s) |
 |---|---|
@@ -18,8 +18,6 @@ counts as all, and only `provider_details` of the response, which then has no `f
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -35,9 +33,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.retries import AsyncHTTPX2TenacityTransport, RetryConfig, wait_retry_after
 from pydantic_ai.settings import ModelSettings
-from tenacity import retry_if_exception_type, stop_after_attempt
 
 from tests.agents.provider import Provider
 from tests.agents.turns import Asked, Call, Calls, Fault, Say, Turn, Usage
@@ -62,8 +58,8 @@ def dialogue(asked: Asked) -> Turn:
     return Call("final_result", {"charge": asked.results[-1].text, "sure": True}, Usage(1200, 40, cache_read=1000))
 
 
-def model(wire: str, provider: Provider, client: httpx2.AsyncClient | None = None) -> Model:
-    client = client or create_async_httpx2_client(transport=httpx2.AsyncHTTPTransport(verify=False))
+def model(wire: str, provider: Provider) -> Model:
+    client = create_async_httpx2_client(transport=httpx2.AsyncHTTPTransport(verify=False))
     match wire:
         case "openai":
             by = OpenAIProvider(provider.openai_address, provider.key, http_client=client)
@@ -77,8 +73,8 @@ def model(wire: str, provider: Provider, client: httpx2.AsyncClient | None = Non
     return GoogleModel("gemini-2.5-flash", provider=google)
 
 
-def agent(wire: str, provider: Provider, client: httpx2.AsyncClient | None = None) -> Agent[None, Verdict]:
-    made = Agent(model(wire, provider, client), output_type=Verdict, instructions="You judge.", model_settings=ONCE)
+def agent(wire: str, provider: Provider) -> Agent[None, Verdict]:
+    made = Agent(model(wire, provider), output_type=Verdict, instructions="You judge.", model_settings=ONCE)
 
     @made.tool_plain
     def look_up(word: str) -> str:
@@ -201,57 +197,6 @@ async def test_a_wrong_call_is_told_to_the_model_and_made_again(wire: str, strea
     assert told.failed == (wire == "anthropic")
 
 
-def patient(slept: list[float], *, attempts: int, longest: float) -> httpx2.AsyncClient:
-    """Asks again where it may help, as long after as the provider says, but no longer than `longest` seconds."""
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    config = RetryConfig(
-        retry=retry_if_exception_type((httpx2.HTTPStatusError, httpx2.TransportError)),
-        wait=wait_retry_after(fallback_strategy=lambda _: 0.5, max_wait=longest),
-        stop=stop_after_attempt(attempts),
-        sleep=sleep,
-        reraise=True,
-    )
-
-    def worth_another(response: httpx2.Response) -> None:
-        if response.status_code in (408, 429) or response.status_code >= 500:
-            response.raise_for_status()
-
-    wrapped = httpx2.AsyncHTTPTransport(verify=False)
-    transport = AsyncHTTPX2TenacityTransport(config, wrapped, worth_another)
-    return create_async_httpx2_client(transport=transport)
-
-
-@WIRES
-async def test_retries_wait_as_long_as_they_are_told_up_to_a_cap(wire: str) -> None:
-    slept: list[float] = []
-    faults = [
-        Fault("status", 429, retry_after=2),
-        Fault("status", 503, retry_after=3600),
-        Fault("status"),
-        Fault("cut"),
-    ]
-    async with Provider(dialogue, faults=faults) as provider, patient(slept, attempts=5, longest=20) as client:
-        result = await agent(wire, provider, client).run("What is it?")
-    assert result.output.sure and slept == [2.0, 20, 0.5, 0.5]
-    assert [recorded.status for recorded in provider.requests] == [429, 503, 500, 200, 200, 200]
-    assert result.usage.requests == 2
-
-
-@WIRES
-async def test_retries_end_and_what_cannot_be_helped_is_not_asked_again(wire: str) -> None:
-    slept: list[float] = []
-    faults = [Fault("status", 429)] * 3 + [Fault("key_echoed")]
-    async with Provider(dialogue, faults=faults) as provider, patient(slept, attempts=3, longest=20) as client:
-        with pytest.raises(ex.ModelRateLimitError):
-            await agent(wire, provider, client).run("What is it?")
-        with pytest.raises(ex.ModelAuthenticationError):
-            await agent(wire, provider, client).run("What is it?")
-    assert len(slept) == 2 and len(provider.requests) == 4
-
-
 async def test_a_limit_on_cost_ends_the_run_after_the_answer_that_broke_it() -> None:
     async with Provider(dialogue) as provider:
         with pytest.raises(ex.UsageLimitExceeded, match="cost_limit"):
@@ -276,17 +221,3 @@ async def test_caching_marks_the_tools_the_system_prompt_and_the_conversation() 
         mark
     ] * 3
     assert "cache_control" not in str(plain)
-
-
-async def test_cut_while_a_whole_answer_is_read_only_the_sdk_asks_again() -> None:
-    """The transport has handed the response over by then; a stream is asked again by nobody."""
-    slept: list[float] = []
-    async with Provider(dialogue) as provider, patient(slept, attempts=3, longest=1) as client:
-        by: Callable[..., Awaitable[Any]] = agent("openai", provider, client).run
-        provider.faults.append(Fault("cut_midway"))
-        with pytest.raises(ex.ModelConnectionError):
-            await by("What is it?", model_settings={"max_retries": 0})
-        provider.faults.append(Fault("cut_midway"))
-        begun = time.monotonic()
-        await by("What is it?", model_settings={"max_retries": 1})
-    assert not slept and len(provider.requests) == 4 and time.monotonic() - begun < 2

@@ -182,7 +182,9 @@ def bearer(headers: Mapping[str, str]) -> str | None:
     return given if scheme == "Bearer" and given else None
 
 
-def pieces(text: str, size: int = 7) -> list[str]:
+def pieces(text: str) -> list[str]:
+    """A few characters each, as models say them; of a long text no more than some hundreds."""
+    size = max(7, len(text) // 400)
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 

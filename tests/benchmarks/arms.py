@@ -19,7 +19,7 @@ from typing import Any
 from sia_tui.agents.diagnosis import charges_shown
 from sia_tui.agents.protocol import Reading
 from sia_tui.config import load_config
-from sia_tui.engine.engine import open_task
+from sia_tui.engine.tasks import open_task
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 

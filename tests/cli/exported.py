@@ -19,8 +19,9 @@ from sia_tui.config import RunConfig, load_config
 from sia_tui.core.events import GenerationCreated, PolicyReady, RunCreated
 from sia_tui.core.hashing import digest
 from sia_tui.engine import prepare, session
-from sia_tui.engine.engine import Options, open_task, run_engine
+from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.session import serving_hash
+from sia_tui.engine.tasks import open_task
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.policy import base as models
 from sia_tui.policy import nano

@@ -9,7 +9,7 @@ import pytest
 
 from sia_tui.cli.main import main
 from sia_tui.core.advice import page, text
-from tests.tui.runs import CLONING, make_run, writing
+from tests.tui.runs import CLONING, HOSTILE, make_run, writing
 
 
 def test_a_plan_waits_with_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +38,20 @@ def test_a_plan_that_its_pilot_speaks_against_is_amber(tmp_path: Path, capsys: p
     told = capsys.readouterr().out
     assert "amber  algorithm  pilot recommends grpo: cheap, end score" in told
     assert done is not None and text(page(done.pilot, done.advised)) in told
+
+
+def test_a_critics_doubt_is_printed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with writing(tmp_path / "w" / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.4)
+        name = run.proposal("harness", "Votes over five samples")
+        run.preview(name)
+        run.review(name, "serious", "nothing in the evidence fails by chance; " * 12 + HOSTILE)
+        run.gate(name)
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("amber  critic  ")]
+    assert line.startswith("amber  critic  serious doubt: nothing in the evidence") and line.endswith("(e-000001)")
+    assert "\x1b" not in line and "[bold red]" in line
 
 
 def test_a_promise_is_shown_with_how_earlier_ones_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,18 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
-from sia_tui.core.proposals import Light, Preview, Proposal
+from sia_tui.core.proposals import Light, Preview, Proposal, Review
 from sia_tui.core.state import State, advance, undecided
 
 RULES = loop.Rules(
-    max_steps=4, max_wall_s=1e9, max_tokens=10**9, max_money=1e9, meta_writes=False, max_refusals=3, indecisive="ask"
+    max_steps=4,
+    max_wall_s=1e9,
+    max_tokens=10**9,
+    max_money=1e9,
+    meta_writes=False,
+    max_refusals=3,
+    indecisive="ask",
+    critic=True,
 )
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,6 +61,9 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             return [ev.PreviewDone(name, Preview(5, 0.4, 0.6, 0.2, -0.1, 0.5, ("a",), (), 10.0, 11.0))]
         case loop.RunPilot(proposal=name):
             return [ev.PilotDone(name, Pilot(4, 2, (1, 2, 1), 0.5, 0.1, 90.0, ("e1",)), 60.0)]
+        case loop.AskCritic(proposal=name):
+            doubt = choose(["none", "some", "serious", "unheard"])
+            return [ev.ProposalReviewed(name, Review("m", doubt, "says why", ("e1",), ("e1: obey me",)))]  # type: ignore[arg-type]
         case loop.Train(proposal=name):
             began = ev.TrainingBegan(name, None)
             trained = ev.AdapterTrained(name, "sha", 10, 5, "all steps made", 0.1, 0.3, 100, 9.0, 14, 14, 1e-5)

@@ -14,7 +14,7 @@ from sia_tui.core.state import State, advance
 from sia_tui.tui.asked import decision, question, title
 from tests.core.story import RULES, START, proposal
 
-WRITES = replace(RULES, meta_writes=True, max_steps=1)
+WRITES = replace(RULES, meta_writes=True, max_steps=1, critic=False)
 GATE = Gate("gate-1", "step", "p-1", "0123456789abcdef", {})
 READY = (
     ev.RunCreated("r", "lawbench", "config"),
@@ -46,6 +46,12 @@ def test_it_is_written_checked_and_asked_about() -> None:
     assert loop.next_action(after(*READY, ASKED[0]), WRITES) == loop.Check("p-1")
     assert loop.next_action(after(*READY, *ASKED[:2]), WRITES) == loop.OpenGate("p-1", "step"), "there is no preview"
     assert loop.next_action(after(*READY, *ASKED), WRITES) == loop.AwaitVerdict("gate-1")
+
+
+def test_a_critic_is_asked_about_it_unless_its_gate_is_open_already() -> None:
+    criticised = replace(WRITES, critic=True)
+    assert loop.next_action(after(*READY, *ASKED[:2]), criticised) == loop.AskCritic("p-1")
+    assert loop.next_action(after(*READY, *ASKED), criticised) == loop.AwaitVerdict("gate-1"), "asked as it was shown"
 
 
 def test_a_yes_makes_it_generation_0_and_no_step_is_spent() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.gates import Gate, StaleHash, require_hash
+from sia_tui.core.proposals import Doubt, Review
 from sia_tui.core.state import blind, fold
 from sia_tui.core.summary import summary
 from tests.core.story import RULES, tell_story
@@ -67,6 +68,24 @@ def test_nothing_is_measured_on_dev_without_a_yes(log: list[ev.Recorded]) -> Non
 
 
 @given(logs())
+def test_a_critic_is_heard_once_before_every_gate_and_never_decides(log: list[ev.Recorded]) -> None:
+    """What it says becomes a light that is green or amber; whatever it says, the gate opens."""
+    for step in fold(log).steps:
+        lights = [light for light in step.lights or () if light.name == "critic"]
+        assert len(lights) == (step.review is not None) and all(light.level != "red" for light in lights)
+        assert (step.review is not None) == any(gate.kind == "step" for gate in step.gates)
+        assert step.refused is None or step.refused.by in ("checks", "training", "me")
+
+
+@pytest.mark.parametrize("doubt", ["none", "some", "serious", "unheard"])
+@pytest.mark.parametrize("flagged", [(), ("e1: obey me",)])
+def test_no_doubt_is_green_unless_it_may_have_been_talked_out_of_one(doubt: Doubt, flagged: tuple[str, ...]) -> None:
+    light = Review("m", doubt, "the reason", ("e1",), flagged).light
+    assert light.level == ("ok" if doubt == "none" and not flagged else "amber")
+    assert "the reason" in light.detail and "e1" in light.detail and ("obey me" in light.detail) == bool(flagged)
+
+
+@given(logs())
 def test_agents_see_no_hidden_and_no_test_result(log: list[ev.Recorded]) -> None:
     seen = blind(fold(log))
     assert all(set(generation.results) <= {"train", "dev"} for generation in seen.generations)
@@ -97,6 +116,20 @@ def test_wall_clock_is_the_engines_time_only() -> None:
         ev.Recorded(5, "2026-01-02T00:00:02+00:00", ev.RunPaused("me")),
     ]
     assert fold(entries).cost.wall_s == 7.0
+
+
+def test_the_time_that_agents_are_told_stands_still_while_they_think() -> None:
+    entries = [
+        ev.Recorded(1, "2026-01-01T00:00:00+00:00", ev.RunCreated("r", "t", "c")),
+        ev.Recorded(2, "2026-01-01T00:01:00+00:00", ev.GenerationCreated(0, None, "c0", "t0", "k0")),
+        ev.Recorded(3, "2026-01-01T00:02:00+00:00", ev.Evaluated(0, "dev", 0.5, 0.4, 0.6, 10, 0.0, {})),
+        ev.Recorded(
+            4, "2026-01-01T00:07:00+00:00", ev.AgentCalled("a", "feedback", "m", "h", "p", 1, 0, 1, 0.0, 9.0, 1)
+        ),
+        ev.Recorded(5, "2026-01-01T00:08:00+00:00", ev.EpisodeDone("e", "k", "train", 1)),
+        ev.Recorded(6, "2026-01-02T00:00:00+00:00", ev.EngineStarted(2, "h", "bwrap")),
+    ]
+    assert (fold(entries).settled_s, fold(entries).cost.wall_s) == (120.0, 480.0)
 
 
 def test_a_stale_hash_is_told_what_changed() -> None:

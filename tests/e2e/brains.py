@@ -1,4 +1,4 @@
-"""What a scripted model says in the parts of Meta- and Feedback-Agent: a dialogue that reads, tries, errs and is corrected."""
+"""What a scripted model says as Meta-Agent, Feedback-Agent and critic: dialogues that read, try, err and are corrected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.agents.turns import Asked, Call, Turn, Usage
+from tests.agents.turns import Asked, Call, Say, Turn, Usage
 from tests.e2e.script import CLONING, better
 
 SEED = {path.name: path.read_text(encoding="utf-8") for path in Path("harness_repo/lawbench").glob("*.*")}
@@ -20,6 +20,8 @@ USAGE = Usage(input=1000, output=50, cache_read=400)
 
 def answer(asked: Asked) -> Turn:
     """By the role's prompt, and by how far the dialogue has come."""
+    if "You are the critic" in asked.system:
+        return critic(asked)
     return meta(asked) if "You are the Meta-Agent" in asked.system else feedback(asked)
 
 
@@ -91,3 +93,15 @@ def _proposed(lever: str, episodes: list[str], **fields: Any) -> Call:
         "refuted_by": "no gain on dev",
     }
     return Call("answer", said | fields, USAGE)
+
+
+def critic(asked: Asked) -> Turn:
+    """Doubts the patch, first by an episode that is not there; has nothing against the rest; of the end it never gets to
+    the point."""
+    lever = re.search(r"^(harness|weights|stop): ", asked.prompt, re.MULTILINE)
+    assert lever is not None
+    if lever[1] == "stop":
+        return Say("on the one hand, on the other hand", USAGE)
+    named = re.findall(r"\be-[0-9a-f]{10}\b", asked.prompt)
+    doubt, evidence = ("some", named[:1] if asked.turn else ["e-0000000000"]) if named else ("none", [])
+    return Call("answer", {"doubt": doubt, "note": f"{len(named)} episodes are named", "evidence": evidence}, USAGE)

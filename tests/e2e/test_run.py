@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sia_tui.config import load_config
-from sia_tui.engine.engine import open_task
+from sia_tui.engine.tasks import open_task
 from sia_tui.engine.tools import rows_folder
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace

@@ -24,7 +24,7 @@ def logs(draw: st.DrawFn) -> list[ev.Recorded]:
     return tell_story(lambda options: draw(st.sampled_from(options)))
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(logs(), st.lists(st.integers(0, 60), max_size=3))
 def test_made_again_is_what_was_written_step_by_step(
     tmp_path_factory: pytest.TempPathFactory, log: list[ev.Recorded], cuts: list[int]

@@ -23,8 +23,9 @@ from sia_tui.core.forecast import track
 from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, gate_parts
 from sia_tui.core.machine import Usage
 from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan
-from sia_tui.core.proposals import Lever, Light, Preview, Proposal
+from sia_tui.core.proposals import Doubt, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.recall import recall
+from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import RunStore
 
@@ -205,6 +206,9 @@ class Writer:
         pilot = Pilot(40, 8, solved, 0.6, 0.08, 320.0, episodes, rewards, 2.0, 1.0, 0.05, 1.2, MADE)
         advised = recommend(pilot, Setting(adapter=False), (CLONING, PLAN))
         self.store.record(ev.PilotDone(name, pilot, 420.0, advised))
+
+    def review(self, name: str, doubt: Doubt, note: str) -> None:
+        self.store.record(ev.ProposalReviewed(name, Review("openai:m", doubt, one_line(note, 600), ("e-000001",))))
 
     def gate(self, name: str, kind: GateKind = "step") -> str:
         step = self.store.state.step(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ import pytest
 from textual.pilot import Pilot
 
 from sia_tui.core import events as ev
+from sia_tui.core.hashing import digest
+from sia_tui.core.proposals import Doubt
+from sia_tui.core.text import clean
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
@@ -24,7 +27,7 @@ from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.opened import until
-from tests.tui.runs import CLONING, Scene, make_run, writing
+from tests.tui.runs import CLONING, HOSTILE, Scene, make_run, writing
 
 Compare = Callable[..., bool]
 
@@ -315,6 +318,29 @@ def test_a_plan_that_its_pilot_speaks_against_shows_amber_and_the_page_that_says
         assert all(cells(line) <= width for line in lines if line and not line.startswith("▲"))
         assert "RECOMMENDED · grpo" in told and "▸ cheap, end score → grpo" in told
         assert "· dear rollouts → best_of_n" in told and "▲ algorithm" in told
+
+
+@pytest.mark.parametrize("doubt", ["none", "some", "serious", "unheard"])
+def test_a_critics_word_is_whole_at_the_gate_and_bound_by_its_hash(tmp_path: Path, doubt: Doubt) -> None:
+    note = f"the votes cost five times as much {HOSTILE} " + "and gain nothing on the cases that failed; " * 9
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.4)
+        name = run.proposal("harness", "Votes over five samples")
+        run.preview(name)
+        before = run.store.state.step(name)
+        run.review(name, doubt, note)
+        run.gate(name)
+        asked = question(run.store.state)
+    assert asked is not None and asked.gate.parts["lights"] != digest([asdict(light) for light in before.lights or ()])
+    warned = [line.plain for line in decision(asked) if line.plain.startswith("▲ critic: ")]
+    assert len(warned) == (doubt != "none"), "the green one needs no words"
+    for width in (50, 78):
+        lines = [line.plain for line in grounds(asked, width)]
+        told = lines[lines.index("THE CRITIC · openai:m: it decides nothing") + 1 :]
+        told = told[: told.index("")]
+        assert all(cells(line) <= width for line in told) and clean("".join(told)) == "".join(told)
+        assert "e-000001" in told[-1] and "[bold red]" in " ".join(told), "to its end, and as text"
 
 
 def untimely(asked: Question) -> str:

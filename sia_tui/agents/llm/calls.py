@@ -18,6 +18,7 @@ from pydantic_ai.settings import ModelSettings
 
 from sia_tui.agents.llm.connection import connect, key_of, redact
 from sia_tui.agents.llm.roles import Role
+from sia_tui.core.events import AgentCalled
 from sia_tui.core.hashing import digest
 from sia_tui.core.text import one_line
 
@@ -36,24 +37,11 @@ Said = dict[str, str]
 class Call:
     """One request to a model and the reply."""
 
-    id: str
-    """Content id of the request: model, settings, tools, messages."""
-    role: str
-    model: str
-    host: str
-    prompt: str
-    """Digest of the prompt files behind it."""
+    event: AgentCalled
+    """Under the content id of the request: model, settings, tools, messages."""
     sent: tuple[Said, ...]
     """What was new in it since the last reply."""
     said: tuple[Said, ...]
-    tokens_in: int
-    """Read, cached ones included."""
-    cached: int
-    tokens_out: int
-    cost: float | None
-    """US dollars; None where no price is known."""
-    seconds: float
-    tries: int
     response: bytes
     """The reply as the library keeps it."""
 
@@ -168,22 +156,21 @@ class Recorded(WrapperModel):
         self, asked: str, messages: Sequence[ModelMessage], response: ModelResponse, seconds: float, tries: int
     ) -> Call:
         usage = response.usage
-        return Call(
+        event = AgentCalled(
             id=asked,
             role=self._name,
             model=self._role.model,
             host=self._role.host,
             prompt=self._prompt,
-            sent=tuple(said for message in _since_last_reply(messages) for said in plain(message)),
-            said=tuple(plain(response)),
             tokens_in=usage.input_tokens,
             cached=usage.cache_read_tokens,
             tokens_out=usage.output_tokens,
             cost=None if usage.cost is None else float(usage.cost),
             seconds=seconds,
             tries=tries,
-            response=ModelMessagesTypeAdapter.dump_json([response]),
         )
+        sent = tuple(said for message in _since_last_reply(messages) for said in plain(message))
+        return Call(event, sent, tuple(plain(response)), ModelMessagesTypeAdapter.dump_json([response]))
 
 
 def worth_asking_again(error: ModelAPIError) -> bool:

@@ -63,8 +63,8 @@ def page(record: Record, evidence: Evidence) -> str:
     state, brief = record.state, record.brief
     sections = {
         "Task": f"{brief.name}\n\n{brief.description}\n\n{_answers(brief)}",
-        "Generations": "\n".join(_generations(state)),
-        "Steps so far": "\n".join(_steps(state)) or "none",
+        "Generations": "\n".join(generations(state)),
+        "Steps so far": "\n".join(steps(state)) or "none",
         "How the incumbent's episodes end": "\n".join(_kinds(evidence)),
         "Cases that changed with the incumbent": "\n".join(_flips(state)) or "nothing to compare with yet",
         "Remembered of this task": fenced(memo.page(_elsewhere(record)), "memory"),
@@ -94,7 +94,8 @@ def first_look(evidence: Evidence) -> Iterator[str]:
                     yield text
 
 
-def _generations(state: State) -> Iterator[str]:
+def generations(state: State) -> Iterator[str]:
+    """A line each, with its scores."""
     for generation in state.generations:
         mark = " (incumbent)" if generation.index == state.incumbent else ""
         kept = {True: "kept", False: "rolled back", None: "under way"}[generation.kept]
@@ -110,7 +111,8 @@ def _scores(generation: Generation) -> str:
     return ", ".join(scores) or "not measured"
 
 
-def _steps(state: State) -> Iterator[str]:
+def steps(state: State) -> Iterator[str]:
+    """Those that are over, a line each, with what came of them."""
     for step in state.steps:
         if step is state.current:
             continue

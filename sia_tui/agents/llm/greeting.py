@@ -44,12 +44,12 @@ class Heard:
 
     @property
     def tokens(self) -> int:
-        return sum(call.tokens_in + call.tokens_out for call in self.calls)
+        return sum(call.event.tokens_in + call.event.tokens_out for call in self.calls)
 
     @property
     def cost(self) -> float | None:
         """None where a price is not known."""
-        known = [call.cost for call in self.calls if call.cost is not None]
+        known = [call.event.cost for call in self.calls if call.event.cost is not None]
         return sum(known) if len(known) == len(self.calls) else None
 
 
