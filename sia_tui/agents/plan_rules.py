@@ -6,6 +6,7 @@ more than its reward, which is nothing for most plans.
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections import defaultdict
@@ -97,14 +98,18 @@ def _choice(
     return Choice(name, word, paid, sure) if sure >= SURE else None
 
 
+_WORDS = re.compile(r"^WORDS: dict\[str, str\] = (\{[^}]*\})$", re.MULTILINE)
+
+
 def decide(files: Mapping[str, str], chosen: Sequence[Choice]) -> dict[str, str] | None:
     """The harness with these choices made; None where it has no room for them."""
     text = files.get(DECIDED, "")
-    head = "WORDS: dict[str, str] = {\n"
-    if head not in text:
+    found = _WORDS.search(text)
+    if found is None:
         return None
-    lines = "".join(f'    "{choice.field}": "{choice.word}",\n' for choice in chosen)
-    return {DECIDED: text.replace(head, head + lines, 1)}
+    words = ast.literal_eval(found[1]) | {choice.field: choice.word for choice in chosen}
+    lines = "".join(f'    "{field}": "{word}",\n' for field, word in words.items())
+    return {DECIDED: text[: found.start(1)] + "{\n" + lines + "}" + text[found.end(1) :]}
 
 
 def again(files: Mapping[str, str]) -> dict[str, str] | None:
