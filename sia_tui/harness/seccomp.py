@@ -16,7 +16,8 @@ from typing import Any
 CLONE_THREAD = 0x00010000
 _LOW = 0xFFFFFFFF
 
-PROCESSES = ("fork", "vfork", "execve", "execveat", "unshare", "setns")
+PROCESSES = ("fork", "vfork", "execve")
+NAMESPACES = ("execveat", "unshare", "setns")
 SOCKETS = ("socket", "connect", "bind", "listen", "accept", "accept4", "socketcall")
 OTHERS = (
     *("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_getfd"),
@@ -62,12 +63,17 @@ class SeccompUnavailable(RuntimeError):
 
 
 @functools.cache
-def program(hold_metadata: bool) -> bytes:
-    """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap."""
+def program(hold_metadata: bool, spawns: bool = False) -> bytes:
+    """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap.
+
+    What `spawns` may start programs of its own, which inherit every other wall: a compiler.
+    """
     rules = _Rules()
-    for name in (*PROCESSES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *(METADATA if hold_metadata else ())):
+    optional = (*(() if spawns else PROCESSES), *(METADATA if hold_metadata else ()))
+    for name in (*NAMESPACES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *optional):
         rules.deny(name)
-    _only_threads(rules)
+    if not spawns:
+        _only_threads(rules)
     _only_stream_pairs(rules)
     _only_oneself(rules)
     return rules.compiled()

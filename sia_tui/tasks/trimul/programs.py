@@ -1,0 +1,106 @@
+"""The programs a verification starts, and what each must see: a compiler and a runner, for candidates and for our own.
+
+They are described here and walled in by whoever knows how (the rooms for tasks and for sandboxes do not know each other):
+`Wall` takes a `Wanted` and gives back the command that runs it confined. Commands are data and fit into a setup file.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sia_tui.tasks.task import TaskError
+from sia_tui.tasks.trimul.reference import FLAGS
+
+SOURCE, LIBRARY = "kernel.c", "kernel.so"
+RUNNER = Path(__file__).with_name("runner.py")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A program, by real paths. One that `spawns` nothing is a Python script."""
+
+    argv: tuple[str, ...]
+    reads: tuple[Path, ...]
+    writes: tuple[Path, ...] = ()
+    spawns: bool = False
+    memory_mb: int = 1024
+    cpu_s: int = 60
+    file_mb: int = 64
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+Wall = Callable[[Wanted], Command]
+
+
+@dataclass(frozen=True)
+class Blas:
+    """A library with sgemm, and the name and the integer it goes by."""
+
+    library: Path
+    sgemm: str
+    integer: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder where kernels are compiled and run, with the walled commands that do it."""
+
+    folder: Path
+    compile: Command
+    run: Command
+    preload: Path | None = None
+    """A library that kernels here may call."""
+
+
+def place(folder: Path, wall: Wall, blas: Blas | None = None) -> Place:
+    """Makes the folder. Candidates get one without a library; raises TaskError where there is no gcc."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    libraries = (blas.library.parent,) if blas else ()
+    named = (f"-DSGEMM={blas.sgemm}", f"-DINT={blas.integer}", str(blas.library)) if blas else ()
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        raise TaskError("no gcc on this machine, and TriMul's answers are C: apt install gcc libc6-dev")
+    compiler = Wanted(
+        argv=(gcc, *FLAGS, str(folder / SOURCE), "-o", str(folder / LIBRARY), "-Wl,-z,defs,--as-needed", *named, "-lm"),
+        reads=(*_toolchain(Path(gcc)), *libraries),
+        writes=(folder,),
+        spawns=True,
+        memory_mb=2048,
+        cpu_s=20,
+        environment={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "LC_ALL": "C"},
+    )
+    runner = Wanted(
+        argv=(str(RUNNER), str(folder)),
+        reads=(RUNNER, folder, *libraries),
+        environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+    )
+    return Place(folder, wall(compiler), wall(runner), blas.library if blas else None)
+
+
+def find_blas() -> Blas | None:
+    """The OpenBLAS that numpy brought; None where numpy uses another library."""
+    import numpy  # noqa: F401 - loads the library that is looked for
+    import threadpoolctl
+
+    for found in threadpoolctl.threadpool_info():
+        library = Path(found["filepath"])
+        if found["internal_api"] == "openblas" and library.name.startswith("libscipy_openblas"):
+            wide = "64_" in library.name
+            return Blas(library, "scipy_cblas_sgemm64_" if wide else "scipy_cblas_sgemm", "long" if wide else "int")
+    return None
+
+
+def _toolchain(gcc: Path) -> tuple[Path, ...]:
+    roots = dict.fromkeys((Path("/usr"), gcc.resolve().parent.parent))
+    names = ("bin", "lib", "lib64", "libexec", "include")
+    return tuple(folder for root in roots for name in names if (folder := root / name).is_dir())
