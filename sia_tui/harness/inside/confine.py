@@ -29,7 +29,15 @@ _RIGHTS = {
     "list": _READ_DIR,
     "read": _READ_FILE | _READ_DIR,
     "run": _EXECUTE | _READ_FILE | _READ_DIR,
-    "write": _WRITE_FILE | _READ_FILE | _TRUNCATE | _READ_DIR | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER,
+    "write": _WRITE_FILE
+    | _READ_FILE
+    | _TRUNCATE
+    | _READ_DIR
+    | _REMOVE_DIR
+    | _REMOVE_FILE
+    | _MAKE_DIR
+    | _MAKE_REG
+    | _REFER,
 }
 
 _LIMITS = {

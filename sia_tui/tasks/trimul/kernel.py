@@ -30,7 +30,7 @@ from typing import Final, Literal, Self
 
 import numpy as np
 
-from sia_tui.tasks.trimul.programs import Place
+from sia_tui.tasks.trimul.programs import Place, end
 from sia_tui.tasks.trimul.reference import Floats, Inputs, Shape, placed
 
 Failure = Literal["compile", "crash", "timeout", "wrong", "cheating", "held"]
@@ -70,6 +70,7 @@ class Kernel:
 
     def __init__(self, place: Place, library: str, shape: Shape) -> None:
         self._shape = shape
+        self._read_at = 0.0
         self._placed = tuple(placed(shape))
         _, start, length = self._placed[-1]
         self._inputs = _Shared(start + length)
@@ -78,15 +79,7 @@ class Kernel:
         self._guards = (slice(0, PAGE), slice(PAGE + self._out_bytes, None))
         self._control, theirs = socket.socketpair()
         self._control.setsockopt(socket.SOL_SOCKET, _PASS_CREDENTIALS, 1)
-        self._process = subprocess.Popen(
-            place.run.argv,
-            env=dict(place.run.environment),
-            stdin=theirs,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
+        self._process = launch(place.run, theirs.fileno(), subprocess.DEVNULL)
         theirs.close()
         try:
             self._clock = _clock_of(self._greet())
@@ -119,10 +112,7 @@ class Kernel:
         return Answer(found, seconds)
 
     def close(self) -> None:
-        """At once, with whatever the process started: bubblewrap's namespace dies with it, without it nothing could fork."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        end(self._process)
         self._control.close()
         self._inputs.close()
         self._outputs.close()

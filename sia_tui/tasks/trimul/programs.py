@@ -6,15 +6,21 @@ They are described here and walled in by whoever knows how (the rooms for tasks 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul.reference import FLAGS
 
 SOURCE, LIBRARY = "kernel.c", "kernel.so"
+QUIET = ("-w", "-fmax-errors=5", "-fdiagnostics-color=never")
 RUNNER = Path(__file__).with_name("runner.py")
 
 
@@ -61,8 +67,9 @@ class Place:
     """A library that kernels here may call."""
 
 
-def place(folder: Path, wall: Wall, blas: Blas | None = None) -> Place:
-    """Makes the folder. Candidates get one without a library; raises TaskError where there is no gcc."""
+def place(folder: Path, wall: Wall, trusted: bool) -> Place:
+    """Makes the folder. Ours is `trusted`: it sees BLAS, and lives as long as it is used. TaskError where there is no gcc."""
+    blas = find_blas() if trusted else None
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     libraries = (blas.library.parent,) if blas else ()
@@ -71,7 +78,17 @@ def place(folder: Path, wall: Wall, blas: Blas | None = None) -> Place:
     if gcc is None:
         raise TaskError("no gcc on this machine, and TriMul's answers are C: apt install gcc libc6-dev")
     compiler = Wanted(
-        argv=(gcc, *FLAGS, str(folder / SOURCE), "-o", str(folder / LIBRARY), "-Wl,-z,defs,--as-needed", *named, "-lm"),
+        argv=(
+            gcc,
+            *FLAGS,
+            *QUIET,
+            str(folder / SOURCE),
+            "-o",
+            str(folder / LIBRARY),
+            "-Wl,-z,defs,--as-needed",
+            *named,
+            "-lm",
+        ),
         reads=(*_toolchain(Path(gcc)), *libraries),
         writes=(folder,),
         spawns=True,
@@ -82,15 +99,26 @@ def place(folder: Path, wall: Wall, blas: Blas | None = None) -> Place:
     runner = Wanted(
         argv=(str(RUNNER), str(folder)),
         reads=(RUNNER, folder, *libraries),
+        cpu_s=86_400 if trusted else 60,
         environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"},
     )
     return Place(folder, wall(compiler), wall(runner), blas.library if blas else None)
 
 
+def plain(place: Place) -> dict[str, Any]:
+    """A place as JSON can hold it; `place_from` reads it back."""
+    return {**asdict(place), "folder": str(place.folder), "preload": str(place.preload) if place.preload else None}
+
+
+def place_from(told: Mapping[str, Any]) -> Place:
+    commands = [Command(tuple(told[name]["argv"]), dict(told[name]["environment"])) for name in ("compile", "run")]
+    return Place(Path(told["folder"]), *commands, Path(told["preload"]) if told["preload"] else None)
+
+
 def find_blas() -> Blas | None:
     """The OpenBLAS that numpy brought; None where numpy uses another library."""
     import numpy  # noqa: F401 - loads the library that is looked for
-    import threadpoolctl
+    import threadpoolctl  # type: ignore[import-untyped, unused-ignore]
 
     for found in threadpoolctl.threadpool_info():
         library = Path(found["filepath"])
@@ -98,6 +126,26 @@ def find_blas() -> Blas | None:
             wide = "64_" in library.name
             return Blas(library, "scipy_cblas_sgemm64_" if wide else "scipy_cblas_sgemm", "long" if wide else "int")
     return None
+
+
+def launch(command: Command, stdin: int, output: int) -> subprocess.Popen[bytes]:
+    """Started as its walls were drawn for, in a session of its own; `output` takes both streams."""
+    return subprocess.Popen(
+        list(command.argv),
+        env=dict(command.environment),
+        stdin=stdin,
+        stdout=output,
+        stderr=output,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """At once, with whatever it started: bubblewrap's namespace dies with it, and elsewhere the group does."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _toolchain(gcc: Path) -> tuple[Path, ...]:

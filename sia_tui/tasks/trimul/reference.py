@@ -137,7 +137,8 @@ def arithmetic(inputs: Inputs) -> int:
     triangle = hidden * int((by_k**2).sum())
     inward = 4 * dim * hidden * int(seen.sum())
     outward = 2 * dim * hidden * batch * n * n
-    return 2 * (triangle + inward + outward)
+    operations: int = 2 * (triangle + inward + outward)
+    return operations
 
 
 def traffic(shape: Shape) -> int:
@@ -158,7 +159,8 @@ def placed(shape: Shape) -> Iterator[tuple[str, int, int]]:
 def _layer_norm(values: Doubles, weight: Doubles, bias: Doubles) -> Doubles:
     centred = values - values.mean(axis=-1, keepdims=True)
     scale: Doubles = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPS)
-    return centred / scale * weight + bias
+    normed: Doubles = centred / scale * weight + bias
+    return normed
 
 
 def _sigmoid(values: Doubles) -> Doubles:
