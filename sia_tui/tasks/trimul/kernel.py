@@ -30,7 +30,7 @@ from typing import Final, Literal, Self
 
 import numpy as np
 
-from sia_tui.tasks.trimul.programs import Place, end
+from sia_tui.tasks.trimul.programs import Place, end, launch
 from sia_tui.tasks.trimul.reference import Floats, Inputs, Shape, placed
 
 Failure = Literal["compile", "crash", "timeout", "wrong", "cheating", "held"]

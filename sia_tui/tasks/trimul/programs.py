@@ -111,8 +111,8 @@ def plain(place: Place) -> dict[str, Any]:
 
 
 def place_from(told: Mapping[str, Any]) -> Place:
-    commands = [Command(tuple(told[name]["argv"]), dict(told[name]["environment"])) for name in ("compile", "run")]
-    return Place(Path(told["folder"]), *commands, Path(told["preload"]) if told["preload"] else None)
+    compiler, runner = (Command(tuple(told[it]["argv"]), dict(told[it]["environment"])) for it in ("compile", "run"))
+    return Place(Path(told["folder"]), compiler, runner, Path(told["preload"]) if told["preload"] else None)
 
 
 def find_blas() -> Blas | None:

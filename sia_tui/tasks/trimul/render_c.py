@@ -35,7 +35,15 @@ INLINE void norm(const float *from, const float *weight, const float *bias, floa
 def render(plan: Plan, shape: Shape) -> str:
     """The source of a kernel for that shape alone."""
     made = _Rendering(plan, shape)
-    lines = [f"/* {written(plan)} */", *made.types(), *_COMMON.splitlines(), *made.sigmoid(), *made.pack(), *made.put()]
+    lines = [
+        f"/* {written(plan)} */",
+        *made.types(),
+        *_COMMON.splitlines(),
+        *made.total(),
+        *made.sigmoid(),
+        *made.pack(),
+        *made.put(),
+    ]
     body = [*made.scratch(), *made.packing()]
     each = [*made.normalise(), *made.project(), *made.triangle()]
     if not made.inside:
@@ -72,6 +80,13 @@ class _Rendering:
             f"typedef float vec{wide};",
             f"typedef int ivec{wide};",
         ]
+
+    def total(self) -> Lines:
+        """The sum of a vector's lanes, by halves."""
+        halves = [2**power for power in range(self.vec.bit_length() - 1)]
+        turned = [", ".join(str((lane + by) % self.vec) for lane in range(self.vec)) for by in reversed(halves)]
+        body = [f"v += __builtin_shuffle(v, (ivec){{{lanes}}});" for lanes in turned]
+        return _in("INLINE float total(vec v)", [*body, "return v[0];" if self.vec > 1 else "return v;"])
 
     def sigmoid(self) -> Lines:
         if self.plan.exp == "poly":
@@ -210,14 +225,11 @@ class _Rendering:
         for row in range(rows):
             body.append(f"vec s{row} = load({source} + {row} * {ins}P + q);")
             body += [f"{result}{row} += s{row} * w_{result};" for result, _ in results]
-        sums = [f"{name}s[lane] = {self.total(name)};" for name in names]
+        sums = [f"{name}s[lane] = total({name});" for name in names]
         lanes = [zeros, *_in(f"for (int q = 0; q < {ins}P; q += V)", body), *sums]
         declared = f"float {', '.join(f'{name}s[V]' for name in names)};"
         loaded = f"vec {', '.join(f'{name} = load({name}s)' for name in names)};"
         return [declared, *_in("for (int lane = 0; lane < V; lane++)", lanes), loaded]
-
-    def total(self, name: str) -> str:
-        return " + ".join(f"{name}[{lane}]" for lane in range(self.vec)) if self.vec > 1 else name
 
     def triangle(self) -> Lines:
         """The loops of the nest around one tile: blocks of i and j, tiles of i and j, channels."""
@@ -267,7 +279,7 @@ class _Rendering:
             else f"ts + ((i + {row}) * N + j + {column}) * HP + c"
         )
         if self.first:
-            return f"*({to}) = {self.total(f't{row}_{column}')};"
+            return f"*({to}) = total(t{row}_{column});"
         return f"store({to}, t{row}_{column});"
 
     def finish_all(self) -> Lines:
