@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from sia_tui.tasks.trimul.programs import LIBRARY, Place
 from sia_tui.tasks.trimul.reference import Shape, make_inputs
 
 REPEATS: Final = 20
+CALL_S: Final = 20.0
 _SHAPE: Final = Shape(1, 8, 16, 16)
 
 
@@ -44,5 +46,5 @@ def _best(place: Place, source: str, repeats: int) -> float:
     compiled(place, source)
     inputs = make_inputs(_SHAPE, np.random.default_rng(0))
     with Kernel(place, LIBRARY, _SHAPE) as kernel:
-        answers = [kernel.call(inputs, 10.0, 20.0) for _ in range(repeats)]
+        answers = [kernel.call(inputs, CALL_S, time.monotonic() + CALL_S) for _ in range(repeats)]
     return max(float(answer.out.flat[0]) / answer.seconds for answer in answers)
