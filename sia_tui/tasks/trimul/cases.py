@@ -15,7 +15,7 @@ from typing import Final, get_args
 
 from sia_tui.core.episodes import Case, Split
 from sia_tui.tasks.task import TaskError
-from sia_tui.tasks.trimul.reference import Distribution, Shape
+from sia_tui.tasks.trimul.spec import Distribution, Shape
 
 NAME: Final = "trimul"
 

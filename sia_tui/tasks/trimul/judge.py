@@ -26,16 +26,8 @@ from sia_tui.tasks.trimul.compiling import compiled
 from sia_tui.tasks.trimul.kernel import Answer, Kernel, KernelFailed, RunnerFailed
 from sia_tui.tasks.trimul.machine import Machine, measured
 from sia_tui.tasks.trimul.programs import LIBRARY, Place
-from sia_tui.tasks.trimul.reference import (
-    Doubles,
-    Inputs,
-    Shape,
-    arithmetic,
-    make_inputs,
-    reference,
-    traffic,
-    wrong,
-)
+from sia_tui.tasks.trimul.reference import Doubles, Inputs, arithmetic, make_inputs, reference, traffic, wrong
+from sia_tui.tasks.trimul.spec import Shape
 
 PAIRS: Final = 6
 FEWEST: Final = 3

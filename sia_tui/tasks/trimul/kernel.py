@@ -31,7 +31,8 @@ from typing import Final, Literal, Self
 import numpy as np
 
 from sia_tui.tasks.trimul.programs import Place, end, launch
-from sia_tui.tasks.trimul.reference import Floats, Inputs, Shape, placed
+from sia_tui.tasks.trimul.reference import Floats, Inputs, placed
+from sia_tui.tasks.trimul.spec import Shape
 
 Failure = Literal["compile", "crash", "timeout", "wrong", "cheating", "held"]
 

@@ -12,7 +12,8 @@ import numpy as np
 from sia_tui.tasks.trimul.compiling import compiled
 from sia_tui.tasks.trimul.kernel import Kernel
 from sia_tui.tasks.trimul.programs import LIBRARY, Place
-from sia_tui.tasks.trimul.reference import Shape, make_inputs
+from sia_tui.tasks.trimul.reference import make_inputs
+from sia_tui.tasks.trimul.spec import Shape
 
 REPEATS: Final = 20
 CALL_S: Final = 20.0

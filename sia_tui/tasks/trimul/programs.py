@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.tasks.task import TaskError
-from sia_tui.tasks.trimul.reference import FLAGS
+from sia_tui.tasks.trimul.spec import FLAGS
 
 SOURCE, LIBRARY = "kernel.c", "kernel.so"
 QUIET = ("-w", "-fmax-errors=5", "-fdiagnostics-color=never")

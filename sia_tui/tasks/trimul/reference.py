@@ -1,4 +1,4 @@
-"""What is to be computed: shapes, arguments, fresh inputs and the answer in double precision.
+"""What is to be computed: fresh inputs, and the answer in double precision.
 
 The outgoing triangle multiplicative update (Abramson et al. 2024, AlphaFold 3, algorithm 12, as GPU MODE's TriMul poses
 it), x [batch, n, n, dim], hidden channels h, LN a layer norm over the last axis with eps 1e-5, * elementwise:
@@ -12,79 +12,20 @@ All in fp32, right within rtol = atol = 2e-2 of the double precision answer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sia_tui.tasks.trimul.spec import Shape
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Distribution = Literal["normal", "cauchy"]
 
 EPS: Final = 1e-5
 TOLERANCE: Final = 2e-2
 """Both relative and absolute; GPU MODE's."""
 CAUCHY_SCALE: Final = 2.0
-
-SIGNATURE: Final = """\
-void trimul(int batch, int n, int dim, int hidden,
-            const float *x, const float *mask,
-            const float *norm_weight, const float *norm_bias,
-            const float *left, const float *right, const float *left_gate, const float *right_gate, const float *out_gate,
-            const float *out_norm_weight, const float *out_norm_bias, const float *to_out,
-            float *out, float *work)"""
-"""What a kernel must define. Every array is dense, row by row, and starts at a multiple of 64 bytes."""
-
-FLAGS: Final = ("-std=gnu17", "-O3", "-march=native", "-ffast-math", "-fPIC", "-shared")
-"""The task's, for candidate, baseline and null alike, so that nobody is paid for finding a switch.
-
--ffast-math because without it gcc may not turn a sum around, and so not vectorise the naive kernel's dot products: the
-baseline would be a straw man. It costs a few ulp, where the tolerance is 2e-2.
-"""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One problem size, with what its inputs are drawn from."""
-
-    batch: int
-    n: int
-    dim: int
-    hidden: int
-    distribution: Distribution = "normal"
-    masked: bool = False
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        return self.batch, self.n, self.dim, self.hidden
-
-    @property
-    def arguments(self) -> dict[str, tuple[int, ...]]:
-        """The input arrays by name, in the order of SIGNATURE."""
-        pairs, dim, hidden = (self.batch, self.n, self.n), self.dim, self.hidden
-        inward = dict.fromkeys(("left", "right", "left_gate", "right_gate", "out_gate"), (hidden, dim))
-        return {
-            "x": (*pairs, dim),
-            "mask": pairs,
-            "norm_weight": (dim,),
-            "norm_bias": (dim,),
-            **inward,
-            "out_norm_weight": (hidden,),
-            "out_norm_bias": (hidden,),
-            "to_out": (dim, hidden),
-        }
-
-    @property
-    def out(self) -> tuple[int, ...]:
-        return (self.batch, self.n, self.n, self.dim)
-
-    @property
-    def work(self) -> int:
-        """Floats of scratch memory a kernel is given: eight arrays of every pair's channels, and room for weights."""
-        widest = max(self.dim, self.hidden) + 32
-        return 8 * self.batch * self.n * self.n * widest + 16 * widest * widest + 2**16
-
 
 Inputs = dict[str, Floats]
 

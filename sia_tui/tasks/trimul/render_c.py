@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sia_tui.tasks.trimul.grammar import Plan, written
-from sia_tui.tasks.trimul.reference import SIGNATURE, Shape
+from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
 
 Lines = list[str]
 

@@ -15,7 +15,7 @@ from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.sandbox import Isolation, choose, probe
 from sia_tui.tasks.trimul.judge import Judge
 from sia_tui.tasks.trimul.programs import Command, Wall, Wanted, place
-from sia_tui.tasks.trimul.reference import Shape
+from sia_tui.tasks.trimul.spec import Shape
 
 SMALL = Shape(1, 40, 16, 16)
 """Two milliseconds of the naive kernel."""

@@ -21,15 +21,8 @@ from sia_tui.tasks.trimul.compiling import compiled
 from sia_tui.tasks.trimul.judge import Judge, Timing, reward_of
 from sia_tui.tasks.trimul.kernel import Kernel
 from sia_tui.tasks.trimul.programs import LIBRARY, place, plain
-from sia_tui.tasks.trimul.reference import (
-    SIGNATURE,
-    TOLERANCE,
-    Shape,
-    arithmetic,
-    make_inputs,
-    reference,
-    wrong,
-)
+from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
+from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
 from tests.harness.world import LEVELS
 from tests.tasks.trimul.conftest import SMALL, wall_at
 

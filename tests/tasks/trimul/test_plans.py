@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sia_tui.tasks.trimul.grammar import CHOICES, NoPlan, Plan, parse, random_plan, written
 from sia_tui.tasks.trimul.judge import LONGEST, Judge
-from sia_tui.tasks.trimul.reference import Shape
 from sia_tui.tasks.trimul.render_c import render
+from sia_tui.tasks.trimul.spec import Shape
 
 pytestmark = pytest.mark.xdist_group("trimul")
 
