@@ -2,7 +2,8 @@
 
 Every timed call is checked in full against double precision and every checked call is timed, so there is nothing for a
 kernel to tell apart. A pair is one call of the candidate and one of the naive kernel on the same inputs, in either order
-in turn; the speed-up is the median of the pairs' ratios, its interval the smallest to the largest (97 % for six pairs).
+in turn, on one processor, drawn anew for each verification, so that what else is busy there slows both; the speed-up is
+the median of the pairs' ratios, its interval the smallest to the largest (97 % for six pairs).
 What is fast enough to be impossible is held for a person: not paid, and not called a cheat.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import math
+import os
 import secrets
 import statistics
 import time
@@ -162,10 +164,12 @@ class Judge:
 
     def _paired(self, candidate: Kernel, shape: Shape, pairs: int) -> Timing:
         ends = time.monotonic() + WALL_S
+        processor = secrets.choice(sorted(os.sched_getaffinity(0)))
+        candidate.pin(processor)
         rng = np.random.default_rng(secrets.randbits(128))
         first = make_inputs(shape, rng)
         expected = reference(first)
-        naive_s = self._naive(shape, first, expected)
+        naive_s = self._naive(shape, processor, first, expected)
         limit = naive_s / SLOWEST + GRACE_S
         warm_s = _right(candidate.call(first, limit, ends), expected)
         rounds = pairs if pairs * (warm_s + naive_s) < BUDGET_S else min(pairs, FEWEST)
@@ -175,10 +179,10 @@ class Judge:
             inputs = make_inputs(shape, rng)
             expected = reference(inputs)
             if turn % 2:
-                naive_s = self._naive(shape, inputs, expected)
+                naive_s = self._naive(shape, processor, inputs, expected)
             candidate_s = _right(candidate.call(inputs, limit, ends), expected)
             if not turn % 2:
-                naive_s = self._naive(shape, inputs, expected)
+                naive_s = self._naive(shape, processor, inputs, expected)
             seconds.append((candidate_s, naive_s))
             operations.append(arithmetic(inputs))
         return Timing(tuple(c for c, _ in seconds), tuple(n for _, n in seconds), min(operations), traffic(shape))
@@ -188,7 +192,7 @@ class Judge:
         with _machines_fault(), _held(self._lock):
             self._machine = self.machine.best(measured(self._ours, SURE))
 
-    def _naive(self, shape: Shape, inputs: Inputs, expected: Doubles) -> float:
+    def _naive(self, shape: Shape, processor: int, inputs: Inputs, expected: Doubles) -> float:
         """Seconds of the baseline; the first call of one, which meets its pages, does not count."""
         with _machines_fault(), ExitStack() as broken:
             broken.callback(self._forget, shape)
@@ -197,6 +201,7 @@ class Judge:
                     self._forget(next(iter(self._baselines)))
                 self._baselines[shape] = Kernel(self._ours, f"{NAIVE}.so", shape)
                 self._baselines[shape].call(inputs, WALL_S, time.monotonic() + WALL_S)
+            self._baselines[shape].pin(processor)
             seconds = _right(self._baselines[shape].call(inputs, WALL_S, time.monotonic() + WALL_S), expected)
             broken.pop_all()
             return seconds
