@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from random import Random
 
 import pytest
@@ -64,16 +63,14 @@ def test_no_source_is_longer_than_an_answer_may_be(plan: Plan, shape: Shape) -> 
     assert len(render(plan, shape)) < LONGEST
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans, shapes)
 def test_every_plan_is_right_on_every_shape(judge: Judge, plan: Plan, shape: Shape) -> None:
     judge.time(render(plan, shape), shape, pairs=1)
 
 
-@pytest.mark.parametrize(
-    ("layout", "nest", "product"),
-    list(itertools.product(("last", "block", "first"), ("cji", "jico"), ("dot", "outer"))),
-)
+@pytest.mark.parametrize(("nest", "product"), [("cji", "dot"), ("jico", "outer")])
+@pytest.mark.parametrize("layout", ["last", "block", "first"])
 def test_tiles_and_vectors_need_not_divide_a_size(judge: Judge, layout: str, nest: str, product: str) -> None:
     words = written(GOOD).replace("layout=block", f"layout={layout}").replace("nest=cij", f"nest={nest}")
     plan = parse(
