@@ -43,6 +43,8 @@ LEAST: Final = 0.02
 GRACE_S: Final = 0.3
 WALL_S: Final = 20.0
 """All calls of one verification together, whoever has the processors meanwhile: what sleeps ends here."""
+TURN_S: Final = 120.0
+"""For the verifications of others on this machine to be over."""
 LONGEST: Final = 65_536
 """Characters of a source."""
 SURE: Final = 60
@@ -229,7 +231,19 @@ def _machines_fault() -> Iterator[None]:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """The machine's turn to time. Waits as long as another's verification takes; the system drops a dead holder's."""
+    """The machine's turn to time: waits for those before, and the system drops a dead holder's."""
+    ends = time.monotonic() + TURN_S
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _locked(file.fileno()):
+            if time.monotonic() > ends:
+                raise RunnerFailed(f"others have timed kernels for {TURN_S:g} s: {path} is locked")
+            time.sleep(0.02)
         yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

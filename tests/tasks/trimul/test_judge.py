@@ -19,7 +19,7 @@ from sia_tui.tasks.trimul import judge as judging
 from sia_tui.tasks.trimul.cases import PUBLISHED, make_cases, scaled, shape_of
 from sia_tui.tasks.trimul.compiling import compiled
 from sia_tui.tasks.trimul.judge import Judge, Timing, reward_of
-from sia_tui.tasks.trimul.kernel import Kernel
+from sia_tui.tasks.trimul.kernel import Kernel, RunnerFailed
 from sia_tui.tasks.trimul.programs import LIBRARY, place, plain
 from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
 from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
@@ -154,6 +154,12 @@ def test_two_are_not_timed_at_once(judge: Judge) -> None:
         assert not done
     thread.join(30)
     assert done
+
+
+def test_who_waits_too_long_for_a_turn_says_for_what(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "TURN_S", 0.1)
+    with judging._held(judge._lock), pytest.raises(RunnerFailed, match="one-at-a-time is locked"):
+        judge.score(NAIVE, SMALL)
 
 
 def test_splits_share_no_size_and_test_is_the_published_benchmark() -> None:
