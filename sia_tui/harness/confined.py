@@ -17,12 +17,11 @@ from sia_tui.harness.interpreter import inspect
 from sia_tui.harness.launch import INSIDE, PYTHON_FLAGS
 from sia_tui.harness.sandbox import Isolation, Layout, Mount
 
-PROCESSES = 256
-
 
 @dataclass(frozen=True)
 class Program:
-    """`argv` starts with a program's real path if it `spawns` others, else with a Python script's: it may start nothing."""
+    """`argv` starts with a program's real path if it `spawns` others; else with a Python script's, which may not even start
+    a thread."""
 
     argv: tuple[str, ...]
     reads: tuple[Path, ...]
@@ -63,14 +62,13 @@ def _confinement(level: Isolation, layout: Layout, program: Program) -> dict[str
     paths = sandbox.allowed_paths(level, layout, ())
     if program.spawns:
         paths["run"] = paths["read"]
-    code = b"" if level == "none" else seccomp.program(level == "landlock", program.spawns)
+    code = b"" if level == "none" else seccomp.program(level == "landlock", "programs" if program.spawns else "nothing")
     limits = {
         "memory": program.memory_mb * 1024 * 1024,
         "cpu": program.cpu_s,
         "file": program.file_mb * 1024 * 1024,
         "core": 0,
     }
-    limits |= {"processes": PROCESSES} if level == "bwrap" else {}
     return {
         "level": level,
         "limits": limits,

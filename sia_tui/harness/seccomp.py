@@ -11,7 +11,7 @@ import errno
 import functools
 import os
 import socket
-from typing import Any
+from typing import Any, Literal
 
 CLONE_THREAD = 0x00010000
 _LOW = 0xFFFFFFFF
@@ -62,18 +62,24 @@ class SeccompUnavailable(RuntimeError):
     """libseccomp is not on this machine."""
 
 
+Starts = Literal["nothing", "threads", "programs"]
+
+
 @functools.cache
-def program(hold_metadata: bool, spawns: bool = False) -> bytes:
+def program(hold_metadata: bool, starts: Starts = "threads") -> bytes:
     """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap.
 
-    What `spawns` may start programs of its own, which inherit every other wall: a compiler.
+    `starts` is what a process may start; programs inherit every other wall.
     """
     rules = _Rules()
-    optional = (*(() if spawns else PROCESSES), *(METADATA if hold_metadata else ()))
+    optional = (*(() if starts == "programs" else PROCESSES), *(METADATA if hold_metadata else ()))
     for name in (*NAMESPACES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *optional):
         rules.deny(name)
-    if not spawns:
+    if starts == "threads":
         _only_threads(rules)
+    elif starts == "nothing":
+        rules.deny("clone")
+        rules.deny("clone3", code=errno.ENOSYS)
     _only_stream_pairs(rules)
     _only_oneself(rules)
     return rules.compiled()

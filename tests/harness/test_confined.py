@@ -12,16 +12,16 @@ from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.sandbox import Isolation
 
 SCRIPT = """
-import os, socket, subprocess, sys
+import os, socket, subprocess, sys, threading
 def refused(attempt):
     try:
         attempt()
-    except OSError:
+    except (OSError, RuntimeError):
         return True
     return False
 print(refused(lambda: subprocess.run(["/usr/bin/env"])), refused(lambda: socket.socket()))
 print(refused(lambda: open("/etc/passwd")), refused(lambda: open(sys.argv[1] + "/secret")))
-print(refused(lambda: open(sys.argv[1] + "/given/in.txt", "a")))
+print(refused(lambda: open(sys.argv[1] + "/given/in.txt", "a")), refused(threading.Thread(target=print).start))
 print(open(sys.argv[1] + "/given/in.txt").read())
 open(sys.argv[1] + "/made/out.txt", "w").write("out")
 """
@@ -53,7 +53,7 @@ def run(level: Isolation, program: Program) -> subprocess.CompletedProcess[str]:
 def test_a_script_starts_nothing_and_sees_and_writes_what_it_was_given(level: Isolation, folder: Path) -> None:
     script = str(folder / "given" / "script.py")
     done = run(level, Program((script, str(folder)), reads=(folder / "given",), writes=(folder / "made",)))
-    assert done.stdout.split() == [*["True"] * 5, "in"], done.stderr
+    assert done.stdout.split() == [*["True"] * 6, "in"], done.stderr
     assert (folder / "made" / "out.txt").read_text() == "out"
 
 

@@ -5,8 +5,8 @@ the call before had been read until the moment this call's had been read, as Lin
 nanoseconds, kept at every context switch). New inputs are written in between. So nothing the process does goes unpaid:
 answering early and working on, threads that finish later, working while it should be at rest, waiting for the next inputs
 in a loop. There is no clock in its process to be turned, and another process that takes its turn costs it nothing. The
-price: sleeping is free (the deadline's business), a second thread gains nothing, and a call includes one system call to
-answer and one to wait (some microseconds, the same for the baseline).
+price: sleeping is free (the deadline's business), a second thread would gain nothing (the walls refuse it anyhow), and a
+call includes one system call to answer and one to wait (5 to 40 microseconds, the same for the baseline).
 
 **Inputs** lie in a memory file sealed against every later writable mapping; **outputs** in one that cannot be resized,
 poisoned with NaN before each call, between two pages whose bytes must not change.
