@@ -67,7 +67,7 @@ class Place:
     """A library that kernels here may call."""
 
 
-def place(folder: Path, wall: Wall, trusted: bool) -> Place:
+def place(folder: Path, wall: Wall, trusted: bool, runner: Path = RUNNER) -> Place:
     """Makes the folder. Ours is `trusted`: it sees BLAS, and lives as long as it is used. TaskError where there is no gcc."""
     blas = find_blas() if trusted else None
     folder = folder.resolve()
@@ -96,13 +96,13 @@ def place(folder: Path, wall: Wall, trusted: bool) -> Place:
         cpu_s=20,
         environment={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "LC_ALL": "C"},
     )
-    runner = Wanted(
-        argv=(str(RUNNER), str(folder)),
-        reads=(RUNNER, folder, *libraries),
+    runs = Wanted(
+        argv=(str(runner), str(folder)),
+        reads=(runner, folder, *libraries),
         cpu_s=86_400 if trusted else 60,
         environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"},
     )
-    return Place(folder, wall(compiler), wall(runner), blas.library if blas else None)
+    return Place(folder, wall(compiler), wall(runs), blas.library if blas else None)
 
 
 def plain(place: Place) -> dict[str, Any]:

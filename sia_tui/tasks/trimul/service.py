@@ -1,9 +1,9 @@
-"""The verifier as a process: `python -m sia_tui.tasks.trimul.service SETUP.json`.
+"""The verifier's process: speaks verify.py's protocol, and judges with the code that stands beside it.
 
-Speaks what the label verifier speaks, JSON lines on stdin and stdout: {"ready": digest} once it is up; {"id", "case",
-"answer"} in, {"id", "score"} or {"id", "unknown"} out; {"open": FILE} adds the cases of another file. The setup names the
-two places with their walled commands, the file to lock, and the cases by id. When the machine, not a candidate, is at
-fault the process ends: whoever started it starts another, and nothing was judged.
+A copy of this file is what runs, in a folder with copies of the package's other files: `python -I service.py GOLD`, from
+the folder of `setup.json`, which names the two places with their walled commands and the file to lock. Gold is a case's
+own inputs, as JSON. When the machine, not a candidate, is at fault the process ends with a line that says so: whoever
+started it starts another, and nothing was judged.
 """
 
 from __future__ import annotations
@@ -13,49 +13,53 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+PACKAGE = "sia_tui.tasks.trimul"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-PLANS = ("grammar.py", "render_c.py")
-"""Of this package, what no score depends on."""
 
 
-def code_hash() -> str:
-    """sha256 (hex) of all that decides a score: this package's code and our kernels."""
-    files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in {".py", ".c"})
-    each = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.name not in PLANS]
-    return hashlib.sha256("".join(each).encode()).hexdigest()
-
-
-def main(path: Path) -> None:
+def main(gold: Path) -> None:
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    from sia_tui.tasks.trimul.judge import Judge
+    _import_what_is_beside()
+    from sia_tui.tasks.trimul.bench import Bench
     from sia_tui.tasks.trimul.programs import place_from
 
-    content = path.read_bytes()
-    setup = json.loads(content)
-    known: dict[str, Mapping[str, str]] = dict(setup["cases"])
-    judge = Judge(place_from(setup["candidates"]), place_from(setup["ours"]), Path(setup["lock"]))
-    with judge:
-        _say({"ready": hashlib.sha256(content).hexdigest()})
+    setup = json.loads(Path("setup.json").read_bytes())
+    known, digest = _read(gold)
+    with Bench(place_from(setup["candidates"]), place_from(setup["ours"]), Path(setup["lock"])) as bench:
+        _say({"ready": digest})
         for line in sys.stdin:
             request = json.loads(line)
-            _say({"id": request["id"], **_answer(request, known, judge)})
+            _say({"id": request["id"], **_answer(request, known, bench)})
 
 
-def _answer(request: Mapping[str, Any], known: dict[str, Mapping[str, str]], judge: Any) -> dict[str, Any]:
+def _import_what_is_beside() -> None:
+    """The package's modules are the copies from here on, which are hashed and checked, not those that are installed."""
+    package = ModuleType(PACKAGE)
+    package.__path__ = [str(Path(__file__).parent)]
+    sys.modules[PACKAGE] = package
+
+
+def _read(path: Path) -> tuple[dict[str, str], str]:
+    content = path.read_bytes()
+    return dict(json.loads(content)["gold"]), hashlib.sha256(content).hexdigest()
+
+
+def _answer(request: Mapping[str, Any], known: dict[str, str], bench: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
     from sia_tui.tasks.trimul.cases import shape_of
 
     if "open" in request:
-        content = Path(request["open"]).read_bytes()
-        known.update(json.loads(content)["cases"])
-        return {"opened": hashlib.sha256(content).hexdigest()}
-    inputs = known.get(request["case"])
-    if inputs is None:
+        opened, digest = _read(Path(request["open"]))
+        known.update(opened)
+        return {"opened": digest}
+    if request["case"] not in known:
         return {"unknown": request["case"]}
-    return {"score": asdict(judge.score(request["answer"], shape_of(inputs)))}
+    return {"score": asdict(bench.score(request["answer"], shape_of(json.loads(known[request["case"]]))))}
 
 
 def _say(message: Mapping[str, Any]) -> None:

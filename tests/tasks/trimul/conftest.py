@@ -1,4 +1,4 @@
-"""A judge in the real sandbox, made once for all that ask it."""
+"""A bench in the real sandbox, made once for all that ask it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from sia_tui.harness import confined
 from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.sandbox import Isolation, choose, probe
-from sia_tui.tasks.trimul.judge import Judge
+from sia_tui.tasks.trimul.bench import Bench
 from sia_tui.tasks.trimul.programs import Command, Wall, Wanted, place
 from sia_tui.tasks.trimul.spec import Shape
 
@@ -30,10 +30,10 @@ def wall_at(level: Isolation) -> Wall:
 
 
 @pytest.fixture(scope="session")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder: Path = tmp_path_factory.mktemp("trimul")
     wall = wall_at(choose("auto", probe()))
-    with Judge(
+    with Bench(
         place(folder / "theirs", wall, False), place(folder / "ours", wall, True), folder / "one-at-a-time"
     ) as made:
         yield made

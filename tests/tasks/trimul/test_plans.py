@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sia_tui.tasks.trimul.bench import LONGEST, Bench
 from sia_tui.tasks.trimul.grammar import CHOICES, NoPlan, Plan, parse, random_plan, written
-from sia_tui.tasks.trimul.judge import LONGEST, Judge
 from sia_tui.tasks.trimul.render_c import render
 from sia_tui.tasks.trimul.spec import Shape
 
@@ -65,22 +65,22 @@ def test_no_source_is_longer_than_an_answer_may_be(plan: Plan, shape: Shape) -> 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans, shapes)
-def test_every_plan_is_right_on_every_shape(judge: Judge, plan: Plan, shape: Shape) -> None:
-    judge.time(render(plan, shape), shape, pairs=1)
+def test_every_plan_is_right_on_every_shape(bench: Bench, plan: Plan, shape: Shape) -> None:
+    bench.time(render(plan, shape), shape, pairs=1)
 
 
 @pytest.mark.parametrize(("nest", "product"), [("cji", "dot"), ("jico", "outer")])
 @pytest.mark.parametrize("layout", ["last", "block", "first"])
-def test_tiles_and_vectors_need_not_divide_a_size(judge: Judge, layout: str, nest: str, product: str) -> None:
+def test_tiles_and_vectors_need_not_divide_a_size(bench: Bench, layout: str, nest: str, product: str) -> None:
     words = written(GOOD).replace("layout=block", f"layout={layout}").replace("nest=cij", f"nest={nest}")
     plan = parse(
         words.replace("product=outer", f"product={product}").replace("vec=16", "vec=4").replace("ti=4", "ti=3")
     )
     shape = Shape(2, 19, 13, 10, "cauchy", True)
-    judge.time(render(plan, shape), shape, pairs=1)
+    bench.time(render(plan, shape), shape, pairs=1)
 
 
-def test_a_good_plan_is_far_faster_than_the_naive_kernel(judge: Judge) -> None:
+def test_a_good_plan_is_far_faster_than_the_naive_kernel(bench: Bench) -> None:
     """Six times on an idle machine, and more than BLAS; half of that is asked for."""
     shape = Shape(1, 64, 32, 32)
-    assert judge.time(render(GOOD, shape), shape).speedup > 3
+    assert bench.time(render(GOOD, shape), shape).speedup > 3

@@ -96,7 +96,7 @@ def reward_of(speedup: float) -> float:
     return min(1.0, max(LEAST, math.log(speedup / SLOWEST) / math.log(FASTEST / SLOWEST)))
 
 
-class Judge:
+class Bench:
     """Scores sources for shapes, one at a time; context manager. Loaded baselines are kept, one process a shape.
 
     `lock` is a file that whoever times kernels on this machine holds meanwhile: two at once would share caches and
@@ -123,7 +123,7 @@ class Judge:
     @property
     def machine(self) -> Machine:
         if self._machine is None:
-            raise RunnerFailed("a judge is to be entered before it is asked")
+            raise RunnerFailed("a bench is to be entered before it is asked")
         return self._machine
 
     def score(self, source: object, shape: Shape) -> Score:

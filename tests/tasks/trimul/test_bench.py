@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,20 +12,22 @@ import pytest
 
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.tasks.task import TaskError
-from sia_tui.tasks.trimul import judge as judging
+from sia_tui.tasks.trimul import bench as benching
+from sia_tui.tasks.trimul import judging
+from sia_tui.tasks.trimul.bench import Bench, Timing, reward_of
 from sia_tui.tasks.trimul.cases import PUBLISHED, make_cases, scaled, shape_of
 from sia_tui.tasks.trimul.compiling import compiled
-from sia_tui.tasks.trimul.judge import Judge, Timing, reward_of
 from sia_tui.tasks.trimul.kernel import Kernel, RunnerFailed
-from sia_tui.tasks.trimul.programs import LIBRARY, place, plain
+from sia_tui.tasks.trimul.programs import LIBRARY, place
 from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
 from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
+from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 from tests.harness.world import LEVELS
 from tests.tasks.trimul.conftest import SMALL, wall_at
 
 pytestmark = pytest.mark.xdist_group("trimul")
 
-NAIVE = Path(judging.__file__).with_name("naive.c").read_text()
+NAIVE = Path(benching.__file__).with_name("naive.c").read_text()
 TINY = Shape(2, 5, 4, 3, "cauchy", True)
 
 
@@ -123,32 +122,32 @@ static double used(void) {{ struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTI
     assert all(0.02 <= one < 0.04 for one in seconds[1:]), seconds
 
 
-def test_the_naive_kernel_earns_what_the_naive_kernel_earns(judge: Judge) -> None:
-    score = judge.score(NAIVE, SMALL)
+def test_the_naive_kernel_earns_what_the_naive_kernel_earns(bench: Bench) -> None:
+    score = bench.score(NAIVE, SMALL)
     assert score.failure is None
     assert score.metrics["speedup_lo"] <= score.metrics["speedup"] <= score.metrics["speedup_hi"]
     assert abs(score.reward - reward_of(1.0)) < 0.1
 
 
-def test_blas_is_right_and_faster_than_the_naive_kernel(judge: Judge) -> None:
-    timing = judge.time_null(Shape(1, 64, 32, 32))
+def test_blas_is_right_and_faster_than_the_naive_kernel(bench: Bench) -> None:
+    timing = bench.time_null(Shape(1, 64, 32, 32))
     assert timing is not None
     assert timing.speedup > 2
 
 
 def test_a_slower_kernel_earns_less_and_the_interval_is_that_of_the_pairs() -> None:
-    assert reward_of(1 / 100) == judging.LEAST
+    assert reward_of(1 / 100) == benching.LEAST
     assert [reward_of(1 / 8 * 2**k) for k in range(1, 9)] == pytest.approx([k / 8 for k in range(1, 9)])
     assert reward_of(1000) == 1
     timing = Timing((1.0, 2.0, 4.0), (4.0, 4.0, 4.0), 10, 10)
     assert (timing.speedups, timing.speedup) == ([1, 2, 4], 2)
 
 
-def test_two_are_not_timed_at_once(judge: Judge) -> None:
+def test_two_are_not_timed_at_once(bench: Bench) -> None:
     """A second verification waits for the lock that the first holds, and then goes on."""
     done: list[float] = []
-    with judging._held(judge._lock):
-        thread = threading.Thread(target=lambda: done.append(judge.score(NAIVE, SMALL).reward))
+    with benching._held(bench._lock):
+        thread = threading.Thread(target=lambda: done.append(bench.score(NAIVE, SMALL).reward))
         thread.start()
         thread.join(1.0)
         assert not done
@@ -156,10 +155,10 @@ def test_two_are_not_timed_at_once(judge: Judge) -> None:
     assert done
 
 
-def test_who_waits_too_long_for_a_turn_says_for_what(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "TURN_S", 0.1)
-    with judging._held(judge._lock), pytest.raises(RunnerFailed, match="one-at-a-time is locked"):
-        judge.score(NAIVE, SMALL)
+def test_who_waits_too_long_for_a_turn_says_for_what(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benching, "TURN_S", 0.1)
+    with benching._held(bench._lock), pytest.raises(RunnerFailed, match="one-at-a-time is locked"):
+        bench.score(NAIVE, SMALL)
 
 
 def test_splits_share_no_size_and_test_is_the_published_benchmark() -> None:
@@ -181,33 +180,22 @@ def test_inputs_of_no_case_are_refused() -> None:
             shape_of(good | bad)
 
 
-def test_the_service_judges_over_a_pipe(tmp_path: Path, judge: Judge) -> None:
-    wall = wall_at(LEVELS[0])
-    cases = {case.id: dict(case.inputs) for case in make_cases(0, 1, 1, 1, 1)}
-    known, *_, sealed = cases
-    setup = {
-        "candidates": plain(place(tmp_path / "theirs", wall, False)),
-        "ours": plain(place(tmp_path / "ours", wall, True)),
-        "lock": str(judge._lock),
-        "cases": {known: cases[known]},
-    }
-    (tmp_path / "setup.json").write_text(json.dumps(setup))
-    (tmp_path / "more.json").write_text(json.dumps({"cases": {sealed: cases[sealed]}}))
-    requests = [
-        {"id": 1, "case": known, "answer": NAIVE},
-        {"id": 2, "case": sealed, "answer": NAIVE},
-        {"id": 3, "open": str(tmp_path / "more.json")},
-        {"id": 4, "case": sealed, "answer": "\ud800"},
-    ]
-    run = subprocess.run(
-        [sys.executable, "-m", "sia_tui.tasks.trimul.service", str(tmp_path / "setup.json")],
-        input="".join(json.dumps(one) + "\n" for one in requests),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    ready, first, unknown, opened, last = map(json.loads, run.stdout.splitlines())
-    assert len(ready["ready"]) == len(opened["opened"]) == 64
-    assert first["score"]["failure"] is None and first["score"]["reward"] > 0.2
-    assert unknown == {"id": 2, "unknown": sealed}
-    assert last["score"]["failure"] == "compile"
+async def test_the_verifiers_process_judges_with_its_own_copies(tmp_path: Path, bench: Bench) -> None:
+    cases = make_cases(0, 1, 1, 1, 1)
+    known, sealed = cases[0], cases[-1]
+    verifier = tmp_path / "verifier"
+    judging.set_up(tmp_path, wall_at(LEVELS[0]), bench._lock, verifier)
+    gold = judging.gold_of(cases)
+    async with VerifierProcess(verifier, {known.id: gold[known.id]}, (), judging.judge(tmp_path)) as process:
+        first = await process.score(known.id, NAIVE)
+        assert first.failure is None
+        assert first.reward > 0.2
+        with pytest.raises(VerifierFailed, match="no gold"):
+            await process.score(sealed.id, NAIVE)
+        await process.open_test({sealed.id: gold[sealed.id]})
+        assert (await process.score(sealed.id, "\ud800")).failure == "compile"
+        process.check()
+        (verifier / "naive.c").chmod(0o600)
+        (verifier / "naive.c").write_text("void trimul() {}")
+        with pytest.raises(VerifierFailed, match=r"naive\.c"):
+            process.check()
