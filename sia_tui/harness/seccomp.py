@@ -11,12 +11,13 @@ import errno
 import functools
 import os
 import socket
-from typing import Any
+from typing import Any, Literal
 
 CLONE_THREAD = 0x00010000
 _LOW = 0xFFFFFFFF
 
-PROCESSES = ("fork", "vfork", "execve", "execveat", "unshare", "setns")
+PROCESSES = ("fork", "vfork", "execve")
+NAMESPACES = ("execveat", "unshare", "setns")
 SOCKETS = ("socket", "connect", "bind", "listen", "accept", "accept4", "socketcall")
 OTHERS = (
     *("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_getfd"),
@@ -61,13 +62,24 @@ class SeccompUnavailable(RuntimeError):
     """libseccomp is not on this machine."""
 
 
+Starts = Literal["nothing", "threads", "programs"]
+
+
 @functools.cache
-def program(hold_metadata: bool) -> bytes:
-    """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap."""
+def program(hold_metadata: bool, starts: Starts = "threads") -> bytes:
+    """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap.
+
+    `starts` is what a process may start; programs inherit every other wall.
+    """
     rules = _Rules()
-    for name in (*PROCESSES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *(METADATA if hold_metadata else ())):
+    optional = (*(() if starts == "programs" else PROCESSES), *(METADATA if hold_metadata else ()))
+    for name in (*NAMESPACES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *optional):
         rules.deny(name)
-    _only_threads(rules)
+    if starts == "threads":
+        _only_threads(rules)
+    elif starts == "nothing":
+        rules.deny("clone")
+        rules.deny("clone3", code=errno.ENOSYS)
     _only_stream_pairs(rules)
     _only_oneself(rules)
     return rules.compiled()

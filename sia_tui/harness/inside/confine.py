@@ -22,13 +22,22 @@ NEEDED_ABI = 3
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 22, 24, 38, 47
 
-_WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = 1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5
 _MAKE_DIR, _MAKE_REG, _REFER, _TRUNCATE = 1 << 7, 1 << 8, 1 << 13, 1 << 14
-_FILE_RIGHTS = _WRITE_FILE | _READ_FILE | _TRUNCATE
+_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _RIGHTS = {
     "list": _READ_DIR,
     "read": _READ_FILE | _READ_DIR,
-    "write": _FILE_RIGHTS | _READ_DIR | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER,
+    "run": _EXECUTE | _READ_FILE | _READ_DIR,
+    "write": _WRITE_FILE
+    | _READ_FILE
+    | _TRUNCATE
+    | _READ_DIR
+    | _REMOVE_DIR
+    | _REMOVE_FILE
+    | _MAKE_DIR
+    | _MAKE_REG
+    | _REFER,
 }
 
 _LIMITS = {
@@ -86,7 +95,7 @@ def landlock_abi() -> int:
 
 
 def restrict_paths(paths: Mapping[str, Iterable[str]]) -> None:
-    """Allows what `paths` names under "list", "read" and "write", and no other file, TCP port or process."""
+    """Allows what `paths` names under "list", "read", "run" and "write", and no other file, TCP port or process."""
     libc = ctypes.CDLL(None, use_errno=True)
     abi = landlock_abi()
     if abi < NEEDED_ABI:

@@ -1,0 +1,249 @@
+"""From a candidate's C to a score: compiled, called on fresh inputs beside the baseline, checked, paid.
+
+Every timed call is checked in full against double precision and every checked call is timed, so there is nothing for a
+kernel to tell apart. A pair is one call of the candidate and one of the naive kernel on the same inputs, in either order
+in turn, on one processor, drawn anew for each verification, so that what else is busy there slows both; the speed-up is
+the median of the pairs' ratios, its interval the smallest to the largest (97 % for six pairs).
+What is fast enough to be impossible is held for a person: not paid, and not called a cheat.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import secrets
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+
+from sia_tui.core.episodes import Score
+from sia_tui.tasks.trimul.compiling import compiled
+from sia_tui.tasks.trimul.kernel import Answer, Kernel, KernelFailed, RunnerFailed
+from sia_tui.tasks.trimul.machine import Machine, measured
+from sia_tui.tasks.trimul.programs import LIBRARY, Place
+from sia_tui.tasks.trimul.reference import Doubles, Inputs, arithmetic, make_inputs, reference, traffic, wrong
+from sia_tui.tasks.trimul.spec import Shape
+
+PAIRS: Final = 6
+FEWEST: Final = 3
+"""Pairs for a candidate so slow that six of them take more than BUDGET_S."""
+BUDGET_S: Final = 1.5
+SLOWEST, FASTEST = 1 / 8, 32.0
+"""Speed-ups over the naive kernel that earn nothing and all: slower than the first is a timeout; the second is more than
+fp32 arithmetic at its measured peak allows for nine cases in ten (the median of 24 allows 16)."""
+LEAST: Final = 0.02
+"""What a right answer earns at least."""
+GRACE_S: Final = 0.3
+WALL_S: Final = 20.0
+"""All calls of one verification together, whoever has the processors meanwhile: what sleeps ends here."""
+TURN_S: Final = 120.0
+"""For the verifications of others on this machine to be over."""
+LONGEST: Final = 65_536
+"""Characters of a source."""
+SURE: Final = 60
+"""Repeats of the peak before something is held."""
+MARGIN: Final = 1.1
+"""How far beyond the measured peak is not yet beyond what is possible."""
+LOADED: Final = 8
+"""Baselines kept loaded, a process and some tens of MB each."""
+NAIVE, BLAS = "naive", "blas"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a kernel and of the naive one on the same inputs, pair by pair."""
+
+    candidate: tuple[float, ...]
+    naive: tuple[float, ...]
+    operations: int
+    bytes: int
+    """The least that has to be computed and moved for any of the pairs."""
+
+    @property
+    def speedups(self) -> list[float]:
+        return sorted(naive / candidate for candidate, naive in zip(self.candidate, self.naive, strict=True))
+
+    @property
+    def speedup(self) -> float:
+        return statistics.median(self.speedups)
+
+    def impossible(self, machine: Machine) -> bool:
+        return statistics.median(self.candidate) * MARGIN < machine.bound(self.operations, self.bytes)
+
+    def measures(self, machine: Machine) -> dict[str, float]:
+        """By name, times in milliseconds."""
+        ordered = self.speedups
+        return {
+            "speedup": self.speedup,
+            "speedup_lo": ordered[0],
+            "speedup_hi": ordered[-1],
+            "ms": 1e3 * statistics.median(self.candidate),
+            "naive_ms": 1e3 * statistics.median(self.naive),
+            "bound_ms": 1e3 * machine.bound(self.operations, self.bytes),
+            "pairs": float(len(ordered)),
+        }
+
+
+def reward_of(speedup: float) -> float:
+    """Even on a log scale: 0 at an eighth of the naive kernel's speed, 3/8 at the same, 6/8 at 8 times, 1 at 32 times."""
+    return min(1.0, max(LEAST, math.log(speedup / SLOWEST) / math.log(FASTEST / SLOWEST)))
+
+
+class Bench:
+    """Scores sources for shapes, one at a time; context manager. Loaded baselines are kept, one process a shape.
+
+    `lock` is a file that whoever times kernels on this machine holds meanwhile: two at once would share caches and
+    memory. Raises RunnerFailed where the machine, not the candidate, is at fault.
+    """
+
+    def __init__(self, candidates: Place, ours: Place, lock: Path) -> None:
+        self._candidates, self._ours, self._lock = candidates, ours, lock
+        self._baselines: dict[Shape, Kernel] = {}
+        self._machine: Machine | None = None
+
+    def __enter__(self) -> Self:
+        with _machines_fault(), _held(self._lock):
+            for name in (NAIVE, BLAS) if self._ours.preload else (NAIVE,):
+                source = Path(__file__).with_name(f"{name}.c").read_text("utf-8")
+                compiled(self._ours, source).rename(self._ours.folder / f"{name}.so")
+            self._machine = measured(self._ours)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._baselines:
+            self._forget(next(iter(self._baselines)))
+
+    @property
+    def machine(self) -> Machine:
+        if self._machine is None:
+            raise RunnerFailed("a bench is to be entered before it is asked")
+        return self._machine
+
+    def score(self, source: object, shape: Shape) -> Score:
+        """The judgement of an untrusted answer. What is not C, not right or not believed earns 0, and says why."""
+        if source is None or (type(source) is str and not source.strip()):
+            return Score(0.0, "no_answer")
+        if type(source) is not str:
+            return Score(0.0, "bad_answer")
+        try:
+            timing = self.time(source, shape)
+        except KernelFailed as failed:
+            return Score(0.0, failed.kind, detail={"message": str(failed)})
+        if timing.impossible(self.machine):
+            self._measure_again()
+        measures = timing.measures(self.machine)
+        if timing.impossible(self.machine):
+            why = f"{measures['ms']:.3g} ms, where this core's fp32 arithmetic needs {measures['bound_ms']:.3g}"
+            return Score(0.0, "held", measures, {"message": why})
+        return Score(reward_of(timing.speedup), None, measures)
+
+    def time(self, source: str, shape: Shape, pairs: int = PAIRS) -> Timing:
+        """Raises KernelFailed as soon as anything is wrong."""
+        if len(source) > LONGEST:
+            raise KernelFailed("compile", f"the source has {len(source):,} characters, {LONGEST:,} are allowed")
+        compiled(self._candidates, source)
+        with _held(self._lock), Kernel(self._candidates, LIBRARY, shape) as candidate:
+            return self._paired(candidate, shape, pairs)
+
+    def time_null(self, shape: Shape, pairs: int = PAIRS) -> Timing | None:
+        """The one-thread BLAS version's, where there is a BLAS."""
+        if self._ours.preload is None:
+            return None
+        with _machines_fault(), _held(self._lock), Kernel(self._ours, f"{BLAS}.so", shape) as blas:
+            return self._paired(blas, shape, pairs)
+
+    def noise(self, shape: Shape, repeats: int) -> float:
+        """Standard deviation of the reward of the naive kernel, judged again and again beside itself."""
+        source = Path(__file__).with_name(f"{NAIVE}.c").read_text("utf-8")
+        return statistics.stdev(self.score(source, shape).reward for _ in range(repeats))
+
+    def _paired(self, candidate: Kernel, shape: Shape, pairs: int) -> Timing:
+        ends = time.monotonic() + WALL_S
+        processor = secrets.choice(sorted(os.sched_getaffinity(0)))
+        candidate.pin(processor)
+        rng = np.random.default_rng(secrets.randbits(128))
+        first = make_inputs(shape, rng)
+        expected = reference(first)
+        naive_s = self._naive(shape, processor, first, expected)
+        limit = naive_s / SLOWEST + GRACE_S
+        warm_s = _right(candidate.call(first, limit, ends), expected)
+        rounds = pairs if pairs * (warm_s + naive_s) < BUDGET_S else min(pairs, FEWEST)
+        seconds: list[tuple[float, float]] = []
+        operations: list[int] = []
+        for turn in range(rounds):
+            inputs = make_inputs(shape, rng)
+            expected = reference(inputs)
+            if turn % 2:
+                naive_s = self._naive(shape, processor, inputs, expected)
+            candidate_s = _right(candidate.call(inputs, limit, ends), expected)
+            if not turn % 2:
+                naive_s = self._naive(shape, processor, inputs, expected)
+            seconds.append((candidate_s, naive_s))
+            operations.append(arithmetic(inputs))
+        return Timing(tuple(c for c, _ in seconds), tuple(n for _, n in seconds), min(operations), traffic(shape))
+
+    def _measure_again(self) -> None:
+        """Before anything is held: a busy neighbour may have had half of the core when its peak was measured."""
+        with _machines_fault(), _held(self._lock):
+            self._machine = self.machine.best(measured(self._ours, SURE))
+
+    def _naive(self, shape: Shape, processor: int, inputs: Inputs, expected: Doubles) -> float:
+        """Seconds of the baseline; the first call of one, which meets its pages, does not count."""
+        with _machines_fault(), ExitStack() as broken:
+            broken.callback(self._forget, shape)
+            if shape not in self._baselines:
+                if len(self._baselines) >= LOADED:
+                    self._forget(next(iter(self._baselines)))
+                self._baselines[shape] = Kernel(self._ours, f"{NAIVE}.so", shape)
+                self._baselines[shape].call(inputs, WALL_S, time.monotonic() + WALL_S)
+            self._baselines[shape].pin(processor)
+            seconds = _right(self._baselines[shape].call(inputs, WALL_S, time.monotonic() + WALL_S), expected)
+            broken.pop_all()
+            return seconds
+
+    def _forget(self, shape: Shape) -> None:
+        if kernel := self._baselines.pop(shape, None):
+            kernel.close()
+
+
+def _right(answer: Answer, expected: Doubles) -> float:
+    """Its seconds, if its outputs are right."""
+    if why := wrong(answer.out, expected):
+        raise KernelFailed("wrong", why)
+    return answer.seconds
+
+
+@contextmanager
+def _machines_fault() -> Iterator[None]:
+    """Around our own kernels: that one fails says nothing of a candidate."""
+    try:
+        yield
+    except KernelFailed as failed:
+        raise RunnerFailed(f"the task's own kernel failed ({failed.kind}): {failed}") from failed
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """The machine's turn to time: waits for those before, and the system drops a dead holder's."""
+    ends = time.monotonic() + TURN_S
+    with path.open("w") as file:
+        while not _locked(file.fileno()):
+            if time.monotonic() > ends:
+                raise RunnerFailed(f"others have timed kernels for {TURN_S:g} s: {path} is locked")
+            time.sleep(0.02)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
