@@ -7,6 +7,7 @@ more than its reward, which is nothing for most plans.
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 from collections import defaultdict
@@ -16,7 +17,7 @@ from statistics import fmean, pvariance
 
 from sia_tui.agents.protocol import Reading
 
-DECIDED = "decided.py"
+DECIDED, GRAMMAR = "decided.py", "grammar.json"
 LEAST = 3
 """Plans with a word before anything is said of it."""
 SURE = 1.5
@@ -37,11 +38,12 @@ class Choice:
 
 
 def grammar_of(files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The fields and words that the harness' own grammar names; empty where there is none to be read."""
-    text = files.get("grammar.py", "")
-    block = re.search(r"^FIELDS\b.*?= \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
-    rows = re.findall(r'^\s+"(\w+)": \(([^)]*)\),$', block[1], re.MULTILINE) if block else []
-    return {name: tuple(re.findall(r'"([^"]*)"', words)) for name, words in rows}
+    """The fields and words of the harness' plans; empty where there is no grammar that can be read."""
+    try:
+        told = json.loads(files.get(GRAMMAR, "{}"))
+        return {str(name): tuple(map(str, words)) for name, words in told.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
 
 
 def plans(readings: Sequence[Reading], grammar: Mapping[str, tuple[str, ...]]) -> list[tuple[dict[str, str], Reading]]:

@@ -42,7 +42,10 @@ def tasks(options: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
     told = [
-        {"task": name, "fetched": any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE)}
+        {
+            "task": name,
+            "fetched": name == "trimul" or any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE),
+        }
         for name in available()
     ]
     rows = [

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.episodes import Case
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.session import EngineError, Session, serving_hash
 from sia_tui.engine.tissues import null_rewards
 from sia_tui.harness.repository import HarnessRepository
-from sia_tui.tasks import baselines
+from sia_tui.tasks import baselines, trimul
 from sia_tui.tasks.denoise.task import DenoiseTask
+from sia_tui.tasks.trimul import cases as kernels
+from sia_tui.tasks.verifier import VerifierProcess
 
 BASELINES_S = 1800.0
 
@@ -37,7 +40,7 @@ def require_same_task(session: Session) -> None:
 
 async def measure_baselines(session: Session) -> None:
     """Predictions for dev and test cases are made without their labels; only dev is scored now."""
-    if isinstance(session.task, DenoiseTask):
+    if not session.task.labels and session.task.forms is not None:
         session.record(ev.BaselinesMeasured(await baseline_scores(session, "dev", session.config.evaluate.dev)))
         return
     job = _baselines_job(session)
@@ -61,11 +64,26 @@ async def baseline_scores(session: Session, split: Any, n: int | None) -> dict[s
         log = session.paths.logs / "baselines.log"
         heard = lambda said: session.report.at(int(said["done"]), str(said["what"]))  # noqa: E731
         return await null_rewards(session.task, folder, split, cases, heard, log)
+    if session.task.name == kernels.NAME:
+        return await kernel_nulls(session, cases)
     means = {}
     for name, predicted in baselines.read_predictions(_baselines_job(session)).items():
         scores = [await session.verifier.score(case.id, predicted[case.id]) for case in cases]
         means[name] = sum(score.reward for score in scores) / len(scores)
     return means
+
+
+async def kernel_nulls(session: Session, cases: Sequence[Case]) -> dict[str, float]:
+    """The naive kernel against itself, and numpy's BLAS on one thread, timed as candidates are."""
+    assert isinstance(session.verifier, VerifierProcess)
+    session.report.phase("null baselines", len(cases))
+    naive = (Path(trimul.__file__).with_name("naive.c")).read_text(encoding="utf-8")
+    plain, blas = [], []
+    for done, case in enumerate(cases):
+        plain.append((await session.verifier.score(case.id, naive)).reward)
+        blas.append((await session.verifier.null(case.id)).reward)
+        session.report.at(done + 1)
+    return {"naive": sum(plain) / len(plain), "blas": sum(blas) / len(blas)}
 
 
 def _baselines_job(session: Session) -> Path:

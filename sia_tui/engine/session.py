@@ -76,9 +76,10 @@ class Session:
         return self.task.seed or SEEDS / self.package
 
     @property
-    def seed_files(self) -> dict[str, Path]:
+    def seed_files(self) -> dict[str, bytes]:
         """Every file of it, by its name in the package."""
-        return {**HarnessRepository.package_in(self.seed), **self.task.packaged}
+        packaged = {name: text.encode() for name, text in self.task.packaged.items()}
+        return HarnessRepository.package_in(self.seed) | packaged
 
     @cached_property
     def reader(self) -> RunReader:

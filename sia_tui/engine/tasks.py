@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from sia_tui.config import RunConfig, TaskConfig
 from sia_tui.engine.tissues import TissueVerifier
+from sia_tui.harness import confined
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks import lawbench, own
 from sia_tui.tasks.denoise import task as denoise
+from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.task import Task, TaskError
+from sia_tui.tasks.trimul import cases, judging
+from sia_tui.tasks.trimul import task as trimul
+from sia_tui.tasks.trimul.programs import Command, Wanted
 from sia_tui.tasks.verifier import VerifierProcess
 
 
@@ -26,7 +34,9 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
     if settings.name == lawbench.NAME:
         folder = settings.data or lawbench.fetch(workspace.folder("tasks"), say)
         return lawbench.load(folder, *_cut(settings))
-    known = f"{lawbench.NAME}, {denoise.NAME}"
+    if settings.name == cases.NAME:
+        return trimul.load(settings.seed, settings.folds, settings.limit)
+    known = f"{lawbench.NAME}, {denoise.NAME}, {cases.NAME}"
     raise TaskError(f"no task {settings.name!r}: there are {known}, and with task.folder one of your own")
 
 
@@ -34,8 +44,24 @@ def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess |
     """A context manager that judges from within; it holds no test gold until test is opened."""
     if isinstance(task, denoise.DenoiseTask):
         return TissueVerifier(folder, task, level)
+    judge = task.judge
+    if task.name == cases.NAME:
+        judge = _bench(folder, level)
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
-    return VerifierProcess(folder, gold, task.labels, task.judge)
+    return VerifierProcess(folder, gold, task.labels, judge)
+
+
+def _bench(folder: Path, level: Isolation) -> Judge:
+    """Where kernels are compiled and timed, in the walls; one at a time on this machine, whatever the workspace."""
+    python, bench = Path(sys.executable), folder.with_name("bench")
+
+    def wall(wanted: Wanted) -> Command:
+        made = confined.command(level, python, confined.Program(**vars(wanted)))
+        return Command(made.argv, made.environment)
+
+    bench.mkdir(parents=True, exist_ok=True)
+    judging.set_up(bench, wall, Path(tempfile.gettempdir()) / f"sia-trimul-{os.getuid()}.lock", code=folder)
+    return judging.judge(bench)
 
 
 def _own(settings: TaskConfig, folder: Path) -> Task:

@@ -61,7 +61,7 @@ class HarnessRepository:
         self._git = Git(str(root))
 
     @classmethod
-    def plant(cls, root: Path, package: str, files: Mapping[str, Path]) -> tuple[HarnessRepository, str]:
+    def plant(cls, root: Path, package: str, files: Mapping[str, bytes]) -> tuple[HarnessRepository, str]:
         """Open or make the repository; on the seed branch the package is made of these files, and others stay as they
         are. Returns it and the seed commit."""
         root.mkdir(parents=True, exist_ok=True)
@@ -74,8 +74,8 @@ class HarnessRepository:
             if head is not None:
                 repository._run("read-tree", head, env=index)
             repository._run("rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", package, env=index)
-            for name, path in sorted(files.items()):
-                blob = repository._write_blob(path.read_bytes())
+            for name, content in sorted(files.items()):
+                blob = repository._write_blob(content)
                 repository._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{package}/{name}", env=index)
             tree = repository._run("write-tree", env=index)
         if head is None or repository.resolve(f"{head}^{{tree}}") != tree:
@@ -85,10 +85,10 @@ class HarnessRepository:
         return repository, repository._must(SEED_BRANCH)
 
     @staticmethod
-    def package_in(folder: Path) -> dict[str, Path]:
+    def package_in(folder: Path) -> dict[str, bytes]:
         """The files of a package on disk, by their names in it."""
         found = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
-        return {path.relative_to(folder).as_posix(): path for path in found}
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
     def start_run(self, run: str, commit: str, worktree: Path) -> None:
         """A branch at `commit`, checked out at `worktree`. A second time changes nothing."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sia_tui.tasks.task import Task, TaskError
 
-TASKS = ("lawbench", "denoise")
+TASKS = ("lawbench", "denoise", "trimul")
 
 
 def available() -> tuple[str, ...]:
@@ -30,6 +30,10 @@ def load_task(
         from sia_tui.tasks.denoise import task as denoise
 
         return denoise.load(folder, seed, folds, limit)
+    if name == "trimul":
+        from sia_tui.tasks.trimul import task as trimul
+
+        return trimul.load(seed, folds, limit)
     from sia_tui.tasks import lawbench
 
     return lawbench.load(folder, seed, folds, dev, hidden, limit)

@@ -41,8 +41,8 @@ class Task:
     judge: Judge = field(default_factory=Judge, repr=False)
     seed: Path | None = None
     """Folder of its first harness; None: the house has one under the task's name."""
-    packaged: Mapping[str, Path] = field(default_factory=dict, repr=False)
-    """More files of the first harness, by their names in it."""
+    packaged: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """More files of the first harness: text by name."""
     forms: Forms | None = None
     """Of an answer that the nano policy gives in letters; None: it names a label."""
     scores: Scores = "absolute"

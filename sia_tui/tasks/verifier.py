@@ -112,6 +112,12 @@ class VerifierProcess:
             raise VerifierFailed(f"the verifier has no gold for case {case_id}: a test case before the test is opened?")
         return _judgement(reply["score"])
 
+    async def null(self, case_id: str) -> Score:
+        """The score of the null that the judge itself brings, where it has one. Raises VerifierFailed."""
+        async with self._turn:
+            reply = await self._twice({"case": case_id, "null": True, "answer": None})
+        return _judgement(reply["score"])
+
     async def _twice(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Ask; after a crash, a timeout or nonsense restart once and ask again. Nothing runs once this has raised."""
         try:

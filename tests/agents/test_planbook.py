@@ -18,6 +18,7 @@ from sia_tui.core.episodes import Attempt, Call, Case, Score
 from sia_tui.core.proposals import Proposal
 from sia_tui.tasks.denoise.grammar import FIELDS, Plan, from_letters, letters, random_plan
 from sia_tui.tasks.denoise.task import PACKAGED
+from sia_tui.tasks.plans import forms_of, packaged
 from tests.agents.test_playbook import Given, refuted, state
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ Judged = Callable[[Plan, random.Random], Score]
 def files() -> dict[str, str]:
     """The first harness, as it is planted."""
     texts = {path.name: path.read_text(encoding="utf-8") for path in SEED.iterdir() if path.is_file()}
-    return texts | {name: (ROOT / "sia_tui/tasks/denoise" / name).read_text(encoding="utf-8") for name in PACKAGED}
+    return texts | packaged("sia_tui.tasks.denoise", PACKAGED, FIELDS)
 
 
 def read(judged: Judged, count: int = 120, seed: int = 0, silent: int = 0) -> list[Reading]:
@@ -56,7 +57,8 @@ def by_chance(plan: Plan, draw: random.Random) -> Score:
 
 def test_the_harness_grammar_is_read_as_it_is() -> None:
     assert plan_rules.grammar_of(files()) == dict(FIELDS) and is_plan_harness(files())
-    assert plan_rules.grammar_of({"grammar.py": "FIELDS = 1\n"}) == {} and not is_plan_harness({})
+    for odd in ({}, {"grammar.json": "[1"}, {"grammar.json": "[1]"}, {"grammar.json": "{}"}):
+        assert plan_rules.grammar_of(odd) == {} and not is_plan_harness(odd)
 
 
 def test_what_pays_stands_out() -> None:
@@ -118,9 +120,8 @@ async def test_a_reply_that_is_no_plan_is_asked_for_again() -> None:
 
 def test_letters_of_slots_are_plans() -> None:
     from sia_tui.policy.nano_forms import plans
-    from sia_tui.tasks.task import Forms
 
-    slots = Forms(tuple("".join(chr(65 + n) for n in range(len(words))) for words in FIELDS.values())).slots
+    slots = forms_of(FIELDS).slots
     drawn = plans(random.Random(0), ["plan:"], slots, 400)
     assert all(from_letters(example.answer) for example in drawn)
     first = [example.answer[3] for example in drawn]

@@ -4,7 +4,7 @@
 
 Uniformly random plans on one train tissue; those that earn there on four; the fifteen best on twelve. From the best, two
 rounds of changing one word: every plan a word away on two tissues, the eight best on twelve. The finalists on all train
-tissues. MAGIC's grid is judged on six train tissues. Dev is looked at once, for the plan and the nulls that train chose. Goal:
+tissues. MAGIC is tuned on six train tissues. Dev is looked at once, for the plan and the nulls that train chose. Goal:
 at least 20 % of mse_norm above the tuned MAGIC. One core.
 """
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # A copy of this file is part of the first harness, where the grammar lies beside it.
-    from sia_tui.tasks.denoise.grammar import Plan
+from sia_tui.tasks.denoise.grammar import Plan
 
 HELD = "1 / 9"
 """Held-out molecules of a cell to those it is given: (1 - TRAIN_FRACTION) / TRAIN_FRACTION."""

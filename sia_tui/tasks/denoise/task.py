@@ -8,7 +8,8 @@ from pathlib import Path
 from sia_tui.core.episodes import Case, Split
 from sia_tui.tasks.denoise.grammar import FIELDS
 from sia_tui.tasks.denoise.store import COUNTS, Progress, TissueStore, key_hash, open_store
-from sia_tui.tasks.task import Forms, Task
+from sia_tui.tasks.plans import forms_of, packaged
+from sia_tui.tasks.task import Task
 
 NAME = "denoise"
 PACKAGED = ("grammar.py", "render.py")
@@ -52,8 +53,8 @@ def load(folder: Path, seed: int, folds: int, limit: int | None, progress: Progr
         labels=(),
         cases=cases,
         gold=dict.fromkeys(cases, ""),
-        packaged={name: Path(__file__).with_name(name) for name in PACKAGED},
-        forms=Forms(slots=tuple("".join(chr(ord("A") + n) for n in range(len(words))) for words in FIELDS.values())),
+        packaged=packaged(__package__, PACKAGED, FIELDS),
+        forms=forms_of(FIELDS),
         store=store,
         names=names,
     )

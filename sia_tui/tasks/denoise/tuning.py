@@ -11,7 +11,8 @@ from sia_tui.tasks.denoise.nulls import magic
 from sia_tui.tasks.denoise.protocol import Counts, Matrix, judge
 from sia_tui.tasks.denoise.simulator import Tissue
 
-KNN, T, DECAY, COMPONENTS = (2, 3, 5, 10), (1, 2, 3, 5), (1.0, 2.0), (20, 50, 100)
+KNN, T, DECAY, COMPONENTS = (1, 2, 3, 5, 10), (1, 2, 3), (1.0, 2.0, 4.0), (10, 20, 100)
+FINALISTS = 8
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,15 @@ def magic_with(settings: Settings) -> Callable[[Counts], Matrix]:
 
 
 def tune(tissues: Sequence[Tissue], grid: Sequence[Settings] = GRID) -> Settings:
-    """The settings of the highest mean reward on the tissues, the first of equals; ValueError for none to choose from."""
+    """The settings of the highest mean reward, the first of equals; ValueError for none to choose from.
+
+    All of the grid on a third of the tissues, the FINALISTS on all of them: about a minute on one core for six.
+    """
     if not tissues or not grid:
         raise ValueError("MAGIC is tuned on at least one tissue and one setting")
-    return max(grid, key=lambda settings: mean_reward(magic_with(settings), tissues))
+    few = tissues[: max(1, len(tissues) // 3)]
+    ranked = sorted(grid, key=lambda settings: -mean_reward(magic_with(settings), few))
+    return max(ranked[:FINALISTS], key=lambda settings: mean_reward(magic_with(settings), tissues))
 
 
 def mean_reward(denoise: Callable[[Counts], Matrix], tissues: Sequence[Tissue]) -> float:

@@ -159,6 +159,13 @@ class Bench:
         with _machines_fault(), _held(self._lock), Kernel(self._ours, f"{BLAS}.so", shape) as blas:
             return self._paired(blas, shape, pairs)
 
+    def score_null(self, shape: Shape) -> Score:
+        """The one-thread BLAS version's score; nothing where there is no BLAS."""
+        timing = self.time_null(shape)
+        if timing is None:
+            return Score(0.0, "no_blas")
+        return Score(reward_of(timing.speedup), None, timing.measures(self.machine))
+
     def noise(self, shape: Shape, repeats: int) -> float:
         """Standard deviation of the reward of the naive kernel, judged again and again beside itself."""
         source = Path(__file__).with_name(f"{NAIVE}.c").read_text("utf-8")

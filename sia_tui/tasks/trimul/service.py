@@ -59,7 +59,10 @@ def _answer(request: Mapping[str, Any], known: dict[str, str], bench: Any) -> di
         return {"opened": digest}
     if request["case"] not in known:
         return {"unknown": request["case"]}
-    return {"score": asdict(bench.score(request["answer"], shape_of(json.loads(known[request["case"]]))))}
+    shape = shape_of(json.loads(known[request["case"]]))
+    if "null" in request:
+        return {"score": asdict(bench.score_null(shape))}
+    return {"score": asdict(bench.score(request["answer"], shape))}
 
 
 def _say(message: Mapping[str, Any]) -> None:

@@ -118,7 +118,7 @@ def test_every_field_has_its_meaning() -> None:
     assert list(MEANING) == list(FIELDS) == list(Plan.__dataclass_fields__)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(PLANS, tiny())
 def test_every_plan_runs_and_is_legal_on_any_counts(plan: Plan, counts: np.ndarray) -> None:
     before = counts.copy()
@@ -149,7 +149,7 @@ def test_rendered_code_imports_numpy_and_nothing_else(plan: Plan) -> None:
 def test_a_plan_without_steps_gives_the_counts_back(small: Tissue) -> None:
     for form in FIELDS["form"]:
         plan = replace(PLAIN, steps="0", form=form)
-        assert run(plan, small.train) == pytest.approx(small.train, rel=1e-9, abs=1e-9)
+        np.testing.assert_allclose(run(plan, small.train), small.train, rtol=1e-9, atol=1e-9)
 
 
 def test_a_step_is_diffusion_of_the_shares(small: Tissue) -> None:
@@ -158,7 +158,7 @@ def test_a_step_is_diffusion_of_the_shares(small: Tissue) -> None:
     kernel = diffusion(places, knn=5, decay=1.0, widest=1)
     smooth = kernel @ shares
     expected = smooth / smooth.sum(axis=1, keepdims=True) * small.train.sum(axis=1, keepdims=True)
-    assert run(PLAIN, small.train) == pytest.approx(expected)
+    np.testing.assert_allclose(run(PLAIN, small.train), expected, rtol=1e-6, atol=1e-12)
 
 
 def test_thinning_is_the_mean_over_thinned_counts() -> None:
