@@ -36,7 +36,8 @@ def check(task: Task) -> list[Finding]:
 
 def check_split(task: Task) -> list[Finding]:
     """The promises of a split, whatever answers look like."""
-    groups = _near_duplicates(task)
+    # Cases that are numbers are near each other on purpose; of texts, whoever has seen the one knows the other.
+    groups = _near_duplicates(task) if task.forms is None else _alike(task)
     return [
         _splits_filled(task),
         _gold_complete(task),
@@ -44,6 +45,14 @@ def check_split(task: Task) -> list[Finding]:
         _folds_keep_duplicates(task, groups),
         _folds_complete(task),
     ]
+
+
+def _alike(task: Task) -> list[list[str]]:
+    """Groups of cases, two at least, with the very same inputs."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for id, case in sorted(task.cases.items()):
+        found[text_of(case.inputs)].append(id)
+    return [members for members in found.values() if len(members) > 1]
 
 
 def _near_duplicates(task: Task) -> list[list[str]]:
