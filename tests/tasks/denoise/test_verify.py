@@ -15,6 +15,7 @@ from sia_tui.tasks.denoise.render import render
 from sia_tui.tasks.denoise.simulator import Tissue
 from sia_tui.tasks.denoise.verify import LONGEST, Ran, read_matrix, verify
 from sia_tui.tasks.verifier import VerifierDied
+from tests.harness.world import LEVELS
 
 GOOD = parse(
     "depth:fixed form:log thin:yes axes:20 knn:10 kernel:box steps:1 weigh:none keep:0.25 bag:2 rank:none fit:svd"
@@ -28,6 +29,7 @@ def saved(array: Any, **options: Any) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("candidates", LEVELS, indirect=True)
 async def test_a_plan_earns_in_the_sandbox_what_it_earns_outside(candidates: Candidates, tissue: Tissue) -> None:
     names: dict[str, Any] = {}
     exec(render(GOOD), names)
