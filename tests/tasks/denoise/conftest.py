@@ -26,6 +26,7 @@ def small() -> Tissue:
 
 @pytest.fixture(scope="session", params=LEVELS[:1])
 def candidates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Candidates:
-    """Where sources run, behind the better wall unless a test asks for another (the walls have tests of their own); short of time, since what is late here hangs on purpose."""
+    """Where sources run, short of time, since what is late here hangs on purpose; behind the better wall unless a test asks
+    for another (the walls have tests of their own)."""
     folder = tmp_path_factory.mktemp("candidates")
     return Candidates(folder, request.param, Path(sys.executable), folder / "log", deadline_s=8.0)
