@@ -212,13 +212,18 @@ Player = Annotated[
     Discriminator(lambda given: "rules" if isinstance(given, str) else "role"),
 ]
 """Who plays an agent: the offline rules by name, or a language model by its block."""
+Proposer = Annotated[
+    Annotated[Literal["playbook", "advisor"], Tag("rules")] | Annotated[Role, Tag("role")],
+    Discriminator(lambda given: "rules" if isinstance(given, str) else "role"),
+]
+"""Who proposes each step. advisor: the playbook, whose lever is picked by what levers paid in earlier steps."""
 
 
 class AgentsConfig(_Section):
     """Who writes the first harness and who proposes each step: the offline rules, or a language model."""
 
     meta: Player = "playbook"
-    feedback: Player = "playbook"
+    feedback: Proposer = "playbook"
     egress: Literal["none", "as configured"] = "as configured"
     """`none` refuses a config under which anything leaves this machine."""
     trials: int = Field(24, ge=0)

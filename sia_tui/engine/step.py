@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from sia_tui.agents import make_feedback_agent
+from sia_tui.agents.advisor import advise
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
@@ -34,7 +35,7 @@ async def propose(session: Session) -> None:
     agents = session.config.agents
     record = StoredRecord(session, brief_of(session), session.state, files, memory(session), agents.trials)
     proposal = await make_feedback_agent(agents.feedback, StoredCalls(session, number)).propose(record)
-    session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal))
+    session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal, advise(record)))
 
 
 def brief_of(session: Session) -> Brief:
@@ -43,8 +44,9 @@ def brief_of(session: Session) -> Brief:
 
 def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
     """The task, and what agents may do about it."""
+    left_min = (config.budget.wall_s - state.cost.wall_s) / 60
     left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
-    left["wall clock"] = f"{(config.budget.wall_s - state.cost.wall_s) / 60:.0f} min"
+    left["wall clock"] = f"{left_min:.0f} min"
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,
@@ -56,6 +58,7 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
         config.weights.plans(config.seed),
         config.harness.surface,
         left,
+        left_min,
         task.scores,
     )
 
@@ -144,6 +147,7 @@ def open_gate(session: Session, step: Step, kind: GateKind) -> None:
         step.preview,
         step.pilot.pilot if step.pilot else None,
         step.record,
+        step.advice,
         result,
         rule,
         state.config_hash,

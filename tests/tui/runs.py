@@ -218,6 +218,7 @@ class Writer:
             step.preview,
             step.pilot.pilot if step.pilot else None,
             step.record,
+            step.advice,
             [asdict(found) for found in step.measures] or None,
             {"indecisive": "ask"},
             CONFIG_HASH,
