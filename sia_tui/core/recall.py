@@ -256,7 +256,8 @@ def _tried(state: State) -> Iterator[tuple[Step, float | None]]:
 
 
 def _pulls(state: State) -> Iterator[Pull]:
-    """Features are those that were shown when the step was proposed; where a log has none, they are read off again."""
+    """Features are those that were shown when the step was proposed; where a log has none, they are read off again.
+    Milliseconds are what events are stamped with: below them is what the order of adding up made."""
     so_far: list[Turn] = []
     for step, kept in _tried(state):
         lever, base = step.proposal.lever, _generation(state, step)
@@ -272,6 +273,6 @@ def _pulls(state: State) -> Iterator[Pull]:
                 dict(shown or features(lever, seen, so_far)),
                 kept or 0.0,
                 kept is not None,
-                max(SHORTEST, (step.ended_s - step.began_s) / 60),
+                max(SHORTEST, round(step.ended_s - step.began_s, 3) / 60),
             )
         so_far.append(Turn(lever, kept))
