@@ -87,8 +87,8 @@ def weigh(
 ) -> Advice:
     """Which of `levers` to pull on what is `seen`. The same arguments give the same advice.
 
-    A lever of which nothing was measured counts as the prior has it, without a draw; one whose usual step would outlast
-    the minutes that are left waits behind one whose would not.
+    Where nothing was measured yet there is nothing to draw by, and the prior decides. A lever whose usual step would
+    outlast the minutes that are left waits behind one whose would not.
     """
     unit = math.sqrt(sum(pull.pay**2 for pull in pulls) / len(pulls)) if pulls else 0.0
     unit = unit or 1.0
@@ -102,7 +102,7 @@ def weigh(
         known = learn(prior(lever), *_rows(mine, unit)) if mine else prior(lever)
         x = _vector(now)
         mean, half = known.expect(x)
-        drawn[lever] = known.draw(x, luck) if mine else mean
+        drawn[lever] = known.draw(x, luck) if pulls else mean
         usual = float(np.median([pull.minutes for pull in mine])) if mine else None
         pays.append(Pay(lever, unit * mean, unit * (mean - half), unit * (mean + half), len(mine), usual, now))
     return _advice(pays, drawn, len(pulls), len({pull.run for pull in pulls}), left_min)

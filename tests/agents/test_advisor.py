@@ -81,6 +81,11 @@ def test_the_lever_that_pays_more_is_picked_ever_more_often(better: Pulled, wors
     assert shares[0] < 0.98, "with little to go by the other one is tried too"
 
 
+def test_a_lever_that_was_never_pulled_is_tried_all_the_same() -> None:
+    picked = [weigh(rows("harness", [0.02] * 20), SEEN, (), seed=str(seed)).lever for seed in range(200)]
+    assert 0.1 < picked.count("weights") / len(picked) < 0.6
+
+
 def test_the_same_step_of_the_same_run_is_advised_alike() -> None:
     pulls = rows("harness", [0.02, 0.0]) + rows("weights", [0.03, 0.0])
     made = [weigh(pulls, SEEN, (), seed="r/3") for _ in range(3)]

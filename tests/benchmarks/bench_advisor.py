@@ -118,7 +118,7 @@ def _table(trees: list[Tree], depth: int, budget: float) -> list[str]:
     for name, scores in [*played.items(), ("the best sequence, in hindsight", best)]:
         cells = []
         for kind in (0, 1):
-            cells += [_interval(scores[..., kind]), _interval(scores[..., kind], first[..., kind], "+")]
+            cells += [interval(scores[..., kind]), interval(scores[..., kind], first[..., kind], "+")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
@@ -148,7 +148,7 @@ def _best(one: Tree, depth: int, budget: float) -> tuple[float, float]:
     return max(scores)
 
 
-def _interval(scores: np.ndarray, minus: np.ndarray | None = None, sign: str = "") -> str:
+def interval(scores: np.ndarray, minus: np.ndarray | None = None, sign: str = "") -> str:
     """The mean over seeds and draws with a bootstrap interval: seeds drawn with replacement, a draw for each; paired."""
     random = np.random.default_rng(0)
     seeds = random.integers(len(scores), size=(RESAMPLES, len(scores)))
