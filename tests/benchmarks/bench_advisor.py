@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,35 @@ def report(trees: list[Tree], depth: int) -> str:
     ]
     for share in SHARES:
         lines += ["", f"budget {share * whole:.1f} min, {depth} steps", *_table(trees, depth, share * whole)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_paths(trees, depth)])
+
+
+def _paths(trees: list[Tree], depth: int) -> Iterator[str]:
+    """What each policy pulls most often on each tree with time enough, and the dev that comes to."""
+    yield f"| policy of levers | {' | '.join(f'seed {one.seed}' for one in trees)} |"
+    yield "|---" * (len(trees) + 1) + "|"
+    for name, on, draws in ((one.name, one.on, one.draws) for one in CONTENDERS):
+        cells = []
+        for one in trees:
+            policy = on(one, [other for other in trees if other is not one])
+            ran = [_told(walk(one, policy, depth, float("inf"), draw)) for draw in range(draws)]
+            told, times = Counter(ran).most_common(1)[0]
+            cells.append(told if draws == 1 else f"{told} ({100 * times // draws} %)")
+        yield f"| {name} | {' | '.join(cells)} |"
+    best = [
+        max((walk(one, scripted(x), depth, float("inf")) for x in sequences(one, depth)), key=_gain) for one in trees
+    ]
+    yield f"| the best sequence, in hindsight | {' | '.join(map(_told, best))} |"
+
+
+def _gain(run: Walk) -> float:
+    return run.gain
+
+
+def _told(run: Walk) -> str:
+    """Levers by their first letter, capital where the step was kept; dev at the end."""
+    pulled = "".join(turn.lever[0].upper() if turn.kept is not None else turn.lever[0] for turn in run.turns)
+    return f"{pulled} {100 * (run.tree.root.seen.dev + run.gain):.1f}"
 
 
 def _table(trees: list[Tree], depth: int, budget: float) -> list[str]:
