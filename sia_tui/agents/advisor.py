@@ -23,7 +23,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.pulls import FEATURES, LEVERS, MOST_STALLS, Advice, Pay, Pull, Pulled, Seen, Turn, features, said
 from sia_tui.core.recall import turns
-from sia_tui.core.stats import t_quantile_975
+from sia_tui.core.stats import t_quantile
 
 LEAD = 0.25
 """What the house expects the harness to pay more than the weights, in units of what a step paid so far (root mean square)."""
@@ -52,7 +52,7 @@ class Posterior:
     def expect(self, x: Vector) -> tuple[float, float]:
         """The pay expected at `x` and half of its 95 % credible interval (Student's t, 2 × shape degrees of freedom)."""
         spread = math.sqrt(self.rate / self.shape * float(x @ self.cov @ x))
-        return float(x @ self.mean), t_quantile_975(round(2 * self.shape)) * spread
+        return float(x @ self.mean), t_quantile(round(2 * self.shape)) * spread
 
     def draw(self, x: Vector, random: np.random.Generator) -> float:
         """One plausible pay at `x`."""

@@ -256,7 +256,9 @@ def _tried(state: State) -> Iterator[tuple[Step, float | None]]:
 
 
 def _pulls(state: State) -> Iterator[Pull]:
-    """Features are those that were shown when the step was proposed; where a log has none, they are read off again.
+    """Of steps of one lever: one of both is a turn, but what it pays is not one lever's.
+
+    Features are those that were shown when the step was proposed; where a log has none, they are read off again.
     Milliseconds are what events are stamped with: below them is what the order of adding up made."""
     so_far: list[Turn] = []
     for step, kept in _tried(state):
