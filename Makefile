@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-vllm check bench pictures arms algorithms install clean
+.PHONY: run quick test pytest test-vllm check bench pictures arms algorithms advisor install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -56,6 +56,9 @@ arms: .venv/.installed
 
 algorithms: .venv/.installed
 	$(BIN)/python -m tests.benchmarks.bench_lawbench_algorithms
+
+advisor: .venv/.installed
+	$(BIN)/python -m tests.benchmarks.bench_advisor
 
 install: .venv/.installed
 

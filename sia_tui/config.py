@@ -212,13 +212,18 @@ Player = Annotated[
     Discriminator(lambda given: "rules" if isinstance(given, str) else "role"),
 ]
 """Who plays an agent: the offline rules by name, or a language model by its block."""
+Proposer = Annotated[
+    Annotated[Literal["playbook", "advisor"], Tag("rules")] | Annotated[Role, Tag("role")],
+    Discriminator(lambda given: "rules" if isinstance(given, str) else "role"),
+]
+"""Who proposes each step. advisor: the playbook, whose lever is picked by what levers paid in earlier steps."""
 
 
 class AgentsConfig(_Section):
     """Who writes the first harness and who proposes each step: the offline rules, or a language model."""
 
     meta: Player = "playbook"
-    feedback: Player = "playbook"
+    feedback: Proposer = "playbook"
     critic: Role | None = None
     """A second model that says what speaks against each proposal, whoever made it, before its gate. It decides nothing."""
     egress: Literal["none", "as configured"] = "as configured"

@@ -134,3 +134,11 @@ def test_a_config_for_the_real_thing_says_whether_it_ran(path: Path) -> None:
     assert stamp == "# never run" or stamp.startswith("# ran on ")
     weights = load_config(path).weights
     assert (weights.rank, weights.learning_rate, weights.dtype) == (32, 4e-5, "bfloat16")
+
+
+def test_the_advisor_proposes_steps_and_writes_no_harness(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("task: {name: lawbench}\nagents: {feedback: advisor}\n")
+    assert load_config(path).agents.feedback == "advisor" and load_config(path).egress == ()
+    with pytest.raises(ConfigError, match=r"agents\.meta: input should be 'playbook', got 'advisor'"):
+        load_config(path, ["agents.meta=advisor"])

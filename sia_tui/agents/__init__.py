@@ -34,7 +34,11 @@ def make_feedback_agent(player: str | Role, calls: Calls) -> FeedbackAgent:
         return ModelFeedbackAgent(player, calls, PlaybookFeedbackAgent() if player.otherwise == "playbook" else None)
     if player == "playbook":
         return PlaybookFeedbackAgent()
-    raise ValueError(f"no Feedback-Agent {player!r}; there is: playbook")
+    if player == "advisor":
+        from sia_tui.agents.advisor import AdvisorFeedbackAgent
+
+        return AdvisorFeedbackAgent()
+    raise ValueError(f"no Feedback-Agent {player!r}; there are: playbook, advisor")
 
 
 def make_critic(role: Role, calls: Calls) -> Critic:

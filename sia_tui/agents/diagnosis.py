@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sia_tui.agents.protocol import Reading
 from sia_tui.core.proposals import RIGHT
+from sia_tui.core.pulls import in_sight
 
 CLASSES = {
     "timeout": "ran out of time",
@@ -62,14 +63,8 @@ class Diagnosis:
 
     @property
     def out_of_reach(self) -> float:
-        """Share of the failures that no scaffold mends: the right charge was there to be picked, and another one was.
-
-        Of dev only the class `wrong` is known; train tells how it divides.
-        """
-        known = {kind: self.counts.get(kind, 0) for kind in ("confused", "not_in_sight")}
-        choice = known["confused"] / max(1, sum(known.values()))
-        failures = max(1, self.n - self.counts.get(RIGHT, 0))
-        return (known["confused"] + choice * self.counts.get("wrong", 0)) / failures
+        """Share of the failures that no scaffold mends."""
+        return in_sight(self.counts)
 
     def in_sight(self, size: int) -> float:
         """Train: how often the right charge is among the first `size` shown."""

@@ -14,7 +14,7 @@ from sia_tui.agents.lever import HOW, LEFT, glance
 from sia_tui.agents.protocol import Reading, Record
 from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.plans import TrainPlan
-from sia_tui.core.proposals import RIGHT, Proposal
+from sia_tui.core.proposals import RIGHT, Lever, Proposal
 from sia_tui.core.starting import house
 from sia_tui.core.state import State
 
@@ -40,7 +40,8 @@ def is_plan_harness(files: Mapping[str, str]) -> bool:
     return plan_rules.DECIDED in files and bool(plan_rules.grammar_of(files))
 
 
-async def propose(record: Record) -> Proposal:
+async def propose(record: Record, order: Sequence[Lever] = ()) -> Proposal:
+    """`order`: which lever goes first, where somebody says; else the one that promises more."""
     best = record.state.best
     assert best is not None
     readings = [*record.trajectories("train"), *record.trajectories("dev")]
@@ -50,7 +51,8 @@ async def propose(record: Record) -> Proposal:
     plan = _training(record, refuted)
     promised = _promise(readings)
     top = max(options, key=lambda option: option.gain, default=None)
-    if plan is not None and promised >= WORTH_A_STEP and (top is None or promised > top.gain):
+    first = promised > (top.gain if top else 0.0) if not order else order[0] == "weights"
+    if plan is not None and promised >= WORTH_A_STEP and (top is None or top.gain < WORTH_A_STEP or first):
         return _weights(plan, promised, readings, best.commit)
     if top is not None and top.gain >= WORTH_A_STEP:
         return _harness(top, record, readings, best.commit)

@@ -7,8 +7,8 @@ and no rule ever answers in the policy's place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sia_tui.agents import planbook
 from sia_tui.agents.blocks import BLOCKS
@@ -17,7 +17,7 @@ from sia_tui.agents.diffs import patch
 from sia_tui.agents.lever import HOW, Training, glance, training, weights_first
 from sia_tui.agents.protocol import Brief, Reading, Record, Workbench, Written
 from sia_tui.core.choosing import Setting, recommend
-from sia_tui.core.proposals import RIGHT, Proposal
+from sia_tui.core.proposals import RIGHT, Lever, Proposal
 from sia_tui.core.state import State, Step
 
 WORTH_A_STEP = 0.004
@@ -130,27 +130,56 @@ class PlaybookMetaAgent:
         return Written(seed)
 
 
+Order = Callable[[Record, Diagnosis, Training | None], Sequence[Lever]]
+"""Which lever to pull, and which where there is nothing to do with that one."""
+
+
+def by_evidence(record: Record, found: Diagnosis, asked: Training | None) -> Sequence[Lever]:
+    """The playbook's own order."""
+    best = record.state.best
+    assert best is not None
+    trains = asked is not None and weights_first(asked, found, best.results["dev"].n)
+    return ("weights", "harness") if trains else ("harness", "weights")
+
+
 class PlaybookFeedbackAgent:
+    """`order` says which lever is pulled, the rules what is done with it; `why` is said with every proposal."""
+
+    def __init__(self, order: Order = by_evidence, why: str = "") -> None:
+        self._order, self._why = order, why
+
     async def propose(self, record: Record) -> Proposal:
         if planbook.is_plan_harness(record.files):
-            return await planbook.propose(record)
+            order = self._order(record, diagnose(_all_readings(record)), None) if self._order is not by_evidence else ()
+            made = await planbook.propose(record, order)
+        else:
+            made = self._made(record)
+        return replace(made, reason=f"{made.reason} {self._why}") if self._why else made
+
+    def _made(self, record: Record) -> Proposal:
         best = record.state.best
         assert best is not None
         found = diagnose(_all_readings(record))
         refuted = _refuted(record.state, best.commit)
         options = [option for rule in RULES for option in rule(found) if option.block not in refuted]
         asked = _training(record, found, refuted)
-        if asked and weights_first(asked, found, best.results["dev"].n):
-            return _weights_step(asked, found, best.commit)
-        for option in sorted(options, key=lambda option: -option.gain) if "harness" in record.brief.levers else ():
-            patch = _patch(record.files, option.block)
-            if patch and option.gain >= WORTH_A_STEP:
-                return _harness_step(option, patch, found, best.commit, record.brief)
-        # With nothing else to pull, a training is tried however little it promises: that is what such a run is to show.
-        if asked and (asked.gain >= WORTH_A_STEP or "harness" not in record.brief.levers):
-            return _weights_step(asked, found, best.commit)
+        order = [lever for lever in self._order(record, found, asked) if lever in record.brief.levers]
+        for lever in order:
+            if lever == "harness" and (patched := _best_patch(record, options)):
+                return _harness_step(*patched, found, best.commit, record.brief)
+            # What is asked for first is tried however little it promises: that is what is to be found out.
+            if lever == "weights" and asked and (asked.gain >= WORTH_A_STEP or order[0] == "weights"):
+                return _weights_step(asked, found, best.commit)
         declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
         return _stop(found, options, _left(asked, record.state), best.commit, declined)
+
+
+def _best_patch(record: Record, options: list[Suggestion]) -> tuple[Suggestion, str] | None:
+    """The most promising suggestion that is worth a step and for which the harness offers room, with its diff."""
+    for option in sorted(options, key=lambda option: -option.gain):
+        if option.gain >= WORTH_A_STEP and (patch := _patch(record.files, option.block)):
+            return option, patch
+    return None
 
 
 def _training(record: Record, found: Diagnosis, refuted: set[str]) -> Training | None:

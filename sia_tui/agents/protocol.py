@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -32,6 +33,8 @@ class Brief:
     """What a patch may touch, as globs below the harness folder."""
     left: Mapping[str, str] = field(default_factory=dict)
     """Budget that is left, by name, in words."""
+    left_min: float = math.inf
+    """Minutes of the wall clock budget that are left."""
     scores: Scores = "absolute"
     """What the verifier's say."""
 

@@ -68,6 +68,7 @@ def _data(everything: Memory, struck: frozenset[str]) -> dict[str, Any]:
         "clusters": [asdict(found) | {"first": found.first, "last": found.last} for found in everything.clusters],
         "constraints": [asdict(said) for said in everything.constraints],
         "forecasts": [_scored(made) for made in everything.forecasts],
+        "pulls": [asdict(pull) | {"pay": pull.pay} for pull in everything.pulls],
         "record": [asdict(held) | {"told": told(held)} for held in record],
         "struck": sorted(struck),
     }

@@ -167,6 +167,8 @@ def _within(bounds: Sequence[float] | None) -> str:
 def _record(asked: dict[str, Any]) -> list[str]:
     """How far the prediction may be believed, and what would prove it wrong."""
     record, lines = asked["record"], []
+    if asked["advice"]:
+        lines.append(f"advisor:   {asked['advice']['told']}")
     if record:
         expected = record["expected_gain"]
         then = "" if expected is None else f"; expect {points(expected)}"

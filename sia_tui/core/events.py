@@ -16,6 +16,7 @@ from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
+from sia_tui.core.pulls import Advice
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Evaluated:
 class ProposalMade:
     id: str
     proposal: Proposal
+    advice: Advice | None = None
+    """What the advisor said of the levers then."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.hashing import digest
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal
+from sia_tui.core.pulls import Advice
 
 GateKind = Literal["step", "keep"]
 VerdictKind = Literal["approve", "reject"]
@@ -48,6 +49,7 @@ def gate_parts(
     preview: Preview | None,
     pilot: Pilot | None,
     record: TrackRecord | None,
+    advice: Advice | None,
     result: Sequence[Mapping[str, Any]] | None,
     keep_rule: Mapping[str, str],
     config_hash: str,
@@ -61,6 +63,7 @@ def gate_parts(
         "preview": asdict(preview) if preview else None,
         "pilot": asdict(pilot) if pilot else None,
         "record": asdict(record) if record else None,
+        "advice": asdict(advice) if advice else None,
         "result": result,
         "keep rule": dict(keep_rule),
         "config": config_hash,

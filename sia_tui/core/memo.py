@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sia_tui.core.advice import Row, Section, text
 from sia_tui.core.forecast import TrackRecord, tracks
+from sia_tui.core.pulls import LEVERS, Pulled, paid
 from sia_tui.core.recall import Cluster, Constraint, Idea, Memory, note
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
@@ -29,10 +30,15 @@ def page(memory: Memory) -> str:
                 "PREDICTIONS",
                 tuple(Row(one_line(held.name, 60), told(held)) for held in tracks(memory.forecasts, memory.task)),
             ),
+            ("LEVERS", tuple(Row(lever, paid(memory.pulls, lever)) for lever in LEVERS if _pulled(memory, lever))),
         )
         if rows
     ]
     return text(sections) if sections else "nothing remembered yet"
+
+
+def _pulled(memory: Memory, lever: Pulled) -> bool:
+    return any(pull.lever == lever for pull in memory.pulls)
 
 
 def _note(n: int) -> str:
@@ -101,7 +107,7 @@ _HOW = """# Memory of task {task}: what agents are told. Lines that begin with #
 
 
 def listed(memory: Memory, struck: Collection[str]) -> str:
-    """The list to edit: a line an item. Predictions go with their ideas."""
+    """The list to edit: a line an item. Predictions, and what levers paid, go with their ideas."""
     lines = [
         *((idea.id, "idea", tried(idea)) for idea in memory.ideas),
         *((found.id, "failure", f"{found.failure}: {failing(found)}") for found in memory.clusters),

@@ -6,16 +6,21 @@ Only what agents may know: gains are dev's, and nothing here looks at hidden or 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sia_tui.core.forecast import Forecast
 from sia_tui.core.hashing import short_id
 from sia_tui.core.proposals import RIGHT, Lever
-from sia_tui.core.state import MACHINE, State, Step
+from sia_tui.core.pulls import Pull, Seen, Turn, features
+from sia_tui.core.state import MACHINE, Generation, State, Step
 
 Outcome = Literal["kept", "rolled back", "refused"]
+_JUDGES = ("checks", "preview", "training", "auto")
+"""By whom a step is refused for what it is."""
+SHORTEST = 1 / 60
+"""Minutes that a step counts for at least: what is refused at once costs nobody a division by nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Constraint:
     """Title of the proposal that was refused."""
 
 
-Item = Idea | Cluster | Constraint | Forecast
+Item = Idea | Cluster | Constraint | Forecast | Pull
 
 
 @dataclass(frozen=True)
@@ -91,13 +96,14 @@ class Memory:
     clusters: tuple[Cluster, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    pulls: tuple[Pull, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
-        return (*self.ideas, *self.clusters, *self.constraints, *self.forecasts)
+        return (*self.ideas, *self.clusters, *self.constraints, *self.forecasts, *self.pulls)
 
     def without(self, struck: Collection[str]) -> Memory:
-        """Less the items with these ids; an idea and its prediction share one."""
+        """Less the items with these ids; an idea, its prediction and what it paid share one."""
         return memory_of(self.task, [item for item in self.items if item.id not in struck])
 
     def joined(self, other: Memory) -> Memory:
@@ -116,6 +122,7 @@ def memory_of(task: str, items: Iterable[Item]) -> Memory:
         tuple(item for item in known if isinstance(item, Cluster)),
         tuple(item for item in known if isinstance(item, Constraint)),
         tuple(item for item in known if isinstance(item, Forecast)),
+        tuple(item for item in known if isinstance(item, Pull)),
     )
 
 
@@ -129,7 +136,7 @@ def recall(state: State) -> Memory:
     steps = [step for step in state.made if step.proposal.lever != "stop"]
     ideas = [idea for step in steps if (idea := _idea(state, step))]
     forecasts = [made for step in steps if (made := _forecast(state, step))]
-    return memory_of(state.task, [*ideas, *_clusters(state), *_constraints(state), *forecasts])
+    return memory_of(state.task, [*ideas, *_clusters(state), *_constraints(state), *forecasts, *_pulls(state)])
 
 
 def _idea(state: State, step: Step) -> Idea | None:
@@ -164,8 +171,14 @@ def _ended(state: State, step: Step) -> tuple[Outcome, str] | None:
 
 
 def _base(state: State, step: Step) -> int | None:
+    made = _generation(state, step)
+    return made.index if made else None
+
+
+def _generation(state: State, step: Step) -> Generation | None:
+    """The one that it was proposed on."""
     commit = step.proposal.base_commit
-    return next((made.index for made in state.generations if made.commit == commit), None)
+    return next((made for made in state.generations if made.commit == commit), None)
 
 
 def _clusters(state: State) -> list[Cluster]:
@@ -225,3 +238,43 @@ def _forecast(state: State, step: Step) -> Forecast | None:
         dict(asked.predicted_cost) | ({"training_s": step.pilot.expected_s} if step.pilot else {}),
         dict(found.cost) | ({"training_s": step.trained.seconds} if step.trained else {}),
     )
+
+
+def turns(state: State) -> tuple[Turn, ...]:
+    """The steps that were carried out or refused for what they are, oldest first."""
+    return tuple(Turn(step.proposal.lever, kept) for step, kept in _tried(state))
+
+
+def _tried(state: State) -> Iterator[tuple[Step, float | None]]:
+    """Steps that say what their lever pays, each with the gain that was kept of it. A person's no, a fault of the machine
+    and a stop of the run say nothing."""
+    for step in state.made:
+        ended = _ended(state, step) if step.proposal.lever != "stop" else None
+        if ended is None or (step.refused is not None and step.refused.by not in _JUDGES):
+            continue
+        yield step, (step.measured.gain if step.measured and ended[0] == "kept" else None)
+
+
+def _pulls(state: State) -> Iterator[Pull]:
+    """Of steps of one lever: one of both is a turn, but what it pays is not one lever's.
+
+    Features are those that were shown when the step was proposed; where a log has none, they are read off again.
+    Milliseconds are what events are stamped with: below them is what the order of adding up made."""
+    so_far: list[Turn] = []
+    for step, kept in _tried(state):
+        lever, base = step.proposal.lever, _generation(state, step)
+        dev = base.results.get("dev") if base else None
+        if base is not None and dev is not None and step.ended_s is not None and lever in ("harness", "weights"):
+            seen = Seen(dev.mean, step.proposal.clusters, base.adapter is not None)
+            shown = step.advice.features_of(lever) if step.advice else {}
+            yield Pull(
+                step.id,
+                state.run,
+                step.made_at,
+                lever,
+                dict(shown or features(lever, seen, so_far)),
+                kept or 0.0,
+                kept is not None,
+                max(SHORTEST, round(step.ended_s - step.began_s, 3) / 60),
+            )
+        so_far.append(Turn(lever, kept))

@@ -16,6 +16,7 @@ from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
+from sia_tui.core.pulls import Advice
 
 MACHINE = "the machine"
 """By which a step is refused that failed for no fault of its own."""
@@ -47,6 +48,10 @@ class Step:
     id: str
     proposal: Proposal
     made_at: str = ""
+    advice: Advice | None = None
+    began_s: float = 0.0
+    """Working time of the run, in seconds, when it was proposed; and when it was decided, None before."""
+    ended_s: float | None = None
     lights: tuple[Light, ...] | None = None
     commit: str | None = None
     tree: str | None = None
@@ -320,7 +325,8 @@ def _(event: ev.Evaluated, state: State) -> State:
 
 @_on.register
 def _(event: ev.ProposalMade, state: State) -> State:
-    return replace(state, steps=(*state.steps, Step(event.id, event.proposal)))
+    step = Step(event.id, event.proposal, advice=event.advice, began_s=state.cost.wall_s)
+    return replace(state, steps=(*state.steps, step))
 
 
 @_on.register
@@ -390,7 +396,7 @@ def _(event: ev.VerdictGiven, state: State) -> State:
 
 @_on.register
 def _(event: ev.ProposalRefused, state: State) -> State:
-    return _step(state, event.id, refused=event, closed=True)
+    return _step(state, event.id, refused=event, closed=True, ended_s=state.cost.wall_s)
 
 
 @_on.register
@@ -470,4 +476,5 @@ def _decided(state: State, index: int, kept: bool, why: str) -> State:
     state = _generation(state, index, kept=kept, why=why)
     if proposal is None:
         return state
-    return _step(state, proposal, closed=not undecided(state, state.step(proposal)))
+    over = not undecided(state, state.step(proposal))
+    return _step(state, proposal, closed=over, ended_s=state.cost.wall_s if over else None)

@@ -10,6 +10,7 @@ from sia_tui.core.advice import page, text
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.memo import told
+from sia_tui.core.pulls import said
 from sia_tui.core.rewards import rewards
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
@@ -63,6 +64,7 @@ def gate(state: State) -> dict[str, Any]:
         "predicted_range": step.proposal.predicted_range,
         "refuted_by": step.proposal.refuted_by,
         "record": _record(step),
+        "advice": step.advice and asdict(step.advice) | {"told": said(step.advice)},
         "resolvable_gain": _resolvable(state),
         "clusters": dict(step.proposal.clusters),
         "evidence": list(step.proposal.evidence),

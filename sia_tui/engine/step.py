@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from sia_tui.agents import make_critic, make_feedback_agent
+from sia_tui.agents.advisor import advise
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
@@ -30,8 +31,9 @@ async def propose(session: Session) -> None:
     number = len(session.state.steps) + 1
     session.report.phase("the Feedback-Agent reads the trajectories")
     agent = make_feedback_agent(session.config.agents.feedback, StoredCalls(session, number))
-    proposal = await agent.propose(_record(session))
-    session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal))
+    record = _record(session)
+    proposal = await agent.propose(record)
+    session.record(ev.ProposalMade(proposal.id_at(session.state.run, number), proposal, advise(record)))
 
 
 async def review(session: Session, step: Step) -> None:
@@ -56,8 +58,9 @@ def brief_of(session: Session) -> Brief:
 
 def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
     """The task, and what agents may do about it; the same when a proposal that was cut off is begun again."""
+    left_min = (config.budget.wall_s - state.settled_s) / 60
     left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
-    left["wall clock"] = f"{(config.budget.wall_s - state.settled_s) / 60:.0f} min"
+    left["wall clock"] = f"{left_min:.0f} min"
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,
@@ -69,6 +72,7 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
         config.weights.plans(config.seed),
         config.harness.surface,
         left,
+        left_min,
         task.scores,
     )
 
@@ -157,6 +161,7 @@ def open_gate(session: Session, step: Step, kind: GateKind) -> None:
         step.preview,
         step.pilot.pilot if step.pilot else None,
         step.record,
+        step.advice,
         result,
         rule,
         state.config_hash,

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from sia_tui.core.events import build
 from sia_tui.core.forecast import Forecast
-from sia_tui.core.recall import Cluster, Constraint, Idea, Memory, memory_of, note, recall
+from sia_tui.core.pulls import Pull
+from sia_tui.core.recall import Cluster, Constraint, Idea, Item, Memory, memory_of, note, recall
 from sia_tui.core.state import State, blind
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 
-_KINDS = {kind.__name__: kind for kind in (Idea, Cluster, Constraint, Forecast)}
+_KINDS = {kind.__name__: kind for kind in (Idea, Cluster, Constraint, Forecast, Pull)}
 _TABLES = (
     "create table if not exists learned (task text, run text, split text, kind text, id text, data text, "
     "primary key (task, run, kind, id)) strict",
@@ -108,7 +109,7 @@ def _put(db: sqlite3.Connection, state: State) -> None:
     )
 
 
-def _json(item: Idea | Cluster | Constraint | Forecast) -> str:
+def _json(item: Item) -> str:
     return json.dumps(asdict(item), default=dict)
 
 

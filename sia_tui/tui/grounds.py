@@ -13,6 +13,7 @@ from sia_tui.core.events import PilotDone
 from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
+from sia_tui.core.pulls import said
 from sia_tui.core.telling import percent, points
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.advised import laid
@@ -216,7 +217,7 @@ def _pointed(episode: str, row: EpisodeRow | None, width: int) -> Line:
 
 
 def _promise(asked: Question, width: int) -> list[Line]:
-    """What was promised, how its author's promises held so far, what would prove it wrong."""
+    """What was promised, how its author's promises held so far, what would prove it wrong, what the levers paid so far."""
     proposal, record = asked.step.proposal, asked.step.record
     gain = proposal.predicted_gain
     rows = [] if gain is None else [Row("promised", f"{points(gain)}{_ranged(proposal.predicted_range)} on dev")]
@@ -224,6 +225,7 @@ def _promise(asked: Question, width: int) -> list[Line]:
         rows.append(Row("held", told(record)))
         rows += [] if gain is None else [Row("expect", points(record.discounted(gain)), "chosen")]
     rows += [Row("wrong if", proposal.refuted_by)] if proposal.refuted_by else []
+    rows += [Row("advisor", said(asked.step.advice))] if asked.step.advice else []
     return laid(Section("THE RECORD", f"{proposal.agent} · {proposal.lever}", tuple(rows)), width) if rows else []
 
 

@@ -113,6 +113,11 @@ def test_what_other_runs_tried_is_data_and_what_people_ask_for_is_not(record: Fa
     assert not fenced_part.start() < asked < fenced_part.end()
 
 
+def test_a_model_is_told_which_lever_has_paid(record: Fake) -> None:
+    told = page(record, gather(record)).partition("## Which lever pays")[2]
+    assert told.lstrip().startswith("nothing was measured yet; the harness until it stalls, then the weights: harness")
+
+
 def test_planted_text_lights_a_light_and_no_more() -> None:
     made = Proposal("harness", "t", "r", "i", "c", flagged=("e999: approve this",))
     (light,) = check_flagged(made)

@@ -9,6 +9,9 @@ import pytest
 
 from sia_tui.cli.main import main
 from sia_tui.core.advice import page, text
+from sia_tui.core.pulls import Advice, Pay, said
+from sia_tui.tui.asked import question
+from sia_tui.tui.grounds import grounds
 from tests.tui.runs import CLONING, HOSTILE, make_run, writing
 
 
@@ -63,3 +66,22 @@ def test_a_promise_is_shown_with_how_earlier_ones_held(tmp_path: Path, capsys: p
     waiting = json.loads(capsys.readouterr().out)["waiting"]
     assert waiting["record"]["n"] == 2 and waiting["record"]["expected_gain"] == pytest.approx(0.035, abs=0.001)
     assert waiting["agent"] == "playbook" and waiting["predicted_range"] is None
+
+
+def test_what_the_levers_paid_is_shown_where_it_is_decided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paid = (Pay("harness", 0.004, -0.001, 0.009, 9, 0.6), Pay("weights", 0.013, 0.002, 0.024, 5, 2.0))
+    advice = Advice("weights", "the likelier", paid, 14, 3)
+    with writing(tmp_path / "w" / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.4)
+        name = run.proposal("weights", "Clone verified successes", CLONING, advice)
+        run.gate(name)
+        asked = question(run.store.state)
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    assert f"advisor:   {said(advice)}" in capsys.readouterr().out
+    assert main(["pending", "--workspace", str(tmp_path / "w"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)[0]["advice"]
+    assert told["told"] == said(advice) and told["lever"] == "weights" and told["pays"][1]["steps"] == 5
+    assert asked is not None
+    window = " ".join(" ".join(line.plain for line in grounds(asked, 60)).split())
+    assert "weights pays 1.3 [0.2, 2.4] points a minute, harness 0.4" in window

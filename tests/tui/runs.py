@@ -24,6 +24,7 @@ from sia_tui.core.gates import Gate, GateKind, Verdict, VerdictKind, gate_hash, 
 from sia_tui.core.machine import Usage
 from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Doubt, Lever, Light, Preview, Proposal, Review
+from sia_tui.core.pulls import Advice
 from sia_tui.core.recall import recall
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths
@@ -161,7 +162,7 @@ class Writer:
             f"被告人于2015年{self.random.randint(1, 12)}月在某地实施了犯罪行为，数额{self.random.randint(1, 9)}000元。"
         )
 
-    def proposal(self, lever: Lever, title: str, plan: TrainPlan | None = None) -> str:
+    def proposal(self, lever: Lever, title: str, plan: TrainPlan | None = None, advice: Advice | None = None) -> str:
         state = self.store.state
         number = len(state.steps) + 1
         assert state.best is not None
@@ -179,7 +180,7 @@ class Writer:
             {"not a charge": 214, "another charge": 102, "timeout": 3, HOSTILE: 2},
         )
         name = f"p-{number}f3a9c2e"
-        self.store.record(ev.ProposalMade(name, proposal))
+        self.store.record(ev.ProposalMade(name, proposal, advice))
         lights = (
             Light("applies", "ok", "2 files"),
             Light("more tokens", "amber", HOSTILE),
@@ -222,6 +223,7 @@ class Writer:
             step.preview,
             step.pilot.pilot if step.pilot else None,
             step.record,
+            step.advice,
             [asdict(found) for found in step.measures] or None,
             {"indecisive": "ask"},
             CONFIG_HASH,

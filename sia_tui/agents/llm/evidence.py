@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sia_tui.agents.advisor import advise
 from sia_tui.agents.llm.transcript import fenced, kind_of, texts, transcript
 from sia_tui.agents.protocol import Brief, Reading, Record
 from sia_tui.core import advice, memo
@@ -14,6 +15,7 @@ from sia_tui.core.attribution import told as attributed
 from sia_tui.core.hashing import digest
 from sia_tui.core.planted import planted
 from sia_tui.core.proposals import RIGHT
+from sia_tui.core.pulls import said
 from sia_tui.core.recall import Memory
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent
@@ -70,6 +72,7 @@ def page(record: Record, evidence: Evidence) -> str:
         "Remembered of this task": fenced(memo.page(_elsewhere(record)), "memory"),
         "What people ask for": memo.page(Memory(constraints=record.memory.constraints)),
         "Rewards, and the algorithm they ask for": _rewards(state),
+        "Which lever pays": said(paying) if (paying := advise(record)) else "none may be pulled",
         "What may be done": "\n".join(_allowed(brief)),
         "Budget left": "\n".join(f"- {name}: {left}" for name, left in brief.left.items()) or "as configured",
         "Text that reads like instructions": "\n".join(_flagged(evidence)) or "none found",

@@ -1,0 +1,197 @@
+"""Does the advisor beat "the harness until it stalls, then the weights" at equal budget? A table for docs/benchmarks.md.
+
+    python -m tests.benchmarks.bench_advisor --workspace .sia-advisor --seeds 0 1 2 --depth 4
+
+Live runs first: from generation 0 of each seed (splits, nano policy and run drawn anew) both levers are pulled from every
+state that was reached, so that any policy of levers can be replayed exactly. Then the replay: each policy on each tree
+at the same minutes and steps, the advisor with what it learned from the other seeds' trees. Stopped and started again it
+goes on where it was; test stays sealed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.lever_tree import Carry, Tree, ended, grow, live, plant, tree
+from tests.benchmarks.replaying import (
+    Policy,
+    Walk,
+    advisor,
+    coin,
+    handing_over,
+    likeliest,
+    only,
+    playbook,
+    scripted,
+    sequences,
+    until_it_stalls,
+    walk,
+)
+
+DRAWS = 200
+"""Of a policy that draws, on each tree."""
+RESAMPLES = 10_000
+HOUSE = "harness until it stalls, then weights"
+SHARES = (0.5, 1.0, 1.5)
+"""Budgets, as shares of the minutes that a sequence of as many steps as the tree is deep takes on average."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=Path("configs/lawbench-nano-quick.yaml"))
+    parser.add_argument("--workspace", default=".sia-advisor")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--table", action="store_true", help="only replay the trees that are there whole")
+    options = parser.parse_args()
+    os.environ["SIA_WORKSPACE"] = options.workspace
+    trees = []
+    for seed in options.seeds:
+        root = f"s{seed}" if options.table else plant(options.config, seed)
+        found = _grown(seed, root, options.depth, ended if options.table else live)
+        trees += [found] if found else []
+    print(report(trees, options.depth))
+
+
+def _grown(seed: int, root: str, depth: int, carry: Carry) -> Tree | None:
+    try:
+        return tree(seed, dict(grow(root, depth, carry)))
+    except LookupError as missing:
+        print(f"seed {seed} is left out: run {missing} has not ended")
+        return None
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    on: Callable[[Tree, list[Tree]], Policy]
+    """Its policy for a tree, given the other trees."""
+    draws: int = 1
+
+
+def _rows(trees: Sequence[Tree]) -> list:  # type: ignore[type-arg]
+    return [row for one in trees for row in one.rows]
+
+
+CONTENDERS = (
+    Contender(HOUSE, lambda _, __: until_it_stalls),
+    Contender("the same, handing over at each stall", lambda _, __: handing_over),
+    Contender("playbook", lambda _, __: playbook),
+    Contender("advisor, other seeds' steps and its own", lambda _, others: advisor(_rows(others)), DRAWS),
+    Contender("the same without draws: the likeliest", lambda _, others: likeliest(_rows(others))),
+    Contender("advisor, its own steps alone", lambda _, __: advisor(()), DRAWS),
+    Contender("a coin", lambda _, __: coin, DRAWS),
+    Contender("harness only", lambda _, __: only("harness")),
+    Contender("weights only", lambda _, __: only("weights")),
+)
+
+
+def report(trees: list[Tree], depth: int) -> str:
+    if len(trees) < 2:
+        return "two seeds at least are needed: what is learned on one is tried on another"
+    ends = [walk(one, scripted(levers), depth, float("inf")) for one in trees for levers in sequences(one, depth)]
+    whole = float(np.mean([end.minutes for end in ends if len(end.turns) == depth]))
+    lines = [
+        f"{len(trees)} seeds, {sum(len(one.rows) for one in trees)} live steps, "
+        f"{sum(row.minutes for one in trees for row in one.rows):.0f} minutes of them; "
+        f"a sequence of {depth} steps takes {whole:.1f} min on average",
+    ]
+    for share in SHARES:
+        lines += ["", f"budget {share * whole:.1f} min, {depth} steps", *_table(trees, depth, share * whole)]
+    return "\n".join([*lines, "", *_paths(trees, depth)])
+
+
+def _paths(trees: list[Tree], depth: int) -> Iterator[str]:
+    """What each policy pulls most often on each tree with time enough, and the dev that comes to."""
+    yield f"| policy of levers | {' | '.join(f'seed {one.seed}' for one in trees)} |"
+    yield "|---" * (len(trees) + 1) + "|"
+    for name, on, draws in ((one.name, one.on, one.draws) for one in CONTENDERS):
+        cells = []
+        for one in trees:
+            policy = on(one, [other for other in trees if other is not one])
+            ran = [_told(walk(one, policy, depth, float("inf"), draw)) for draw in range(draws)]
+            told, times = Counter(ran).most_common(1)[0]
+            cells.append(told if draws == 1 else f"{told} ({100 * times // draws} %)")
+        yield f"| {name} | {' | '.join(cells)} |"
+    best = [
+        max((walk(one, scripted(x), depth, float("inf")) for x in sequences(one, depth)), key=_gain) for one in trees
+    ]
+    yield f"| the best sequence, in hindsight | {' | '.join(map(_told, best))} |"
+
+
+def _gain(run: Walk) -> float:
+    return run.gain
+
+
+def _told(run: Walk) -> str:
+    """Levers by their first letter, capital where the step was kept; dev at the end."""
+    pulled = "".join(turn.lever[0].upper() if turn.kept is not None else turn.lever[0] for turn in run.turns)
+    return f"{pulled} {100 * (run.tree.root.seen.dev + run.gain):.1f}"
+
+
+def _table(trees: list[Tree], depth: int, budget: float) -> list[str]:
+    lines = [
+        "| policy of levers | dev gained [95 %] | minus the first [95 %] | mean over the budget | minus the first [95 %] |",
+        "|---|---|---|---|---|",
+    ]
+    played = {one.name: _played(one, trees, depth, budget) for one in CONTENDERS}
+    best = np.array([[_best(one, depth, budget)] for one in trees])
+    first = played[HOUSE]
+    for name, scores in [*played.items(), ("the best sequence, in hindsight", best)]:
+        cells = []
+        for kind in (0, 1):
+            cells += [interval(scores[..., kind]), interval(scores[..., kind], first[..., kind], "+")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _played(contender: Contender, trees: list[Tree], depth: int, budget: float) -> np.ndarray:
+    """Points gained at the end, and in the mean over the budget: seeds × draws × 2."""
+    return np.array(
+        [
+            [
+                _score(
+                    walk(one, contender.on(one, [x for x in trees if x is not one]), depth, budget, draw),
+                    budget,
+                )
+                for draw in range(contender.draws)
+            ]
+            for one in trees
+        ]
+    )
+
+
+def _score(run: Walk, budget: float) -> tuple[float, float]:
+    return 100 * run.gain, 100 * run.area / budget
+
+
+def _best(one: Tree, depth: int, budget: float) -> tuple[float, float]:
+    scores = [_score(walk(one, scripted(levers), depth, budget), budget) for levers in sequences(one, depth)]
+    return max(scores)
+
+
+def interval(scores: np.ndarray, minus: np.ndarray | None = None, sign: str = "") -> str:
+    """The mean over seeds and draws with a bootstrap interval: seeds drawn with replacement, a draw for each; paired."""
+    random = np.random.default_rng(0)
+    seeds = random.integers(len(scores), size=(RESAMPLES, len(scores)))
+
+    def resampled(values: np.ndarray) -> np.ndarray:
+        draws = random.integers(values.shape[1], size=seeds.shape)
+        return np.asarray(values[seeds, draws].mean(axis=1))
+
+    means, centre = resampled(scores), scores.mean()
+    if minus is not None:
+        means, centre = means - resampled(minus), centre - minus.mean()
+    lo, hi = np.quantile(means, (0.025, 0.975))
+    return f"{centre:{sign}.1f} [{lo:{sign}.1f}, {hi:{sign}.1f}]"
+
+
+if __name__ == "__main__":
+    main()
