@@ -9,8 +9,9 @@ from typing import Literal
 from sia_tui.agents.protocol import Brief, Declined, Reading
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
+from sia_tui.core.fold import fold
 from sia_tui.core.recall import Memory, recall
-from sia_tui.core.state import State, blind, fold
+from sia_tui.core.state import State, blind
 from sia_tui.engine.step import brief_for
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.reader import RunReader

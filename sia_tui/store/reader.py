@@ -12,8 +12,9 @@ from typing import Any
 
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded, decode
+from sia_tui.core.fold import fold
 from sia_tui.core.machine import Usage, usage_from
-from sia_tui.core.state import State, fold
+from sia_tui.core.state import State
 from sia_tui.store.connection import Connection
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError, open_readonly

@@ -21,8 +21,9 @@ from sqlite_utils import Database
 
 from sia_tui.core.episodes import Attempt, Sampled, Score
 from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, decode, encode
+from sia_tui.core.fold import advance, fold
 from sia_tui.core.machine import Usage
-from sia_tui.core.state import State, advance, fold
+from sia_tui.core.state import State
 from sia_tui.store.schema import migrations
 from sia_tui.store.trajectories import pack
 from sia_tui.store.version import APPLICATION_ID, SCHEMA_VERSION, require_sound

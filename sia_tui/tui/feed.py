@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import EngineStarted
-from sia_tui.core.state import State, fold
+from sia_tui.core.fold import fold
+from sia_tui.core.state import State
 from sia_tui.core.telling import tell
 from sia_tui.core.text import one_line
 from sia_tui.store.lock import is_held

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal, Review
-from sia_tui.core.state import State, advance, undecided
+from sia_tui.core.state import State, undecided
 
 RULES = loop.Rules(
     max_steps=4,

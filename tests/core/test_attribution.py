@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
 from sia_tui.core.attribution import attribution, told
-from sia_tui.core.state import State, advance, fold, undecided
+from sia_tui.core.fold import advance, fold
+from sia_tui.core.state import State, undecided
 from tests.core.story import tell_story
 
 

@@ -17,12 +17,13 @@ from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
 from sia_tui.core.choosing import RULES, Setting, light, recommend
+from sia_tui.core.fold import advance
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.plans import ALGORITHMS, Algorithm, Pilot, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.core.rewards import pass_at, rewards
 from sia_tui.core.starting import DPO_BETA, KL, MOST_SAMPLES, house
-from sia_tui.core.state import Generation, State, Step, advance
+from sia_tui.core.state import Generation, State, Step
 
 CLONING = TrainPlan("best_of_n", 40, 32, 8, 400, 80, 1e-3)
 GRPO = TrainPlan("grpo", 20, 16, 8, 2000, 80, 1e-3, eval_every=5)

@@ -8,9 +8,10 @@ import pytest
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict, VerdictKind
 from sia_tui.core.proposals import Light
-from sia_tui.core.state import State, advance
+from sia_tui.core.state import State
 from sia_tui.tui.asked import decision, question, title
 from tests.core.story import RULES, START, proposal
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_plan
 from sia_tui.core.costs import Seen, rehearsed
+from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.plans import ALGORITHMS, OFFLINE, Pilot, Rehearsal, TrainPlan, estimate
 from sia_tui.core.proposals import Light, Proposal
-from sia_tui.core.state import MACHINE, State, Step, advance
+from sia_tui.core.state import MACHINE, State, Step
 
 PLAN = TrainPlan("grpo", 20, 16, 8, 2000, 80, 1e-3, eval_every=5)
 PILOT = Pilot(4, 8, (1, 0, 0, 0, 2, 0, 0, 0, 1), 0.5, 0.1, 300.0)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
+from sia_tui.core.fold import fold
 from sia_tui.core.gates import gate_hash, gate_parts
 from sia_tui.core.memo import page
 from sia_tui.core.proposals import Proposal
@@ -28,7 +29,7 @@ from sia_tui.core.pulls import (
     stalls,
 )
 from sia_tui.core.recall import memory_of, recall, turns
-from sia_tui.core.state import MACHINE, State, fold
+from sia_tui.core.state import MACHINE, State
 from tests.core.story import proposal, tell_story
 
 CLASSES = ("right", "confused", "not_in_sight", "wrong", "unparsed", "no_answer", "tool_unused", "crash")

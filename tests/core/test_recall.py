@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
+from sia_tui.core.fold import fold
 from sia_tui.core.memo import edited, listed, page
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.recall import Constraint, Memory, memory_of, note, recall
-from sia_tui.core.state import MACHINE, State, blind, fold
+from sia_tui.core.state import MACHINE, State, blind
 from tests.core.story import tell_story
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.fold import fold
 from sia_tui.core.gates import Gate, StaleHash, require_hash
 from sia_tui.core.proposals import Doubt, Review
-from sia_tui.core.state import blind, fold
+from sia_tui.core.state import blind
 from sia_tui.core.summary import summary
 from tests.core.story import RULES, tell_story
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
+from sia_tui.core.fold import fold
 from sia_tui.core.recall import recall
-from sia_tui.core.state import State, fold
+from sia_tui.core.state import State
 from sia_tui.store.memory import add_note, edits, learned, rebuild, remember, restore, strike
 from sia_tui.store.openings import record_opening
 from sia_tui.store.version import StoreError

@@ -1,0 +1,272 @@
+"""How an event changes a run's state: pure, one rule an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from functools import singledispatch
+from typing import Any
+
+from sia_tui.core import events as ev
+from sia_tui.core.choosing import light
+from sia_tui.core.fitting import rehearsal_light
+from sia_tui.core.state import Generation, State, Status, Step, undecided
+
+
+def fold(recorded: Iterable[ev.Recorded], state: State | None = None) -> State:
+    """The state after `recorded`, from the beginning or from an earlier `state`."""
+    state = state or State()
+    for entry in recorded:
+        state = advance(state, entry)
+    return state
+
+
+def advance(state: State, entry: ev.Recorded) -> State:
+    state = _stamp(_on(entry.event, _clock(state, entry)), entry)
+    return replace(state, last_at=entry.at)
+
+
+def _stamp(state: State, entry: ev.Recorded) -> State:
+    """The times that are shown or that a commit is dated by."""
+    match entry.event:
+        case ev.RunCreated():
+            return replace(state, created_at=entry.at)
+        case ev.ProposalMade(id=proposal):
+            return _step(state, proposal, made_at=entry.at)
+        case ev.TestOpened():
+            return replace(state, test_opened_at=entry.at)
+        case ev.Evaluated() | ev.GenerationKept() | ev.GenerationRolledBack() | ev.ProposalRefused():
+            return replace(state, settled_s=state.cost.wall_s)
+    return state
+
+
+def _clock(state: State, entry: ev.Recorded) -> State:
+    idle = state.waiting is not None or state.status == "paused"
+    if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
+        return state
+    passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
+    return replace(state, cost=replace(state.cost, wall_s=state.cost.wall_s + max(0.0, passed)))
+
+
+@singledispatch
+def _on(event: Any, state: State) -> State:
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+@_on.register
+def _(event: ev.RunCreated, state: State) -> State:
+    return replace(
+        state,
+        run=event.run,
+        task=event.task,
+        config_hash=event.config_hash,
+        parent=event.parent,
+        start_commit=event.start_commit,
+        start_adapter=event.start_adapter,
+    )
+
+
+@_on.register
+def _(event: ev.EngineStarted, state: State) -> State:
+    if state.status == "failed":
+        state = replace(state, status="running", stop_reason=None)
+    return replace(state, engine=event)
+
+
+@_on.register
+def _(event: ev.GateDeferred, state: State) -> State:
+    return state
+
+
+@_on.register
+def _(event: ev.TaskReady, state: State) -> State:
+    return replace(state, task_ready=event)
+
+
+@_on.register
+def _(event: ev.PolicyReady, state: State) -> State:
+    return replace(state, policy_ready=event)
+
+
+@_on.register
+def _(event: ev.BaselinesMeasured, state: State) -> State:
+    return replace(state, baselines_dev=event.dev)
+
+
+@_on.register
+def _(event: ev.BaselinesTested, state: State) -> State:
+    return replace(state, baselines_test=event.test)
+
+
+@_on.register
+def _(event: ev.GenerationCreated, state: State) -> State:
+    generation = Generation(
+        event.index, event.lever, event.commit, event.tree, event.key, event.adapter, event.parent, event.proposal
+    )
+    state = replace(state, generations=(*state.generations, generation))
+    if event.parent is None:
+        state = replace(_generation(state, event.index, kept=True), incumbent=event.index)
+        return state if event.proposal is None else _step(state, event.proposal, candidates=(event.index,), closed=True)
+    assert event.proposal is not None
+    return _step(state, event.proposal, candidates=(*state.step(event.proposal).candidates, event.index))
+
+
+@_on.register
+def _(event: ev.EpisodeDone, state: State) -> State:
+    cost = replace(state.cost, episodes=state.cost.episodes + 1, tokens=state.cost.tokens + event.tokens)
+    return replace(state, cost=cost)
+
+
+@_on.register
+def _(event: ev.Evaluated, state: State) -> State:
+    results = {**state.generations[event.generation].results, event.split: event}
+    return _generation(state, event.generation, results=results)
+
+
+@_on.register
+def _(event: ev.ProposalMade, state: State) -> State:
+    step = Step(event.id, event.proposal, advice=event.advice, began_s=state.cost.wall_s)
+    return replace(state, steps=(*state.steps, step))
+
+
+@_on.register
+def _(event: ev.ProposalChecked, state: State) -> State:
+    return _step(state, event.id, lights=event.lights, commit=event.commit, tree=event.tree, record=event.record)
+
+
+@_on.register
+def _(event: ev.PreviewDone, state: State) -> State:
+    return _step(state, event.id, preview=event.preview)
+
+
+@_on.register
+def _(event: ev.PilotDone, state: State) -> State:
+    """The pilot lights two more lights: whether the plan's algorithm is the one that it recommends, and whether its first
+    steps could be made."""
+    step = state.step(event.id)
+    plan, advised, made = step.proposal.plan, event.advised, event.pilot.rehearsal
+    lit = [light(plan, advised)] if plan and advised else []
+    lit += [rehearsal_light(made)] if made else []
+    return _step(state, event.id, pilot=event, lights=(*(step.lights or ()), *lit) if lit else step.lights)
+
+
+@_on.register
+def _(event: ev.ProposalReviewed, state: State) -> State:
+    lights = (*(state.step(event.id).lights or ()), event.review.light)
+    return _step(state, event.id, review=event.review, lights=lights)
+
+
+@_on.register
+def _(event: ev.TrainingBegan, state: State) -> State:
+    return _step(state, event.id, training=event, spent_before=state.cost.wall_s)
+
+
+@_on.register
+def _(event: ev.TrainingCutShort, state: State) -> State:
+    return _step(state, event.id, cut_short_by=event.by)
+
+
+@_on.register
+def _(event: ev.AdapterTrained, state: State) -> State:
+    return _step(state, event.id, trained=event)
+
+
+@_on.register
+def _(event: ev.AgentCalled, state: State) -> State:
+    cost = state.cost
+    tokens, money = cost.agent_tokens + event.tokens_in + event.tokens_out, cost.money + (event.cost or 0.0)
+    return replace(state, cost=replace(cost, calls=cost.calls + 1, agent_tokens=tokens, money=money))
+
+
+@_on.register
+def _(event: ev.AgentFailed, state: State) -> State:
+    return state
+
+
+@_on.register
+def _(event: ev.GateOpened, state: State) -> State:
+    return _step(state, event.gate.proposal, gates=(*state.step(event.gate.proposal).gates, event.gate))
+
+
+@_on.register
+def _(event: ev.VerdictGiven, state: State) -> State:
+    step = next(step for step in state.steps if any(gate.id == event.verdict.gate for gate in step.gates))
+    return _step(state, step.id, verdicts=(*step.verdicts, event.verdict))
+
+
+@_on.register
+def _(event: ev.ProposalRefused, state: State) -> State:
+    return _step(state, event.id, refused=event, closed=True, ended_s=state.cost.wall_s)
+
+
+@_on.register
+def _(event: ev.Measured, state: State) -> State:
+    return _step(state, event.id, measures=(*state.step(event.id).measures, event))
+
+
+@_on.register
+def _(event: ev.GenerationKept, state: State) -> State:
+    return replace(_decided(state, event.index, True, event.why), incumbent=event.index)
+
+
+@_on.register
+def _(event: ev.GenerationRolledBack, state: State) -> State:
+    return _decided(state, event.index, False, event.why)
+
+
+@_on.register
+def _(event: ev.WentBack, state: State) -> State:
+    return replace(state, incumbent=event.index)
+
+
+@_on.register
+def _(event: ev.RunPaused, state: State) -> State:
+    return replace(state, status="paused", stop_reason=event.why or None)
+
+
+@_on.register
+def _(event: ev.RunResumed, state: State) -> State:
+    return replace(state, status="running", stop_reason=None)
+
+
+@_on.register
+def _(event: ev.StopAsked, state: State) -> State:
+    """A step under way ends here too: undecided if a person broke the run off, done if it was the proposal to stop."""
+    if state.current is not None:
+        state = _step(state, state.current.id, closed=True)
+    return replace(state, stop_asked=event, status="running", stop_reason=None)
+
+
+@_on.register
+def _(event: ev.TestOpened, state: State) -> State:
+    return replace(state, test_opened=event)
+
+
+@_on.register
+def _(event: ev.RunEnded, state: State) -> State:
+    return replace(state, status=_ending(event.status), stop_reason=event.reason)
+
+
+def _ending(status: str) -> Status:
+    return "done" if status == "done" else "stopped" if status == "stopped" else "failed"
+
+
+def _generation(state: State, index: int, **changes: Any) -> State:
+    changed = replace(state.generations[index], **changes)
+    return replace(state, generations=(*state.generations[:index], changed, *state.generations[index + 1 :]))
+
+
+def _step(state: State, proposal: str, **changes: Any) -> State:
+    steps = tuple(replace(step, **changes) if step.id == proposal else step for step in state.steps)
+    return replace(state, steps=steps)
+
+
+def _decided(state: State, index: int, kept: bool, why: str) -> State:
+    """A step is over when none of its candidates is left to decide on."""
+    proposal = state.generations[index].proposal
+    state = _generation(state, index, kept=kept, why=why)
+    if proposal is None:
+        return state
+    over = not undecided(state, state.step(proposal))
+    return _step(state, proposal, closed=over, ended_s=state.cost.wall_s if over else None)
