@@ -21,6 +21,8 @@ from sia_tui.core.state import State
 WORTH_A_STEP = 0.004
 TAKEN = 0.5
 """Of what stands out among plans seen once, how much is hoped to hold."""
+CLEAR = 3.0
+"""Standard errors of a choice that is no longer in question: one field in 400 comes so far by chance."""
 TRAINED = 0.6
 """Of the way from the mean plan to the best tenth, how much a training is hoped to go."""
 EVIDENCE = 8
@@ -34,6 +36,8 @@ class Option:
     gain: float
     changed: Mapping[str, str]
     calls: float = 1.0
+    clear: bool = False
+    """What is known is decided before anything is trained: a training learns it too, and pays for it in rollouts."""
 
 
 def is_plan_harness(files: Mapping[str, str]) -> bool:
@@ -48,10 +52,13 @@ async def propose(record: Record, order: Sequence[Lever] = ()) -> Proposal:
     refuted = _refuted(record.state, best.commit)
     options = [option for option in _options(record, readings) if option.idea not in refuted]
     options = options if "harness" in record.brief.levers else []
+    clear = next((option for option in options if option.clear), None)
+    if clear is not None and (not order or order[0] == "harness"):
+        return _harness(clear, record, readings, best.commit)
     plan = _training(record, refuted)
     promised = _promise(readings)
     top = max(options, key=lambda option: option.gain, default=None)
-    first = promised > (top.gain if top else 0.0) if not order else order[0] == "weights"
+    first = order[0] == "weights" if order else promised > (top.gain if top else 0.0)
     if plan is not None and promised >= WORTH_A_STEP and (top is None or top.gain < WORTH_A_STEP or first):
         return _weights(plan, promised, readings, best.commit)
     if top is not None and top.gain >= WORTH_A_STEP:
@@ -86,7 +93,8 @@ def _decided(files: Mapping[str, str], readings: Sequence[Reading]) -> Iterator[
         named = ", ".join(f"{choice.field} {choice.word}" for choice in clear)
         why = f"of {len(judged)} plans these stand out: {said}"
         gain = TAKEN * max(0.0, *(choice.gain for choice in clear), 0.0)
-        yield Option(f"decide {named}", f"Decide {named}", why, gain, changed)
+        sure = clear[0].sure >= CLEAR
+        yield Option(f"decide {named}", f"Decide {named}", why, gain, changed, clear=sure)
 
 
 def _spread(readings: Sequence[Reading]) -> float:

@@ -45,7 +45,8 @@ async def pilot(session: Session, step: Step) -> None:
     side_by_side = min(len(trials), session.config.harness.lanes)
     rehearsal = await _rehearsal(session, step, told)
     found = counted(plan, told, [attempt for attempt, _ in made], side_by_side, best[:SHOWN])
-    found = replace(found, rehearsal=rehearsal)
+    # Where judging takes longer than answering, it is what a training waits for.
+    found = replace(found, rehearsal=rehearsal, seconds=max(found.seconds, rollouts.pace or 0.0))
     incumbent, config = session.state.best, session.config
     setting = Setting(incumbent is not None and incumbent.adapter is not None, session.task.scores)
     advised = recommend(found, setting, config.weights.plans(config.seed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from sia_tui.engine.rollout import Rollout, Terms, Trial, first_of
 from sia_tui.engine.session import Session, harness_of
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.client import Gateway, GatewayError
+
+LEAST_FRESH = 20
+"""Rollouts from which a pace is reckoned: the first come in a bunch."""
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Sampling:
     made: int = 0
     counted: bool = False
     """Whether the phase under way counts rollouts."""
+    _ends: list[float] = field(default_factory=list, init=False)
+    """When each fresh rollout was stored, by the monotonic clock."""
     _served: str | None = field(default=None, init=False)
     """The gateway's name of the step adapter it holds for this training."""
 
@@ -62,10 +68,17 @@ class Sampling:
             self.session.store.record_episode(names[trial], self.key, attempt, score, sampled)
             done[trial] = (attempt, score)
             self.made += 1
+            self._ends.append(time.monotonic())
             self.session.report.at(self.made) if self.counted else self.session.report.beat()
 
         await self.rollout.run([trial for trial in trials if trial not in done], terms, save)
         return [done[trial] for trial in trials]
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds a fresh rollout took, beside the others and judged; None for too few to tell."""
+        fresh = len(self._ends) - 1
+        return (self._ends[-1] - self._ends[0]) / fresh if fresh >= LEAST_FRESH else None
 
     def name(self, sha256: str | None, trial: Trial, train: bool) -> str:
         """The episode's id."""
