@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sia_tui.core.stats import t_quantile
 from tests.benchmarks.lever_tree import Carry, Tree, ended, grow, live, plant, tree
 from tests.benchmarks.replaying import (
     Policy,
@@ -138,16 +139,15 @@ def _told(run: Walk) -> str:
 
 def _table(trees: list[Tree], depth: int, budget: float) -> list[str]:
     lines = [
-        "| policy of levers | dev gained [95 %] | minus the first [95 %] | mean over the budget | minus the first [95 %] |",
-        "|---|---|---|---|---|",
+        "| policy of levers | dev gained | minus the first | t over seeds | mean over the budget | minus the first |",
+        "|---|---|---|---|---|---|",
     ]
     played = {one.name: _played(one, trees, depth, budget) for one in CONTENDERS}
     best = np.array([[_best(one, depth, budget)] for one in trees])
     first = played[HOUSE]
     for name, scores in [*played.items(), ("the best sequence, in hindsight", best)]:
-        cells = []
-        for kind in (0, 1):
-            cells += [interval(scores[..., kind]), interval(scores[..., kind], first[..., kind], "+")]
+        end, mean = ((scores[..., kind], first[..., kind]) for kind in (0, 1))
+        cells = [interval(end[0]), interval(*end, "+"), t_interval(*end), interval(mean[0]), interval(*mean, "+")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
@@ -178,7 +178,7 @@ def _best(one: Tree, depth: int, budget: float) -> tuple[float, float]:
 
 
 def interval(scores: np.ndarray, minus: np.ndarray | None = None, sign: str = "") -> str:
-    """The mean over seeds and draws with a bootstrap interval: seeds drawn with replacement, a draw for each; paired."""
+    """The mean over seeds and draws with its 95 % bootstrap interval: seeds drawn with replacement, a draw for each."""
     random = np.random.default_rng(0)
     seeds = random.integers(len(scores), size=(RESAMPLES, len(scores)))
 
@@ -191,6 +191,13 @@ def interval(scores: np.ndarray, minus: np.ndarray | None = None, sign: str = ""
         means, centre = means - resampled(minus), centre - minus.mean()
     lo, hi = np.quantile(means, (0.025, 0.975))
     return f"{centre:{sign}.1f} [{lo:{sign}.1f}, {hi:{sign}.1f}]"
+
+
+def t_interval(scores: np.ndarray, minus: np.ndarray) -> str:
+    """Of the mean difference a seed, Student's t: few seeds are few, which a bootstrap over them does not know."""
+    seeds = scores.mean(axis=1) - minus.mean(axis=1)
+    half = t_quantile(len(seeds) - 1) * seeds.std(ddof=1) / len(seeds) ** 0.5
+    return f"[{seeds.mean() - half:+.1f}, {seeds.mean() + half:+.1f}]"
 
 
 if __name__ == "__main__":

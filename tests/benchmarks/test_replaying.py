@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sia_tui.core.pulls import Pulled, Seen
-from tests.benchmarks.bench_advisor import interval
+from tests.benchmarks.bench_advisor import interval, t_interval
 from tests.benchmarks.lever_tree import Edge, Node, Tree
 from tests.benchmarks.replaying import (
     advisor,
@@ -72,3 +72,4 @@ def test_the_interval_is_paired_over_seeds() -> None:
     seeds = np.array([[0.0], [50.0], [100.0]])
     assert interval(seeds + 1, seeds, "+") == "+1.0 [+1.0, +1.0]"
     assert interval(seeds) == "50.0 [0.0, 100.0]"
+    assert t_interval(np.array([[1.0, 3.0], [4.0, 4.0], [6.0, 6.0]]), np.zeros((3, 1))) == "[-1.0, +9.0]"
