@@ -149,4 +149,4 @@ class AdvisorFeedbackAgent:
         advice = advise(record)
         if advice is None:
             return await PlaybookFeedbackAgent().propose(record)
-        return await PlaybookFeedbackAgent(lambda *_: advice.order, f"The advisor: {said(advice)}.").propose(record)
+        return await PlaybookFeedbackAgent(advice.order, f"The advisor: {said(advice)}.").propose(record)

@@ -130,30 +130,16 @@ class PlaybookMetaAgent:
         return Written(seed)
 
 
-Order = Callable[[Record, Diagnosis, Training | None], Sequence[Lever]]
-"""Which lever to pull, and which where there is nothing to do with that one."""
-
-
-def by_evidence(record: Record, found: Diagnosis, asked: Training | None) -> Sequence[Lever]:
-    """The playbook's own order."""
-    best = record.state.best
-    assert best is not None
-    trains = asked is not None and weights_first(asked, found, best.results["dev"].n)
-    return ("weights", "harness") if trains else ("harness", "weights")
-
-
 class PlaybookFeedbackAgent:
-    """`order` says which lever is pulled, the rules what is done with it; `why` is said with every proposal."""
+    """`order` says which lever is pulled, and which where there is nothing to do with that one; empty: by what fails. The
+    rules say what is done with it; `why` is said with every proposal."""
 
-    def __init__(self, order: Order = by_evidence, why: str = "") -> None:
+    def __init__(self, order: Sequence[Lever] = (), why: str = "") -> None:
         self._order, self._why = order, why
 
     async def propose(self, record: Record) -> Proposal:
-        if planbook.is_plan_harness(record.files):
-            order = self._order(record, diagnose(_all_readings(record)), None) if self._order is not by_evidence else ()
-            made = await planbook.propose(record, order)
-        else:
-            made = self._made(record)
+        plans = planbook.is_plan_harness(record.files)
+        made = await planbook.propose(record, self._order) if plans else self._made(record)
         return replace(made, reason=f"{made.reason} {self._why}") if self._why else made
 
     def _made(self, record: Record) -> Proposal:
@@ -163,7 +149,9 @@ class PlaybookFeedbackAgent:
         refuted = _refuted(record.state, best.commit)
         options = [option for rule in RULES for option in rule(found) if option.block not in refuted]
         asked = _training(record, found, refuted)
-        order = [lever for lever in self._order(record, found, asked) if lever in record.brief.levers]
+        trains = asked is not None and weights_first(asked, found, best.results["dev"].n)
+        wanted = self._order or (("weights", "harness") if trains else ("harness", "weights"))
+        order = [lever for lever in wanted if lever in record.brief.levers]
         for lever in order:
             if lever == "harness" and (patched := _best_patch(record, options)):
                 return _harness_step(*patched, found, best.commit, record.brief)
