@@ -59,6 +59,7 @@ def piloted(rewards: list[list[float]], refused: bool = True) -> Step:
     useful = sum(len(set(group)) > 1 for group in rewards) / n
     seen = Pilot(n, samples, (n, *[0] * samples), useful, 0.1, 90.0, rewards=tuple(map(tuple, rewards)))
     made = refuted("best_of_n")
+    made = replace(made, proposal=replace(made.proposal, lever="weights"))
     done = ev.PilotDone(made.id, seen, 60.0, recommend(seen, Setting(adapter=False), PLANS))
     return replace(made, pilot=done, refused=made.refused if refused else None)
 
