@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from sia_tui.core.stats import t_quantile
-from tests.benchmarks.lever_tree import Carry, Tree, ended, grow, live, plant, tree
+from tests.benchmarks.arms import bring_to_its_end, overrides
+from tests.benchmarks.lever_tree import SMALL, Carry, Tree, ended, grow, live, plant, tree
 from tests.benchmarks.replaying import (
     Policy,
     Walk,
@@ -51,6 +52,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--table", action="store_true", help="only replay the trees that are there whole")
+    parser.add_argument(
+        "--live",
+        type=int,
+        nargs=2,
+        metavar=("SPLIT", "SEED"),
+        help="then a run that the advisor decides, with another policy and seed on the split of a tree, taught by that tree",
+    )
     options = parser.parse_args()
     os.environ["SIA_WORKSPACE"] = options.workspace
     trees = []
@@ -59,6 +67,8 @@ def main() -> None:
         found = _grown(seed, root, options.depth, ended if options.table else live)
         trees += [found] if found else []
     print(report(trees, options.depth))
+    if options.live is not None:
+        print(decided(options.config, *options.live, options.depth))
 
 
 def _grown(seed: int, root: str, depth: int, carry: Carry) -> Tree | None:
@@ -67,6 +77,19 @@ def _grown(seed: int, root: str, depth: int, carry: Carry) -> Tree | None:
     except LookupError as missing:
         print(f"seed {seed} is left out: run {missing} has not ended")
         return None
+
+
+def decided(config: Path, split: int, seed: int, depth: int) -> str:
+    """A live run of as many steps on a tree's split, as any run of a workspace that learns from the others."""
+    name = f"live-{split}-{seed}"
+    settings = SMALL | {"task.seed": split, "seed": seed, "policy.recipe.seed": seed, "budget.steps": depth}
+    settings |= {"agents.feedback": "advisor", "agents.memory": "task"}
+    found = bring_to_its_end(name, ["run", str(config), "--name", name, "--headless", *overrides(settings)])
+    told = [
+        f"{made['lever']} {100 * made['dev']['mean']:.1f}{'' if made['kept'] else ' rolled back'}"
+        for made in found["generations"]
+    ]
+    return f"decided live, split of seed {split}, all else of seed {seed}: {', '.join(told)}"
 
 
 @dataclass(frozen=True)
