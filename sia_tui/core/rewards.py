@@ -87,10 +87,15 @@ def _by_solved(pilot: Pilot) -> Groups:
     return tuple((1.0,) * k + (0.0,) * (n - k) for k, count in enumerate(pilot.solved) for _ in range(count))
 
 
+SAME = 1e-9
+"""Rewards no further apart are one: sums of floats differ by less."""
+
+
 def _moments(paid: Sequence[float]) -> tuple[float, float]:
+    """Skewness and excess kurtosis, of rewards in rising order."""
     mean = math.fsum(paid) / len(paid)
     second, third, fourth = (math.fsum((reward - mean) ** power for reward in paid) / len(paid) for power in (2, 3, 4))
-    if paid[0] == paid[-1] or second == 0:
+    if paid[-1] - paid[0] < SAME or second == 0:
         return 0.0, 0.0
     return third / second**1.5, fourth / second**2 - 3
 
@@ -99,7 +104,7 @@ def _tail(paid: Sequence[float]) -> float:
     """Of rewards in rising order."""
     top = paid[-math.ceil(len(paid) / 10) :]
     mean = math.fsum(paid) / len(paid) - paid[0]
-    return (math.fsum(top) / len(top) - paid[0]) / mean if mean > 0 else 1.0
+    return (math.fsum(top) / len(top) - paid[0]) / mean if mean > SAME else 1.0
 
 
 def _ladder(groups: Groups) -> bool:
