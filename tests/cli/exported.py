@@ -18,7 +18,7 @@ import yaml
 from sia_tui.config import RunConfig, load_config
 from sia_tui.core.events import GenerationCreated, PolicyReady, RunCreated
 from sia_tui.core.hashing import digest
-from sia_tui.engine import prepare, session
+from sia_tui.engine import session
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.session import serving_hash
 from sia_tui.engine.tasks import open_task
@@ -90,8 +90,7 @@ def make_shop(root: Path) -> Shop:
         store.record(RunCreated("real", "lawbench", config.hash, PARENT, None, adapter_hash(adapter)))
     seeds = _seeds(root / "seeds")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (session, prepare):
-            patch.setattr(module, "SEEDS", seeds)
+        patch.setattr(session, "SEEDS", seeds)
         assert asyncio.run(run_engine(workspace, run, config, Options(write=lambda line: None))) == 0
     return Shop(workspace, run, base, adapter)
 

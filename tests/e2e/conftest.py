@@ -64,6 +64,7 @@ def make_desk(root: Path) -> Desk:
         },
         "harness": {"lanes": 8},
         "evaluate": {"train": 24, "preview": 12, "hidden": 10, "test": 16},
+        "weights": {"pilot": 16},
         "gate": {"policy": "auto", "indecisive": "roll_back"},
         "budget": {"steps": 8},
     }

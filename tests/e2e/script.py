@@ -82,17 +82,17 @@ def unappliable(files: Files) -> dict[str, str]:
 
 CLONING = TrainPlan(
     "best_of_n",
-    steps=24,
+    steps=16,
     cases_per_step=8,
     samples=4,
-    cases=60,
+    cases=40,
     held_out=12,
-    eval_every=12,
+    eval_every=8,
     learning_rate=3e-3,
     rank=8,
     alpha=16,
 )
-GRPO = replace(CLONING, algorithm="grpo", steps=4, samples=4, cases=90, eval_every=2, learning_rate=1e-3)
+GRPO = replace(CLONING, algorithm="grpo", steps=4, samples=4, cases=60, eval_every=2, learning_rate=1e-3)
 
 Make = Callable[[Files], dict[str, str]]
 Said = Make | TrainPlan | tuple[Make, TrainPlan]

@@ -16,7 +16,7 @@ from tests.e2e.killing import paths_of
 
 
 def test_the_advisor_decides_and_learns(desk: Desk) -> None:
-    settings = ("agents.feedback=advisor", "budget.steps=2", "evaluate.open_test=false")
+    settings = ("agents.feedback=advisor", "agents.levers=[harness]", "budget.steps=2", "evaluate.open_test=false")
     sets = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "sia_tui", "run", str(desk.config), "--name", "advised", *sets]
     ended = subprocess.run(

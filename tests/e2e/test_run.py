@@ -190,7 +190,7 @@ def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk, fates: dict
     assert ended.returncode == 0, ended.stdout + ended.stderr
     reader = RunReader(Workspace(desk.workspace).run("spy").db)
     again = {light.name: light for light in reader.state().steps[1].lights or ()}["tried before"]
-    assert (again.level, "in fates: refused (by checks: imports" in again.detail) == ("amber", True), again
+    assert (again.level, ": refused (by checks: imports" in again.detail) == ("amber", True), again
     spied = reader.state().generations[1]
     task = open_task(Workspace(desk.workspace), load_config(desk.config), print)
     looked = 0
