@@ -1,5 +1,6 @@
 # make run   first time: makes .venv, installs, fetches LawBench; then runs the main job
 # make test  installs what tests need and passes them
+# make test-kills  whole runs, killed in every part, end as if they had not been (six minutes)
 # make test-vllm  the tests against a real vLLM on this machine's CPU, in an environment of its own (2.4 GB, two minutes)
 # TORCH_INDEX=URL  a package index that has a CPU build of torch (elsewhere: https://download.pytorch.org/whl/cpu)
 
@@ -14,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-vllm check bench pictures arms algorithms advisor install clean
+.PHONY: run quick test pytest test-kills test-vllm check bench pictures arms algorithms advisor install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -30,6 +31,10 @@ test: .venv/.tested
 
 pytest: .venv/.tested
 	$(BIN)/python -m pytest -q
+
+# Whole runs, killed in every part and compared with those that were not: six minutes beside what `make test` takes.
+test-kills: .venv/.tested
+	$(BIN)/python -m pytest -q -m kills
 
 test-vllm: .venv/.tested .venv-vllm/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n0 -s tests/vllm
