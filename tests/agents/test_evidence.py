@@ -9,15 +9,17 @@ from typing import Literal
 
 import pytest
 
-from sia_tui.agents.llm.evidence import FIRST_LOOK, gather, page
+from sia_tui.agents.llm.evidence import FIRST_LOOK, gather, page, steps
 from sia_tui.agents.llm.tools import SHOWN, Reader
 from sia_tui.agents.llm.transcript import fenced
 from sia_tui.agents.protocol import Brief, Declined, Reading
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_flagged
+from sia_tui.core.events import ProposalRefused
+from sia_tui.core.gates import Verdict
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.recall import Idea, Memory, memory_of, note
-from sia_tui.core.state import Generation, State
+from sia_tui.core.state import Generation, State, Step
 from tests.agents.test_playbook import reading
 
 BRIEF = Brief("lawbench", "name the charge", ("盗窃", "诈骗"), left={"steps": "3 of 4"})
@@ -162,3 +164,15 @@ def test_what_a_tool_says_is_bounded(record: Fake) -> None:
     said = Reader(record, gather(record)).read_trajectory("e1")
     assert len(said) < SHOWN + 500 and "more characters are not shown" in said
     assert "字" in Reader(record, gather(record)).read_trajectory("e1", offset=50_000)
+
+
+def test_what_a_person_refused_is_shown_with_its_lines(record: Fake) -> None:
+    patch = "--- a/harness.py\n+++ b/harness.py\n@@ -1 +1 @@\n-ATTEMPTS = 2\n+ATTEMPTS = 9\n"
+    made = Proposal("harness", "ask nine times", "because", "nine", "c0", patch=patch)
+    no = Verdict("gate-1", "reject", "ana", "too dear", "now")
+    refused = Step("p-1", made, verdicts=(no,), refused=ProposalRefused("p-1", "ana", "too dear"), closed=True)
+    told = "\n".join(steps(replace(record.state, steps=(refused,))))
+    assert "ana said reject: too dear" in told
+    assert re.search(r"<data-(\w{12}) what='patch of p-1'>.*\+ATTEMPTS = 9.*</data-\1>", told, re.S)
+    by_checks = replace(refused, verdicts=(), refused=ProposalRefused("p-1", "checks", "imports"))
+    assert "ATTEMPTS" not in "\n".join(steps(replace(record.state, steps=(by_checks,))))

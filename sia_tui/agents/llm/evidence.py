@@ -25,6 +25,8 @@ FIRST_LOOK = 60_000
 A_KIND = 4
 """Trajectories of one kind shown unasked, at the most."""
 LISTED = 12
+HUNKS = 2000
+"""Characters of a patch that a person refused."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,15 @@ def steps(state: State) -> Iterator[str]:
         said = step.proposal
         predicted = "" if said.predicted_gain is None else f", predicted {100 * said.predicted_gain:+.1f}"
         yield f"- {step.id} [{said.lever}] {said.title} (idea {said.idea}{predicted}): {_outcome(state, step)}"
+        if _declined(step) and said.patch:
+            yield "  what they said no to:\n" + fenced(said.patch[:HUNKS], f"patch of {step.id}")
+
+
+def _declined(step: Step) -> bool:
+    """A person said no to it: its lines are what the next proposal must not come with again."""
+    return step.refused is not None and any(
+        verdict.kind == "reject" and verdict.by != "auto" for verdict in step.verdicts
+    )
 
 
 def _elsewhere(record: Record) -> Memory:
