@@ -30,7 +30,17 @@ def episodes(desk: Desk) -> int:
 
 def test_a_background_run_is_steered_from_other_terminals(desk: Desk) -> None:
     started = desk.cli(
-        "run", str(desk.config), "--name", RUN, "--detach", "--set", "budget.steps=0", "--set", "harness.lanes=1"
+        "run",
+        str(desk.config),
+        "--name",
+        RUN,
+        "--detach",
+        "--set",
+        "budget.steps=0",
+        "--set",
+        "harness.lanes=1",
+        "--set",
+        "evaluate.train=null",
     )
     assert started.returncode == 0 and "attach steered" in started.stdout, started.stderr
     lock = Workspace(desk.workspace).run(RUN).lock
