@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sia_tui.core.events import build
+from sia_tui.core.codec import build
 from sia_tui.core.forecast import Forecast
 from sia_tui.core.pulls import Pull
 from sia_tui.core.recall import Cluster, Constraint, Idea, Item, Memory, memory_of, note, recall

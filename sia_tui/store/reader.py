@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sia_tui.core.codec import decode
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.events import EpisodeDone, Recorded, decode
+from sia_tui.core.events import EpisodeDone, Recorded
 from sia_tui.core.fold import fold
 from sia_tui.core.machine import Usage, usage_from
 from sia_tui.core.state import State

@@ -19,8 +19,9 @@ from typing import Self
 
 from sqlite_utils import Database
 
+from sia_tui.core.codec import decode, encode
 from sia_tui.core.episodes import Attempt, Sampled, Score
-from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, decode, encode
+from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded
 from sia_tui.core.fold import advance, fold
 from sia_tui.core.machine import Usage
 from sia_tui.core.state import State

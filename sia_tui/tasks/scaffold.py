@@ -30,7 +30,7 @@ def test_the_reward_pays_what_is_right_and_nothing_else() -> None:
 '''
 LABELLED = """\
 # {name} with the nano policy and the playbook agents: no key, no GPU, two CPU cores. It knows no language: it learns the
-# form of an answer from the cases' texts. For a real model see the keys of `policy` in sia_tui/config.py.
+# form of an answer from the cases' texts. For a real model see the keys of `policy` in sia_tui/config/sections.py.
 task:
   name: {name}
   folder: .

@@ -1,32 +1,23 @@
-"""The typed form of the files in configs/. A mistake is one line: file, key, what was expected."""
+"""The sections of a config: what may be said of task, policy, harness, weights, agents, evaluation, gates and budget."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from sia_tui.agents.llm.roles import Role, is_local
-from sia_tui.core.hashing import digest
-from sia_tui.core.loop import Rules
+from sia_tui.agents.llm.roles import Role
 from sia_tui.core.plans import ALGORITHMS, OFFLINE, Algorithm, TrainPlan
 from sia_tui.policy.nano import NanoRecipe
 from sia_tui.policy.wire import VLLMSettings
 
 
-class ConfigError(Exception):
-    """A config that cannot be used, in one line."""
-
-
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TaskConfig(_Section):
+class TaskConfig(Section):
     """Which task, and how its rows are split."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
@@ -45,7 +36,7 @@ class TaskConfig(_Section):
     """A folder with the task's files; null: the workspace's, fetched on first use."""
 
 
-class PolicyConfig(_Section):
+class PolicyConfig(Section):
     """The model behind the gateway."""
 
     kind: Literal["nano", "model"] = "nano"
@@ -87,7 +78,7 @@ class PolicyConfig(_Section):
         return self
 
 
-class PlanConfig(_Section):
+class PlanConfig(Section):
     """Fields of TrainPlan (`core/plans.py` says what each means and may be); null: as it stands."""
 
     steps: int | None = None
@@ -134,7 +125,7 @@ HOUSE["dpo"]["kl"] = 0.1
 HOUSE["reinforce_kl"]["kl"] = 0.01
 
 
-class HarnessConfig(_Section):
+class HarnessConfig(Section):
     """How harness code is run."""
 
     isolation: Literal["auto", "bwrap", "landlock", "none"] = "auto"
@@ -152,7 +143,7 @@ class HarnessConfig(_Section):
     """What a patch may touch, as globs below the task's package; requirements.txt is not for it to choose."""
 
 
-class WeightsConfig(_Section):
+class WeightsConfig(Section):
     """Where and how large weights updates may be; the Feedback-Agent starts its plans from here."""
 
     threads: int = Field(1, ge=1, le=256)
@@ -219,7 +210,7 @@ Proposer = Annotated[
 """Who proposes each step. advisor: the playbook, whose lever is picked by what levers paid in earlier steps."""
 
 
-class AgentsConfig(_Section):
+class AgentsConfig(Section):
     """Who writes the first harness and who proposes each step: the offline rules, or a language model."""
 
     meta: Player = "playbook"
@@ -244,7 +235,7 @@ class AgentsConfig(_Section):
         return {"meta": self.meta, "feedback": self.feedback, "critic": self.critic}
 
 
-class EvaluateConfig(_Section):
+class EvaluateConfig(Section):
     """Cases a generation is measured on; null for the whole split."""
 
     train: int | None = Field(400, ge=1)
@@ -257,7 +248,7 @@ class EvaluateConfig(_Section):
     """Train cases a patch is tried on before the gate."""
 
 
-class GateConfig(_Section):
+class GateConfig(Section):
     policy: Literal["ask", "auto"] = "ask"
     indecisive: Literal["ask", "keep", "roll_back"] = "ask"
     """The keep rule for a result that is neither better nor worse."""
@@ -265,7 +256,7 @@ class GateConfig(_Section):
     """How long the engine waits for a person before the policy's GPUs are released; they are taken again when needed."""
 
 
-class BudgetConfig(_Section):
+class BudgetConfig(Section):
     steps: int = Field(8, ge=0)
     refusals: int = Field(3, ge=1)
     wall_s: float = Field(86_400.0, gt=0)
@@ -274,166 +265,3 @@ class BudgetConfig(_Section):
     """Of the policy."""
     money: float = Field(1e9, gt=0)
     """US dollars of agents' models, where their prices are known."""
-
-
-SENT = {
-    "meta": "the task's description, its labels, public samples of train",
-    "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
-    "critic": "proposals, the trajectories of train and dev that they rest on, scores on train and dev",
-}
-
-
-@dataclass(frozen=True)
-class Egress:
-    """A host that is sent something."""
-
-    host: str
-    local: bool
-    """It is this machine."""
-    what: str
-
-
-class RunConfig(_Section):
-    """A whole run."""
-
-    task: TaskConfig
-    policy: PolicyConfig = PolicyConfig()
-    harness: HarnessConfig = HarnessConfig()
-    weights: WeightsConfig = WeightsConfig()
-    agents: AgentsConfig = AgentsConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-    gate: GateConfig = GateConfig()
-    budget: BudgetConfig = BudgetConfig()
-    mirror: Literal["none", "trackio", "wandb"] = "none"
-    """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _levers_work(self) -> RunConfig:
-        if self.policy.backend == "remote" and "weights" in self.agents.levers:
-            raise ValueError("a remote policy's weights are not ours to train: set agents.levers to [harness]")
-        return self
-
-    @model_validator(mode="after")
-    def _stays_here(self) -> RunConfig:
-        if self.agents.egress == "none" and (leaving := [to for to in self.egress if not to.local]):
-            said = "; ".join(f"{to.host} would receive {to.what}" for to in leaving)
-            raise ValueError(f"agents.egress is none, but {said}")
-        return self
-
-    @property
-    def egress(self) -> tuple[Egress, ...]:
-        """Every host that a run of this config sends anything to, and what."""
-        said = []
-        for name, role in self.agents.players.items():
-            if isinstance(role, Role):
-                said.append(Egress(role.host, role.local, f"the {name} agent's: {SENT[name]}"))
-        policy = self.policy
-        if policy.backend != "hf" and policy.address is not None:
-            host = urlsplit(policy.address).hostname or policy.address
-            said.append(Egress(host, is_local(host), "the policy's: every prompt of the harness"))
-        if self.mirror == "wandb":
-            said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
-        return tuple(said)
-
-    @property
-    def tensor_parallel(self) -> int:
-        """GPUs over which vLLM is split."""
-        return self.policy.vllm.tensor_parallel or len(self.weights.serve_on) or 1
-
-    @property
-    def hash(self) -> str:
-        """Of all that decides what the run does."""
-        return digest(self.model_dump(mode="json", exclude={"mirror"}))
-
-    @property
-    def rules(self) -> Rules:
-        return Rules(
-            max_steps=self.budget.steps,
-            max_wall_s=self.budget.wall_s,
-            max_tokens=self.budget.tokens,
-            max_money=self.budget.money,
-            meta_writes=isinstance(self.agents.meta, Role),
-            max_refusals=self.budget.refusals,
-            indecisive=self.gate.indecisive,
-            critic=self.agents.critic is not None,
-        )
-
-    def dump(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a YAML config and lay `a.b=value` overrides over it. Raises ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; see configs/ for examples") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    tree = _parse(text, str(path))
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping at the top, got {type(tree).__name__}")
-    _place(tree, path.parent)
-    for override in overrides or []:
-        _override(tree, override)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_fault(error)}") from None
-
-
-def _place(tree: dict[str, Any], beside: Path) -> None:
-    task = tree.get("task")
-    if isinstance(task, dict) and isinstance(task.get("folder"), str):
-        task["folder"] = str((beside / task["folder"]).resolve())
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise ConfigError(
-            f"{where}:{line} not valid YAML ({getattr(error, 'problem', None) or 'cannot be parsed'})"
-        ) from None
-
-
-def _override(tree: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override}: expected key.path=value")
-    *parents, leaf = key.split(".")
-    for name in parents:
-        child = tree.setdefault(name, {})
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: {name} is not a section")
-        tree = child
-    tree[leaf] = _parse(value, f"--set {override}")
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault, more = error.errors()[0], error.error_count() - 1
-    key = ".".join(str(part) for part in fault["loc"] if part not in ("rules", "role")) or "(top)"
-    if fault["type"] == "extra_forbidden":
-        said = f"{key}: unknown key; {_known(fault['loc'][:-1])}"
-    elif fault["type"] == "value_error":
-        said = f"{key}: {fault['ctx']['error']}"
-    elif fault["type"] == "missing":
-        said = f"{key}: missing"
-    else:
-        said = f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
-    return said + (f" (and {more} more)" if more else "")
-
-
-def _known(parents: tuple[int | str, ...]) -> str:
-    model: type[BaseModel] = RunConfig
-    if parents and parents[-1] in ALGORITHMS:
-        return f"expected one of {', '.join(PlanConfig.model_fields)}"
-    for name in parents:
-        field = model.model_fields.get(str(name))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return "no key of that name is expected here"
-        model = field.annotation
-    return f"expected one of {', '.join(model.model_fields)}"

@@ -1,0 +1,93 @@
+"""Reading a config from its YAML file. A mistake is one line: file, key, what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sia_tui.config.run import RunConfig
+from sia_tui.config.sections import PlanConfig
+from sia_tui.core.plans import ALGORITHMS
+
+
+class ConfigError(Exception):
+    """A config that cannot be used, in one line."""
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a YAML config and lay `a.b=value` overrides over it. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; see configs/ for examples") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    tree = _parse(text, str(path))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping at the top, got {type(tree).__name__}")
+    _place(tree, path.parent)
+    for override in overrides or []:
+        _override(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_fault(error)}") from None
+
+
+def _place(tree: dict[str, Any], beside: Path) -> None:
+    task = tree.get("task")
+    if isinstance(task, dict) and isinstance(task.get("folder"), str):
+        task["folder"] = str((beside / task["folder"]).resolve())
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise ConfigError(
+            f"{where}:{line} not valid YAML ({getattr(error, 'problem', None) or 'cannot be parsed'})"
+        ) from None
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: expected key.path=value")
+    *parents, leaf = key.split(".")
+    for name in parents:
+        child = tree.setdefault(name, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {name} is not a section")
+        tree = child
+    tree[leaf] = _parse(value, f"--set {override}")
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault, more = error.errors()[0], error.error_count() - 1
+    key = ".".join(str(part) for part in fault["loc"] if part not in ("rules", "role")) or "(top)"
+    if fault["type"] == "extra_forbidden":
+        said = f"{key}: unknown key; {_known(fault['loc'][:-1])}"
+    elif fault["type"] == "value_error":
+        said = f"{key}: {fault['ctx']['error']}"
+    elif fault["type"] == "missing":
+        said = f"{key}: missing"
+    else:
+        said = f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
+    return said + (f" (and {more} more)" if more else "")
+
+
+def _known(parents: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = RunConfig
+    if parents and parents[-1] in ALGORITHMS:
+        return f"expected one of {', '.join(PlanConfig.model_fields)}"
+    for name in parents:
+        field = model.model_fields.get(str(name))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return "no key of that name is expected here"
+        model = field.annotation
+    return f"expected one of {', '.join(model.model_fields)}"

@@ -1,0 +1,111 @@
+"""A whole run's config, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import model_validator
+
+from sia_tui.agents.llm.roles import Role, is_local
+from sia_tui.config.sections import (
+    AgentsConfig,
+    BudgetConfig,
+    EvaluateConfig,
+    GateConfig,
+    HarnessConfig,
+    PolicyConfig,
+    Section,
+    TaskConfig,
+    WeightsConfig,
+)
+from sia_tui.core.hashing import digest
+from sia_tui.core.loop import Rules
+
+SENT = {
+    "meta": "the task's description, its labels, public samples of train",
+    "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
+    "critic": "proposals, the trajectories of train and dev that they rest on, scores on train and dev",
+}
+
+
+@dataclass(frozen=True)
+class Egress:
+    """A host that is sent something."""
+
+    host: str
+    local: bool
+    """It is this machine."""
+    what: str
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    task: TaskConfig
+    policy: PolicyConfig = PolicyConfig()
+    harness: HarnessConfig = HarnessConfig()
+    weights: WeightsConfig = WeightsConfig()
+    agents: AgentsConfig = AgentsConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    gate: GateConfig = GateConfig()
+    budget: BudgetConfig = BudgetConfig()
+    mirror: Literal["none", "trackio", "wandb"] = "none"
+    """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _levers_work(self) -> RunConfig:
+        if self.policy.backend == "remote" and "weights" in self.agents.levers:
+            raise ValueError("a remote policy's weights are not ours to train: set agents.levers to [harness]")
+        return self
+
+    @model_validator(mode="after")
+    def _stays_here(self) -> RunConfig:
+        if self.agents.egress == "none" and (leaving := [to for to in self.egress if not to.local]):
+            said = "; ".join(f"{to.host} would receive {to.what}" for to in leaving)
+            raise ValueError(f"agents.egress is none, but {said}")
+        return self
+
+    @property
+    def egress(self) -> tuple[Egress, ...]:
+        """Every host that a run of this config sends anything to, and what."""
+        said = []
+        for name, role in self.agents.players.items():
+            if isinstance(role, Role):
+                said.append(Egress(role.host, role.local, f"the {name} agent's: {SENT[name]}"))
+        policy = self.policy
+        if policy.backend != "hf" and policy.address is not None:
+            host = urlsplit(policy.address).hostname or policy.address
+            said.append(Egress(host, is_local(host), "the policy's: every prompt of the harness"))
+        if self.mirror == "wandb":
+            said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
+        return tuple(said)
+
+    @property
+    def tensor_parallel(self) -> int:
+        """GPUs over which vLLM is split."""
+        return self.policy.vllm.tensor_parallel or len(self.weights.serve_on) or 1
+
+    @property
+    def hash(self) -> str:
+        """Of all that decides what the run does."""
+        return digest(self.model_dump(mode="json", exclude={"mirror"}))
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            max_steps=self.budget.steps,
+            max_wall_s=self.budget.wall_s,
+            max_tokens=self.budget.tokens,
+            max_money=self.budget.money,
+            meta_writes=isinstance(self.agents.meta, Role),
+            max_refusals=self.budget.refusals,
+            indecisive=self.gate.indecisive,
+            critic=self.agents.critic is not None,
+        )
+
+    def dump(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
