@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sia_tui.config import load_config
+from sia_tui.core import codec
 from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
 from sia_tui.core.choosing import RULES, Setting, light, recommend
@@ -294,10 +295,10 @@ def test_the_pilot_lights_its_light_and_its_advice_stays_with_the_generation() -
 def test_a_pilot_survives_the_log_and_one_of_an_earlier_version_is_read() -> None:
     done = replace(pilot(RARE), rehearsal=Rehearsal(2, 64, 2.1, 1.9, 12.0))
     event = ev.PilotDone("p", done, 60.0, recommend(done, BASE, PLANS))
-    kind, data = ev.encode(event)
-    assert ev.decode(kind, data) == event
+    kind, data = codec.encode(event)
+    assert codec.decode(kind, data) == event
     old = {"n": 4, "samples": 2, "solved": [1, 2, 1], "useful": 0.5, "seconds": 0.1, "tokens": 90.0, "episodes": ["e1"]}
-    read = ev.decode("PilotDone", {"id": "p", "pilot": old, "expected_s": 60.0})
+    read = codec.decode("PilotDone", {"id": "p", "pilot": old, "expected_s": 60.0})
     assert isinstance(read, ev.PilotDone) and read.advised is None and read.pilot.rewards == ()
     assert read.pilot.rehearsal is None
     assert rewards(read.pilot).pass_1 == 0.5 and rewards(read.pilot).values == 2

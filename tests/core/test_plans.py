@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sia_tui.core import codec
 from sia_tui.core import events as ev
 from sia_tui.core.checks import check_plan
 from sia_tui.core.costs import Seen, rehearsed
@@ -89,8 +90,8 @@ def test_a_plan_that_failed_on_this_generation_is_not_made_again() -> None:
 
 def test_a_plan_survives_its_way_through_the_log() -> None:
     event = ev.ProposalMade("p-1", proposal(PLAN))
-    kind, data = ev.encode(event)
-    assert data["proposal"]["plan"] == asdict(PLAN) and ev.decode(kind, data) == event
+    kind, data = codec.encode(event)
+    assert data["proposal"]["plan"] == asdict(PLAN) and codec.decode(kind, data) == event
 
 
 def test_the_machines_failure_says_nothing_of_the_idea() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sia_tui.core import codec
 from sia_tui.core import events as ev
 from sia_tui.core.fold import fold
 from sia_tui.core.gates import gate_hash, gate_parts
@@ -156,9 +157,9 @@ def test_a_gate_is_bound_to_the_advice_that_was_shown() -> None:
 def test_advice_is_read_from_the_log_as_it_was_written() -> None:
     made = Advice("weights", "x", (Pay("weights", 0.1, 0.0, 0.2, 3, None, {"one": 1.0}),), 3, 1)
     event = ev.ProposalMade("p-1", proposal("a"), made)
-    assert ev.decode(*ev.encode(event)) == event
-    kind, data = ev.encode(event)
-    assert ev.decode(kind, {name: value for name, value in data.items() if name != "advice"}).advice is None  # type: ignore[union-attr]
+    assert codec.decode(*codec.encode(event)) == event
+    kind, data = codec.encode(event)
+    assert codec.decode(kind, {name: value for name, value in data.items() if name != "advice"}).advice is None  # type: ignore[union-attr]
 
 
 def test_a_row_keeps_nothing_but_numbers_of_the_evidence() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sia_tui.core import codec, loop
 from sia_tui.core import events as ev
-from sia_tui.core import loop
 from sia_tui.core.fold import fold
 from sia_tui.core.gates import Gate, StaleHash, require_hash
 from sia_tui.core.proposals import Doubt, Review
@@ -42,15 +42,15 @@ def test_folding_in_two_parts_is_folding_at_once(log: list[ev.Recorded], data: s
 @given(logs())
 def test_an_event_survives_its_way_through_json(log: list[ev.Recorded]) -> None:
     for entry in log:
-        kind, data = ev.encode(entry.event)
-        assert ev.decode(kind, json.loads(json.dumps(data))) == entry.event
+        kind, data = codec.encode(entry.event)
+        assert codec.decode(kind, json.loads(json.dumps(data))) == entry.event
 
 
 @given(logs(), st.data())
 def test_a_run_cut_anywhere_asks_for_the_same_next_action(log: list[ev.Recorded], data: st.DataObject) -> None:
     """What makes kill -9 harmless: the next action depends on the log alone."""
     cut = data.draw(st.integers(1, len(log)))
-    again = [ev.Recorded(e.seq, e.at, ev.decode(*ev.encode(e.event))) for e in log[:cut]]
+    again = [ev.Recorded(e.seq, e.at, codec.decode(*codec.encode(e.event))) for e in log[:cut]]
     assert loop.next_action(fold(again), RULES) == loop.next_action(fold(log[:cut]), RULES)
 
 
@@ -103,9 +103,9 @@ def test_test_scores_stay_null_until_the_run_has_ended(log: list[ev.Recorded], d
 
 def test_an_unknown_event_is_refused_with_its_name() -> None:
     with pytest.raises(ValueError, match="unknown event 'Teleported'"):
-        ev.decode("Teleported", {})
+        codec.decode("Teleported", {})
     with pytest.raises(ValueError, match="does not fit"):
-        ev.decode("RunPaused", {})
+        codec.decode("RunPaused", {})
 
 
 def test_wall_clock_is_the_engines_time_only() -> None:
