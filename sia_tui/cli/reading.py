@@ -101,6 +101,7 @@ def _shown(told: dict[str, Any]) -> str:
     for made in told["attributions"]:
         lines += ["", f"{made['title']}: which lever", *made["table"], ""]
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
+    lines += [f"alarm: {a['kind']}: {one_line(a['detail'], 300)}" for a in told["alarms"]]
     if told["waiting"]:
         asked = told["waiting"]
         lines.append(f"waiting: {asked['gate']} {asked['hash'][:12]}: {one_line(asked['title'])}; see: sia-tui pending")
@@ -115,6 +116,8 @@ def _shown(told: dict[str, Any]) -> str:
             else ""
         )
         lines.append(f"test, opened once for g{test['generation']}: {_interval(test)}, n = {test['n']}{before}")
+    if told["manifest"]:
+        lines.append("hashes: " + ", ".join(f"{name} {hash[:12]}" for name, hash in told["manifest"].items()))
     cost = told["cost"]
     lines.append(f"cost: {cost['wall_s'] / 60:.1f} min, {cost['episodes']} episodes, {cost['tokens']} tokens")
     if cost["calls"]:
@@ -151,6 +154,8 @@ def _question(asked: dict[str, Any]) -> str:
         lines += asked["attribution"]
     elif measured:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
+    if measured and measured["held"]:
+        lines.append(f"held:      {one_line(measured['held'], 1000)}")
     lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'], 1000)}" for light in asked["lights"]]
     if asked["pilot"]:
         lines += _planned(asked)

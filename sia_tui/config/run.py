@@ -103,6 +103,8 @@ class RunConfig(Section):
             max_money=self.budget.money,
             meta_writes=isinstance(self.agents.meta, Role),
             max_refusals=self.budget.refusals,
+            target=self.budget.target,
+            stall=self.budget.stall,
             indecisive=self.gate.indecisive,
             critic=self.agents.critic is not None,
         )

@@ -246,12 +246,18 @@ class EvaluateConfig(Section):
     """False for runs that are only compared with others on dev and hidden: test stays sealed at their end."""
     preview: int = Field(120, ge=2)
     """Train cases a patch is tried on before the gate."""
+    cascade: int | None = Field(None, ge=2)
+    """A candidate is first measured on so many dev cases, and on the others only if it is not clearly worse there."""
 
 
 class GateConfig(Section):
     policy: Literal["ask", "auto"] = "ask"
     indecisive: Literal["ask", "keep", "roll_back"] = "ask"
     """The keep rule for a result that is neither better nor worse."""
+    hold_sigmas: float = Field(4.0, gt=0)
+    """A result that is better on dev than on train by so many standard errors waits for a person, whatever `policy` says."""
+    bound: float | None = Field(None, gt=0, le=1)
+    """A mean reward on dev above this waits for a person too: what nobody could reach honestly."""
     release_s: float = Field(120.0, ge=0)
     """How long the engine waits for a person before the policy's GPUs are released; they are taken again when needed."""
 
@@ -259,6 +265,10 @@ class GateConfig(Section):
 class BudgetConfig(Section):
     steps: int = Field(8, ge=0)
     refusals: int = Field(3, ge=1)
+    target: float | None = Field(None, gt=0, le=1)
+    """No new step is proposed once the incumbent's mean reward on dev is this high."""
+    stall: int | None = Field(None, ge=1)
+    """Nor after so many steps in a row of which none was kept; a person's no is not counted."""
     wall_s: float = Field(86_400.0, gt=0)
     """No new step is proposed past this; the one under way and test still finish."""
     tokens: int = Field(10**12, ge=1)

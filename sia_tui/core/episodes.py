@@ -63,6 +63,10 @@ class Call:
         return len(self.prompt_ids) + len(self.completion_ids) + self.unseen
 
 
+DENIED = "(denied)"
+"""Stands as the name of a call in a trajectory where the harness tried to reach the network. No method can have that name."""
+
+
 @dataclass(frozen=True)
 class ToolCall:
     name: str

@@ -249,6 +249,29 @@ class Measured:
     broke: tuple[str, ...]
     cost: Mapping[str, float] = field(default_factory=dict)
     """`calls` and `tokens` a case, as factors of the incumbent's."""
+    spared: int = 0
+    """Dev cases that it was not measured on, being clearly worse on the others."""
+    held: str = ""
+    """Why nobody but a person may keep it."""
+
+
+AlarmKind = Literal["canary", "network", "claim"]
+
+
+@dataclass(frozen=True)
+class Alarmed:
+    """Something was seen in the episodes under a key that should not be there. Recorded once for each kind and key."""
+
+    kind: AlarmKind
+    key: str
+    detail: str
+    proposal: str | None = None
+    """Whose patch or training made the episodes; None: the incumbent's own."""
+
+    @property
+    def light(self) -> Light:
+        name = {"canary": "answer key untouched", "network": "stays inside", "claim": "claims hold"}[self.kind]
+        return Light(name, "red" if self.kind == "canary" else "amber", self.detail)
 
 
 @dataclass(frozen=True)
@@ -339,6 +362,7 @@ Event = (
     | GateDeferred
     | ProposalRefused
     | Measured
+    | Alarmed
     | GenerationKept
     | GenerationRolledBack
     | WentBack

@@ -206,6 +206,14 @@ def _(event: ev.Measured, state: State) -> State:
 
 
 @_on.register
+def _(event: ev.Alarmed, state: State) -> State:
+    state = replace(state, alarms=(*state.alarms, event))
+    if event.proposal is None:
+        return state
+    return _step(state, event.proposal, lights=(*(state.step(event.proposal).lights or ()), event.light))
+
+
+@_on.register
 def _(event: ev.GenerationKept, state: State) -> State:
     return replace(_decided(state, event.index, True, event.why), incumbent=event.index)
 

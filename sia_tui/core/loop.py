@@ -9,6 +9,9 @@ from sia_tui.core.episodes import Split
 from sia_tui.core.gates import GateKind, VerdictKind
 from sia_tui.core.state import MACHINE, State, Step, undecided
 
+_OWN_NO = ("checks", "preview", "training", MACHINE, "auto")
+"""By which a proposal is refused that no person said no to."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -26,6 +29,10 @@ class Rules:
     indecisive: Literal["ask", "keep", "roll_back"]
     critic: bool
     """Whether a second model is asked about every proposal before its gate."""
+    target: float | None = None
+    """Mean reward on dev at which the run has what it is for."""
+    stall: int | None = None
+    """This many steps in a row without one that was kept end the run."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ def next_action(state: State, rules: Rules) -> Action:
     for split in ("dev", "train", "hidden"):
         if split not in best.results:
             return Evaluate(best.index, split)
-    spent = _spent(state, rules)
+    spent = _reached(state, rules) or _stalled(state, rules) or _spent(state, rules)
     return Finish(spent, "budget") if spent else Propose()
 
 
@@ -222,13 +229,28 @@ def _closing(state: State) -> Action:
     return End("done", asked.reason)
 
 
+def _reached(state: State, rules: Rules) -> str | None:
+    dev = state.best.results["dev"].mean if state.best else 0.0
+    return f"target {rules.target:g} reached on dev" if rules.target is not None and dev >= rules.target else None
+
+
+def _stalled(state: State, rules: Rules) -> str | None:
+    in_vain = 0
+    for step in reversed(state.made):
+        if any(state.generations[index].kept for index in step.candidates):
+            break
+        in_vain += step.refused is None or step.refused.by in _OWN_NO
+    stalled = rules.stall is not None and in_vain >= rules.stall
+    return f"{in_vain} steps in a row gained nothing" if stalled else None
+
+
 def _spent(state: State, rules: Rules) -> str | None:
     """The budget that is used up, in words, or None."""
     refused = 0
     for step in reversed(state.made):
         if step.refused is None:
             break
-        refused += step.refused.by in ("checks", "preview", "training", MACHINE, "auto")
+        refused += step.refused.by in _OWN_NO
     if len(state.made) >= rules.max_steps:
         return f"all {rules.max_steps} steps made"
     if refused >= rules.max_refusals:
@@ -246,9 +268,8 @@ def _asking(step: Step, rules: Rules) -> Action | None:
     """What is left to do until a person has said yes to a step; None when they have."""
     if step.lights is None:
         return Check(step.id)
-    red = next((light for light in step.lights if light.level == "red"), None)
-    if red is not None:
-        return Refuse(step.id, "checks", f"{red.name}: {red.detail}")
+    if step.red is not None and not step.candidates:
+        return Refuse(step.id, "checks", f"{step.red.name}: {step.red.detail}")
     if step.proposal.patches and step.preview is None and not step.proposal.first:
         return RunPreview(step.id)
     if step.proposal.trains and step.pilot is None:
@@ -278,20 +299,24 @@ def _stepping(state: State, step: Step, rules: Rules) -> Action:
 
 
 def _measuring(state: State, step: Step, rules: Rules) -> Action:
-    for candidate in undecided(state, step):
+    if step.red is not None and step.generation is not None:
+        return Decide(step.generation, False, f"{step.red.name}: {step.red.detail}")
+    unmeasured = [made for made in undecided(state, step) if step.measure_of(made.index) is None]
+    for candidate in unmeasured:
         if "dev" not in candidate.results:
             return Evaluate(candidate.index, "dev")
     found = step.measured
-    if found is None:
+    if unmeasured or found is None:
         return Compare(step.id)
-    if found.outcome != "indecisive":
+    if not found.held and found.outcome != "indecisive":
         return Decide(found.generation, found.outcome == "better", f"{found.outcome} on dev")
-    if rules.indecisive != "ask":
+    if not found.held and rules.indecisive != "ask":
         return Decide(found.generation, rules.indecisive == "keep", "indecisive on dev, by the keep rule")
     verdict = step.verdict_on("keep")
     if verdict is None:
         return OpenGate(step.id, "keep")
-    return Decide(found.generation, verdict.kind == "approve", f"indecisive on dev, decided by {verdict.by}")
+    why = "held for a person" if found.held else "indecisive on dev"
+    return Decide(found.generation, verdict.kind == "approve", f"{why}, decided by {verdict.by}")
 
 
 def auto_verdict(step: Step, left_s: float) -> tuple[VerdictKind, str]:

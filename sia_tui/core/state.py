@@ -77,6 +77,16 @@ class Step:
         return self.gates[-1] if len(self.gates) > len(self.verdicts) and not self.closed else None
 
     @property
+    def red(self) -> Light | None:
+        return next((light for light in self.lights or () if light.level == "red"), None)
+
+    @property
+    def held(self) -> str:
+        """Why only a person may answer its open gate; nothing where the config's policy may."""
+        gate, found = self.open_gate, self.measured
+        return found.held if gate is not None and gate.kind == "keep" and found is not None else ""
+
+    @property
     def measured(self) -> ev.Measured | None:
         """Of the best candidate: the one with the highest lower bound."""
         return max(self.measures, key=lambda found: found.lo, default=None)
@@ -139,6 +149,7 @@ class State:
     stop_asked: ev.StopAsked | None = None
     test_opened: ev.TestOpened | None = None
     test_opened_at: str | None = None
+    alarms: tuple[ev.Alarmed, ...] = ()
     cost: Cost = Cost()
     settled_s: float = 0.0
     """Working time when a generation was last measured or decided on: the same however often the next proposal is begun."""

@@ -30,6 +30,8 @@ def summary(state: State) -> dict[str, Any]:
             for step in state.steps
             if (table := _attribution(state, step))
         ],
+        "manifest": _manifest(state),
+        "alarms": [asdict(alarm) for alarm in state.alarms],
         "refused": [_refused(step) for step in state.steps if step.refused is not None],
         "waiting": None if state.waiting is None else gate(state),
         "test": _test(state),
@@ -43,6 +45,13 @@ def summary(state: State) -> dict[str, Any]:
             "money": round(state.cost.money, 4),
         },
     }
+
+
+def _manifest(state: State) -> dict[str, str]:
+    """sha256 (hex) of all that scores rest on, as it was when the run began; what is not the same again ends the run."""
+    task, policy = state.task_ready, state.policy_ready
+    data = {"data": task.split_hash, "test": task.test_hash, "verifier": task.verifier_hash} if task else {}
+    return {"config": state.config_hash, **data, **({"base": policy.sha256} if policy else {})}
 
 
 def gate(state: State) -> dict[str, Any]:
@@ -161,6 +170,8 @@ def _measured(found: ev.Measured | None) -> dict[str, Any] | None:
         "n": found.n,
         "fixed": len(found.fixed),
         "broke": len(found.broke),
+        "spared": found.spared,
+        "held": found.held,
     }
 
 

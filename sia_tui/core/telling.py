@@ -152,7 +152,7 @@ def _(event: ev.TrainingCutShort) -> str:
 
 @tell.register
 def _(event: ev.GateOpened) -> str:
-    question = "go ahead?" if event.gate.kind == "step" else "indecisive on dev: keep it?"
+    question = "go ahead?" if event.gate.kind == "step" else "keep it?"
     return f"{event.gate.id} ({event.gate.proposal}): {question} hash {event.gate.hash[:12]}"
 
 
@@ -177,7 +177,14 @@ def _(event: ev.Measured) -> str:
     return (
         f"g{event.generation} against its parent on dev: {points(event.gain)} points "
         f"[{points(event.lo)}, {points(event.hi)}], fixed {len(event.fixed)}, broke {len(event.broke)}: {event.outcome}"
+        + (f" on the first {event.n} cases; the other {event.spared} were spared" if event.spared else "")
+        + (f"; held for a person: {event.held}" if event.held else "")
     )
+
+
+@tell.register
+def _(event: ev.Alarmed) -> str:
+    return f"{event.light.name}: {event.light.level}, {event.detail}"
 
 
 @tell.register

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 from sia_tui.config import HarnessConfig
 from sia_tui.core.episodes import HarnessError, Score
 from sia_tui.engine import tools
+from sia_tui.engine.canary import KEY, Opened
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
@@ -47,6 +48,8 @@ class Place:
     tools_root: Path
     log: Path
     seed: int
+    canary: str | None = None
+    """The mark of the answer key that is planted beside the rows; None: none is."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Crew:
         self._staying: dict[str, tuple[Post, AsyncExitStack]] = {}
         self._setups: dict[str, Setup] = {}
         self._dead: list[Worker] = []
+        self.opened = Opened()
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,6 +98,7 @@ class Crew:
     ) -> None:
         for view in list(self._staying):
             await self._dismiss(view)
+        self.opened.close()
 
     @asynccontextmanager
     async def post(self, view: str, wanted: int) -> AsyncIterator[Post]:
@@ -168,7 +173,9 @@ class Crew:
 
     async def _prepared(self, view: str) -> Setup:
         place, harness = self._place, self._harness
-        rows = tools.rows_folder(place.rows_root, place.task, view)
+        rows = tools.rows_folder(place.rows_root, place.task, view, place.canary)
+        if place.canary is not None:
+            self.opened.look_at(rows / KEY)
         setup = Setup(
             level=place.level,
             python=place.python,

@@ -213,7 +213,7 @@ class _Engine:
             action = loop.next_action(session.state, session.config.rules)
             if isinstance(action, loop.Ended):
                 return DONE
-            if isinstance(action, loop.AwaitVerdict) and session.config.gate.policy == "ask":
+            if isinstance(action, loop.AwaitVerdict) and self._asks_a_person():
                 if self._options.exit_at_gate:
                     return WAITING
                 session.report.say(f"{action.gate} waits for a person; decide in another terminal: sia-tui pending")
@@ -239,6 +239,10 @@ class _Engine:
         self._session.report.say(f"{one_line(str(death), 300)}; starting it again, finished episodes are kept")
         if isinstance(death, GatewayDied):
             await self._session.leave_place()
+
+    def _asks_a_person(self) -> bool:
+        step = self._session.state.current
+        return self._session.config.gate.policy == "ask" or (step is not None and step.held != "")
 
     async def _idle(self, why: str) -> None:
         """Until a command changes the state; the policy's GPUs are not kept for longer than the grace time."""

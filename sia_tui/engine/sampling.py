@@ -14,6 +14,7 @@ from sia_tui.core.hashing import digest, short_id
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.state import Step
 from sia_tui.engine.crew import Crew
+from sia_tui.engine.lookout import Lookout
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.rollout import Rollout, Terms, Trial, first_of
 from sia_tui.engine.session import Session, harness_of
@@ -33,6 +34,7 @@ class Sampling:
     plan: TrainPlan
     gateway: Gateway
     rollout: Rollout
+    lookout: Lookout
     key: str
     """Of everything the rollouts have in common: harness, base, parent adapter, verifier, split."""
     parent: str | None
@@ -66,6 +68,7 @@ class Sampling:
         def save(trial: Trial, attempt: Attempt, score: Score) -> None:
             sampled = Sampled(self.proposal, purpose, behind, trial.sample)
             self.session.store.record_episode(names[trial], self.key, attempt, score, sampled)
+            self.lookout.see(attempt)
             done[trial] = (attempt, score)
             self.made += 1
             self._ends.append(time.monotonic())
@@ -118,7 +121,8 @@ async def sampling(session: Session, step: Step, plan: TrainPlan) -> AsyncIterat
     harness = harness_of(session, commit, digest(["training", key, plan.temperature, plan.max_tokens]))
     async with Crew(place, harness, session.config.task.folds, stay=True) as crew:
         rollout = Rollout(place, harness, crew, session.interrupted)
-        made = Sampling(session, step.id, plan, place.gateway, rollout, harness.key, best.adapter)
+        lookout = Lookout(session, crew, harness.key, step.id)
+        made = Sampling(session, step.id, plan, place.gateway, rollout, lookout, harness.key, best.adapter)
         try:
             yield made
         finally:

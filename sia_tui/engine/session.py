@@ -18,6 +18,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.recall import Memory
 from sia_tui.core.state import State
 from sia_tui.core.telling import tell
+from sia_tui.engine.canary import mark_of
 from sia_tui.engine.crew import Harness, Place
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import first_of
@@ -91,6 +92,11 @@ class Session:
     def repository(self) -> HarnessRepository:
         return HarnessRepository(self.workspace.harness_repository)
 
+    @cached_property
+    def canary(self) -> str:
+        """The mark of the answer keys that this workspace plants."""
+        return mark_of(self.workspace)
+
     def record(self, *events: object) -> None:
         """Append to the log and say it."""
         self.store.record(*events)  # type: ignore[arg-type]
@@ -157,6 +163,7 @@ class Session:
                 tools_root=self.workspace.folder("tools"),
                 log=self.paths.logs / "harness.log",
                 seed=self.config.seed,
+                canary=self.canary,
             )
         if self._asleep:
             self.report.phase("waking the policy")

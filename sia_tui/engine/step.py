@@ -9,7 +9,7 @@ from sia_tui.agents.advisor import advise
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
-from sia_tui.core.checks import check_flagged, check_patch, check_plan, check_served, check_tried
+from sia_tui.core.checks import check_flagged, check_marked, check_patch, check_plan, check_served, check_tried
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Lever, Light
@@ -95,7 +95,7 @@ def check(session: Session, step: Step) -> None:
     subtree = repository.subtree(tree, session.package)
     commit = _commit(session, step, tree, subtree, best.adapter if best else None, applies)
     repository.mark_proposal(step.id, commit)
-    lights += check_flagged(proposal)
+    lights += check_flagged(proposal) + check_marked(proposal, session.canary)
     session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record_of(session, proposal)))
 
 

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sia_tui.core.hashing import digest
+from sia_tui.engine.canary import plant
 from sia_tui.harness.launch import Setup
 from sia_tui.harness.workers import prepare
 from sia_tui.tasks.task import Task
 
 
-def rows_folder(root: Path, task: Task, view: str) -> Path:
-    """`rows.jsonl` and `labels.json` of a view, under the content's own name."""
+def rows_folder(root: Path, task: Task, view: str, mark: str | None = None) -> Path:
+    """`rows.jsonl` and `labels.json` of a view, under the content's own name; with a `mark`, a planted answer key too."""
     rows = [{"id": row.id, "inputs": dict(row.inputs), "label": row.label} for row in task.rows(view)]
     folder = root / digest([rows, list(task.labels)])[:16]
     if not folder.exists():
@@ -25,6 +26,8 @@ def rows_folder(root: Path, task: Task, view: str) -> Path:
         (part / "labels.json").write_text(json.dumps(list(task.labels), ensure_ascii=False), encoding="utf-8")
         part.chmod(0o755)
         _publish(part, folder)
+    if mark is not None:
+        plant(folder, mark, task.labels)
     return folder
 
 

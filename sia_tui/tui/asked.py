@@ -78,7 +78,8 @@ def title(asked: Question) -> str:
 
 def _asks(asked: Question) -> str:
     if asked.gate.kind == "keep":
-        return f"indecisive on dev: keep g{asked.step.generation}?"
+        why = "too good to be taken unseen" if asked.step.held else "indecisive on dev"
+        return f"{why}: keep g{asked.step.generation}?"
     if asked.step.proposal.lever == "stop":
         return "end the run here?"
     if asked.step.proposal.first:
@@ -117,6 +118,7 @@ def _expected(asked: Question) -> list[Piece]:
             (f"{points(measured.gain)} pt {interval(measured.lo, measured.hi)}", _TONES.get(measured.outcome, "")),
             f" over {measured.n} dev cases: {measured.outcome}",
             (f"   fixed {len(measured.fixed)} · broke {len(measured.broke)}", ""),
+            (f"   ▲ {sentence(measured.held, 160)}" if measured.held else "", WARN),
         ]
     if asked.step.proposal.lever == "stop":
         return [("EXPECT ", DIM), "no further gain: the agent has nothing left that it would try"]

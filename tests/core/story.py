@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sia_tui.core import events as ev
@@ -46,8 +47,8 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.PlantSeed():
             return [ev.GenerationCreated(0, None, "c0", "t0", "k0")]
         case loop.Evaluate(generation=index, split=split):
-            if state.generations[index].kept is None and choose([True, True, True, False]) is False:
-                return [ev.GenerationRolledBack(index, "the harness does not begin")]
+            if state.generations[index].kept is None and step is not None:
+                return _tried(choose, step.id, index)
             done = ev.EpisodeDone(f"e{index}{split}", "k", split, 7)
             return [done, ev.Evaluated(index, split, 0.5, 0.4, 0.6, 10, 0.0, {"wrong": 5})]
         case loop.Propose():
@@ -87,7 +88,8 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             ]
         case loop.Compare(proposal=name):
             assert step is not None
-            return [_measured(name, made.index, str(choose(OUTCOMES))) for made in undecided(state, step)]
+            left = [made for made in undecided(state, step) if step.measure_of(made.index) is None]
+            return [_measured(name, made.index, str(choose(OUTCOMES)), bool(choose(HELD))) for made in left]
         case loop.Decide(generation=index, keep=keep, why=why):
             assert step is not None
             rest = [made.index for made in undecided(state, step) if made.index != index]
@@ -105,14 +107,29 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
 
 
 OUTCOMES = ["better", "worse", "indecisive"]
+HELD = [False, False, True]
 
 
-def _measured(name: str, index: int, outcome: str) -> ev.Measured:
+def _tried(choose: Choose, name: str, index: int) -> list[ev.Event]:
+    """A candidate on dev: it does not begin, is clearly worse on a slice, opens the planted key, or is measured whole."""
+    match choose(["whole", "whole", "whole", "broken", "slice", "key"]):
+        case "broken":
+            return [ev.GenerationRolledBack(index, "the harness does not begin")]
+        case "slice":
+            return [replace(_measured(name, index, "worse", False), spared=90)]
+        case "key":
+            return [ev.Alarmed("canary", f"k{index}", "opened", name)]
+    done = ev.EpisodeDone(f"e{index}dev", "k", "dev", 7)
+    return [done, ev.Evaluated(index, "dev", 0.5, 0.4, 0.6, 10, 0.0, {"wrong": 5})]
+
+
+def _measured(name: str, index: int, outcome: str, held: bool) -> ev.Measured:
     lo, hi = {"better": (0.05, 0.15), "worse": (-0.15, -0.05), "indecisive": (-0.1, 0.1)}[outcome]
-    return ev.Measured(name, index, outcome, (lo + hi) / 2, lo, hi, 10, ("a",), ())
+    held_for = "too good" if held and outcome != "worse" else ""
+    return ev.Measured(name, index, outcome, (lo + hi) / 2, lo, hi, 10, ("a",), (), held=held_for)
 
 
-def tell_story(choose: Choose, most: int = 400) -> list[ev.Recorded]:
+def tell_story(choose: Choose, most: int = 400, rules: loop.Rules = RULES) -> list[ev.Recorded]:
     """The log of a whole run."""
     log: list[ev.Recorded] = []
     state = State()
@@ -125,7 +142,7 @@ def tell_story(choose: Choose, most: int = 400) -> list[ev.Recorded]:
 
     record(ev.RunCreated("r", "lawbench", "config"))
     record(ev.EngineStarted(1, "here", "bwrap"))
-    while not isinstance(action := loop.next_action(state, RULES), loop.Ended):
+    while not isinstance(action := loop.next_action(state, rules), loop.Ended):
         assert len(log) < most, "the loop does not come to an end"
         for event in answer(action, state, choose):
             record(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,39 @@ def test_nothing_is_measured_on_dev_without_a_yes(log: list[ev.Recorded]) -> Non
                 approved.add(gates[verdict.gate])
             case ev.GenerationCreated(proposal=proposal) if proposal is not None:
                 assert proposal in approved
+
+
+@given(logs())
+def test_what_is_held_is_kept_by_a_persons_yes_alone(log: list[ev.Recorded]) -> None:
+    state = fold(log)
+    for step in state.steps:
+        kept = [index for index in step.candidates if state.generations[index].kept]
+        if step.measured is not None and step.measured.held and kept:
+            verdict = step.verdict_on("keep")
+            assert verdict is not None and verdict.kind == "approve"
+
+
+@given(logs())
+def test_nothing_is_kept_that_opened_the_planted_key_or_was_worse_on_a_slice(log: list[ev.Recorded]) -> None:
+    state = fold(log)
+    for step in state.steps:
+        spared = {found.generation for found in step.measures if found.spared}
+        for index in step.candidates:
+            assert not (state.generations[index].kept and (step.red is not None or index in spared))
+        assert step.closed or step is state.current
+
+
+def test_a_run_ends_at_its_target_and_when_nothing_is_gained_any_more() -> None:
+    ends = {}
+    for name, rules in {
+        "target": replace(RULES, target=0.5),
+        "stall": replace(RULES, stall=2),
+        "neither": replace(RULES, target=0.51, stall=5),
+    }.items():
+        log = tell_story(lambda options: "reject" if "reject" in options else options[-1], rules=rules)
+        ends[name] = fold(log).stop_reason
+    assert ends["target"] == "target 0.5 reached on dev"
+    assert ends["stall"] and ends["neither"] and ends["stall"] != ends["neither"]
 
 
 @given(logs())

@@ -34,6 +34,10 @@ def test_it_ends_by_itself_and_says_how_every_step_ended(fates: dict[str, Any]) 
     assert kept["verdict"]["by"] == "auto" and kept["verdict"]["kind"] == "approve"
 
 
+def test_an_honest_run_raises_no_alarm(fates: dict[str, Any]) -> None:
+    assert fates["alarms"] == []
+
+
 def test_show_keeps_its_contract(fates: dict[str, Any]) -> None:
     assert {"run", "task", "status", "stop_reason", "generations", "test", "null_baselines", "cost"} <= fates.keys()
     for generation in fates["generations"]:

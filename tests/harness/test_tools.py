@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from sia_tui.core.episodes import DENIED
 from sia_tui.harness.workers import HarnessBroken, WorkerDied, prepare
 from tests.harness.conftest import MakeWorld
 from tests.harness.world import ECHO, case
@@ -111,3 +112,30 @@ async def test_one_that_exits_while_imported(world: MakeWorld) -> None:
     with pytest.raises(WorkerDied, match="exit status 5"):
         async with world("import os; os._exit(5)").worker():
             pass
+
+
+async def test_tries_to_reach_the_network_stand_in_the_trajectory(world: MakeWorld) -> None:
+    here = world(
+        """
+        import socket
+        from sia import Answer
+        async def solve(case, llm, tools):
+            said = []
+            for reach in (lambda: socket.create_connection(("1.2.3.4", 80), 1), lambda: socket.socket(socket.AF_INET6)):
+                try: reach()
+                except OSError as error: said.append(type(error).__name__)
+            return Answer(",".join(said))
+        """
+    )
+    async with here.worker(1) as worker:
+        outcome = await worker.solve(0, case(), 10)
+        quiet = await worker.solve(0, case(), 10)
+    assert outcome.answer is not None and outcome.answer.count("Error") == 2
+    tried = [call.arguments for call in outcome.tool_calls if call.name == DENIED]
+    assert any("1.2.3.4" in said for said in tried) and any(said.startswith("__new__") for said in tried)
+    assert len(quiet.tool_calls) == len(tried)
+
+
+async def test_an_honest_harness_tries_nothing(world: MakeWorld) -> None:
+    async with world(ECHO).worker(1) as worker:
+        assert (await worker.solve(0, case(say="x"), 5)).tool_calls == ()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import contextvars
 import functools
 import inspect
 import reprlib
+import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +29,35 @@ class Record:
             return
         self.entries.append({"name": clip(name, 200), "arguments": arguments, "result": result, "seconds": seconds})
 
+
+DENIED = "(denied)"
+_NETWORK = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"}
+_OURS = (-1, socket.AF_UNIX)
+"""Families of sockets that are made of an inherited lane, or that the event loop makes for itself."""
+
+
+def watch_network() -> None:
+    """Write down, in the record of the episode that it happens in, every try to reach the network. The walls stop it; this
+    only tells. Cannot be taken back by code that runs later."""
+    sys.addaudithook(_heard)
+
+
+def _heard(event: str, args: tuple[Any, ...]) -> None:
+    if event == "socket.__new__" and args[1] in _OURS:
+        return
+    if event != "socket.__new__" and event not in _NETWORK:
+        return
+    plain = ", ".join(repr(one) for one in args if type(one) in (str, bytes, int, tuple))
+    said = (clip(f"{event.removeprefix('socket.')} {plain}", 200), "the sandbox has no network")
+    record = current.get()
+    if record is None:
+        stray.append(said)
+    else:
+        record.add(DENIED, *said, 0.0)
+
+
+stray: collections.deque[tuple[str, str]] = collections.deque(maxlen=20)
+"""Tries outside of any episode, as by a thread or an import; told in the next one that ends."""
 
 current: contextvars.ContextVar[Record | None] = contextvars.ContextVar("current", default=None)
 """The record of the episode this code runs for; follows tasks and `asyncio.to_thread`, not bare threads."""

@@ -39,6 +39,7 @@ def main() -> None:
     except OSError as error:
         _say(control, {"failed": {"stage": "confine", "kind": "crash", "message": str(error)}})
         os._exit(1)
+    recording.watch_network()
     _make_room()
     sys.path += [path for path in (setup["harness"], setup["site_packages"]) if path]
     if setup["mode"] == "prepare":
@@ -144,6 +145,8 @@ class _Host:
         record = recording.Record(self._caps["tool_calls"], self._caps["tool_text"])
         started = time.monotonic()
         outcome = await self._outcome(request, record)
+        while recording.stray:
+            record.add(recording.DENIED, *recording.stray.popleft(), 0.0)
         outcome |= {"id": number, "seconds": time.monotonic() - started, "tool_calls": record.entries}
         outcome["tool_calls_dropped"] = record.dropped
         del self._cancelled[number], self._running[number]
