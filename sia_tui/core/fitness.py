@@ -45,11 +45,11 @@ ROWS: Final[Mapping[str, str]] = {
 """What each row says when it is ok; the last four are about evaluators of other projects."""
 
 LEAST_GOLD: Final = 0.9
-FULL, NEARLY: Final = 0.99, 0.9
+FULL, NEARLY = 0.99, 0.9
 """Of what can be earned: where a null leaves no headroom, and little."""
 NOISY: Final = 0.1
 """Standard deviation of repeats from which one measurement of a case says nothing."""
-FEW, MANY: Final = 5, 100
+FEW, MANY = 5, 100
 """Cases below which nothing but the largest gain is told, and from which the usual ones are."""
 CLOSE: Final = "a loop will find this: pay only what is right"
 
@@ -129,7 +129,9 @@ def unpaid(row: str, earned: Mapping[str, float], least: float = 0.0, most: floa
     if paid:
         return fails(row, f"paid: {_listed(paid)}", CLOSE, most=top)
     if little:
-        return amber(row, f"of {len(earned)} tried, paid a little: {_listed(little)}", "look at what it pays for", most=top)
+        return amber(
+            row, f"of {len(earned)} tried, paid a little: {_listed(little)}", "look at what it pays for", most=top
+        )
     return ok(row, f"{len(earned)} tried, none paid" if len(earned) > 1 else f"{next(iter(earned), 'it')}: not paid")
 
 
@@ -142,7 +144,9 @@ def repeats(earned: Sequence[Sequence[float]]) -> Finding:
     if sigma == 0:
         return Finding("repeats", "ok", f"the same answer earns the same {count} times", figures=figures)
     if sigma < NOISY:
-        return Finding("repeats", "amber", said, "noise hides small gains: a seed, or a mean inside the reward", figures)
+        return Finding(
+            "repeats", "amber", said, "noise hides small gains: a seed, or a mean inside the reward", figures
+        )
     return Finding("repeats", "fails", said, "one judgement says nothing: fix its seed, or average inside it", figures)
 
 
