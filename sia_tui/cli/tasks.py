@@ -7,14 +7,16 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.table import table
+from sia_tui.core.fitness import Finding
+from sia_tui.core.text import one_line
 from sia_tui.store.workspace import Workspace
-from sia_tui.tasks.check import Finding
 from sia_tui.tasks.registry import available, load_task
-from sia_tui.tasks.task import TaskError
+from sia_tui.tasks.task import Task, TaskError
 
 WHOLE = ("manifest.json", "facts.json")
 """Written last: LawBench's files, denoising's tissues."""
@@ -28,13 +30,15 @@ def tasks(options: argparse.Namespace) -> int:
         if options.action == "new":
             return _new(options)
         if options.action == "check" and options.task and Path(options.task).is_dir():
-            return _check_own(options, Path(options.task))
+            return _check(options, workspace, own_task(Path(options.task)))
         name = options.task or available()[0]
         if name not in available():
             raise UsageError(
                 f"no task {name!r}; there are: {', '.join(available())}, and folders that `tasks new` made"
             )
-        return _get(options, workspace, name) if options.action == "get" else _check(options, workspace, name)
+        if options.action == "get":
+            return _get(options, workspace, name)
+        return _check(options, workspace, load_task(name, workspace.root / "tasks" / name))
     except TaskError as error:
         print(f"sia-tui: {error}", file=sys.stderr)
         return FAILED
@@ -71,20 +75,33 @@ def _get(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
     return DONE
 
 
-def _check(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
-    from sia_tui.tasks.check import check, check_split
+def _check(options: argparse.Namespace, workspace: Workspace, task: Task) -> int:
+    import asyncio
 
-    task = load_task(name, workspace.root / "tasks" / name)
-    return _found(options, check(task) if task.labels else check_split(task))
+    from sia_tui.engine.fitness import check_task
+    from sia_tui.harness.sandbox import choose, probe
+
+    told = Told(f"asking the verifier of {task.name}")
+    workspace.create()
+    return _found(options, asyncio.run(check_task(workspace, task, choose("auto", probe()), told)))
 
 
-def _check_own(options: argparse.Namespace, folder: Path) -> int:
+class Told:
+    """A line on stderr when a round of questions begins, and for every further tenth of it."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._tenth = what, -1
+
+    def __call__(self, done: int, all: int) -> None:
+        if (tenth := 10 * done // all) != self._tenth:
+            self._tenth = tenth
+            print(f"{self._what}: {done} of {all} answers", file=sys.stderr, flush=True)
+
+
+def own_task(folder: Path) -> Task:
     from sia_tui.tasks import own
-    from sia_tui.tasks.check import check_split
-    from sia_tui.tasks.fit import fit
 
-    task = own.load(folder, 0, 5, 0.15, 0.15, None)
-    return _found(options, [*check_split(task), *fit(task)])
+    return own.load(folder, 0, 5, 0.15, 0.15, None)
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -109,7 +126,12 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _found(options: argparse.Namespace, found: Sequence[Finding]) -> int:
-    told = [{"ok": finding.ok, "what": finding.what, "hint": finding.hint} for finding in found]
-    rows = [("ok" if f.ok else "FAILS", f.what, f.hint) for f in found]
-    print(json.dumps(told, ensure_ascii=False, indent=2) if options.json else table(("", "check", "what to do"), rows))
+    told = [asdict(finding) | {"ok": finding.ok} for finding in found]
+    marks = {"ok": "ok", "amber": "amber", "fails": "FAILS"}
+    rows = [(marks[f.level], f.row, one_line(f.found, 300), f.fix) for f in found]
+    print(
+        json.dumps(told, ensure_ascii=False, indent=2)
+        if options.json
+        else table(("", "row", "found", "what to do"), rows)
+    )
     return DONE if all(finding.ok for finding in found) else FAILED

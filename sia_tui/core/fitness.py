@@ -121,18 +121,18 @@ def wrong(earned: Sequence[float], right: float) -> Finding:
     return fails("wrong", said, "it earns as much as a right one: the reward does not look at the case", mean=mean)
 
 
-def unpaid(row: str, earned: Mapping[str, float], least: float = 0.0, most: float = 0.0) -> Finding:
-    """Of attempts by name, the mean each earns: above `most` it is paid (fails), above `least` a little (amber)."""
-    paid = {name: mean for name, mean in earned.items() if mean > most}
-    little = {name: mean for name, mean in earned.items() if least < mean <= most}
-    top = max(earned.values(), default=0.0)
+def tried(row: str, count: int, paid: Mapping[str, str], odd: Mapping[str, str] | None = None) -> Finding:
+    """Of `count` attempts to be paid for nothing: what was paid (fails) and what went otherwise than it should (amber), by
+    name, each with what happened."""
+    figures = {"tried": float(count), "paid": float(len(paid))}
     if paid:
-        return fails(row, f"paid: {_listed(paid)}", CLOSE, most=top)
-    if little:
-        return amber(
-            row, f"of {len(earned)} tried, paid a little: {_listed(little)}", "look at what it pays for", most=top
+        return Finding(row, "fails", f"{len(paid)} of {count} paid: {_listed(paid)}", CLOSE, figures)
+    if odd:
+        fix = "nothing was paid, but look at why it ended so"
+        return Finding(
+            row, "amber", f"{len(odd)} of {count} went otherwise than they should: {_listed(odd)}", fix, figures
         )
-    return ok(row, f"{len(earned)} tried, none paid" if len(earned) > 1 else f"{next(iter(earned), 'it')}: not paid")
+    return Finding(row, "ok", f"{count} tried, none paid", figures=figures)
 
 
 def repeats(earned: Sequence[Sequence[float]]) -> Finding:
@@ -174,7 +174,6 @@ def resolution(n: int, sigma: float = 0.0) -> Finding:
     return ok("resolution", said + more, gain=gain, n=n)
 
 
-def _listed(paid: Mapping[str, float], shown: int = 4) -> str:
-    best = sorted(paid.items(), key=lambda pair: -pair[1])
-    more = f" and {len(best) - shown} more" if len(best) > shown else ""
-    return ", ".join(f"{name} {mean:.2f}" for name, mean in best[:shown]) + more
+def _listed(said: Mapping[str, str], shown: int = 5) -> str:
+    more = f" and {len(said) - shown} more" if len(said) > shown else ""
+    return ", ".join(f"{name} ({what})" if what else name for name, what in list(said.items())[:shown]) + more
