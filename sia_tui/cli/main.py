@@ -97,6 +97,23 @@ def _starting(verbs: _Verbs) -> None:
     resume = _verb(verbs, "resume", "go on with a paused, waiting, failed or killed run", run="RUN")
     resume.add_argument("--headless", action="store_true", help="do not wait at a gate: exit with 3")
     resume.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
+    for verb in (run, resume):
+        verb.add_argument(
+            "--accept-risk",
+            action="append",
+            default=[],
+            metavar="ROW",
+            dest="risks",
+            help="go on though this row of `tasks check` fails",
+        )
+        verb.add_argument(
+            "--reason",
+            action="append",
+            default=[],
+            metavar="T",
+            dest="reasons",
+            help="why; once for each",
+        )
     attach = _verb(verbs, "attach", "open the window on a run (default: the newest)", run="[RUN]")
     attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
 

@@ -102,6 +102,7 @@ def _shown(told: dict[str, Any]) -> str:
         lines += ["", f"{made['title']}: which lever", *made["table"], ""]
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     lines += [f"alarm: {a['kind']}: {one_line(a['detail'], 300)}" for a in told["alarms"]]
+    lines += _evaluator(told["evaluator"])
     if told["waiting"]:
         asked = told["waiting"]
         lines.append(f"waiting: {asked['gate']} {asked['hash'][:12]}: {one_line(asked['title'])}; see: sia-tui pending")
@@ -124,6 +125,16 @@ def _shown(told: dict[str, Any]) -> str:
         said = f"{cost['calls']} replies, {cost['agent_tokens']} tokens, {cost['money']:.2f} $ where prices are known"
         lines.append(f"agents' models: {said}; what was said: sia-tui agents log {told['run']}")
     return "\n".join(lines)
+
+
+def _evaluator(told: dict[str, Any]) -> list[str]:
+    """What is not well with it, and what was accepted of that."""
+    odd = [row for row in told["findings"] or () if row["level"] != "ok"]
+    lines = [f"evaluator: {row['level']} {row['row']}: {one_line(row['found'], 200)}" for row in odd]
+    return lines + [
+        f"accepted risk: {risk['row']} — {one_line(risk['reason'], 200)} ({risk['by']}, {risk['at'][:16]})"
+        for risk in told["accepted"]
+    ]
 
 
 def pending(options: argparse.Namespace) -> int:

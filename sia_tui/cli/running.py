@@ -16,6 +16,7 @@ from sia_tui.cli.reading import generation_index, read
 from sia_tui.cli.window import fits, open_window
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import RunCreated
+from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
 from sia_tui.store.lock import RunHeld, is_held
@@ -30,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     workspace.create()
     name = options.name or _free_name(workspace, Path(options.config).stem)
+    risks = _risks(options)
     paths = _create(workspace, config, RunCreated(name, config.task.name, config.hash))
+    _accept(paths, risks)
     if options.detach:
         return _detach(workspace, paths, options.headless)
     if not options.headless and fits():
@@ -47,6 +50,7 @@ def resume(options: argparse.Namespace) -> int:
     config = _config(paths.config, [], None)
     if config.hash != state.config_hash:
         raise UsageError(f"{paths.config} was changed since the run began; start a new run with it instead")
+    _accept(paths, _risks(options))
     if state.status == "paused":
         if is_held(paths.lock):
             return ask(workspace, paths, "resume", {})
@@ -103,6 +107,22 @@ def branch(options: argparse.Namespace) -> int:
     paths = _create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
     print(f"{paths.name}: branched from {parent}; start it with: sia-tui resume {paths.name}")
     return DONE
+
+
+def _risks(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """Rows with their reasons, in pairs. Raises UsageError."""
+    rows, reasons = options.risks, [reason.strip() for reason in options.reasons]
+    if unknown := [row for row in rows if row not in ROWS]:
+        raise UsageError(f"--accept-risk {unknown[0]}: no such row; there are: {', '.join(ROWS)}")
+    if len(rows) != len(reasons) or not all(reasons):
+        raise UsageError("each --accept-risk ROW takes a --reason T")
+    return list(zip(rows, reasons, strict=True))
+
+
+def _accept(paths: RunPaths, risks: list[tuple[str, str]]) -> None:
+    """The engine hears of it before it looks whether it may go on."""
+    for row, reason in risks:
+        append_command(paths.db, "accept-risk", whoami(), {"row": row, "reason": reason})
 
 
 def _config(path: Path, overrides: list[str], gate: str | None) -> RunConfig:

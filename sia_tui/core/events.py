@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sia_tui.core.choosing import Recommendation
 from sia_tui.core.episodes import Split
+from sia_tui.core.fitness import Finding
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
@@ -41,6 +42,24 @@ class TaskReady:
     test_hash: str
     verifier_hash: str
     counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class EvaluatorChecked:
+    """The run's verifier was asked what it must and must not pay. A failing row stops the run until its risk is accepted."""
+
+    findings: tuple[Finding, ...]
+    known: bool
+    """From an earlier check of the same verifier and split in this workspace."""
+
+
+@dataclass(frozen=True)
+class RiskAccepted:
+    """A person goes on with a failing row of that name."""
+
+    row: str
+    reason: str
+    by: str
 
 
 @dataclass(frozen=True)
@@ -342,6 +361,8 @@ Event = (
     RunCreated
     | EngineStarted
     | TaskReady
+    | EvaluatorChecked
+    | RiskAccepted
     | PolicyReady
     | BaselinesMeasured
     | GenerationCreated

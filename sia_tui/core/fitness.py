@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from sia_tui.core.proposals import Light
 from sia_tui.core.stats import Z95, resolvable_gain
 
 Level = Literal["ok", "amber", "fails"]
@@ -81,8 +82,8 @@ class Risk:
     """ISO 8601."""
 
     @property
-    def told(self) -> str:
-        return f"{self.row} — {self.reason}"
+    def light(self) -> Light:
+        return Light("accepted risk", "amber", f"{self.row} — {self.reason} ({self.by})")
 
 
 def ok(row: str, found: str = "", **figures: float) -> Finding:

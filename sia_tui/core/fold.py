@@ -10,6 +10,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import light
+from sia_tui.core.fitness import Risk
 from sia_tui.core.fitting import rehearsal_light
 from sia_tui.core.state import Generation, State, Status, Step, undecided
 
@@ -32,6 +33,9 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
     match entry.event:
         case ev.RunCreated():
             return replace(state, created_at=entry.at)
+        case ev.RiskAccepted(row=row, reason=reason, by=by):
+            others = tuple(risk for risk in state.risks if risk.row != row)
+            return replace(state, risks=(*others, Risk(row, reason, by, entry.at)))
         case ev.ProposalMade(id=proposal):
             return _step(state, proposal, made_at=entry.at)
         case ev.TestOpened():
@@ -82,6 +86,16 @@ def _(event: ev.GateDeferred, state: State) -> State:
 @_on.register
 def _(event: ev.TaskReady, state: State) -> State:
     return replace(state, task_ready=event)
+
+
+@_on.register
+def _(event: ev.EvaluatorChecked, state: State) -> State:
+    return replace(state, findings=event.findings)
+
+
+@_on.register
+def _(event: ev.RiskAccepted, state: State) -> State:
+    return state
 
 
 @_on.register

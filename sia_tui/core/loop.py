@@ -40,6 +40,15 @@ class PrepareTask: ...
 
 
 @dataclass(frozen=True)
+class CheckEvaluator: ...
+
+
+@dataclass(frozen=True)
+class RefuseEvaluator:
+    """A row of it fails, and nobody has accepted the risk: the run goes no further."""
+
+
+@dataclass(frozen=True)
 class MeasureBaselines: ...
 
 
@@ -157,6 +166,8 @@ class Ended: ...
 
 Action = (
     PrepareTask
+    | CheckEvaluator
+    | RefuseEvaluator
     | MeasureBaselines
     | PreparePolicy
     | WriteFirst
@@ -189,6 +200,11 @@ def next_action(state: State, rules: Rules) -> Action:
         return _closing(state)
     if state.task_ready is None:
         return PrepareTask()
+    # A run of an earlier version is past this.
+    if state.findings is None and state.baselines_dev is None:
+        return CheckEvaluator()
+    if state.unfit:
+        return RefuseEvaluator()
     if state.baselines_dev is None:
         return MeasureBaselines()
     if state.policy_ready is None:

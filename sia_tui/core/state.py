@@ -9,6 +9,7 @@ from typing import Literal
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Recommendation
 from sia_tui.core.episodes import Split
+from sia_tui.core.fitness import Finding, Risk, refused
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import TrainPlan
@@ -139,6 +140,10 @@ class State:
     start_adapter: str | None = None
     config_hash: str = ""
     task_ready: ev.TaskReady | None = None
+    findings: tuple[Finding, ...] | None = None
+    """Of the evaluator; None before it was asked, and in runs of earlier versions."""
+    risks: tuple[Risk, ...] = ()
+    """Rows of it that a person goes on with."""
     policy_ready: ev.PolicyReady | None = None
     engine: ev.EngineStarted | None = None
     baselines_dev: Mapping[str, float] | None = None
@@ -154,6 +159,11 @@ class State:
     settled_s: float = 0.0
     """Working time when a generation was last measured or decided on: the same however often the next proposal is begun."""
     last_at: str | None = None
+
+    @property
+    def unfit(self) -> tuple[Finding, ...]:
+        """The evaluator's failing rows that nobody has accepted."""
+        return refused(self.findings or (), self.risks)
 
     @property
     def beginning(self) -> str:

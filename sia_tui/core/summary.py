@@ -33,6 +33,10 @@ def summary(state: State) -> dict[str, Any]:
         "manifest": _manifest(state),
         "alarms": [asdict(alarm) for alarm in state.alarms],
         "refused": [_refused(step) for step in state.steps if step.refused is not None],
+        "evaluator": {
+            "findings": None if state.findings is None else [asdict(row) for row in state.findings],
+            "accepted": [asdict(risk) for risk in state.risks],
+        },
         "waiting": None if state.waiting is None else gate(state),
         "test": _test(state),
         "null_baselines": _baselines(state),

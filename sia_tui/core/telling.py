@@ -52,6 +52,18 @@ def _(event: ev.TaskReady) -> str:
 
 
 @tell.register
+def _(event: ev.EvaluatorChecked) -> str:
+    odd = [f"{row.level} {row.row}: {row.found}" for row in event.findings if row.level != "ok"]
+    well = f"{len(event.findings) - len(odd)} of {len(event.findings)} rows ok"
+    return f"evaluator: {'; '.join([well, *odd])}" + (" (asked before)" if event.known else "")
+
+
+@tell.register
+def _(event: ev.RiskAccepted) -> str:
+    return f"risk accepted by {event.by}: {event.row} — {event.reason}"
+
+
+@tell.register
 def _(event: ev.BaselinesMeasured) -> str:
     return "null baselines on dev: " + ", ".join(f"{name} {percent(mean)}" for name, mean in event.dev.items())
 

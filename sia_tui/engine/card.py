@@ -118,6 +118,7 @@ def _facts(source: Source) -> str:
         ("harness", f"tree {generation.tree}"),
         ("base model", f"{state.policy_ready.model}, sha256 {state.policy_ready.sha256}"),
         ("adapter", f"sha256 {generation.adapter}" if generation.adapter else "none"),
+        *((risk.light.name, _code(risk.light.detail)) for risk in state.risks),
         ("licence", "unknown"),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {said} |" for name, said in rows)])

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
 from sia_tui.core.state import State, undecided
 from sia_tui.core.text import one_line
@@ -54,11 +55,19 @@ def _carry_out(command: Command, state: State, saved: str) -> tuple[str, list[ev
             reason = "; ".join(filter(None, ("stopped by a person", saved)))
             stop = ev.StopAsked(reason, command.by, open_test=False, status="stopped")
             return "stopping; test stays sealed", [stop]
+        case "accept-risk":
+            return _accept(command, str(body["row"]), str(body["reason"]).strip())
         case "stop-training":
             return _cut_short(command, state, saved)
         case "rollback":
             return _go_back(command, body, state)
     raise Refused(f"no command {command.kind!r}")
+
+
+def _accept(command: Command, row: str, reason: str) -> tuple[str, list[ev.Event]]:
+    _require(row in ROWS, f"there is no row {row!r} of an evaluator's fitness; there are: {', '.join(ROWS)}")
+    _require(bool(reason), f"the risk of {row} is accepted for a reason: --reason T")
+    return f"the risk of {row} is accepted: {reason}", [ev.RiskAccepted(row, reason, command.by)]
 
 
 def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:

@@ -26,6 +26,7 @@ from sia_tui.core.room import DiskFull, no_room, unwritten
 from sia_tui.core.text import one_line
 from sia_tui.engine import evaluate, finish, first, history, pilot, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
+from sia_tui.engine.fitness import Unfit, refusal
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
@@ -118,7 +119,8 @@ def _fail(store: RunStore, report: Reporter, paths: RunPaths, error: BaseExcepti
     with suppress(Exception):
         store.record(ev.RunEnded("failed", reason))
     where = paths.logs / "engine.log"
-    report.say(f"failed: {reason.splitlines()[0]} (details: {where}); go on with: sia-tui resume {paths.name}")
+    more = "" if isinstance(error, Unfit) else f" (details: {where}); go on with: sia-tui resume {paths.name}"
+    report.say(f"failed: {reason.splitlines()[0]}{more}")
     return FAILED
 
 
@@ -273,12 +275,10 @@ class _Engine:
     async def _perform(self, action: loop.Action) -> None:
         session, state = self._session, self._session.state
         match action:
-            case loop.PrepareTask():
-                await prepare.prepare_task(session)
-            case loop.MeasureBaselines():
-                await self._interruptible(prepare.measure_baselines(session))
-            case loop.PreparePolicy():
-                await self._interruptible(prepare.prepare_policy(session))
+            case loop.PrepareTask() | loop.CheckEvaluator() | loop.MeasureBaselines() | loop.PreparePolicy():
+                await self._make_ready(action)
+            case loop.RefuseEvaluator():
+                raise Unfit(refusal(state.unfit, state.run))
             case loop.WriteFirst():
                 await self._interruptible(first.write(session))
             case loop.PlantSeed():
@@ -321,6 +321,18 @@ class _Engine:
                 await finish.test_baselines(session)
             case loop.End(status=status, reason=reason):
                 session.record(ev.RunEnded(status, reason))
+
+    async def _make_ready(self, action: loop.Action) -> None:
+        session = self._session
+        match action:
+            case loop.PrepareTask():
+                await prepare.prepare_task(session)
+            case loop.CheckEvaluator():
+                await self._interruptible(prepare.check_evaluator(session))
+            case loop.MeasureBaselines():
+                await self._interruptible(prepare.measure_baselines(session))
+            case loop.PreparePolicy():
+                await self._interruptible(prepare.prepare_policy(session))
 
     async def _evaluate(self, index: int, split: Split) -> None:
         """A candidate whose code does not begin is rolled back; an incumbent's is a fault of the run."""

@@ -15,6 +15,7 @@ from sia_tui import core, tasks
 from sia_tui.core.codec import build
 from sia_tui.core.fitness import Finding
 from sia_tui.core.hashing import digest
+from sia_tui.engine.session import EngineError
 from sia_tui.engine.tasks import verifier_of
 from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness.sandbox import Isolation
@@ -25,6 +26,11 @@ from sia_tui.tasks.probe import Probe
 from sia_tui.tasks.task import Task
 from sia_tui.tasks.trimul import cases as kernels
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+
+
+class Unfit(EngineError):
+    """A row of the evaluator fails, and nobody has accepted the risk."""
+
 
 Verifier = VerifierProcess | TissueVerifier
 Say = Callable[[int, int], None]

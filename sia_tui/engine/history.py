@@ -53,6 +53,7 @@ def generation_note(state: State, generation: Generation) -> str:
         for split, found in generation.results.items()
         if split != "test" or over
     ]
+    lines += [f"{risk.light.name}: {risk.light.detail}" for risk in state.risks]
     step = next((step for step in state.steps if generation.index in step.candidates), None)
     if step is not None:
         lines += step_note(step).splitlines()

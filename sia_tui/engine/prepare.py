@@ -8,6 +8,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Case
+from sia_tui.engine.fitness import examine
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.session import EngineError, Session, serving_hash
@@ -25,6 +26,21 @@ async def prepare_task(session: Session) -> None:
     task = session.task
     counts = {split: len(task.ids(split)) for split in ("train", "dev", "hidden", "test")}
     session.record(ev.TaskReady(task.split_hash, task.test_hash, session.verifier.verifier_hash, counts))
+
+
+async def check_evaluator(session: Session) -> None:
+    """Before anything is spent: what the verifier must and must not pay. Nothing is asked that the workspace knows already."""
+    phase = "asking the verifier what it must not pay"
+
+    def say(done: int, all: int) -> None:
+        if done == 1:
+            session.report.phase(phase, all)
+        session.report.at(done)
+
+    session.report.phase(phase)
+    dev = len(session.cases("dev", session.config.evaluate.dev))
+    found, known = await examine(session.workspace, session.task, session.verifier, session.level, dev, say)
+    session.record(ev.EvaluatorChecked(found, known))
 
 
 def require_same_task(session: Session) -> None:

@@ -96,6 +96,7 @@ def check(session: Session, step: Step) -> None:
     commit = _commit(session, step, tree, subtree, best.adapter if best else None, applies)
     repository.mark_proposal(step.id, commit)
     lights += check_flagged(proposal) + check_marked(proposal, session.canary)
+    lights += tuple(risk.light for risk in session.state.risks)
     session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record_of(session, proposal)))
 
 

@@ -108,7 +108,11 @@ def _after(action: loop.Action, view: View, config: RunConfig) -> str:
     match action:
         case loop.AwaitVerdict():
             return "your verdict: 2 opens the gate"
-        case loop.PrepareTask() | loop.MeasureBaselines() | loop.PreparePolicy() | loop.WriteFirst() | loop.PlantSeed():
+        case loop.RefuseEvaluator():
+            return "nothing: a row of the evaluator fails"
+        case loop.PrepareTask() | loop.CheckEvaluator():
+            return "g0, the first harness, is measured"
+        case loop.MeasureBaselines() | loop.PreparePolicy() | loop.WriteFirst() | loop.PlantSeed():
             return "g0, the first harness, is measured"
         case loop.Evaluate(split="test"):
             return "the null baselines on test, then the end"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.fitness import Finding
 from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
@@ -40,6 +41,11 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
     match action:
         case loop.PrepareTask():
             return [ev.TaskReady("split", "test", "verifier", {"train": 10})]
+        case loop.CheckEvaluator():
+            level = choose(["ok", "amber", "fails"])
+            return [ev.EvaluatorChecked((Finding("gold", level, "a right answer", "", {"mean": 0.5}),), True)]  # type: ignore[arg-type]
+        case loop.RefuseEvaluator():
+            return [ev.RiskAccepted("gold", "it is known", "me")]
         case loop.MeasureBaselines():
             return [ev.BaselinesMeasured({"majority": 0.01})]
         case loop.PreparePolicy():
