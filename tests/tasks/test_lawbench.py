@@ -9,7 +9,7 @@ import pytest
 
 from sia_tui.core.episodes import ALL_ROWS, Case
 from sia_tui.tasks import lawbench
-from sia_tui.tasks.check import SPLITS, check
+from sia_tui.tasks.check import SPLITS, check_split
 from sia_tui.tasks.registry import available, load_task
 from sia_tui.tasks.task import Task, TaskError
 from tests.lawbench_shaped import REPEATED_FROM_TEST, REPEATED_IN_TRAIN, lawbench_shaped_files, write_lawbench_shaped
@@ -109,8 +109,8 @@ def test_unknown_task(tmp_path: Path) -> None:
 
 
 def test_check_is_content(task: Task) -> None:
-    assert [finding for finding in check(task) if not finding.ok] == []
-    assert all(not finding.hint for finding in check(task))
+    assert [finding for finding in check_split(task) if not finding.ok] == []
+    assert all(not finding.fix for finding in check_split(task))
 
 
 def moved(task: Task, id: str, **changes: object) -> Task:
@@ -118,9 +118,9 @@ def moved(task: Task, id: str, **changes: object) -> Task:
 
 
 def failing(task: Task) -> list[str]:
-    findings = [finding for finding in check(task) if not finding.ok]
-    assert all(finding.hint for finding in findings)
-    return [finding.what for finding in findings]
+    findings = [finding for finding in check_split(task) if not finding.ok]
+    assert all(finding.fix for finding in findings)
+    return [f"{finding.row}: {finding.found}" for finding in findings]
 
 
 def test_check_finds_a_copy_across_splits(task: Task) -> None:

@@ -130,7 +130,8 @@ async def test_no_answer_earns_nothing_whatever_the_reward_says(tmp_path: Path) 
 
 def test_a_reward_that_pays_anything_is_found_out(tmp_path: Path) -> None:
     told = plain(fit(made(tmp_path, {"function": "kind"})))
-    assert "another case's answer earns 1.00" in told and "nonsense is paid" in told
+    assert "wrong: a wrong answer earns 1.00" in told and "random: 1 of 1 paid: letters (1.00)" in told
+    assert "exploits: 36 of 36 paid: order (1.00)" in told and "empty: 1 of 3 paid: nul" in told
 
 
 SCORING = """

@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 
 from sia_tui.engine.candidate import Candidates
-from sia_tui.tasks.denoise.grammar import parse
 from sia_tui.tasks.denoise.protocol import Counts, judge
 from sia_tui.tasks.denoise.render import render
 from sia_tui.tasks.denoise.simulator import Tissue
 from sia_tui.tasks.denoise.verify import LONGEST, Ran, read_matrix, verify
+from sia_tui.tasks.probes.tissues import GOOD
 from sia_tui.tasks.verifier import VerifierDied
 from tests.harness.world import LEVELS
-
-GOOD = parse(
-    "depth:fixed form:log thin:yes axes:20 knn:10 kernel:box steps:1 weigh:none keep:0.25 bag:2 rank:none fit:svd"
-    " shrink:no power:1 floor:none round:no total:one"
-)
 
 
 def saved(array: Any, **options: Any) -> bytes:

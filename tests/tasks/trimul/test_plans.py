@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sia_tui.tasks.probes.kernels import GOOD
 from sia_tui.tasks.trimul.bench import LONGEST, Bench
 from sia_tui.tasks.trimul.grammar import CHOICES, NoPlan, Plan, parse, random_plan, written
 from sia_tui.tasks.trimul.render_c import render
@@ -19,10 +20,6 @@ plans = st.builds(Plan, **{name: st.sampled_from(values) for name, values in CHO
 small = st.integers(1, 18)
 shapes = st.builds(
     Shape, st.integers(1, 2), small, small, small, st.sampled_from(("normal", "cauchy")), masked=st.booleans()
-)
-GOOD = parse(
-    "layout=block vec=16 ti=4 tj=4 unroll=2 block=32 nest=cij pad=0 product=outer rows=8 norm=fused gates=together "
-    "outgate=early exp=poly"
 )
 
 
