@@ -73,7 +73,9 @@ class _Asking:
         right = [await self._each(probe.right, [id] * probe.repeats) for id in ids] if probe.right else []
         golden = statistics.fmean(scores[0] for scores in right) if right else 1.0
         wrong = await self._each(probe.wrong, ids)
-        nulls = {name: statistics.fmean(await self._each(answer, ids)) for name, answer in probe.nulls.items()}
+        nulls = dict(probe.known_nulls)
+        for name, answer in probe.nulls.items():
+            nulls[name] = statistics.fmean(await self._each(answer, ids))
         own_null = getattr(self._verifier, "null", None)
         if probe.own_null and own_null is not None:
             nulls[probe.own_null] = (await own_null(ids[0])).reward

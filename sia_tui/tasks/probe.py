@@ -32,6 +32,8 @@ class Probe:
     attempts: Sequence[Attempt]
     nulls: Mapping[str, Answer] = field(default_factory=dict)
     """Answers that know nothing, by name."""
+    known_nulls: Mapping[str, float] = field(default_factory=dict)
+    """What answers that know nothing are known to earn without asking, by name."""
     own_null: str = ""
     """Name of a null that the verifier brings itself."""
     honest: Answer | None = None

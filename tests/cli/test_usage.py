@@ -37,6 +37,13 @@ def make_run(workspace: Path, name: str) -> Path:
         (["run", str(CONFIG), "--set", "budget.stepz=1"], "budget.stepz: unknown key; expected one of steps"),
         (["run", str(CONFIG), "--set", "budget.steps=lots"], "budget.steps: input should be a valid integer"),
         (["run", str(CONFIG), "--name", "../up"], "not a run name"),
+        (
+            ["run", str(CONFIG), "--accept-risk", "golden", "--reason", "x"],
+            "--accept-risk golden: no such row; there are",
+        ),
+        (["run", str(CONFIG), "--accept-risk", "gold"], "each --accept-risk ROW takes a --reason T"),
+        (["run", str(CONFIG), "--accept-risk", "gold", "--reason", " "], "each --accept-risk ROW takes a --reason T"),
+        (["run", str(CONFIG), "--reason", "x"], "each --accept-risk ROW takes a --reason T"),
         (["show"], "no runs in"),
         (["show", "ghost"], "no run 'ghost'"),
         (["resume", "ghost"], "no run 'ghost'"),

@@ -53,6 +53,17 @@ def test_yes_and_no_bind_to_the_hash(store: RunStore, tmp_path: Path) -> None:
     assert store.state.waiting is not None and store.state.waiting.id == "gate-2"
 
 
+def test_a_risk_is_accepted_by_a_rows_name_and_for_a_reason(store: RunStore, tmp_path: Path) -> None:
+    assert "there are: splits" in ask(store, tmp_path, "accept-risk", row="golden", reason="x")[1]
+    assert ask(store, tmp_path, "accept-risk", row="gold", reason=" ")[0] is False
+    assert ask(store, tmp_path, "accept-risk", row="gold", reason="a sample") == (
+        True,
+        "the risk of gold is accepted: a sample",
+    )
+    (risk,) = store.state.risks
+    assert (risk.row, risk.reason, risk.by) == ("gold", "a sample", "me") and risk.at
+
+
 def test_pause_resume_and_stop_only_where_they_make_sense(store: RunStore, tmp_path: Path) -> None:
     assert ask(store, tmp_path, "resume") == (False, "the run is running, not paused")
     assert ask(store, tmp_path, "pause")[0] and store.state.status == "paused"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sia_tui.core.fitness import Finding
 from sia_tui.engine.session import SEEDS
 from sia_tui.tasks import own
 from sia_tui.tasks.fit import fit, plain
@@ -42,6 +43,18 @@ def mad(answer, case):
 
 def kind(answer, case):
     return 1.0
+
+def holds(answer, case):
+    return float(case["gold"] in answer)
+
+def evaluates(answer, case):
+    try:
+        return float(eval(answer, {"__builtins__": __builtins__}) == case["gold"])
+    except Exception:
+        return float(answer == case["gold"])
+
+def noisy(answer, case):
+    return float(answer == case["gold"]) * (0.9 + 0.1 * (time.time_ns() // 1000 % 2))
 """
 
 
@@ -132,6 +145,33 @@ def test_a_reward_that_pays_anything_is_found_out(tmp_path: Path) -> None:
     told = plain(fit(made(tmp_path, {"function": "kind"})))
     assert "wrong: a wrong answer earns 1.00" in told and "random: 1 of 1 paid: letters (1.00)" in told
     assert "exploits: 36 of 36 paid: order (1.00)" in told and "empty: 1 of 3 paid: nul" in told
+
+
+def levels(findings: list[Finding]) -> dict[str, str]:
+    return {finding.row: finding.level for finding in findings}
+
+
+def test_a_reward_that_looks_for_the_label_anywhere_pays_for_naming_all(tmp_path: Path) -> None:
+    found = fit(made(tmp_path, {"function": "holds"}))
+    assert {row for row, level in levels(found).items() if level == "fails"} == {"shape", "exploits"}
+    assert "shape: 3 of 3 paid: all-labels (1.00), hedge (1.00), other-first (1.00)" in plain(found)
+    assert "trailing (1.00)" in plain(found)
+
+
+def test_a_reward_that_runs_the_answer_is_ended_by_one_and_says_which(tmp_path: Path) -> None:
+    found = fit(made(tmp_path, {"function": "evaluates"}))
+    assert "dunder (it ends the verifier)" in plain(found) and "python (1.00)" in plain(found)
+    assert levels(found)["verifier"] == "amber"
+
+
+def test_a_reward_that_changes_by_itself_has_a_noise_floor(tmp_path: Path) -> None:
+    (row,) = (finding for finding in fit(made(tmp_path, {"function": "noisy"})) if finding.row == "repeats")
+    assert row.level == "amber" and 0 < row.figures["sigma"] <= 0.1
+
+
+def test_a_constant_answer_that_is_nearly_always_right_leaves_little(tmp_path: Path) -> None:
+    rows = [row | {"gold": "red" if n % 15 else "blue"} for n, row in enumerate(lines())]
+    assert levels(fit(made(tmp_path, {"function": "exact"}, rows)))["headroom"] == "amber"
 
 
 SCORING = """

@@ -32,7 +32,8 @@ def probe(task: Task) -> Probe:
         right=(lambda id: task.gold[id]) if known else None,
         wrong=lambda id: _other(task, id),
         attempts=tuple(attempts(task)),
-        nulls=_constant(task) if known else {},
+        nulls={} if task.labels or not known else {"one answer to all": always(task.gold[ids[0]])},
+        known_nulls={"the most frequent label": _most_frequent(task)} if task.labels else {},
         # A reward of one's own may pay in parts; half of what is right is no part.
         share=0.0 if exact else 0.5,
     )
@@ -85,8 +86,7 @@ def _other(task: Task, id: str) -> str | None:
     return next((task.gold[other] for other in task.ids("train") if task.gold[other] != task.gold[id]), None)
 
 
-def _constant(task: Task) -> dict[str, Any]:
-    """The gold answer that is met most often, whatever is asked."""
+def _most_frequent(task: Task) -> float:
+    """Share of the train cases whose answer is the one that is met most often."""
     golds = [task.gold[id] for id in task.ids("train")]
-    most = max(sorted(set(golds)), key=golds.count) if len(task.labels) else golds[0]
-    return {"the most frequent answer": always(most)}
+    return max(map(golds.count, set(golds))) / len(golds)
