@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sia_tui.core.episodes import Score
@@ -55,4 +55,4 @@ class Probe:
             if "timeout" not in one.caught:
                 first.setdefault((one.row, one.caught), one)
         kept = [one for one in self.attempts if not (one.caught or one.honest) or one in first.values()]
-        return Probe(**{**self.__dict__, "attempts": kept})
+        return replace(self, attempts=kept)

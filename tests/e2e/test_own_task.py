@@ -14,6 +14,11 @@ REWARD = """
 def exact(answer, case):
     return float(answer.strip().lower() == case["gold"])
 """
+HOLLOW = """
+def exact(answer, case):
+    return float(case["gold"] in answer.lower())
+"""
+"""Pays whoever names all labels."""
 WORDS = {"fruit": ("apple", "pear", "plum"), "metal": ("iron", "zinc", "tin"), "beast": ("goat", "wolf", "fox")}
 AROUND = ("the", "of", "we", "saw", "then", "was", "there", "near", "old", "small", "long", "far", "by", "night")
 
@@ -40,7 +45,7 @@ def test_two_files_become_a_measured_run(desk: Desk) -> None:
     )
     assert made.returncode == 0, made.stderr
     checked = desk.cli("tasks", "check", str(folder), "--json")
-    assert checked.returncode == 0 and all(row["ok"] for row in json.loads(checked.stdout)), (
+    assert checked.returncode == 0 and all(row["level"] == "ok" for row in json.loads(checked.stdout)), (
         checked.stdout + checked.stderr
     )
     told = yaml.safe_load(config.read_text())
@@ -49,12 +54,23 @@ def test_two_files_become_a_measured_run(desk: Desk) -> None:
     told["policy"]["recipe"] = recipe
     told["gate"]["policy"] = "auto"
     config.write_text(yaml.safe_dump(told))
-    ended = desk.cli("run", str(config), "--name", "topics-1", script="gates")
+    (folder / "rewards.py").write_text(HOLLOW, encoding="utf-8")
+    refused = desk.cli("run", str(config), "--name", "topics-1", script="gates")
+    said = refused.stdout.splitlines()[-1]
+    assert refused.returncode == 1 and "failed: the evaluator is not fit: shape: 3 of 3 paid: all-labels" in said
+    assert "sia-tui resume topics-1 --accept-risk shape --reason T --accept-risk exploits --reason T" in said
+    assert desk.show("topics-1")["null_baselines"] == {}
+    risks = ("--accept-risk", "shape", "--reason", "labels are read by a person", "--accept-risk", "exploits")
+    ended = desk.cli("resume", "topics-1", *risks, "--reason", "a first try", script="gates")
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-2000:]
     shown = desk.show("topics-1")
     assert shown["task"] == "topics" and shown["status"] == "done" and shown["test"]["n"] == 10
     assert set(shown["null_baselines"]) == {"majority", "nearest", "linear-svc"}
     assert shown["null_baselines"]["linear-svc"]["dev"] > 0.8
+    accepted = {risk["row"]: risk["reason"] for risk in shown["evaluator"]["accepted"]}
+    assert accepted == {"shape": "labels are read by a person", "exploits": "a first try"}
+    assert "accepted risk: shape — labels are read by a person" in ended.stdout
+    assert "accepted risk: shape — labels are read" in desk.git("log", "--notes=sia/topics-1", "topics-1")
     # The package on the seed branch is the task's own, beside the house's.
     assert desk.git("ls-tree", "--name-only", "seed", "topics/").split()[-1] == "topics/tools.py"
     assert paths_of(desk, "topics-1").db.is_file()
