@@ -43,14 +43,14 @@ async def examine(
 ) -> tuple[tuple[Finding, ...], bool]:
     """Every row of the task, by a verifier that runs, and whether they were known before. `dev`: cases that gains are
     measured on. In `full` every attempt is made; else, where they take long, one of each kind."""
-    asked = [verifier.verifier_hash, task.split_hash, level, dev, _questions()]
-    known, thorough = (workspace.folder("fitness") / f"{digest([*asked, all])[:16]}.json" for all in (full, True))
+    about = [verifier.verifier_hash, task.split_hash, level, dev, _questions()]
+    known, thorough = (workspace.folder("fitness") / f"{digest([*about, all])[:16]}.json" for all in (full, True))
     for path in (thorough, known):
         if path.exists():
             return tuple(build(Finding, row) for row in json.loads(path.read_text(encoding="utf-8"))), True
     probe = probe_of(task) if full else probe_of(task).quick()
-    split = await asyncio.to_thread(check.check_split, task)
-    found = (*split, *await fit.ask(probe, verifier, dev, say))
+    split, asked = await asyncio.gather(asyncio.to_thread(check.check_split, task), fit.ask(probe, verifier, dev, say))
+    found = (*split, *asked)
     _write(known, json.dumps([asdict(row) for row in found], ensure_ascii=False))
     return found, False
 
