@@ -31,6 +31,7 @@ _VERBS = {
     "stop": "sia_tui.cli.asking",
     "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
+    "report": "sia_tui.cli.reporting",
     "plan": "sia_tui.cli.plan",
     "memory": "sia_tui.cli.memory",
     "export": "sia_tui.cli.exporting",
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_starting, _deciding, _looking_back, _preparing):
+    for add in (_starting, _deciding, _looking_back, _proving, _preparing):
         add(verbs)
     return parser
 
@@ -156,6 +157,13 @@ def _looking_back(verbs: _Verbs) -> None:
     export.add_argument(
         "--out", metavar="PATH", help="a new folder; a bundle may be a file, X.tar.gz (default: RUN-GEN-… here)"
     )
+
+
+def _proving(verbs: _Verbs) -> None:
+    report = _verb(
+        verbs, "report", "a run as report.html and report.md, whole and self-contained", run="RUN", json=True
+    )
+    report.add_argument("--out", metavar="DIR", help="where to (default: RUN-report here)")
 
 
 def _preparing(verbs: _Verbs) -> None:
