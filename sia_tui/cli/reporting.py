@@ -6,7 +6,6 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,14 +13,13 @@ from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure
 from sia_tui.cli.reading import told_of
-from sia_tui.core.attribution import Attribution, Pair, apart, pairs
-from sia_tui.core.events import MeasuredAgain
+from sia_tui.core.attribution import pairs
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.report import html, markdown
 from sia_tui.report.facts import Facts
 from sia_tui.report.page import page
-from sia_tui.store.again import episodes_of, measured_again
+from sia_tui.store.again import Remeasures
 from sia_tui.store.openings import openings
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -54,7 +52,7 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
 
     with closing(RunReader(paths.db)) as reader:
         state = reader.state()
-        again = measured_again(paths)
+        again = Remeasures(paths, state, _seed(paths))
         ready = state.task_ready
         return Facts(
             state=state,
@@ -66,26 +64,16 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
             spent=reader.spent(),
             seals=seals(workspace, paths, state, state.generations, _say),
             openings=openings(workspace.db, ready.test_hash) if ready else (),
-            again=again,
-            apart=[(pair, told_apart(paths, reader, state, pair, again)) for pair in pairs(state)],
+            again=again.all,
+            apart=[(pair, again.apart(pair)) for pair in pairs(state)],
+            evidence=[one for one in map(again.evidence, _candidates(state)) if len(one.draws) > 1],
             versions=_versions(),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
 
-def told_apart(
-    paths: RunPaths, reader: RunReader, state: State, pair: Pair, again: Sequence[MeasuredAgain]
-) -> Attribution:
-    """The table of a kept pair, with its fourth cell where that was measured, on the way or beside the run."""
-
-    def rewards(index: int) -> dict[str, float]:
-        return {row.case_id: row.reward for row in reader.episodes(state.generations[index].key, "dev")}
-
-    mix, seed = pair.missing, _seed(paths)
-    wanted = (mix.harness, mix.weights, "dev", seed)
-    made = [one for one in again if (one.harness, one.weights, one.split, one.seed) == wanted]
-    missing = {row.case_id: row.reward for row in episodes_of(paths, made[0])} if made else None
-    return apart(pair, rewards(pair.old), rewards(pair.between), rewards(pair.new), missing)
+def _candidates(state: State) -> list[int]:
+    return [made.index for made in state.generations if made.parent is not None and "dev" in made.results]
 
 
 def _seed(paths: RunPaths) -> int:

@@ -21,10 +21,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """Text kept line by line, folded away under its title."""
+    """Text kept line by line."""
 
     title: str
     text: str
+    folded: bool = True
+    """Out of sight until it is asked for."""
 
 
 @dataclass(frozen=True)

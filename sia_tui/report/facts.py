@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sia_tui.core.attribution import Attribution, Pair
+from sia_tui.core.comparing import Evidence
 from sia_tui.core.events import MeasuredAgain, Recorded
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import State
@@ -31,6 +32,8 @@ class Facts:
     again: Sequence[MeasuredAgain]
     """What was measured again beside the run."""
     apart: Sequence[tuple[Pair, Attribution]]
+    evidence: Sequence[Evidence]
+    """Of every candidate that was measured under other seeds too."""
     versions: Mapping[str, str]
     made_at: str
 

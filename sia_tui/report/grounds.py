@@ -8,10 +8,11 @@ from sia_tui.core import events as ev
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.state import Step
+from sia_tui.core.stats import Gain
 from sia_tui.core.text import one_line
 from sia_tui.report.blocks import Block, Code, Section, Table, Words
 from sia_tui.report.facts import Facts
-from sia_tui.report.words import interval, share
+from sia_tui.report.words import gain, interval, share
 
 
 def integrity(facts: Facts) -> Section:
@@ -98,11 +99,13 @@ def levers(facts: Facts) -> Section:
     for step in facts.state.steps:
         if found := attribution(facts.state, step):
             title = f"{one_line(step.proposal.title, 120)}, one step of both levers"
-            told.append(Code(title, "\n".join(attributed(found))))
+            told.append(Code(title, "\n".join(attributed(found)), folded=False))
     for pair, found in facts.apart:
         mix = pair.missing
         table = "\n".join(attributed(found))
-        told.append(Code(f"g{pair.between} and g{pair.new}, kept one after the other on g{pair.old}", table))
+        told.append(
+            Code(f"g{pair.between} and g{pair.new}, kept one after the other on g{pair.old}", table, folded=False)
+        )
         if found.together is None:
             told.append(
                 Words(
@@ -132,7 +135,25 @@ def again(facts: Facts) -> Section:
     times = Counter((one.harness, one.weights, one.split, one.seed) for one in seen)
     note = f"The run's own sampling seed is {facts.seed}. Every one of them is listed, {max(times.values())} at most of a kind."
     head = ("what", "split", "sampling seed", "mean [95 %]", "n", "the run had")
-    return Section("Measured again", (Words(note), Table(head, rows)))
+    return Section("Measured again", (Words(note), Table(head, rows), *_evidence(facts)))
+
+
+def _evidence(facts: Facts) -> list[Block]:
+    told: list[Block] = []
+    for found in facts.evidence:
+        rows = [(str(draw.seed), _gain(draw.gain)) for draw in found.draws]
+        rows.append(("together, by case", _gain(found.pooled)))
+        told += [
+            Words(
+                f"The gain of g{found.candidate} over g{found.incumbent} on dev under every sampling seed it was measured with:"
+            ),
+            Table(("seed", "gain [95 %]"), rows),
+        ]
+    return told
+
+
+def _gain(found: Gain) -> str:
+    return gain(found.mean, found.lo, found.hi)
 
 
 def _of(one: ev.MeasuredAgain) -> str:

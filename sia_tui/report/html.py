@@ -43,11 +43,11 @@ def _block(block: Block) -> str:
             return f"<p>{_text(text)}</p>"
         case Table():
             return _table(block)
-        case Code(title, text):
-            return f"<details><summary>{_text(title)}</summary><pre>{_text(text)}</pre></details>"
+        case Code(title, text, folded):
+            return f"<details{'' if folded else ' open'}><summary>{_text(title)}</summary><pre>{_text(text)}</pre></details>"
         case Figure(title, svg, numbers):
-            folded = f"<details><summary>its numbers</summary>{_table(numbers)}</details>"
-            return f"<figure>{svg}<figcaption>{_text(title)}</figcaption></figure>{folded}"
+            told = f"<details><summary>its numbers</summary>{_table(numbers)}</details>"
+            return f"<figure>{svg}<figcaption>{_text(title)}</figcaption></figure>{told}"
 
 
 def _table(table: Table) -> str:

@@ -137,7 +137,7 @@ def _reproduce(facts: Facts) -> Section:
         "How to reproduce it",
         (
             Words(f"Seed {facts.seed}; config {state.config_hash}."),
-            Code("commands", "\n".join(lines)),
+            Code("commands", "\n".join(lines), folded=False),
             Code("config.yaml", facts.config),
             Words("Versions where this report was made:"),
             Table(("", ""), versions),

@@ -13,6 +13,8 @@ WIDTH, PLOT, LEFT, RIGHT, TOP, FOOT = 860, 260, 52, 150, 28, 30
 INK, GRID = "#333", "#ddd"
 COLOURS = ("#1a7f37", "#8250df", "#0969da", "#9a6700")
 LEVEL = "#bc4c00"
+_ASIDE = 9
+"""Pixels between marks of several series at one place."""
 _ROW = 15
 """Pixels that two labels at the right need between them."""
 
@@ -63,7 +65,8 @@ def draw(chart: Chart) -> str:
     ]
     parts += _levels(chart, y)
     for number, series in enumerate(chart.series):
-        parts += _series(series, COLOURS[number % len(COLOURS)], x, y)
+        aside = 0 if series.line else _ASIDE * number
+        parts += _series(series, COLOURS[number % len(COLOURS)], x, y, aside)
         parts.append(_text(LEFT + 150 * number, 14, f"● {series.name}", COLOURS[number % len(COLOURS)]))
     parts += [_text(x(at), TOP + PLOT + 18, chart.axis(at), middle=True) for at in _sparse(places)]
     height = TOP + PLOT + FOOT
@@ -102,13 +105,15 @@ def _levels(chart: Chart, y: Callable[[float], float]) -> list[str]:
     return parts
 
 
-def _series(series: Series, colour: str, x: Callable[[int], float], y: Callable[[float], float]) -> list[str]:
+def _series(
+    series: Series, colour: str, x: Callable[[int], float], y: Callable[[float], float], aside: int
+) -> list[str]:
     parts = []
     if series.line and len(series.points) > 1:
         where = " ".join(f"{x(point.x):.1f},{y(point.y):.1f}" for point in series.points)
         parts.append(f'<polyline points="{where}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
     for point in series.points:
-        at, high = x(point.x), y(point.y)
+        at, high = x(point.x) - aside, y(point.y)
         if point.lo is not None and point.hi is not None:
             parts.append(
                 f'<line x1="{at:.1f}" y1="{y(point.lo):.1f}" x2="{at:.1f}" y2="{y(point.hi):.1f}" '
