@@ -209,7 +209,7 @@ def _evidence(state: State, found: Evidence) -> list[str]:
     ]
     head = ("seed", f"g{found.incumbent}", f"g{found.candidate}", "gain [95 %]")
     rows[0] = (f"{rows[0][0]} (the run's)", *rows[0][1:])
-    lines = [table(head, rows), "", f"together, by case: {_gain(found.pooled)}: {found.pooled.outcome}"]
+    lines = [table(head, rows), "", f"together, by case: {_bounds(found.pooled)}: {found.pooled.outcome}"]
     if not found.moved:
         lines.append("no reward changed with the seed: this harness leaves nothing to chance, more seeds bring nothing")
     else:
@@ -238,9 +238,11 @@ def _gain_data(gain: Gain) -> dict[str, Any]:
 
 
 def _gain(gain: Gain) -> str:
-    return (
-        f"{points(gain.mean)} [{points(gain.lo)}, {points(gain.hi)}], fixed {len(gain.fixed)}, broke {len(gain.broke)}"
-    )
+    return f"{_bounds(gain)}, fixed {len(gain.fixed)}, broke {len(gain.broke)}"
+
+
+def _bounds(gain: Gain) -> str:
+    return f"{points(gain.mean)} [{points(gain.lo)}, {points(gain.hi)}]"
 
 
 def _mean(values: Any) -> str:

@@ -50,16 +50,17 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
     """Everything but the trajectories is read; nothing is written, and test stays as sealed as it is."""
     from sia_tui.engine.integrity import seals
 
+    config = paths.config.read_text(encoding="utf-8", errors="replace")
     with closing(RunReader(paths.db)) as reader:
         state = reader.state()
-        again = Remeasures(paths, state, _seed(paths))
+        again = Remeasures(paths, state, _seed(config))
         ready = state.task_ready
         return Facts(
             state=state,
             status=told_of(paths, state)["status"],
             log=reader.log(),
-            config=paths.config.read_text(encoding="utf-8", errors="replace"),
-            seed=_seed(paths),
+            config=config,
+            seed=_seed(config),
             metrics={step.id: reader.metrics(step.id) for step in state.steps if step.proposal.trains},
             spent=reader.spent(),
             seals=seals(workspace, paths, state, state.generations, _say),
@@ -76,13 +77,16 @@ def _candidates(state: State) -> list[int]:
     return [made.index for made in state.generations if made.parent is not None and "dev" in made.results]
 
 
-def _seed(paths: RunPaths) -> int:
-    from sia_tui.config import ConfigError, load_config
+def _seed(config: str) -> int:
+    """Of a config that may be too old for this version to read whole."""
+    import yaml
 
     try:
-        return load_config(paths.config).seed
-    except ConfigError as error:
-        raise Failure(str(error)) from error
+        told = yaml.safe_load(config)
+    except yaml.YAMLError:
+        return 0
+    seed = told.get("seed", 0) if isinstance(told, dict) else 0
+    return seed if isinstance(seed, int) else 0
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import Generation, State
 from sia_tui.engine.export import ExportError, adapter_folder, base_folder
-from sia_tui.engine.session import SEEDS, serving_hash
+from sia_tui.engine.session import seed_of, serving_hash
 from sia_tui.engine.tasks import open_task, verifier_of
 from sia_tui.harness.environment import EnvironmentFailed, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
@@ -79,8 +79,8 @@ def _environment(workspace: Workspace, task: Task, generation: Generation) -> It
     """Of the harness: its pins, the Python and the machine."""
     try:
         recorded = HarnessRepository(workspace.harness_repository).generation(generation.commit)["environment"]
-        seed = task.seed or SEEDS / task.name
-        yield Seal("harness environment", recorded, environment_id(read_pins(seed / "requirements.txt")))
+        pins = read_pins(seed_of(task) / "requirements.txt")
+        yield Seal("harness environment", recorded, environment_id(pins))
     except (EnvironmentFailed, RepositoryError, KeyError, ValueError) as error:
         yield Seal("harness environment", "?", None, str(error))
 
