@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
+from sia_tui.cli.again import gain_data, gain_told
 from sia_tui.cli.main import DONE
 from sia_tui.cli.reading import told_of
 from sia_tui.cli.table import table
@@ -15,7 +16,7 @@ from sia_tui.config import ConfigError, load_config
 from sia_tui.core.episodes import Split
 from sia_tui.core.events import Evaluated
 from sia_tui.core.state import State
-from sia_tui.core.stats import Gain, paired_gain
+from sia_tui.core.stats import paired_gain
 from sia_tui.core.telling import percent, points
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import RunReader
@@ -94,7 +95,7 @@ def _paired(readers: tuple[RunReader, RunReader], states: tuple[State, State], s
         elif not old:
             why = "no episode is stored"
         else:
-            return _gain(paired_gain(old, new))
+            return gain_data(paired_gain(old, new))
     return {"unpaired": why}
 
 
@@ -120,11 +121,6 @@ def _rewards(reader: RunReader, state: State, split: Split) -> dict[str, float]:
     index = opened.generation if split == "test" and opened else state.incumbent
     assert index is not None
     return {row.case_id: row.reward for row in reader.episodes(state.generations[index].key, split)}
-
-
-def _gain(found: Gain) -> dict[str, Any]:
-    sides = {"fixed": len(found.fixed), "broke": len(found.broke)}
-    return {"mean": found.mean, "ci95": [found.lo, found.hi], "n": found.n, "outcome": found.outcome, **sides}
 
 
 def _config(paths: RunPaths) -> dict[str, Any]:
@@ -160,11 +156,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         if "unpaired" in found:
             lines.append(f"{split}: not paired: {found['unpaired']}")
         else:
-            bounds = ", ".join(points(bound) for bound in found["ci95"])
-            lines.append(
-                f"{split}: {other['run']} over {one['run']} {points(found['mean'])} [{bounds}], n = {found['n']}, "
-                f"fixed {found['fixed']}, broke {found['broke']}: {found['outcome']}"
-            )
+            lines.append(f"{split}: {other['run']} over {one['run']} {gain_told(found)}")
     for run in told["runs"]:
         lines += ["", f"steps of {run['run']}:", *(_step(step) for step in run["steps"])]
     lines += ["", "config where it differs:" if told["config"] else "the configs are the same"]

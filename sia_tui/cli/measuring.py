@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from sia_tui.cli.again import evidence_data, evidence_lines, gain_data, gained
 from sia_tui.cli.main import DONE, FAILED, Failure, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.cli.table import table
@@ -20,8 +21,7 @@ from sia_tui.core.comparing import Evidence, Repeated, repeated
 from sia_tui.core.events import MeasuredAgain
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import State
-from sia_tui.core.stats import Gain
-from sia_tui.core.telling import percent, points
+from sia_tui.core.telling import percent
 from sia_tui.core.text import one_line
 from sia_tui.store.again import Remeasures
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -123,7 +123,8 @@ def more_evidence(options: argparse.Namespace) -> int:
     seeds = range(asked.config.seed + 1, asked.config.seed + 1 + options.seeds)
     asked.measured([Wanted(index, index, "dev", seed) for seed in seeds for index in (incumbent, candidate)])
     found = asked.again.evidence(candidate)
-    _print(options, _evidence_data(asked.paths.name, found), _evidence(asked.state, found))
+    told = {"run": asked.paths.name, **evidence_data(found)}
+    _print(options, told, [*evidence_lines(found), *_bound(asked.state, found)])
     return DONE
 
 
@@ -166,6 +167,13 @@ def _candidate(state: State, what: str) -> int:
     return step.generation
 
 
+def _bound(state: State, found: Evidence) -> list[str]:
+    """What more evidence does not do."""
+    lines = ["looking until it looks well is a bias: decide beforehand how many seeds"] if len(found.draws) > 2 else []
+    decided = state.generations[found.candidate].kept is not None
+    return [*lines, "what was decided stays decided" if decided else "the gate is still yours to answer"]
+
+
 def _broken(index: int, found: Sequence[Seal]) -> list[str]:
     gone = ", ".join(seal.name for seal in found if not seal.holds)
     return [*_intact(found), "", f"g{index} was not measured: it is not what was recorded ({one_line(gone, 400)})"]
@@ -183,7 +191,7 @@ def _repeated(index: int, split: str, seed: int, own: int, found: Repeated) -> l
     return [
         "",
         f"g{index} on {split}, {n} cases, {under}:",
-        f"recorded {percent(found.recorded)}, measured again {percent(found.again)}: {_gain(found.gain)}",
+        f"recorded {percent(found.recorded)}, measured again {percent(found.again)}: {gained(found.gain)}",
         f"answered alike: {found.same} of {n}"
         + (f"; otherwise: {', '.join(found.differing[:10])}" if found.differing else "")
         + (" …" if len(found.differing) > 10 else ""),
@@ -197,57 +205,10 @@ def _plain(found: Repeated) -> dict[str, Any]:
     return {
         "recorded": found.recorded,
         "again": found.again,
-        "gain": _gain_data(found.gain),
+        "gain": gain_data(found.gain),
         "same": found.same,
         "differing": list(found.differing),
     }
-
-
-def _evidence(state: State, found: Evidence) -> list[str]:
-    rows = [
-        (str(draw.seed), _mean(draw.old.values()), _mean(draw.new.values()), _gain(draw.gain)) for draw in found.draws
-    ]
-    head = ("seed", f"g{found.incumbent}", f"g{found.candidate}", "gain [95 %]")
-    rows[0] = (f"{rows[0][0]} (the run's)", *rows[0][1:])
-    lines = [table(head, rows), "", f"together, by case: {_bounds(found.pooled)}: {found.pooled.outcome}"]
-    if not found.moved:
-        lines.append("no reward changed with the seed: this harness leaves nothing to chance, more seeds bring nothing")
-    else:
-        lines.append(f"{found.moved} of {found.pooled.n} cases changed with the seed")
-    if len(found.draws) > 2:
-        lines.append("looking again until it looks well is a bias: decide beforehand how many seeds")
-    decided = state.generations[found.candidate].kept
-    lines.append("what was decided stays decided" if decided is not None else "the gate is still yours to answer")
-    return lines
-
-
-def _evidence_data(run: str, found: Evidence) -> dict[str, Any]:
-    return {
-        "run": run,
-        "candidate": found.candidate,
-        "incumbent": found.incumbent,
-        "draws": [{"seed": draw.seed, **_gain_data(draw.gain)} for draw in found.draws],
-        "pooled": _gain_data(found.pooled),
-        "moved": found.moved,
-    }
-
-
-def _gain_data(gain: Gain) -> dict[str, Any]:
-    sides = {"fixed": len(gain.fixed), "broke": len(gain.broke)}
-    return {"mean": gain.mean, "ci95": [gain.lo, gain.hi], "n": gain.n, "outcome": gain.outcome, **sides}
-
-
-def _gain(gain: Gain) -> str:
-    return f"{_bounds(gain)}, fixed {len(gain.fixed)}, broke {len(gain.broke)}"
-
-
-def _bounds(gain: Gain) -> str:
-    return f"{points(gain.mean)} [{points(gain.lo)}, {points(gain.hi)}]"
-
-
-def _mean(values: Any) -> str:
-    rewards = list(values)
-    return percent(sum(rewards) / len(rewards))
 
 
 def _print(options: argparse.Namespace, told: object, lines: Sequence[str]) -> None:

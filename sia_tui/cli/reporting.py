@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sia_tui.cli.again import config_of, evidences, seed_of
 from sia_tui.cli.main import DONE, Failure
 from sia_tui.cli.reading import told_of
 from sia_tui.core.attribution import pairs
-from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.report import html, markdown
 from sia_tui.report.facts import Facts
@@ -50,43 +50,27 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
     """Everything but the trajectories is read; nothing is written, and test stays as sealed as it is."""
     from sia_tui.engine.integrity import seals
 
-    config = paths.config.read_text(encoding="utf-8", errors="replace")
+    config = config_of(paths)
     with closing(RunReader(paths.db)) as reader:
         state = reader.state()
-        again = Remeasures(paths, state, _seed(config))
+        again = Remeasures(paths, state, seed_of(config))
         ready = state.task_ready
         return Facts(
             state=state,
             status=told_of(paths, state)["status"],
             log=reader.log(),
             config=config,
-            seed=_seed(config),
+            seed=seed_of(config),
             metrics={step.id: reader.metrics(step.id) for step in state.steps if step.proposal.trains},
             spent=reader.spent(),
             seals=seals(workspace, paths, state, state.generations, _say),
             openings=openings(workspace.db, ready.test_hash) if ready else (),
             again=again.all,
             apart=[(pair, again.apart(pair)) for pair in pairs(state)],
-            evidence=[one for one in map(again.evidence, _candidates(state)) if len(one.draws) > 1],
+            evidence=evidences(again, state),
             versions=_versions(),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-
-
-def _candidates(state: State) -> list[int]:
-    return [made.index for made in state.generations if made.parent is not None and "dev" in made.results]
-
-
-def _seed(config: str) -> int:
-    """Of a config that may be too old for this version to read whole."""
-    import yaml
-
-    try:
-        told = yaml.safe_load(config)
-    except yaml.YAMLError:
-        return 0
-    seed = told.get("seed", 0) if isinstance(told, dict) else 0
-    return seed if isinstance(seed, int) else 0
 
 
 def _versions() -> dict[str, str]:

@@ -71,7 +71,14 @@ def draw(chart: Chart) -> str:
     parts += [_text(x(at), TOP + PLOT + 18, chart.axis(at), middle=True) for at in _sparse(places)]
     height = TOP + PLOT + FOOT
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-    return "\n".join([f'{head}font-family="sans-serif" role="img">', *parts, "</svg>"])
+    return "\n".join(
+        [
+            f'{head}font-family="sans-serif" role="img">',
+            '<rect width="100%" height="100%" fill="white"/>',
+            *parts,
+            "</svg>",
+        ]
+    )
 
 
 def _bounds(chart: Chart) -> tuple[float, float]:

@@ -26,7 +26,7 @@ PLAIN = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "tab
     "summary",
     "figure",
     "figcaption",
-    *("svg", "text", "line", "polyline", "circle"),
+    *("svg", "text", "line", "polyline", "circle", "rect"),
 }
 
 
