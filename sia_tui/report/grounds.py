@@ -23,7 +23,7 @@ def integrity(facts: Facts) -> Section:
     if rows:
         told += [Words(f"Digests when the run was made, and when this report was. {said}")]
         told += [Table(("what", "then", "now", ""), rows), Code("digests in full", _in_full(facts))]
-    told += [Words(_openings(facts)), Words(_looks(facts)), *_lights(facts), *_without_policy(facts)]
+    told += [Words(_openings(facts)), Words(_looks(facts)), *_alarms(facts), *_lights(facts), *_without_policy(facts)]
     return Section("Integrity", tuple(told))
 
 
@@ -55,6 +55,18 @@ def _looks(facts: Facts) -> str:
 
 def _audits(event: ev.Event) -> bool:
     return isinstance(event, ev.Evaluated) and event.split == "hidden"
+
+
+def _alarms(facts: Facts) -> list[Block]:
+    rows = [(one.kind, _whose(facts, one), one_line(one.detail, 300)) for one in facts.state.alarms]
+    if not rows:
+        return [Words("No episode raised an alarm (the planted answer key, the network, claims that nothing backs).")]
+    return [Words("Alarms that episodes raised:"), Table(("kind", "whose", "what"), rows)]
+
+
+def _whose(facts: Facts, one: ev.Alarmed) -> str:
+    made = next((generation.index for generation in facts.state.generations if generation.key == one.key), None)
+    return one.proposal or (f"g{made}" if made is not None else "the incumbent")
 
 
 def _lights(facts: Facts) -> list[Block]:

@@ -131,6 +131,10 @@ def _changed(step: Step) -> list[Block]:
     found = step.measured
     said = f"Of {found.n} dev cases, g{found.generation} fixed {len(found.fixed)} and broke {len(found.broke)}"
     told: list[Block] = [Words(f"{said}. {_through(step)}")]
+    if found.spared:
+        told.append(Words(f"Clearly worse on these, it was not measured on the other {found.spared} dev cases."))
+    if found.held:
+        told.append(Words(f"Held for a person: {one_line(found.held, 600)}"))
     if found.fixed or found.broke:
         ids = f"fixed: {', '.join(found.fixed) or 'none'}\nbroke: {', '.join(found.broke) or 'none'}"
         told.append(Code("which cases", ids))
