@@ -56,8 +56,8 @@ class _Asked:
 
         try:
             return asyncio.run(work())
-        except RunHeld as held:
-            raise UsageError(f"another command measures beside {self.paths.name} already ({held})") from held
+        except RunHeld:
+            raise UsageError(f"another command measures beside {self.paths.name} already; wait for it") from None
         except EXPECTED as error:
             raise Failure(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
         except asyncio.CancelledError:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import yaml
+
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.hashing import digest
 from sia_tui.core.seals import Seal
@@ -34,7 +36,7 @@ def seals(
     except (ConfigError, OSError) as error:
         found.append(Seal("config", state.config_hash, None, str(error)))
     else:
-        found.append(Seal("config", state.config_hash, config.hash))
+        found.append(Seal("config", state.config_hash, _as_written(paths.config)))
         found += _data(workspace, state, config, generations, say)
         found += _policy(workspace, state, config, say)
     repository = HarnessRepository(workspace.harness_repository)
@@ -42,6 +44,12 @@ def seals(
         found += _generation(repository, state, generation)
     adapters = dict.fromkeys(made.adapter for made in generations if made.adapter)
     return found + [_looked_at(f"adapter {one[:12]}", one, partial(adapter_folder, paths, one)) for one in adapters]
+
+
+def _as_written(path: Path) -> str:
+    """A run's config hash, of the keys that its file has: a later version knows more of them, and is no change."""
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return digest({name: value for name, value in told.items() if name != "mirror"})
 
 
 def _data(
