@@ -31,6 +31,11 @@ _VERBS = {
     "stop": "sia_tui.cli.asking",
     "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
+    "report": "sia_tui.cli.reporting",
+    "compare": "sia_tui.cli.compare",
+    "reproduce": "sia_tui.cli.measuring",
+    "attribute": "sia_tui.cli.measuring",
+    "more-evidence": "sia_tui.cli.measuring",
     "plan": "sia_tui.cli.plan",
     "memory": "sia_tui.cli.memory",
     "export": "sia_tui.cli.exporting",
@@ -78,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_starting, _deciding, _looking_back, _preparing):
+    for add in (_starting, _deciding, _looking_back, _proving, _preparing):
         add(verbs)
     return parser
 
@@ -173,6 +178,24 @@ def _looking_back(verbs: _Verbs) -> None:
     export.add_argument(
         "--out", metavar="PATH", help="a new folder; a bundle may be a file, X.tar.gz (default: RUN-GEN-… here)"
     )
+
+
+def _proving(verbs: _Verbs) -> None:
+    report = _verb(
+        verbs, "report", "a run as report.html and report.md, whole and self-contained", run="RUN", json=True
+    )
+    report.add_argument("--out", metavar="DIR", help="where to (default: RUN-report here)")
+    compare = _verb(verbs, "compare", "two runs side by side, and the config where it differs", run="RUN", json=True)
+    compare.add_argument("other", metavar="RUN")
+    again = _verb(verbs, "reproduce", "measure a generation anew and compare; exit 1 if it differs", "RUN", json=True)
+    again.add_argument("generation", metavar="GEN", help="such as g2")
+    again.add_argument("--split", choices=("dev", "train", "hidden"), default="dev", help="test is never opened again")
+    again.add_argument("--seed", type=int, metavar="N", help="of the sampling (default: the run's own)")
+    apart = _verb(verbs, "attribute", "measure what is missing to tell two kept levers apart", run="RUN", json=True)
+    apart.add_argument("steps", nargs="*", metavar="GEN", help="the two generations (default: every kept pair)")
+    more = _verb(verbs, "more-evidence", "a gain on dev again under other sampling seeds", run="RUN", json=True)
+    more.add_argument("what", metavar="GATE|GEN", help="a gate about a measured result, or a generation")
+    more.add_argument("--seeds", type=int, default=2, metavar="K", help="how many (default: 2)")
 
 
 def _preparing(verbs: _Verbs) -> None:

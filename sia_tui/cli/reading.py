@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from sia_tui.cli.again import evidence_data, evidences, gain_told, pairs_told, remeasures
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.table import table
 from sia_tui.core.state import State
@@ -57,9 +58,16 @@ def _listed(paths: RunPaths) -> dict[str, Any]:
 def show(options: argparse.Namespace) -> int:
     paths = Workspace.locate(options.workspace).existing(options.run)
     state = read(paths)
-    told = told_of(paths, state)
+    told = _with_again(paths, state)
     _print(options, told, lambda: _shown(told))
     return DONE
+
+
+def _with_again(paths: RunPaths, state: State) -> dict[str, Any]:
+    """The summary, and what was measured again beside the run."""
+    again = remeasures(paths, state)
+    apart, more = pairs_told(again, state), [evidence_data(found) for found in evidences(again, state)]
+    return told_of(paths, state) | {"kept_pairs": apart, "more_evidence": more}
 
 
 def told_of(paths: RunPaths, state: State) -> dict[str, Any]:
@@ -72,7 +80,7 @@ def told_of(paths: RunPaths, state: State) -> dict[str, Any]:
 
 def shown(paths: RunPaths) -> str:
     """What `show` prints."""
-    return _shown(told_of(paths, read(paths)))
+    return _shown(_with_again(paths, read(paths)))
 
 
 def _shown(told: dict[str, Any]) -> str:
@@ -100,6 +108,16 @@ def _shown(told: dict[str, Any]) -> str:
     )
     for made in told["attributions"]:
         lines += ["", f"{made['title']}: which lever", *made["table"], ""]
+    for pair in told["kept_pairs"]:
+        lines += [
+            "",
+            f"g{pair['between']} and g{pair['new']}, kept one after the other: which lever",
+            *pair["table"],
+            "",
+        ]
+    for found in told["more_evidence"]:
+        seeds, pooled = len(found["draws"]), gain_told(found["pooled"])
+        lines.append(f"g{found['candidate']} over g{found['incumbent']} on dev under {seeds} sampling seeds: {pooled}")
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     lines += [f"alarm: {a['kind']}: {one_line(a['detail'], 300)}" for a in told["alarms"]]
     lines += _evaluator(told["evaluator"])
@@ -139,10 +157,17 @@ def _evaluator(told: dict[str, Any]) -> list[str]:
 
 def pending(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
-    states = [state for _, state in readable(workspace)]
-    waiting = [gate(state) for state in states if state.waiting and state.status in ("running", "paused")]
+    there = [(paths, state) for paths, state in readable(workspace) if state.waiting]
+    waiting = [_asked(paths, state) for paths, state in there if state.status in ("running", "paused")]
     _print(options, waiting, lambda: "\n\n".join(map(_question, waiting)) or "no gate is waiting")
     return DONE
+
+
+def _asked(paths: RunPaths, state: State) -> dict[str, Any]:
+    """The gate; about a measured result, with the same under other seeds where somebody asked for that."""
+    again, measured = remeasures(paths, state), state.current.generation if state.current else None
+    more = [evidence_data(found) for found in evidences(again, state) if found.candidate == measured]
+    return gate(state) | {"more_evidence": more[0] if more else None}
 
 
 def _question(asked: dict[str, Any]) -> str:
@@ -167,6 +192,7 @@ def _question(asked: dict[str, Any]) -> str:
         lines.append(f"measured:  {_gain(measured)} points on dev, n = {measured['n']}: {measured['outcome']}")
     if measured and measured["held"]:
         lines.append(f"held:      {one_line(measured['held'], 1000)}")
+    lines += _more_evidence(asked)
     lines += [f"{light['level']:>5}  {light['name']}  {one_line(light['detail'], 1000)}" for light in asked["lights"]]
     if asked["pilot"]:
         lines += _planned(asked)
@@ -174,6 +200,16 @@ def _question(asked: dict[str, Any]) -> str:
         lines += ["", clean(asked["patch"]).rstrip()]
     name = f"{asked['run']}/{asked['gate']} --hash {asked['hash'][:12]}"
     return "\n".join([*lines, "", f"sia-tui approve {name}", f"sia-tui reject {name} --reason '…'"])
+
+
+def _more_evidence(asked: dict[str, Any]) -> list[str]:
+    if not asked["measured"]:
+        return []
+    lines, found = list[str](), asked["more_evidence"]
+    if found is not None:
+        lines = [f"seed {draw['seed']}:    {gain_told(draw)}" for draw in found["draws"][1:]]
+        lines.append(f"together:  {gain_told(found['pooled'])}, over {len(found['draws'])} seeds")
+    return [*lines, f"under other seeds: sia-tui more-evidence {asked['run']} {asked['gate']}"]
 
 
 def _within(bounds: Sequence[float] | None) -> str:

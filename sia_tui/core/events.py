@@ -357,6 +357,24 @@ class RunEnded:
     reason: str
 
 
+@dataclass(frozen=True)
+class MeasuredAgain:
+    """Beside a run, in a log of its own: the harness of one of its generations with the weights of one, on a split."""
+
+    key: str
+    """Its episodes lie under this one; never under a generation's."""
+    harness: int
+    weights: int
+    split: Split
+    seed: int
+    """Of the sampling."""
+    mean: float
+    lo: float
+    hi: float
+    n: int
+    tool_share: float
+
+
 Event = (
     RunCreated
     | EngineStarted
@@ -393,6 +411,7 @@ Event = (
     | TestOpened
     | BaselinesTested
     | RunEnded
+    | MeasuredAgain
 )
 
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}

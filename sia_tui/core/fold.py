@@ -270,6 +270,11 @@ def _(event: ev.RunEnded, state: State) -> State:
     return replace(state, status=_ending(event.status), stop_reason=event.reason)
 
 
+@_on.register
+def _(event: ev.MeasuredAgain, state: State) -> State:
+    return state
+
+
 def _ending(status: str) -> Status:
     return "done" if status == "done" else "stopped" if status == "stopped" else "failed"
 

@@ -166,6 +166,11 @@ class State:
         return refused(self.findings or (), self.risks)
 
     @property
+    def over(self) -> bool:
+        """Nothing more will happen to it; from then on a person may see hidden and test."""
+        return self.status in ("done", "stopped")
+
+    @property
     def beginning(self) -> str:
         """What generation 0 is."""
         return f"branched from {self.parent}" if self.parent else "the first harness"

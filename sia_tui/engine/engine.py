@@ -11,9 +11,10 @@ import sqlite3
 import time
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from typing import NoReturn
@@ -30,15 +31,14 @@ from sia_tui.engine.fitness import Unfit, refusal
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
+from sia_tui.engine.opening import open_session
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session
-from sia_tui.engine.tasks import open_task, verifier_of
-from sia_tui.harness.agent import require
 from sia_tui.harness.environment import EnvironmentFailed
 from sia_tui.harness.repository import RepositoryError
-from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
+from sia_tui.harness.sandbox import SandboxUnavailable
 from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
 from sia_tui.store import reserve
@@ -53,7 +53,7 @@ POLL_S = 0.3
 MOST_DEATHS = 3
 """Of gateways, and of verifiers, in the life of an engine."""
 
-_EXPECTED = (
+EXPECTED = (
     EngineError,
     JobFailed,
     RepositoryError,
@@ -99,7 +99,7 @@ async def _held(
     workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Reporter, options: Options
 ) -> int:
     try:
-        async with _session(workspace, paths, config, store, report) as session:
+        async with open_session(workspace, paths, config, store, report, partial(_interrupted, store)) as session:
             return await _Engine(session, options).run()
     except asyncio.CancelledError:
         report.say(_joined("engine stopped", what_is_saved(store, paths), f"go on with: sia-tui resume {paths.name}"))
@@ -108,7 +108,7 @@ async def _held(
         # What harness code says of its own small scratch space is not the machine's disk.
         if no_room(error) and not isinstance(error, HarnessBroken | WorkerDied):
             return _wait_for_room(store, report, paths, error)
-        known = isinstance(error, _EXPECTED)
+        known = isinstance(error, EXPECTED)
         return _fail(
             store, report, paths, error if known else EngineError(f"unexpected {type(error).__name__}: {error}")
         )
@@ -146,32 +146,8 @@ def _joined(*said: str) -> str:
     return "; ".join(filter(None, said))
 
 
-@asynccontextmanager
-async def _session(
-    workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Reporter
-) -> AsyncIterator[Session]:
-    report.phase("reading the task")
-    task = await asyncio.to_thread(open_task, workspace, config, report.say)
-    level = choose(config.harness.isolation, probe())
-    if config.harness.agent is not None:
-        require(config.harness.agent, level)
-    async with AsyncExitStack() as stack:
-        verifier = verifier_of(task, paths.root / "verifier", level)
-        await stack.enter_async_context(verifier)
-        yield Session(
-            workspace,
-            paths,
-            config,
-            store,
-            report,
-            task,
-            verifier,
-            level,
-            lambda: (
-                store.state.status == "paused" or (store.state.stop_asked is not None and not store.state.test_opened)
-            ),
-            stack,
-        )
+def _interrupted(store: RunStore) -> bool:
+    return store.state.status == "paused" or (store.state.stop_asked is not None and not store.state.test_opened)
 
 
 class _Engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Case, Score, Split
@@ -22,6 +22,16 @@ from sia_tui.store.reader import EpisodeRow
 
 CLEARLY = 5
 """By how many looks the interval of a slice is widened: 99 %, so that a whole measure is seldom spared in error."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What an episode's chances hang on."""
+
+    key: str
+    """Of the generation, of which the ids are made that its harness sees."""
+    seed: int
+    """Of the policy's samples."""
 
 
 async def evaluate(session: Session, index: int, split: Split) -> None:
@@ -46,7 +56,7 @@ async def evaluate(session: Session, index: int, split: Split) -> None:
     failures = Counter(row.failure for row in rows if row.failure)
     session.record(
         ev.Evaluated(
-            index, split, found.mean, found.lo, found.hi, found.n, _tool_share(rows), dict(failures.most_common())
+            index, split, found.mean, found.lo, found.hi, found.n, tool_share(rows), dict(failures.most_common())
         )
     )
 
@@ -86,7 +96,7 @@ async def preview(session: Session, step: Step) -> None:
         broke=gain.broke,
         tokens_before=_mean_tokens(session, best.key, cases),
         tokens_after=_mean_tokens(session, key, cases),
-        tool_share=_tool_share([row for row in session.reader.episodes(key, "train") if row.case_id in new]),
+        tool_share=tool_share([row for row in session.reader.episodes(key, "train") if row.case_id in new]),
     )
     session.record(ev.PreviewDone(step.id, seen))
 
@@ -133,16 +143,19 @@ async def run_cases(
     cases: Sequence[Case],
     phase: str,
     proposal: str | None = None,
+    drawn: Drawn | None = None,
 ) -> None:
-    """Run those cases that have no finished episode yet. `proposal`: whose change is at work, where it is not the
-    incumbent."""
+    """Run those cases that have no finished episode under the key yet. `proposal`: whose change is at work, where it is not
+    the incumbent; `drawn`: by default as the key and the run say."""
     finished = {row.case_id for row in session.reader.episodes(key)}
     left = [case for case in cases if case.id not in finished]
     done = len(cases) - len(left)
     if not left:
         return
     place = await session.place(await policy_folder(session))
-    harness = harness_of(session, commit, key)
+    if drawn is not None:
+        place = replace(place, seed=drawn.seed)
+    harness = harness_of(session, commit, drawn.key if drawn else key)
     terms = Terms(await session.served(place.gateway, adapter))
     views = min(VIEWS_AT_ONCE, len({case.view for case in left}))
     session.report.phase(phase, len(cases), done)
@@ -159,7 +172,7 @@ async def run_cases(
         await Rollout(place, harness, crew, session.interrupted).run([Trial(case) for case in left], terms, save)
 
 
-def _tool_share(rows: Sequence[EpisodeRow]) -> float:
+def tool_share(rows: Sequence[EpisodeRow]) -> float:
     return sum(row.source == "tool" and row.answer is not None for row in rows) / len(rows)
 
 

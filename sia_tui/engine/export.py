@@ -50,11 +50,16 @@ def find(workspace: Workspace, paths: RunPaths, state: State, index: int, say: C
     policy = load_config(paths.config).policy
     if policy.backend == "remote":
         raise ExportError(f"the policy of {state.run} answers at {policy.address}: its weights are not here to export")
-    base = _nano(workspace, ready.sha256) if policy.kind == "nano" else _model(workspace, policy, ready.sha256, say)
+    base = base_folder(workspace, policy, ready.sha256, say)
     hub = policy.model is not None and not Path(policy.model).expanduser().is_dir()
     called = policy.model if policy.model and hub else str(base.resolve())
-    adapter = None if generation.adapter is None else _adapter(paths, generation.adapter)
+    adapter = None if generation.adapter is None else adapter_folder(paths, generation.adapter)
     return Source(state, generation, base, called, adapter)
+
+
+def base_folder(workspace: Workspace, policy: PolicyConfig, sha256: str, say: Callable[[str], None]) -> Path:
+    """The base model that a run began with, read through. Raises ExportError where it is missing or another one."""
+    return _nano(workspace, sha256) if policy.kind == "nano" else _model(workspace, policy, sha256, say)
 
 
 def base_sha256(policy: PolicyConfig, folder: Path, workspace: Workspace, say: Callable[[str], None]) -> str:
@@ -84,7 +89,8 @@ def _model(workspace: Workspace, policy: PolicyConfig, sha256: str, say: Callabl
     return folder
 
 
-def _adapter(paths: RunPaths, sha256: str) -> Path:
+def adapter_folder(paths: RunPaths, sha256: str) -> Path:
+    """A published adapter, read through. Raises ExportError where it is missing or another one."""
     folder = paths.adapter(sha256)
     try:
         found = adapter_hash(folder)

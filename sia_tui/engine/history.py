@@ -47,11 +47,10 @@ def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> 
 def generation_note(state: State, generation: Generation) -> str:
     """What `git log --notes` shows below a generation's commit: for people, so hidden too; test once the run is over."""
     lines = [f"g{generation.index} of {state.run}"]
-    over = state.status in ("done", "stopped")
     lines += [
         f"{split}: {percent(found.mean)} [{100 * found.lo:.1f}, {100 * found.hi:.1f}], n = {found.n}"
         for split, found in generation.results.items()
-        if split != "test" or over
+        if split != "test" or state.over
     ]
     lines += [f"{risk.light.name}: {risk.light.detail}" for risk in state.risks]
     step = next((step for step in state.steps if generation.index in step.candidates), None)

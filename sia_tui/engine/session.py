@@ -76,7 +76,7 @@ class Session:
     @property
     def seed(self) -> Path:
         """The folder of the task's first harness."""
-        return self.task.seed or SEEDS / self.package
+        return seed_of(self.task)
 
     @property
     def seed_files(self) -> dict[str, bytes]:
@@ -226,6 +226,11 @@ class Session:
         requirements = self.seed / "requirements.txt"
         folder = self.workspace.folder("environments")
         return await asyncio.to_thread(ensure_environment, requirements, folder, log.info)
+
+
+def seed_of(task: Task) -> Path:
+    """The folder of a task's first harness."""
+    return task.seed or SEEDS / task.name
 
 
 def harness_of(session: Session, commit: str, key: str) -> Harness:

@@ -75,6 +75,17 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Finished episodes of one kind, counted."""
+
+    split: str
+    purpose: str | None
+    """Of a training's rollouts; None for what measures a harness."""
+    episodes: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Metrics:
     """One optimizer step of a training: values by name, such as reward, held_out, useful, entropy, loss."""
 
@@ -129,6 +140,11 @@ class RunReader(Connection):
         )
         sums = self._rows(query, [after])[0]
         return Tally(sums["r"] or after, sums["n"], sums["t"], sums["last"] or "")
+
+    def spent(self) -> list[Spent]:
+        """All finished episodes, by what they were made for."""
+        query = "select split, purpose, count(*) n, sum(tokens) t from episodes group by split, purpose order by 2, 1"
+        return [Spent(row["split"], row["purpose"], row["n"], row["t"]) for row in self._rows(query)]
 
     def log(self, after: int = 0) -> list[Recorded]:
         """Every event but the episodes, oldest first, from the one that follows sequence number `after`."""

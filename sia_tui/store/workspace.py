@@ -75,6 +75,24 @@ class RunPaths:
     def worktree(self) -> Path:
         return self.root / "harness"
 
+    @property
+    def again(self) -> Again:
+        """Where its generations are measured anew, with a log of its own."""
+        return Again(self.root / "again")
+
+
+@dataclass(frozen=True)
+class Again(RunPaths):
+    """A place beside a run's log that shares its adapters."""
+
+    @property
+    def name(self) -> str:
+        return self.root.parent.name
+
+    @property
+    def adapters(self) -> Path:
+        return RunPaths(self.root.parent).adapters
+
 
 @dataclass(frozen=True)
 class Workspace:

@@ -54,7 +54,7 @@ class View:
     @property
     def over(self) -> bool:
         """Nothing more will happen to it."""
-        return self.state.status in ("done", "stopped")
+        return self.state.over
 
     @property
     def in_training(self) -> bool:

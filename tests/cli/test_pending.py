@@ -85,3 +85,12 @@ def test_what_the_levers_paid_is_shown_where_it_is_decided(tmp_path: Path, capsy
     assert asked is not None
     window = " ".join(" ".join(line.plain for line in grounds(asked, 60)).split())
     assert "weights pays 1.3 [0.2, 2.4] points a minute, harness 0.4" in window
+
+
+def test_a_measured_result_may_be_looked_at_again_before_it_is_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "w" / "runs" / "r", "keep_gate")
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    told = capsys.readouterr().out
+    assert "points on dev, n = 796: indecisive" in told and "sia-tui more-evidence r gate-4" in told

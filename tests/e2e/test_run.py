@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +118,23 @@ def test_a_finished_run_can_go_back_and_be_branched(desk: Desk, fates: dict[str,
     assert other.returncode == 2 and "a branch keeps the task and the policy" in other.stderr
     resumed = desk.cli("resume", "fates")
     assert resumed.returncode == 2 and "fates is done" in resumed.stderr
+
+
+def test_a_generation_reproduces_and_the_run_is_told_on_one_page(
+    desk: Desk, fates: dict[str, Any], tmp_path: Path
+) -> None:
+    before = desk.show("fates")
+    again = desk.cli("reproduce", "fates", "g1", "--json")
+    assert again.returncode == 0, again.stdout + again.stderr
+    told = json.loads(again.stdout)
+    dev, measured = fates["generations"][1]["dev"], told["measured"]
+    assert told["reproduces"] and all(seal["holds"] for seal in told["seals"])
+    assert measured["recorded"] == pytest.approx(dev["mean"]) and measured["same"] >= dev["n"] - 2
+    assert desk.show("fates") == before, "the run's own log is left alone"
+    assert desk.cli("report", "fates", "--out", str(tmp_path)).returncode == 0
+    for path in (tmp_path / "report.html", tmp_path / "report.md"):
+        page = path.read_text("utf-8")
+        assert "All of it is as it was recorded" in page and "script: better" in page and "g1 kept" in page
 
 
 def test_what_is_unsafe_to_share_is_private(desk: Desk, fates: dict[str, Any]) -> None:

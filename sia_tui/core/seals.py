@@ -1,0 +1,24 @@
+"""What a run rests on, by digest: as recorded when it was made, and as found now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Seal:
+    name: str
+    recorded: str
+    found: str | None
+    """None where it is not there to be looked at; `why` says so."""
+    why: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.recorded == self.found
+
+    @property
+    def told(self) -> str:
+        if self.holds:
+            return "as recorded"
+        return self.why or "CHANGED"

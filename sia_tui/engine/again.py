@@ -1,0 +1,94 @@
+"""Measuring beside a run: its generations anew, from what they are made of, in a place and a log of their own.
+
+The run's log is never written to, and its stored episodes are never taken for an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sia_tui.config import RunConfig
+from sia_tui.core import events as ev
+from sia_tui.core.episodes import Split
+from sia_tui.core.hashing import digest
+from sia_tui.core.state import State
+from sia_tui.core.stats import estimate
+from sia_tui.engine.evaluate import Drawn, run_cases, tool_share
+from sia_tui.engine.opening import open_session
+from sia_tui.engine.prepare import require_same_task
+from sia_tui.engine.progress import Reporter
+from sia_tui.engine.session import Session
+from sia_tui.store.lock import hold
+from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writer import RunStore
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The harness of one generation with the weights of one, on a split, sampled by a seed."""
+
+    harness: int
+    weights: int
+    split: Split
+    seed: int
+    anew: bool = False
+    """Also where that was measured again before: each time is another one."""
+
+
+@asynccontextmanager
+async def beside(
+    workspace: Workspace, run: RunPaths, config: RunConfig, state: State, write: Callable[[str], None]
+) -> AsyncIterator[Session]:
+    """A session for `measure`; an engine may be at work on the run meanwhile. Raises RunHeld, StoreError, EngineError."""
+    paths = run.again
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    with hold(paths.lock), RunStore(paths.db) as store:
+        if store.state.policy_ready is None:
+            assert state.task_ready is not None and state.policy_ready is not None
+            created = ev.RunCreated(state.run, state.task, state.config_hash)
+            store.record(created, state.task_ready, state.policy_ready)
+        report = Reporter(store, write)
+        async with open_session(workspace, paths, config, store, report, lambda: False) as session:
+            require_same_task(session)
+            yield session
+
+
+async def measure(session: Session, state: State, wanted: Wanted) -> ev.MeasuredAgain:
+    """Goes on where it was broken off. Raises HarnessBroken, GatewayDied, VerifierFailed, EngineError."""
+    made = [entry for entry in _measured(session) if _fits(entry, wanted)]
+    if made and not wanted.anew:
+        return made[0]
+    harness, weights = state.generations[wanted.harness], state.generations[wanted.weights]
+    assert wanted.split != "test", "test is opened once, at the end of a run"
+    of = session.key(harness.tree, weights.adapter)
+    key = digest(["again", of, wanted.split, wanted.seed, len(made)])
+    cases = session.cases(wanted.split, getattr(session.config.evaluate, wanted.split))
+    phase = f"{told(wanted)} on {wanted.split} again, seed {wanted.seed}"
+    await run_cases(session, harness.commit, key, weights.adapter, cases, phase, drawn=Drawn(of, wanted.seed))
+    rows = session.reader.episodes(key, wanted.split)
+    found = estimate([row.reward for row in rows])
+    values = (found.mean, found.lo, found.hi, found.n, tool_share(rows))
+    done = ev.MeasuredAgain(key, wanted.harness, wanted.weights, wanted.split, wanted.seed, *values)
+    session.record(done)
+    return done
+
+
+def told(wanted: Wanted) -> str:
+    if wanted.harness == wanted.weights:
+        return f"g{wanted.harness}"
+    return f"the harness of g{wanted.harness} with the weights of g{wanted.weights}"
+
+
+def _measured(session: Session) -> list[ev.MeasuredAgain]:
+    return [entry.event for entry in session.reader.log() if isinstance(entry.event, ev.MeasuredAgain)]
+
+
+def _fits(made: ev.MeasuredAgain, wanted: Wanted) -> bool:
+    return (made.harness, made.weights, made.split, made.seed) == (
+        wanted.harness,
+        wanted.weights,
+        wanted.split,
+        wanted.seed,
+    )
