@@ -25,8 +25,9 @@ import numpy as np
 
 from sia_tui.core.episodes import Score
 from sia_tui.tasks.trimul.compiling import compiled
-from sia_tui.tasks.trimul.kernel import Answer, Kernel, KernelFailed, RunnerFailed
+from sia_tui.tasks.trimul.kernel import Answer, Kernel
 from sia_tui.tasks.trimul.machine import Machine, measured
+from sia_tui.tasks.trimul.peer import KernelFailed, RunnerFailed
 from sia_tui.tasks.trimul.programs import LIBRARY, Place
 from sia_tui.tasks.trimul.reference import Doubles, Inputs, arithmetic, make_inputs, reference, traffic, wrong
 from sia_tui.tasks.trimul.spec import Shape

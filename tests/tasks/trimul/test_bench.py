@@ -17,7 +17,8 @@ from sia_tui.tasks.trimul import judging
 from sia_tui.tasks.trimul.bench import Bench, Timing, reward_of
 from sia_tui.tasks.trimul.cases import PUBLISHED, make_cases, scaled, shape_of
 from sia_tui.tasks.trimul.compiling import compiled
-from sia_tui.tasks.trimul.kernel import Kernel, RunnerFailed
+from sia_tui.tasks.trimul.kernel import Kernel
+from sia_tui.tasks.trimul.peer import RunnerFailed
 from sia_tui.tasks.trimul.programs import LIBRARY, place
 from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
 from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
