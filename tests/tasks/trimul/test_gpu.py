@@ -1,0 +1,112 @@
+"""The GPU's verifier, with the host's memory in the GPU's place: everything but CUDA itself is the same."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sia_tui.core.hardware import Card
+from sia_tui.tasks.trimul import reference as doubles
+from sia_tui.tasks.trimul.gpu import driver, machine, truth
+from sia_tui.tasks.trimul.gpu import trial as trying
+from sia_tui.tasks.trimul.gpu.attacks import Attack, attacks
+from sia_tui.tasks.trimul.gpu.trial import Limits, Mean, Timing, Trial
+from sia_tui.tasks.trimul.spec import Shape
+
+pytestmark = pytest.mark.xdist_group("trimul-gpu")
+
+SMALL = Shape(1, 48, 64, 32, "cauchy", True)
+"""Ten milliseconds, which no noise makes less than what an empty call takes."""
+PLAIN = Path(trying.__file__).with_name("plain.py").read_text()
+QUICK = ("by-address", "beside", "gc-walk")
+"""Tried with every test; the others, a process each, by `make test-triton`."""
+HERE = [attack for attack in attacks() if not attack.needs_gpu]
+
+
+def cases() -> list[object]:
+    marks = {True: (), False: (pytest.mark.exploits,)}
+    return [pytest.param(attack, id=attack.name, marks=marks[attack.name in QUICK]) for attack in HERE]
+
+
+def test_a_right_module_is_timed_checked_and_paid(trial: Trial) -> None:
+    score = trial.score(PLAIN, SMALL)
+    assert score.failure is None, score
+    assert score.reward > 0
+    assert score.metrics["repeats"] == 2
+
+
+@pytest.mark.parametrize("attack", cases())
+def test_an_exploit_is_held_off(attack: Attack, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "timeout" in attack.caught:
+        monkeypatch.setattr(trying, "FIRST_S", 1.0)
+    score = trial.score(attack.source, SMALL)
+    assert attack.held_off(score.failure), (attack.name, score)
+    assert score.failure is None or score.reward == 0
+
+
+def test_there_are_exploits_enough_and_each_says_what_it_tries() -> None:
+    every = attacks()
+    assert len(every) >= 20
+    assert len({attack.name for attack in every}) == len(every)
+    assert all(attack.tries and (attack.caught or attack.honest) for attack in every)
+    for attack in every:
+        if "compile" not in attack.caught:
+            compile(attack.source, attack.name, "exec")
+
+
+@pytest.mark.parametrize("distribution", ["normal", "cauchy"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_both_references_and_their_counts_agree(distribution: str, masked: bool) -> None:
+    shape = Shape(2, 5, 7, 3, distribution, masked)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(1)
+    inputs = truth.make_inputs(shape, generator)
+    arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
+    expected = doubles.reference(arrays)
+    assert {name: array.shape for name, array in arrays.items()} == shape.arguments
+    assert np.allclose(truth.reference(inputs).numpy(), expected, rtol=1e-12)
+    assert truth.arithmetic(inputs) == doubles.arithmetic(arrays)
+    found = expected.astype(np.float32)
+    found[0, 1, 2, 3] = np.nan
+    assert truth.wrong(torch.from_numpy(found), torch.from_numpy(expected)) == doubles.wrong(found, expected)
+
+
+def test_what_is_faster_than_the_card_is_held() -> None:
+    held = Timing(Mean(1.0e-3, 0, 5), idle=0.5e-3, plain=9e-3, bound=0.6e-3)
+    assert held.impossible
+    assert held.seconds == 0.5e-3
+    assert held.speedup == pytest.approx(17)
+    assert not Timing(Mean(1.0e-3, 0, 5), idle=0.5e-3, plain=9e-3, bound=0.5e-3).impossible
+
+
+def test_calls_are_repeated_until_the_mean_is_sure(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "_limits", Limits(fewest=2, most=10, seconds=5))
+    assert trial._enough([1.0, 1.0001], 0.5, float("inf"))
+    assert not trial._enough([1.0, 1.1], 0.5, float("inf"))
+    assert trial._enough([0.1, 0.2] * 5, 0.0, float("inf"))
+    assert trial._enough([2.0, 4.0], 0.0, float("inf"))
+
+
+def test_the_drivers_structures_are_those_of_its_header() -> None:
+    """As gcc lays them out with cuda.h of CUDA 13.1."""
+    assert ctypes.sizeof(driver.Properties) == 32
+    assert (driver.Properties.location.offset, driver.Properties.flags.offset) == (8, 24)
+    assert (ctypes.sizeof(driver.Access), driver.Access.flags.offset) == (12, 8)
+
+
+def test_without_a_gpu_it_says_so() -> None:
+    why = machine.missing()
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert why is not None
+    assert "\n" not in why
+
+
+def test_cards_are_known_by_the_names_drivers_give_them() -> None:
+    h100 = machine.card_named("NVIDIA H100 80GB HBM3")
+    assert isinstance(h100, Card)
+    assert h100.bandwidth == 3.35e12
+    assert machine.card_named("NVIDIA GeForce RTX 5090") is None
