@@ -168,6 +168,7 @@ def _preparing(verbs: _Verbs) -> None:
     tasks.add_argument("--url", metavar="URL", help="new: in place of --reward; asked by POST, in JSON")
     tasks.add_argument("--description", metavar="TEXT", help="new: what agents are told of the task")
     tasks.add_argument("--folder", metavar="DIR", help="new: where to; ./TASK by default")
+    tasks.add_argument("--gpu", action="store_true", help="check: whether this machine can time TriMul on a GPU")
     tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
     plan = _verb(verbs, "plan", "what weights updates cost: memory, rollouts, time; exit 1 if one cannot be", json=True)
     plan.add_argument("what", metavar="RUN|CONFIG", help="a run (what it proposes, by what it measured) or a config")

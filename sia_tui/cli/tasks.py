@@ -25,6 +25,8 @@ def tasks(options: argparse.Namespace) -> int:
     try:
         if options.action == "ls":
             return _ls(options, workspace)
+        if options.action == "check" and options.gpu:
+            return _check_gpu(options)
         if options.action == "new":
             return _new(options)
         if options.action == "check" and options.task and Path(options.task).is_dir():
@@ -44,7 +46,8 @@ def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
     told = [
         {
             "task": name,
-            "fetched": name == "trimul" or any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE),
+            "fetched": name.startswith("trimul")
+            or any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE),
         }
         for name in available()
     ]
@@ -76,6 +79,14 @@ def _check(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
 
     task = load_task(name, workspace.root / "tasks" / name)
     return _found(options, check(task) if task.labels else check_split(task))
+
+
+def _check_gpu(options: argparse.Namespace) -> int:
+    from sia_tui.tasks.trimul.gpu.ready import missing
+
+    why = missing()
+    what = "TriMul can be timed on this machine's GPU" if why is None else "TriMul's GPU side is skipped here"
+    return _found(options, [Finding(why is None, what, why or "")])
 
 
 def _check_own(options: argparse.Namespace, folder: Path) -> int:

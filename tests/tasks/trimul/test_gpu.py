@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
+from sia_tui.cli.main import main
+from sia_tui.core.episodes import Split
 from sia_tui.core.hardware import Card
+from sia_tui.harness.sandbox import choose, probe
+from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul import reference as doubles
-from sia_tui.tasks.trimul.gpu import driver, machine, truth
+from sia_tui.tasks.trimul.cases import PUBLISHED, shape_of
+from sia_tui.tasks.trimul.gpu import driver, judging, ready, task, truth
 from sia_tui.tasks.trimul.gpu import trial as trying
 from sia_tui.tasks.trimul.gpu.attacks import Attack, attacks
 from sia_tui.tasks.trimul.gpu.trial import Limits, Mean, Timing, Trial
 from sia_tui.tasks.trimul.spec import Shape
+from sia_tui.tasks.verifier import VerifierProcess
+from tests.benchmarks import bench_gpu
+from tests.tasks.trimul.conftest import wall_at
 
 pytestmark = pytest.mark.xdist_group("trimul-gpu")
 
@@ -28,7 +38,7 @@ HERE = [attack for attack in attacks() if not attack.needs_gpu]
 
 
 def cases() -> list[object]:
-    marks = {True: (), False: (pytest.mark.exploits,)}
+    marks = {True: (), False: (pytest.mark.triton,)}
     return [pytest.param(attack, id=attack.name, marks=marks[attack.name in QUICK]) for attack in HERE]
 
 
@@ -97,16 +107,54 @@ def test_the_drivers_structures_are_those_of_its_header() -> None:
     assert (ctypes.sizeof(driver.Access), driver.Access.flags.offset) == (12, 8)
 
 
-def test_without_a_gpu_it_says_so() -> None:
-    why = machine.missing()
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_everything_says_so_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    why = ready.missing()
     assert why is not None
     assert "\n" not in why
+    with pytest.raises(TaskError, match="no GPU that torch"):
+        judging.set_up(tmp_path, wall_at("none"), tmp_path / "lock", tmp_path)
+    with pytest.raises(SystemExit, match="bench-gpu is skipped: no GPU that torch"):
+        bench_gpu.main([])
+    assert main(["tasks", "check", "trimul", "--gpu"]) == 1
+    assert why in capsys.readouterr().out
+
+
+def test_the_benchmarks_table_has_every_shape_and_what_was_published() -> None:
+    right: list[dict[str, float | str]] = [{"failure": "", "us": 2.0} for _ in PUBLISHED]
+    wrong = [*right[1:], {"failure": "wrong"}]
+    lines = bench_gpu.table({"good": right, "bad": wrong}).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2].endswith("| 2.0 |")
+    assert lines[3].endswith("| wrong | – |")
+    assert "1371" in lines[4]
+    assert "1161" in lines[5]
 
 
 def test_cards_are_known_by_the_names_drivers_give_them() -> None:
-    h100 = machine.card_named("NVIDIA H100 80GB HBM3")
+    h100 = ready.card_named("NVIDIA H100 80GB HBM3")
     assert isinstance(h100, Card)
     assert h100.bandwidth == 3.35e12
-    assert machine.card_named("NVIDIA GeForce RTX 5090") is None
+    assert ready.card_named("NVIDIA GeForce RTX 5090") is None
+
+
+@pytest.mark.triton
+async def test_the_verifiers_process_judges_with_its_own_copies(tmp_path: Path) -> None:
+    made = task.load(0, 2, None)
+    case = made.ids("dev")[0]
+    told = json.loads(made.gold[case]) | {"batch": "1", "n": "48", "dim": "64", "hidden": "32"}
+    verifier = tmp_path / "verifier"
+    judging.set_up(tmp_path, wall_at(choose("auto", probe())), tmp_path / "lock", verifier, "cpu")
+    async with VerifierProcess(verifier, {case: json.dumps(told)}, (), judging.judge(tmp_path)) as process:
+        score = await process.score(case, PLAIN)
+        assert score.failure is None, score
+        assert (await process.score(case, "Sure!")).failure == "compile"
+        assert (await process.null(case)).reward > 0
+
+
+def test_the_public_sizes_are_test_and_nowhere_else() -> None:
+    made = task.load(3, 4, None)
+    sizes = {split: {shape_of(made.cases[id].inputs).sizes for id in made.ids(split)} for split in get_args(Split)}
+    assert sizes["test"] == {shape.sizes for shape in PUBLISHED}
+    assert [len(made.ids(split)) for split in ("train", "dev", "hidden")] == [24, 12, 12]
+    assert sum(map(len, sizes.values())) == len(set().union(*sizes.values()))

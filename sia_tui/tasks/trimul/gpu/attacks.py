@@ -1,7 +1,7 @@
 """The corpus of exploits, `exploits/*.yaml`: a name, what it `tries`, and the module that tries it.
 
 `caught` are the failures it may end with; one that `earns: honest` may also be right, for it does the work. A module is
-`before`, on top of plain PyTorch under the name `honest`, and the `body` of `custom_kernel`; or a whole `source`. `on:
+`before`, on top of plain PyTorch under the name `honest`, and the `body` of `custom_kernel`; or a whole `source`. `needs:
 cuda` names what needs a GPU to be tried.
 """
 
@@ -46,7 +46,7 @@ def _attack(name: str, told: dict[str, Any]) -> Attack:
         told.get("source") or _module(told.get("before", ""), told["body"]),
         frozenset(told.get("caught", ())),
         told.get("earns") == "honest",
-        told.get("on") == "cuda",
+        told.get("needs") == "cuda",
     )
 
 
