@@ -8,7 +8,7 @@ from sia import LLM, Answer, Case
 PROMPT = (Path(__file__).parent / "prompt.md").read_text(encoding="utf-8").strip()
 ATTEMPTS = 1
 TEMPERATURE = 1.0
-MAX_TOKENS = 16384
+MAX_TOKENS = 6144
 FENCED = re.compile(r"^```[a-zA-Z]*[ ]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import sys
 import tempfile
@@ -25,8 +26,8 @@ from sia_tui.harness.sandbox import choose, probe
 from sia_tui.tasks.trimul.cases import PUBLISHED
 from sia_tui.tasks.trimul.gpu import trial as trying
 from sia_tui.tasks.trimul.gpu.attacks import attacks
-from sia_tui.tasks.trimul.gpu.home import home
-from sia_tui.tasks.trimul.gpu.ready import card_of, missing
+from sia_tui.tasks.trimul.gpu.home import home, only
+from sia_tui.tasks.trimul.gpu.ready import card_of, last_gpu, missing
 from sia_tui.tasks.trimul.gpu.trial import Trial
 from sia_tui.tasks.trimul.grammar import parse_as
 from sia_tui.tasks.trimul.grammar_triton import CHOICES, Plan
@@ -52,11 +53,13 @@ def main(argv: list[str] | None = None) -> None:
     options = _options(argv)
     if why := missing():
         sys.exit(f"bench-gpu is skipped: {why}")
+    gpu = last_gpu()
+    os.environ.update(only(gpu))
     import torch
 
     with tempfile.TemporaryDirectory(prefix="trimul-gpu-") as name:
         folder, wall = Path(name), wall_at(choose("auto", probe()))
-        theirs, ours = (home(folder / it, "cuda", wall) for it in ("theirs", "ours"))
+        theirs, ours = (home(folder / it, "cuda", wall, gpu=gpu) for it in ("theirs", "ours"))
         with Trial("cuda", card_of("cuda"), theirs, ours, folder / "lock") as trial:
             held = {} if options.no_exploits else _attacked(trial)
             timed = {name: _timed(name, trial, entry) for name, entry in _entries(options).items()}

@@ -49,11 +49,12 @@ def _judge(setup: dict[str, Any]) -> Any:
         from sia_tui.tasks.trimul.programs import place_from
 
         return Bench(place_from(setup["candidates"]), place_from(setup["ours"]), lock)
-    from sia_tui.tasks.trimul.gpu.home import home_from
+    from sia_tui.tasks.trimul.gpu.home import home_from, only
     from sia_tui.tasks.trimul.gpu.ready import card_of
     from sia_tui.tasks.trimul.gpu.trial import Trial
 
     device = setup["device"]
+    os.environ.update(only(setup["gpu"]))
     return Trial(device, card_of(device), home_from(setup["theirs"]), home_from(setup["ours"]), lock)
 
 

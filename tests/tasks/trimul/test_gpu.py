@@ -14,6 +14,7 @@ import torch
 from sia_tui.cli.main import main
 from sia_tui.core.episodes import Split
 from sia_tui.core.hardware import Card
+from sia_tui.engine.session import SEEDS
 from sia_tui.harness.sandbox import choose, probe
 from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul import reference as doubles
@@ -32,8 +33,9 @@ pytestmark = pytest.mark.xdist_group("trimul-gpu")
 SMALL = Shape(1, 48, 64, 32, "cauchy", True)
 """Ten milliseconds, which no noise makes less than what an empty call takes."""
 PLAIN = Path(trying.__file__).with_name("plain.py").read_text()
-QUICK = ("by-address", "beside", "gc-walk")
+QUICK = ("by-address", "beside")
 """Tried with every test; the others, a process each, by `make test-triton`."""
+CONFIG = SEEDS.parent / "configs" / "h100" / "trimul.yaml"
 HERE = [attack for attack in attacks() if not attack.needs_gpu]
 
 
@@ -116,8 +118,9 @@ def test_without_a_gpu_everything_says_so_in_one_line(tmp_path: Path, capsys: py
         judging.set_up(tmp_path, wall_at("none"), tmp_path / "lock", tmp_path)
     with pytest.raises(SystemExit, match="bench-gpu is skipped: no GPU that torch"):
         bench_gpu.main([])
-    assert main(["tasks", "check", "trimul", "--gpu"]) == 1
-    assert why in capsys.readouterr().out
+    for words in (["tasks", "check", "trimul", "--gpu"], ["doctor", "--config", str(CONFIG)]):
+        assert main(words) == 1
+        assert why in capsys.readouterr().out
 
 
 def test_the_benchmarks_table_has_every_shape_and_what_was_published() -> None:

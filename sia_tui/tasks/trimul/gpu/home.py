@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from sia_tui.tasks.trimul.gpu.memory import Device
 from sia_tui.tasks.trimul.programs import Command, Wall, Wanted
 
 MODULE: Final = "candidate.py"
-DEVICES: Final = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia0")
-"""Of the first GPU; a run that is to use another is started with CUDA_VISIBLE_DEVICES, and named so in a container."""
+DEVICES: Final = "nvidia*"
+"""Files of /dev. CUDA_VISIBLE_DEVICES names one GPU; nothing here keeps a module from the machine's others."""
 _HERE: Final = Path(__file__).parent
 
 
@@ -33,14 +32,14 @@ def home_from(told: Mapping[str, Any]) -> Home:
     return Home(Path(told["folder"]), Command(tuple(run["argv"]), dict(run["environment"])))
 
 
-def home(folder: Path, device: Device, wall: Wall, code: Path = _HERE) -> Home:
+def home(folder: Path, device: Device, wall: Wall, code: Path = _HERE, gpu: str = "0") -> Home:
     """Makes the folder. The worker is the one in `code`, with `memory` and `driver` beside it."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sites = tuple(dict.fromkeys(path for name in ("torch", "numpy", "triton") if (path := _site(name))))
     python = Path(sys.executable).resolve()
     worker = [code / name for name in ("worker.py", "memory.py", "driver.py")]
-    on_gpu = tuple(Path(name) for name in DEVICES if device == "cuda" and Path(name).exists())
+    on_gpu = tuple(path for path in sorted(Path("/dev").glob(DEVICES)) if device == "cuda" and not path.is_dir())
     runs = Wanted(
         argv=(str(python), "-I", "-B", str(worker[0]), device, *map(str, sites)),
         reads=(*worker, *sites, *(_compiler() if device == "cuda" else ())),
@@ -48,13 +47,13 @@ def home(folder: Path, device: Device, wall: Wall, code: Path = _HERE) -> Home:
         spawns=True,
         memory_mb=0 if device == "cuda" else 8192,
         cpu_s=600,
-        environment=_environment(folder, device),
+        environment=_environment(folder, device, gpu),
         devices=on_gpu,
     )
     return Home(folder, wall(runs))
 
 
-def _environment(folder: Path, device: Device) -> dict[str, str]:
+def _environment(folder: Path, device: Device, gpu: str) -> dict[str, str]:
     said = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
@@ -66,8 +65,12 @@ def _environment(folder: Path, device: Device) -> dict[str, str]:
     }
     if device == "cpu":
         return {**said, "TRITON_INTERPRET": "1"}
-    shown = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER") if name in os.environ}
-    return {**said, **shown}
+    return said | only(gpu)
+
+
+def only(gpu: str) -> dict[str, str]:
+    """The environment of a process that is to see this GPU alone, by its number in `nvidia-smi`."""
+    return {"CUDA_VISIBLE_DEVICES": gpu, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def _site(name: str) -> Path | None:

@@ -11,7 +11,7 @@ from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul import judging
 from sia_tui.tasks.trimul.gpu.home import home
 from sia_tui.tasks.trimul.gpu.memory import Device
-from sia_tui.tasks.trimul.gpu.ready import missing
+from sia_tui.tasks.trimul.gpu.ready import last_gpu, missing
 from sia_tui.tasks.trimul.programs import Wall
 
 DEADLINE_S: Final = 900.0
@@ -24,8 +24,9 @@ def set_up(folder: Path, wall: Wall, lock: Path, code: Path, device: Device = "c
     """The homes of modules in `folder`, and its setup.json. Raises TaskError, in one line, where there is no GPU."""
     if device == "cuda" and (why := missing()):
         raise TaskError(f"TriMul on a GPU: {why}")
-    homes = {name: home(folder / name, device, wall, code).plain() for name in ("theirs", "ours")}
-    (folder / "setup.json").write_text(json.dumps({"device": device, **homes, "lock": str(lock)}), "utf-8")
+    gpu = last_gpu() if device == "cuda" else ""
+    homes = {name: home(folder / name, device, wall, code, gpu).plain() for name in ("theirs", "ours")}
+    (folder / "setup.json").write_text(json.dumps({"device": device, "gpu": gpu, **homes, "lock": str(lock)}), "utf-8")
 
 
 def judge(folder: Path) -> Judge:

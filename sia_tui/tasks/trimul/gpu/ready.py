@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from importlib.util import find_spec
 
@@ -19,9 +20,19 @@ def missing() -> str | None:
         return f"no GPU that torch {torch.__version__} ({built}) can use: see nvidia-smi"
     if find_spec("triton") is None:
         return "triton is not installed: pip install 'sia-tui[gpu]'"
-    if card_named(torch.cuda.get_device_name(0)) is None:
-        return f"the peaks of {torch.cuda.get_device_name(0)} are not known: add it to CARDS in core/hardware.py"
-    return None
+    name = torch.cuda.get_device_name(torch.cuda.device_count() - 1)
+    return None if card_named(name) else f"the peaks of {name} are not known: add it to CARDS in core/hardware.py"
+
+
+def last_gpu() -> str:
+    """The GPU that modules are timed on, by its number in `nvidia-smi`: the last that this process sees.
+
+    A run's policy and trainer are to be on others (`serve_on`, `train_on`), or they would be timed too.
+    """
+    import torch
+
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return shown.split(",")[-1] if shown else str(torch.cuda.device_count() - 1)
 
 
 def card_named(name: str) -> Card | None:
@@ -30,7 +41,7 @@ def card_named(name: str) -> Card | None:
 
 
 def card_of(device: Device) -> Card:
-    """The card modules are timed on; the host's memory, in a GPU's place, has no peak. Call it where none is `missing`."""
+    """The card of a process that sees one GPU; the host's memory, in a GPU's place, has no peak."""
     if device == "cpu":
         return Card(0, math.inf, math.inf)
     import torch
