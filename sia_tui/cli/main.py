@@ -214,6 +214,7 @@ def _preparing(verbs: _Verbs) -> None:
     tasks.add_argument("--name", metavar="NAME", help="import: what to call it; its folder's name by default")
     tasks.add_argument("--requirements", metavar="FILE", help="new, import: the reward's own environment, pinned")
     tasks.add_argument("--at-once", type=int, metavar="N", help="new: answers that are judged side by side")
+    tasks.add_argument("--gpu", action="store_true", help="check: whether this machine can time TriMul on a GPU")
     tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
     plan = _verb(verbs, "plan", "what weights updates cost: memory, rollouts, time; exit 1 if one cannot be", json=True)
     plan.add_argument("what", metavar="RUN|CONFIG", help="a run (what it proposes, by what it measured) or a config")

@@ -23,6 +23,8 @@ from sia_tui.core.text import clean
 from sia_tui.engine import planning
 from sia_tui.engine.hardware import Driver, driver, this_machine
 from sia_tui.store.workspace import Workspace
+from sia_tui.tasks.trimul.gpu import task as modules
+from sia_tui.tasks.trimul.gpu.ready import missing
 
 DRIVER = 580
 """R580 is the first driver that runs CUDA 13, which the wheels of torch 2.13 and vLLM 0.31 are built with."""
@@ -37,6 +39,9 @@ def rows_for(config: RunConfig, file: Path, workspace: Workspace) -> Iterator[Ro
     yield _driver(config, found)
     yield _gpus(config, found)
     yield _versions(config)
+    if config.task.name == modules.NAME:
+        why = missing()
+        yield Row(why is None, "GPU for kernels", "ready" if why is None else "n/a", why or "")
     if policy.backend == "vllm" and policy.address is None and policy.vllm.python is not None:
         yield _vllm(policy.vllm.python)
     yield _address(policy.address)

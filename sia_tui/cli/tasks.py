@@ -31,6 +31,8 @@ def tasks(options: argparse.Namespace) -> int:
     try:
         if options.action == "ls":
             return _ls(options, workspace)
+        if options.action == "check" and options.gpu:
+            return _check_gpu(options)
         if options.action == "new":
             return _new(options)
         if options.action == "import":
@@ -56,7 +58,8 @@ def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
     told = [
         {
             "task": name,
-            "fetched": name == "trimul" or any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE),
+            "fetched": name.startswith("trimul")
+            or any((workspace.root / "tasks" / name / file).is_file() for file in WHOLE),
         }
         for name in available()
     ]
@@ -104,6 +107,14 @@ class Told:
         if (tenth := 10 * done // all) != self._tenth:
             self._tenth = tenth
             print(f"{self._what}: {done} of {all} answers", file=sys.stderr, flush=True)
+
+
+def _check_gpu(options: argparse.Namespace) -> int:
+    from sia_tui.tasks.trimul.gpu.ready import missing
+
+    why = missing()
+    what = "TriMul can be timed on this machine's GPU" if why is None else "TriMul's GPU side is skipped here"
+    return _found(options, [Finding("verifier", "ok" if why is None else "fails", what, why or "")])
 
 
 def own_task(folder: Path, workspace: Workspace) -> Task:

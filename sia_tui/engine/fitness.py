@@ -25,6 +25,7 @@ from sia_tui.tasks.denoise import task as denoise
 from sia_tui.tasks.probe import Probe
 from sia_tui.tasks.task import Task
 from sia_tui.tasks.trimul import cases as kernels
+from sia_tui.tasks.trimul.gpu import task as modules
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 from sia_tui.tasks.verifier_pool import VerifierPool
 
@@ -76,6 +77,10 @@ def probe_of(task: Task) -> Probe:
         from sia_tui.tasks.probes import kernels as asked
 
         return asked.probe(task)
+    if task.name == modules.NAME:
+        from sia_tui.tasks.probes import modules as on_gpu
+
+        return on_gpu.probe(task)
     from sia_tui.tasks.probes import texts
 
     return texts.probe(task)

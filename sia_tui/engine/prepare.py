@@ -18,6 +18,7 @@ from sia_tui.harness.repository import HarnessRepository
 from sia_tui.tasks import baselines, trimul
 from sia_tui.tasks.denoise.task import DenoiseTask
 from sia_tui.tasks.trimul import cases as kernels
+from sia_tui.tasks.trimul.gpu import task as modules
 from sia_tui.tasks.verifier import VerifierProcess
 
 BASELINES_S = 1800.0
@@ -83,6 +84,8 @@ async def baseline_scores(session: Session, split: Any, n: int | None) -> dict[s
         return await null_rewards(session.task, folder, split, cases, heard, log)
     if session.task.name == kernels.NAME:
         return await kernel_nulls(session, cases)
+    if session.task.name == modules.NAME:
+        return await module_nulls(session, cases)
     means = {}
     for name, predicted in baselines.read_predictions(_baselines_job(session)).items():
         scores = await _scored(session, [(case.id, predicted[case.id]) for case in cases])
@@ -111,6 +114,17 @@ async def kernel_nulls(session: Session, cases: Sequence[Case]) -> dict[str, flo
         blas.append((await session.verifier.null(case.id)).reward)
         session.report.at(done + 1)
     return {"naive": sum(plain) / len(plain), "blas": sum(blas) / len(blas)}
+
+
+async def module_nulls(session: Session, cases: Sequence[Case]) -> dict[str, float]:
+    """Plain PyTorch against itself, timed as candidates are."""
+    assert isinstance(session.verifier, VerifierProcess)
+    session.report.phase("null baselines", len(cases))
+    rewards = []
+    for done, case in enumerate(cases):
+        rewards.append((await session.verifier.null(case.id)).reward)
+        session.report.at(done + 1)
+    return {"plain": sum(rewards) / len(rewards)}
 
 
 def _baselines_job(session: Session) -> Path:

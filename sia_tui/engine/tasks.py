@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from sia_tui.config import RunConfig, TaskConfig
+from sia_tui.engine.session import SEEDS
 from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness import confined
 from sia_tui.harness.environment import EnvironmentFailed, ensure_environment
@@ -22,6 +24,8 @@ from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.trimul import cases, judging
 from sia_tui.tasks.trimul import task as trimul
+from sia_tui.tasks.trimul.gpu import judging as gpu_judging
+from sia_tui.tasks.trimul.gpu import task as gpu
 from sia_tui.tasks.trimul.programs import Command, Wanted
 from sia_tui.tasks.verifier import VerifierProcess
 from sia_tui.tasks.verifier_pool import VerifierPool
@@ -44,7 +48,10 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
         return lawbench.load(folder, *_cut(settings))
     if settings.name == cases.NAME:
         return trimul.load(settings.seed, settings.folds, settings.limit)
-    known = f"{lawbench.NAME}, {denoise.NAME}, {cases.NAME}"
+    if settings.name == gpu.NAME:
+        modules = SEEDS / "trimul-module" if config.policy.kind == "model" else None
+        return gpu.load(settings.seed, settings.folds, settings.limit, modules)
+    known = f"{lawbench.NAME}, {denoise.NAME}, {cases.NAME}, {gpu.NAME}"
     raise TaskError(f"no task {settings.name!r}: there are {known}, and with task.folder one of your own")
 
 
@@ -53,15 +60,15 @@ def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess |
     if isinstance(task, denoise.DenoiseTask):
         return TissueVerifier(folder, task, level)
     judge = task.judge
-    if task.name == cases.NAME:
-        judge = _bench(folder, level)
+    if task.name in {cases.NAME, gpu.NAME}:
+        judge = _bench(folder, level, judging if task.name == cases.NAME else gpu_judging)
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
     if judge.at_once > 1:
         return VerifierPool(folder, gold, task.labels, judge)
     return VerifierProcess(folder, gold, task.labels, judge)
 
 
-def _bench(folder: Path, level: Isolation) -> Judge:
+def _bench(folder: Path, level: Isolation, kind: Any) -> Judge:
     """Where kernels are compiled and timed, in the walls; one at a time on this machine, whatever the workspace."""
     python, bench = Path(sys.executable), folder.with_name("bench")
 
@@ -70,8 +77,8 @@ def _bench(folder: Path, level: Isolation) -> Judge:
         return Command(made.argv, made.environment)
 
     bench.mkdir(parents=True, exist_ok=True)
-    judging.set_up(bench, wall, Path(tempfile.gettempdir()) / f"sia-trimul-{os.getuid()}.lock", code=folder)
-    return judging.judge(bench)
+    kind.set_up(bench, wall, Path(tempfile.gettempdir()) / f"sia-trimul-{os.getuid()}.lock", code=folder)
+    return cast(Judge, kind.judge(bench))
 
 
 def equipped(task: Task, workspace: Workspace, say: Callable[[str], None]) -> Task:

@@ -29,11 +29,13 @@ class Program:
     writes: tuple[Path, ...] = ()
     spawns: bool = False
     memory_mb: int = 1024
-    """Address space."""
+    """Address space; 0: as much as there is."""
     cpu_s: int = 60
     file_mb: int = 64
     """The largest file it may write."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Path, ...] = ()
+    """Device files it may open, besides the harmless ones."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ def command(level: Isolation, python: Path, program: Program) -> Command:
     script = INSIDE / "program.py"
     shown = tuple(Mount(path, path) for path in (INSIDE, *program.reads))
     written = tuple(Mount(path, path, writable=True) for path in program.writes)
-    layout = Layout((*sandbox.system_mounts(interpreter), *shown, *written), interpreter.foreign_packages)
+    opened = tuple(Mount(path, path, writable=True, device=True) for path in program.devices)
+    hidden = tuple(path for path in interpreter.foreign_packages if path not in program.reads)
+    layout = Layout((*sandbox.system_mounts(interpreter), *shown, *written, *opened), hidden)
     told = {"argv": program.argv, "spawns": program.spawns, "confine": _confinement(level, layout, program)}
     argv = [str(interpreter.executable), *PYTHON_FLAGS, str(script), json.dumps(told)]
     found = sandbox.probe()
@@ -64,7 +68,7 @@ def _confinement(level: Isolation, layout: Layout, program: Program) -> dict[str
         paths["run"] = paths["read"]
     code = b"" if level == "none" else seccomp.program(level == "landlock", "programs" if program.spawns else "nothing")
     limits = {
-        "memory": program.memory_mb * 1024 * 1024,
+        **({"memory": program.memory_mb * 1024 * 1024} if program.memory_mb else {}),
         "cpu": program.cpu_s,
         "file": program.file_mb * 1024 * 1024,
         "core": 0,

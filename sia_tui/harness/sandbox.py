@@ -64,6 +64,8 @@ class Mount:
     source: Path
     target: Path
     writable: bool = False
+    device: bool = False
+    """A device file that may be opened as one."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ def command(
         words += ["--symlink", str(folder), str(path)] if path != folder else []
     words += ["--proc", "/proc", "--dev", "/dev"]
     for mount in layout.mounts:
-        words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), str(mount.target)]
+        how = "--dev-bind" if mount.device else "--bind" if mount.writable else "--ro-bind"
+        words += [how, str(mount.source), str(mount.target)]
     for path, size in (layout.sized or {}).items():
         words += ["--size", str(size), "--tmpfs", str(path)]
     for path in layout.hidden:

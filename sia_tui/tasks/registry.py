@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sia_tui.tasks.task import Task, TaskError
 
-TASKS = ("lawbench", "denoise", "trimul")
+TASKS = ("lawbench", "denoise", "trimul", "trimul-gpu")
 
 
 def available() -> tuple[str, ...]:
@@ -34,6 +34,10 @@ def load_task(
         from sia_tui.tasks.trimul import task as trimul
 
         return trimul.load(seed, folds, limit)
+    if name == "trimul-gpu":
+        from sia_tui.tasks.trimul.gpu import task as gpu
+
+        return gpu.load(seed, folds, limit)
     from sia_tui.tasks import lawbench
 
     return lawbench.load(folder, seed, folds, dev, hidden, limit)

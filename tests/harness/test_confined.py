@@ -81,3 +81,12 @@ def test_a_program_ends_at_its_limits(level: Isolation, folder: Path) -> None:
     (folder / "given" / "script.py").write_text("try:\n    bytes(1 << 30)\nexcept MemoryError:\n    print('none')")
     program = Program((str(folder / "given" / "script.py"),), reads=(folder / "given",), memory_mb=512)
     assert run(level, program).stdout == "none\n"
+
+
+def test_a_device_is_shown_as_one_and_memory_may_be_without_limit(tmp_path: Path) -> None:
+    program = Program(("/usr/bin/env",), (), devices=(Path("/dev/fuse"),), spawns=True, memory_mb=0)
+    words = command("bwrap", base_interpreter(), program).argv
+    place = words.index("--dev-bind")
+    assert words[place + 1 : place + 3] == ("/dev/fuse", "/dev/fuse")
+    assert '"memory"' not in words[-1]
+    assert '"memory"' in command("bwrap", base_interpreter(), Program(("/usr/bin/env",), (), spawns=True)).argv[-1]

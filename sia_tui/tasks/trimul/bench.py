@@ -9,7 +9,6 @@ What is fast enough to be impossible is held for a person: not paid, and not cal
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import secrets
@@ -25,11 +24,13 @@ import numpy as np
 
 from sia_tui.core.episodes import Score
 from sia_tui.tasks.trimul.compiling import compiled
-from sia_tui.tasks.trimul.kernel import Answer, Kernel, KernelFailed, RunnerFailed
+from sia_tui.tasks.trimul.kernel import Answer, Kernel
 from sia_tui.tasks.trimul.machine import Machine, measured
+from sia_tui.tasks.trimul.peer import KernelFailed, RunnerFailed
 from sia_tui.tasks.trimul.programs import LIBRARY, Place
 from sia_tui.tasks.trimul.reference import Doubles, Inputs, arithmetic, make_inputs, reference, traffic, wrong
 from sia_tui.tasks.trimul.spec import Shape
+from sia_tui.tasks.trimul.turn import turn
 
 PAIRS: Final = 6
 FEWEST: Final = 3
@@ -43,8 +44,6 @@ LEAST: Final = 0.02
 GRACE_S: Final = 0.3
 WALL_S: Final = 20.0
 """All calls of one verification together, whoever has the processors meanwhile: what sleeps ends here."""
-TURN_S: Final = 120.0
-"""For the verifications of others on this machine to be over."""
 LONGEST: Final = 65_536
 """Characters of a source."""
 SURE: Final = 60
@@ -109,7 +108,7 @@ class Bench:
         self._machine: Machine | None = None
 
     def __enter__(self) -> Self:
-        with _machines_fault(), _held(self._lock):
+        with _machines_fault(), turn(self._lock):
             for name in (NAIVE, BLAS) if self._ours.preload else (NAIVE,):
                 source = Path(__file__).with_name(f"{name}.c").read_text("utf-8")
                 compiled(self._ours, source).rename(self._ours.folder / f"{name}.so")
@@ -149,14 +148,14 @@ class Bench:
         if len(source) > LONGEST:
             raise KernelFailed("compile", f"the source has {len(source):,} characters, {LONGEST:,} are allowed")
         compiled(self._candidates, source)
-        with _held(self._lock), Kernel(self._candidates, LIBRARY, shape) as candidate:
+        with turn(self._lock), Kernel(self._candidates, LIBRARY, shape) as candidate:
             return self._paired(candidate, shape, pairs)
 
     def time_null(self, shape: Shape, pairs: int = PAIRS) -> Timing | None:
         """The one-thread BLAS version's, where there is a BLAS."""
         if self._ours.preload is None:
             return None
-        with _machines_fault(), _held(self._lock), Kernel(self._ours, f"{BLAS}.so", shape) as blas:
+        with _machines_fault(), turn(self._lock), Kernel(self._ours, f"{BLAS}.so", shape) as blas:
             return self._paired(blas, shape, pairs)
 
     def score_null(self, shape: Shape) -> Score:
@@ -184,13 +183,13 @@ class Bench:
         rounds = pairs if pairs * (warm_s + naive_s) < BUDGET_S else min(pairs, FEWEST)
         seconds: list[tuple[float, float]] = []
         operations: list[int] = []
-        for turn in range(rounds):
+        for pair in range(rounds):
             inputs = make_inputs(shape, rng)
             expected = reference(inputs)
-            if turn % 2:
+            if pair % 2:
                 naive_s = self._naive(shape, processor, inputs, expected)
             candidate_s = _right(candidate.call(inputs, limit, ends), expected)
-            if not turn % 2:
+            if not pair % 2:
                 naive_s = self._naive(shape, processor, inputs, expected)
             seconds.append((candidate_s, naive_s))
             operations.append(arithmetic(inputs))
@@ -198,7 +197,7 @@ class Bench:
 
     def _measure_again(self) -> None:
         """Before anything is held: a busy neighbour may have had half of the core when its peak was measured."""
-        with _machines_fault(), _held(self._lock):
+        with _machines_fault(), turn(self._lock):
             self._machine = self.machine.best(measured(self._ours, SURE))
 
     def _naive(self, shape: Shape, processor: int, inputs: Inputs, expected: Doubles) -> float:
@@ -234,23 +233,3 @@ def _machines_fault() -> Iterator[None]:
         yield
     except KernelFailed as failed:
         raise RunnerFailed(f"the task's own kernel failed ({failed.kind}): {failed}") from failed
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """The machine's turn to time: waits for those before, and the system drops a dead holder's."""
-    ends = time.monotonic() + TURN_S
-    with path.open("w") as file:
-        while not _locked(file.fileno()):
-            if time.monotonic() > ends:
-                raise RunnerFailed(f"others have timed kernels for {TURN_S:g} s: {path} is locked")
-            time.sleep(0.02)
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

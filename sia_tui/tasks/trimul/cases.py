@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final, get_args
 
@@ -18,6 +18,9 @@ from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul.spec import Distribution, Shape
 
 NAME: Final = "trimul"
+
+Sizes = tuple[int, int, int, int]
+"""Batch, n, dim, hidden."""
 
 PUBLISHED: Final = (
     Shape(2, 256, 128, 128, "normal", False),
@@ -42,20 +45,34 @@ def scaled(shape: Shape) -> Shape:
 
 
 def make_cases(seed: int, train: int, dev: int, hidden: int, folds: int) -> tuple[Case, ...]:
-    """Those of every split, in that number; train cases get a fold each in turn. Raises TaskError for too many."""
+    """Those of every split, in that number. Raises TaskError for too many."""
     sealed = [scaled(shape) for shape in PUBLISHED]
-    sizes = [size for size in _sizes() if size not in {shape.sizes for shape in sealed}]
+    return dealt(NAME, sealed, _sizes(), seed, train, dev, hidden, folds)
+
+
+def dealt(
+    name: str,
+    sealed: Sequence[Shape],
+    all_sizes: Sequence[Sizes],
+    seed: int,
+    train: int,
+    dev: int,
+    hidden: int,
+    folds: int,
+) -> tuple[Case, ...]:
+    """A task's cases: `sealed` are test; train cases get a fold each in turn. Raises TaskError for too many."""
+    sizes = [size for size in all_sizes if size not in {shape.sizes for shape in sealed}]
     if train + dev + hidden > len(sizes):
         raise TaskError(
             f"TriMul has {len(sizes)} sizes besides test's: ask for fewer than {train + dev + hidden} cases"
         )
-    rng = Random(f"{NAME}-{seed}")
+    rng = Random(f"{name}-{seed}")
     rng.shuffle(sizes)
     drawn = [Shape(*size, rng.choice(get_args(Distribution)), rng.random() < 0.5) for size in sizes]
-    made = [_case(shape, "dev") for shape in drawn[:dev]]
-    made += [_case(shape, "hidden") for shape in drawn[dev : dev + hidden]]
-    made += [_case(shape, "train", place % folds) for place, shape in enumerate(drawn[dev + hidden :][:train])]
-    return (*made, *(_case(shape, "test") for shape in sealed))
+    made = [_case(name, shape, "dev") for shape in drawn[:dev]]
+    made += [_case(name, shape, "hidden") for shape in drawn[dev : dev + hidden]]
+    made += [_case(name, shape, "train", place % folds) for place, shape in enumerate(drawn[dev + hidden :][:train])]
+    return (*made, *(_case(name, shape, "test") for shape in sealed))
 
 
 def shape_of(inputs: Mapping[str, str]) -> Shape:
@@ -68,7 +85,7 @@ def shape_of(inputs: Mapping[str, str]) -> Shape:
         raise TaskError(f"no TriMul case has these inputs: {error}") from None
 
 
-def _sizes() -> list[tuple[int, int, int, int]]:
+def _sizes() -> list[Sizes]:
     least, most = _WORK
     every = itertools.product(_BATCHES, _NS, _CHANNELS, _CHANNELS)
     return [size for size in every if least <= _operations(*size) <= most]
@@ -78,8 +95,8 @@ def _operations(batch: int, n: int, dim: int, hidden: int) -> int:
     return 2 * batch * n * n * hidden * (n + 6 * dim)
 
 
-def _case(shape: Shape, split: Split, fold: int | None = None) -> Case:
-    inputs = {name: str(getattr(shape, name)) for name in ("batch", "n", "dim", "hidden", "distribution")}
+def _case(name: str, shape: Shape, split: Split, fold: int | None = None) -> Case:
+    inputs = {it: str(getattr(shape, it)) for it in ("batch", "n", "dim", "hidden", "distribution")}
     inputs["mask"] = "yes" if shape.masked else "no"
-    id = hashlib.sha256(f"{NAME}\0{shape}".encode()).hexdigest()[:16]
+    id = hashlib.sha256(f"{name}\0{shape}".encode()).hexdigest()[:16]
     return Case(id, split, inputs, fold)

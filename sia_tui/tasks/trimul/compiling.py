@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from sia_tui.tasks.trimul.kernel import KernelFailed
+from sia_tui.tasks.trimul.peer import KernelFailed
 from sia_tui.tasks.trimul.programs import LIBRARY, SOURCE, Place, end, launch
 
 DEADLINE_S: Final = 30.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 from random import Random
-from typing import Any, Final, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 
 class NoPlan(ValueError):
@@ -51,26 +51,37 @@ class Plan:
     """The exponential of the C library, or a polynomial on vectors."""
 
 
-CHOICES: Final[dict[str, tuple[Any, ...]]] = {name: get_args(hint) for name, hint in get_type_hints(Plan).items()}
-"""What may stand for each word, in the order words are written."""
+def choices(kind: type) -> dict[str, tuple[Any, ...]]:
+    """What may stand for each word of a kind of plan, in the order words are written."""
+    return {name: get_args(hint) for name, hint in get_type_hints(kind).items()}
 
 
-def parse(text: str) -> Plan:
+CHOICES: Final = choices(Plan)
+
+P = TypeVar("P")
+
+
+def parse_as(kind: type[P], text: str) -> P:
     """Words in any order, each once, none left out. Raises NoPlan."""
+    known = choices(kind)
     given: dict[str, str] = {}
     for word in text.split():
         name, equals, value = word.partition("=")
-        if not equals or name not in CHOICES:
-            raise NoPlan(f"{word[:40]!r} is no word of a plan: {', '.join(CHOICES)} = a value")
+        if not equals or name not in known:
+            raise NoPlan(f"{word[:40]!r} is no word of a plan: {', '.join(known)} = a value")
         if name in given:
             raise NoPlan(f"{name} is there twice")
         given[name] = value
-    if missing := [name for name in CHOICES if name not in given]:
+    if missing := [name for name in known if name not in given]:
         raise NoPlan(f"the plan does not say {', '.join(missing)}")
-    return Plan(**{name: _value(name, given[name]) for name in CHOICES})
+    return kind(**{name: _value(name, values, given[name]) for name, values in known.items()})
 
 
-def written(plan: Plan) -> str:
+def parse(text: str) -> Plan:
+    return parse_as(Plan, text)
+
+
+def written(plan: Any) -> str:
     """The one way to write a plan."""
     return " ".join(f"{field.name}={value}" for field, value in zip(fields(plan), astuple(plan), strict=True))
 
@@ -80,8 +91,8 @@ def random_plan(rng: Random) -> Plan:
     return Plan(**{name: rng.choice(values) for name, values in CHOICES.items()})
 
 
-def _value(name: str, word: str) -> Any:
-    for value in CHOICES[name]:
+def _value(name: str, values: tuple[Any, ...], word: str) -> Any:
+    for value in values:
         if str(value) == word:
             return value
-    raise NoPlan(f"{name}={word[:40]} is not one of {', '.join(map(str, CHOICES[name]))}")
+    raise NoPlan(f"{name}={word[:40]} is not one of {', '.join(map(str, values))}")

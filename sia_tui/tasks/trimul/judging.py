@@ -14,7 +14,8 @@ from sia_tui.tasks.trimul.programs import Wall, place, plain
 DEADLINE_S: Final = 180.0
 """For one answer: gcc's time, a process to start, the calls, and the turns of others."""
 _FOLDER: Final = Path(__file__).parent
-_NO_PART: Final = ("__init__.py", "service.py", "judging.py", "grammar.py", "render_c.py")
+SERVICE: Final = _FOLDER / "service.py"
+_NO_PART: Final = ("__init__", "service", "judging", "grammar", "grammar_triton", "render_c", "render_triton")
 """Of this package's files, what no score depends on, or what is not imported by the service."""
 
 
@@ -31,9 +32,9 @@ def set_up(folder: Path, wall: Wall, lock: Path, code: Path = _FOLDER) -> None:
 
 def judge(folder: Path) -> Judge:
     """The judge that runs in a folder that was, or will be, set up. Its hash is of code alone, the same everywhere."""
-    files = [path for path in sorted(_FOLDER.iterdir()) if path.suffix in {".py", ".c"} and path.name not in _NO_PART]
+    files = [path for path in sorted(_FOLDER.iterdir()) if path.suffix in {".py", ".c"} and path.stem not in _NO_PART]
     beside = {path.name: path.read_bytes() for path in files}
-    return Judge(_FOLDER / "service.py", beside, alone=False, folder=folder, deadline_s=DEADLINE_S)
+    return Judge(SERVICE, beside, alone=False, folder=folder, deadline_s=DEADLINE_S)
 
 
 def gold_of(cases: Iterable[Case]) -> dict[str, str]:

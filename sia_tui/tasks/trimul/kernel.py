@@ -15,47 +15,26 @@ poisoned with NaN before each call, between two pages whose bytes must not chang
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import mmap
 import os
-import signal
-import socket
-import struct
-import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import numpy as np
 
-from sia_tui.tasks.trimul.programs import Place, end, launch
+from sia_tui.tasks.trimul.peer import KernelFailed, Peer
+from sia_tui.tasks.trimul.programs import Place
 from sia_tui.tasks.trimul.reference import Floats, Inputs, placed
+from sia_tui.tasks.trimul.shared import Shared
 from sia_tui.tasks.trimul.spec import Shape
-
-Failure = Literal["compile", "crash", "timeout", "wrong", "cheating", "held"]
 
 START_S: Final = 20.0
 """For the process to come up on a busy machine; no candidate's code has run by then."""
 LOAD_S: Final = 5.0
-LOOK_S: Final = 0.05
 PAGE: Final = 4096
 GUARD: Final = 0xA5
-_ADD_SEALS, _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 1033, 1, 2, 4, 16
-_PASS_CREDENTIALS: Final = 16
-
-
-class KernelFailed(Exception):
-    """A call, or the loading, that did not end well: what kind of failure it is, and one line of why."""
-
-    def __init__(self, kind: Failure, why: str) -> None:
-        super().__init__(why)
-        self.kind = kind
-
-
-class RunnerFailed(Exception):
-    """The process did not come up: the machine's fault or the sandbox', never the kernel's."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +53,13 @@ class Kernel:
         self._read_at = 0.0
         self._placed = tuple(placed(shape))
         _, start, length = self._placed[-1]
-        self._inputs = _Shared(start + length)
+        self._inputs = Shared(start + length)
         self._out_bytes = 4 * int(np.prod(shape.out))
-        self._outputs = _Shared(PAGE + self._out_bytes + PAGE, writable_by_others=True)
+        self._outputs = Shared(PAGE + self._out_bytes + PAGE, writable_by_others=True)
         self._guards = (slice(0, PAGE), slice(PAGE + self._out_bytes, None))
-        self._control, theirs = socket.socketpair()
-        self._control.setsockopt(socket.SOL_SOCKET, _PASS_CREDENTIALS, 1)
-        self._process = launch(place.run, theirs.fileno(), subprocess.DEVNULL)
-        theirs.close()
+        self._peer = Peer(place.run)
         try:
-            self._pid = self._greet()
-            self._clock = _clock_of(self._pid)
+            self._clock = _clock_of(self._peer.greeted(START_S))
             self._load(place, library)
         except BaseException:
             self.close()
@@ -105,8 +80,8 @@ class Kernel:
         self._outputs.bytes[:] = GUARD
         out = self._outputs.bytes[PAGE : PAGE + self._out_bytes].view(np.float32)
         out[:] = np.nan
-        self._tell(b"!")
-        self._wait(cpu_limit, ends)
+        self._peer.tell(b"!")
+        self._peer.wait(self._watch(cpu_limit, ends))
         found = out.reshape(self._shape.out).copy()
         now = self._now()
         seconds, self._read_at = now - self._read_at, now
@@ -116,24 +91,12 @@ class Kernel:
     def pin(self, processor: int) -> None:
         """To one processor from now on: two that are compared meet the same neighbours there."""
         with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(self._pid, {processor})
+            os.sched_setaffinity(self._peer.pid, {processor})
 
     def close(self) -> None:
-        end(self._process)
-        self._control.close()
+        self._peer.close()
         self._inputs.close()
         self._outputs.close()
-
-    def _greet(self) -> int:
-        """The process' id as this side knows it, vouched for by the system, before any of the kernel's code runs."""
-        self._control.settimeout(START_S)
-        try:
-            said, about, _, _ = self._control.recvmsg(16, socket.CMSG_SPACE(12))
-        except TimeoutError:
-            raise RunnerFailed(f"the kernel's process did not start within {START_S:g} s") from None
-        if said != b"up\n":
-            raise RunnerFailed(f"the kernel's process did not start: {self._ending()}")
-        return int(struct.unpack("iII", about[0][2])[0])
 
     def _load(self, place: Place, library: str) -> None:
         header = {
@@ -146,46 +109,19 @@ class Kernel:
             "work": 4 * self._shape.work,
             "sizes": self._shape.sizes,
         }
-        files = [self._inputs.descriptor, self._outputs.descriptor]
-        socket.send_fds(self._control, [json.dumps(header).encode()], files)
-        self._control.settimeout(LOAD_S)
-        try:
-            said = self._control.recv(4096)
-        except TimeoutError:
-            raise KernelFailed("timeout", f"it was not loaded within {LOAD_S:g} s") from None
-        if not said:
-            raise KernelFailed("crash", f"while it was loaded: {self._ending()}")
-        if said.startswith(b"failed: "):
-            raise KernelFailed("compile", said[8:].decode("utf-8", "replace").strip())
-        if said != b"loaded\n":
-            raise KernelFailed("cheating", "it wrote to the runner's socket while it was loaded")
+        self._peer.load(header, [self._inputs.descriptor, self._outputs.descriptor], LOAD_S)
         self._read_at = self._now()
 
-    def _tell(self, byte: bytes) -> None:
-        try:
-            self._control.sendall(byte)
-        except OSError:
-            raise KernelFailed("crash", f"between two calls: {self._ending()}") from None
-
-    def _wait(self, cpu_limit: float, ends: float) -> None:
+    def _watch(self, cpu_limit: float, ends: float) -> Callable[[], None]:
         spent = self._now()
-        self._control.settimeout(LOOK_S)
-        while True:
-            try:
-                said = self._control.recv(2)
-                break
-            except TimeoutError:
-                if self._now() - spent > cpu_limit:
-                    raise KernelFailed("timeout", f"a call took more than {cpu_limit:.2g} s") from None
-                if time.monotonic() > ends:
-                    raise KernelFailed("timeout", "its calls were not over in time") from None
-            except OSError:
-                said = b""
-                break
-        if not said:
-            raise KernelFailed("crash", f"during a call: {self._ending()}")
-        if said != b".":
-            raise KernelFailed("cheating", "it wrote to the runner's socket itself")
+
+        def late() -> None:
+            if self._now() - spent > cpu_limit:
+                raise KernelFailed("timeout", f"a call took more than {cpu_limit:.2g} s") from None
+            if time.monotonic() > ends:
+                raise KernelFailed("timeout", "its calls were not over in time") from None
+
+        return late
 
     def _look_for_tricks(self, inputs: Inputs) -> None:
         for name, start, length in self._placed:
@@ -193,42 +129,13 @@ class Kernel:
                 raise KernelFailed("cheating", f"it changed its input {name}")
         if any((self._outputs.bytes[guard] != GUARD).any() for guard in self._guards):
             raise KernelFailed("cheating", "it wrote beside its output")
-        self._control.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            if self._control.recv(1, socket.MSG_PEEK):
-                raise KernelFailed("cheating", "it answered without being asked")
+        self._peer.unasked()
 
     def _now(self) -> float:
         try:
             return time.clock_gettime_ns(self._clock) * 1e-9
         except OSError:
-            raise KernelFailed("crash", self._ending()) from None
-
-    def _ending(self) -> str:
-        try:
-            code = self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            return "it closed the runner's socket"
-        number = -code if code < 0 else code - 128
-        if number in {one.value for one in signal.Signals}:
-            return f"killed by {signal.Signals(number).name}"
-        return f"it ended by itself with status {code}"
-
-
-class _Shared:
-    """A memory file that keeps its size, and that nobody else may come to write unless asked for."""
-
-    def __init__(self, size: int, writable_by_others: bool = False) -> None:
-        self.size = size
-        self.descriptor = os.memfd_create("kernel", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.descriptor, size)
-        self._map = mmap.mmap(self.descriptor, size)
-        self.bytes = np.frombuffer(self._map, dtype=np.uint8)
-        held = _SEAL_SHRINK | _SEAL_GROW | _SEAL_SEAL | (0 if writable_by_others else _SEAL_FUTURE_WRITE)
-        fcntl.fcntl(self.descriptor, _ADD_SEALS, held)
-
-    def close(self) -> None:
-        os.close(self.descriptor)
+            raise KernelFailed("crash", self._peer.ending()) from None
 
 
 def _clock_of(process: int) -> int:

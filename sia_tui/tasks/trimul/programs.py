@@ -36,6 +36,8 @@ class Wanted:
     cpu_s: int = 60
     file_mb: int = 64
     environment: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Path, ...] = ()
+    """Device files it may open, besides the harmless ones."""
 
 
 @dataclass(frozen=True)

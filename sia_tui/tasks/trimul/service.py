@@ -24,12 +24,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def main(gold: Path) -> None:
     os.environ.update(dict.fromkeys(THREADS, "1"))
     _import_what_is_beside()
-    from sia_tui.tasks.trimul.bench import Bench
-    from sia_tui.tasks.trimul.programs import place_from
-
     setup = json.loads(Path("setup.json").read_bytes())
     known, digest = _read(gold)
-    with Bench(place_from(setup["candidates"]), place_from(setup["ours"]), Path(setup["lock"])) as bench:
+    with _judge(setup) as bench:
         _say({"ready": digest})
         for line in sys.stdin:
             request = json.loads(line)
@@ -38,9 +35,27 @@ def main(gold: Path) -> None:
 
 def _import_what_is_beside() -> None:
     """The package's modules are the copies from here on, which are hashed and checked, not those that are installed."""
-    package = ModuleType(PACKAGE)
-    package.__path__ = [str(Path(__file__).parent)]
-    sys.modules[PACKAGE] = package
+    for name in (PACKAGE, f"{PACKAGE}.gpu"):
+        package = ModuleType(name)
+        package.__path__ = [str(Path(__file__).parent)]
+        sys.modules[name] = package
+
+
+def _judge(setup: dict[str, Any]) -> Any:
+    """Of sources in C; or, where the setup names a device, of modules on that."""
+    lock = Path(setup["lock"])
+    if "device" not in setup:
+        from sia_tui.tasks.trimul.bench import Bench
+        from sia_tui.tasks.trimul.programs import place_from
+
+        return Bench(place_from(setup["candidates"]), place_from(setup["ours"]), lock)
+    from sia_tui.tasks.trimul.gpu.home import home_from, only
+    from sia_tui.tasks.trimul.gpu.ready import card_of
+    from sia_tui.tasks.trimul.gpu.trial import Trial
+
+    device = setup["device"]
+    os.environ.update(only(setup["gpu"]))
+    return Trial(device, card_of(device), home_from(setup["theirs"]), home_from(setup["ours"]), lock)
 
 
 def _read(path: Path) -> tuple[dict[str, str], str]:

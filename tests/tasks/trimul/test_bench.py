@@ -17,10 +17,12 @@ from sia_tui.tasks.trimul import judging
 from sia_tui.tasks.trimul.bench import Bench, Timing, reward_of
 from sia_tui.tasks.trimul.cases import PUBLISHED, make_cases, scaled, shape_of
 from sia_tui.tasks.trimul.compiling import compiled
-from sia_tui.tasks.trimul.kernel import Kernel, RunnerFailed
+from sia_tui.tasks.trimul.kernel import Kernel
+from sia_tui.tasks.trimul.peer import RunnerFailed
 from sia_tui.tasks.trimul.programs import LIBRARY, place
 from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
 from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
+from sia_tui.tasks.trimul.turn import turn
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 from tests.harness.world import LEVELS
 from tests.tasks.trimul.conftest import SMALL, wall_at
@@ -146,7 +148,7 @@ def test_a_slower_kernel_earns_less_and_the_interval_is_that_of_the_pairs() -> N
 def test_two_are_not_timed_at_once(bench: Bench) -> None:
     """A second verification waits for the lock that the first holds, and then goes on."""
     done: list[float] = []
-    with benching._held(bench._lock):
+    with turn(bench._lock):
         thread = threading.Thread(target=lambda: done.append(bench.score(NAIVE, SMALL).reward))
         thread.start()
         thread.join(1.0)
@@ -156,8 +158,8 @@ def test_two_are_not_timed_at_once(bench: Bench) -> None:
 
 
 def test_who_waits_too_long_for_a_turn_says_for_what(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benching, "TURN_S", 0.1)
-    with benching._held(bench._lock), pytest.raises(RunnerFailed, match="one-at-a-time is locked"):
+    monkeypatch.setattr("sia_tui.tasks.trimul.turn.TURN_S", 0.1)
+    with turn(bench._lock), pytest.raises(RunnerFailed, match="one-at-a-time is locked"):
         bench.score(NAIVE, SMALL)
 
 
