@@ -37,6 +37,8 @@ class Brief:
     """Minutes of the wall clock budget that are left."""
     scores: Scores = "absolute"
     """What the verifier's say."""
+    command: tuple[str, ...] = ()
+    """Starts a harness that is a program; empty: it is a Python package with `solve`."""
 
     @property
     def offered(self) -> tuple[TrainPlan, ...]:

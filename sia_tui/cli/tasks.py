@@ -14,8 +14,12 @@ from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.table import table
 from sia_tui.core.fitness import Finding
 from sia_tui.core.text import one_line
+from sia_tui.harness.agent import Agent, require
+from sia_tui.harness.environment import EnvironmentFailed, read_pins
+from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks.registry import available, load_task
+from sia_tui.tasks.scaffold import Ordered, Program, new
 from sia_tui.tasks.task import Task, TaskError
 
 WHOLE = ("manifest.json", "facts.json")
@@ -106,7 +110,6 @@ def own_task(folder: Path) -> Task:
 
 def _new(options: argparse.Namespace) -> int:
     from sia_tui.engine.session import SEEDS
-    from sia_tui.tasks.scaffold import Ordered, new
 
     if not options.task or not options.cases:
         raise UsageError("tasks new NAME --cases FILE --reward FILE.py:FUNCTION (or --command, or --url)")
@@ -114,8 +117,13 @@ def _new(options: argparse.Namespace) -> int:
     given = {name: way for name, way in ways.items() if way}
     if len(given) != 1:
         raise UsageError("say who rewards: exactly one of --reward FILE.py:FUNCTION, --command, --url")
+    if options.image:
+        raise UsageError(
+            "an agent in a container image is not there yet: name its folder and command, --agent, --agent-dir"
+        )
     folder = Path(options.folder or options.task)
-    labelled = new(Ordered(options.task, Path(options.cases), given, options.description), folder, SEEDS)
+    ordered = Ordered(options.task, Path(options.cases), given, options.description, _program(options))
+    labelled = new(ordered, folder, SEEDS)
     if options.json:
         print(json.dumps({"task": options.task, "folder": str(folder), "labels": labelled}))
         return DONE
@@ -123,6 +131,21 @@ def _new(options: argparse.Namespace) -> int:
     print(f"{folder} is a task: say in {folder / 'task.yaml'} what it is about")
     print(f"next: sia-tui tasks check {folder}; {policy}sia-tui run {folder / 'run.yaml'}")
     return DONE
+
+
+def _program(options: argparse.Namespace) -> Program | None:
+    """The agent that is to be the first harness; what would keep it from running is said now."""
+    if not options.agent:
+        if options.agent_dir:
+            raise UsageError("--agent-dir is the folder of --agent 'PROGRAM ARGS': say how it is started")
+        return None
+    program = Program(tuple(shlex.split(options.agent)), Path(options.agent_dir or "."))
+    try:
+        require(Agent(command=program.command), choose("auto", probe()))
+        read_pins(program.folder / "requirements.txt")
+    except (SandboxUnavailable, EnvironmentFailed) as fault:
+        raise UsageError(str(fault)) from None
+    return program
 
 
 def _found(options: argparse.Namespace, found: Sequence[Finding]) -> int:

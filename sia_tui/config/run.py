@@ -63,6 +63,14 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_first_harness(self) -> RunConfig:
+        if self.harness.agent is not None and isinstance(self.agents.meta, Role):
+            raise ValueError(
+                "harness.agent is the first harness: a Meta-Agent's model has none to write, leave agents.meta out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stays_here(self) -> RunConfig:
         if self.agents.egress == "none" and (leaving := [to for to in self.egress if not to.local]):
             said = "; ".join(f"{to.host} would receive {to.what}" for to in leaving)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from sia_tui.agents.llm.roles import Role
 from sia_tui.core.plans import ALGORITHMS, OFFLINE, Algorithm, TrainPlan
+from sia_tui.harness.agent import Agent
 from sia_tui.policy.nano import NanoRecipe
 from sia_tui.policy.wire import VLLMSettings
 
@@ -141,6 +142,8 @@ class HarnessConfig(Section):
     """Prompt and sampled tokens of one episode."""
     surface: tuple[str, ...] = ("*.py", "*.md")
     """What a patch may touch, as globs below the task's package; requirements.txt is not for it to choose."""
+    agent: Agent | None = None
+    """The harness is a program of one's own, with the policy at OPENAI_BASE_URL; null: a Python package with `solve`."""
 
 
 class WeightsConfig(Section):

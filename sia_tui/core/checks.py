@@ -59,12 +59,14 @@ def check_patch(
     case_texts: Iterable[str],
     labels: Sequence[str],
     earlier: Sequence[Step],
+    command: Sequence[str] | None = None,
 ) -> tuple[Light, ...]:
-    """Lights on a patch that applied: `old` and `new` are the package's files as {path: text}."""
+    """Lights on a patch that applied: `old` and `new` are the package's files as {path: text}. `command` starts a harness
+    that is a program."""
     added = _added_lines(old, new)
     return (
         Light("applies", "ok", f"{sum(old.get(path) != text for path, text in new.items())} files"),
-        _parses(new),
+        _parses(new, ["harness.py"] if command is None else [word for word in command if word in old]),
         _imports(old, new),
         _quotes_no_case(added, case_texts),
         _names_no_labels(added, labels),
@@ -173,7 +175,8 @@ def _added_lines(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _parses(files: Mapping[str, str]) -> Light:
+def _parses(files: Mapping[str, str], begins: Sequence[str]) -> Light:
+    """`begins` are the files that it cannot be without."""
     for path, text in files.items():
         if not path.endswith(".py"):
             continue
@@ -181,9 +184,10 @@ def _parses(files: Mapping[str, str]) -> Light:
             tree = ast.parse(text)
         except _UNPARSABLE as error:
             return Light("parses", "red", one_line(f"{path}: {type(error).__name__} {error}"))
-        if path == "harness.py" and not _defines_solve(tree):
+        if path == "harness.py" and path in begins and not _defines_solve(tree):
             return Light("parses", "red", "harness.py defines no async solve")
-    return Light("parses", "ok") if "harness.py" in files else Light("parses", "red", "harness.py is gone")
+    gone = [path for path in begins if path not in files]
+    return Light("parses", "red", f"{gone[0]} is gone") if gone else Light("parses", "ok")
 
 
 def _defines_solve(tree: ast.Module) -> bool:

@@ -18,6 +18,7 @@ from sia_tui.engine.crew import Crew, Harness, Place
 from sia_tui.engine.export import ExportError, base_sha256
 from sia_tui.engine.rollout import Rollout, Terms, Trial
 from sia_tui.engine.session import MAX_BODY_BYTES, serving
+from sia_tui.harness.agent import require
 from sia_tui.harness.environment import ensure_environment
 from sia_tui.harness.sandbox import choose, probe
 from sia_tui.policy.client import Gateway
@@ -56,6 +57,8 @@ async def answer(
     if await asyncio.to_thread(base_sha256, config.policy, model, workspace, say) != told["base_model"]:
         raise ExportError(f"{model} is not the base model of this agent, whose sha256 is {told['base_model']}")
     level = choose("auto", probe())
+    if config.harness.agent is not None:
+        require(config.harness.agent, level)
     requirements = bundle.harness / "requirements.txt"
     python = await asyncio.to_thread(ensure_environment, requirements, workspace.folder("environments"), say)
     async with AsyncExitStack() as stack:

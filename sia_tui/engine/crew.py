@@ -184,7 +184,10 @@ class Crew:
             tools=rows,
             log=place.log,
             limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
+            agent=place.config.agent,
         )
+        if setup.agent is not None:
+            return setup
         name = tools.tools_name(harness.files, rows, place.python)
         try:
             made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)

@@ -35,6 +35,7 @@ from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.engine.tasks import open_task, verifier_of
+from sia_tui.harness.agent import require
 from sia_tui.harness.environment import EnvironmentFailed
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
@@ -152,6 +153,8 @@ async def _session(
     report.phase("reading the task")
     task = await asyncio.to_thread(open_task, workspace, config, report.say)
     level = choose(config.harness.isolation, probe())
+    if config.harness.agent is not None:
+        require(config.harness.agent, level)
     async with AsyncExitStack() as stack:
         verifier = verifier_of(task, paths.root / "verifier", level)
         await stack.enter_async_context(verifier)

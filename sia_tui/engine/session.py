@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -126,10 +127,16 @@ class Session:
             "base_model": policy.sha256,
             "adapter": adapter,
             "serving": policy.serving_hash,
-            "environment": environment_id(read_pins(self.seed / "requirements.txt")),
+            "environment": environment_id([*read_pins(self.seed / "requirements.txt"), *self._command]),
             "verifier": task.verifier_hash,
             "split": task.split_hash,
         }
+
+    @property
+    def _command(self) -> tuple[str, ...]:
+        """Of a harness that is a program: how it is started decides what it says, as its environment does."""
+        agent = self.config.harness.agent
+        return () if agent is None else (json.dumps(agent.command),)
 
     async def place(self, model: Path) -> Place:
         """Where episodes run; starts the gateway and makes the harness' environment the first time."""

@@ -74,6 +74,7 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
         left,
         left_min,
         task.scores,
+        config.harness.agent.command if config.harness.agent else (),
     )
 
 
@@ -110,7 +111,9 @@ def _patched(session: Session, step: Step) -> tuple[str, tuple[Light, ...]]:
         )
         texts = (text_of(case.inputs) for case in session.task.cases.values())
         new = repository.files(tree, package)
-        return tree, check_patch(proposal, old, new, texts, session.task.labels, session.state.steps[:-1])
+        agent = session.config.harness.agent
+        command = agent.command if agent else None
+        return tree, check_patch(proposal, old, new, texts, session.task.labels, session.state.steps[:-1], command)
     except (RepositoryError, UnicodeError, RecursionError, MemoryError) as fault:
         reason = one_line(str(fault) or type(fault).__name__)
         return f"{proposal.base_commit}^{{tree}}", (Light("applies", "red", reason),)

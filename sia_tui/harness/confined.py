@@ -73,5 +73,6 @@ def _confinement(level: Isolation, layout: Layout, program: Program) -> dict[str
         "level": level,
         "limits": limits,
         "paths": paths,
+        "loopback": False,
         "seccomp": base64.b64encode(code).decode("ascii"),
     }

@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia_tui.harness import sandbox, seccomp
+from sia_tui.harness import agent, sandbox, seccomp
+from sia_tui.harness.agent import Agent
 from sia_tui.harness.interpreter import Interpreter, inspect
 from sia_tui.harness.messages import CAPS, LINE_BYTES
 from sia_tui.harness.sandbox import Isolation, Layout, Mount
@@ -70,6 +71,8 @@ class Setup(BaseModel):
     tools: Path
     log: Path
     limits: Limits = Limits()
+    agent: Agent | None = None
+    """The harness is this program, not a Python package."""
 
 
 @dataclass
@@ -111,6 +114,8 @@ class Child:
 
 async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> Child:
     """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
+    if setup.agent is not None:
+        agent.require(setup.agent, setup.level)
     ours, theirs = socket.socketpair()
     scratch = None if setup.level == "bwrap" else Path(tempfile.mkdtemp(prefix=SCRATCH, dir=setup.log.parent.resolve()))
     try:
@@ -158,6 +163,8 @@ class _Plan:
         self.tools = self._at(setup.tools, "/tools", writable=mode == "prepare")
         self.packages = self._at(python.site_packages, "/environment") if python.site_packages else None
         self.scratch, self.tmp = (scratch, scratch) if scratch else (Path("/scratch"), Path("/tmp"))
+        self._programs = agent.mounts(setup.agent) if setup.agent else ()
+        self._mounts += self._programs
         size = setup.limits.scratch_mb * 1024 * 1024
         self.layout = Layout(
             mounts=(*sandbox.system_mounts(python), *self._mounts),
@@ -181,16 +188,38 @@ class _Plan:
             "tools": str(self.tools),
             "site_packages": str(self.packages) if self.packages else None,
             "caps": CAPS,
+            "agent": self._agent(),
             "confine": self._confinement(),
+        }
+
+    def _agent(self) -> dict[str, Any] | None:
+        """Its command line and what its environment has besides the worker's."""
+        if self._setup.agent is None:
+            return None
+        first, *arguments = self._setup.agent.command
+        found = dict(zip(self._setup.agent.needed, self._programs, strict=True))
+        program = found[first].target if first in found else self._python.executable
+        folders = dict.fromkeys(str(mount.target.parent) for mount in self._programs)
+        packages = {"PYTHONPATH": str(self.packages)} if self.packages else {}
+        python = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **packages}
+        return {
+            "argv": [str(program), *arguments],
+            "environment": {"PATH": ":".join(folders), **python},
+            "unconfined": self._setup.level == "none",
         }
 
     def _confinement(self) -> dict[str, Any]:
         level = self._setup.level
-        code = b"" if level == "none" else seccomp.program(level == "landlock")
+        starts: seccomp.Starts = "agent" if self._setup.agent else "threads"
+        code = b"" if level == "none" else seccomp.program(level == "landlock", starts)
+        paths = sandbox.allowed_paths(level, self.layout, dict.fromkeys((self.scratch, self.tmp)))
+        if self._setup.agent is not None:
+            paths["run"] = paths["read"]
         return {
             "level": level,
             "limits": self._limits(),
-            "paths": sandbox.allowed_paths(level, self.layout, dict.fromkeys((self.scratch, self.tmp))),
+            "paths": paths,
+            "loopback": self._setup.agent is not None,
             "seccomp": base64.b64encode(code).decode("ascii"),
         }
 

@@ -62,24 +62,35 @@ class SeccompUnavailable(RuntimeError):
     """libseccomp is not on this machine."""
 
 
-Starts = Literal["nothing", "threads", "programs"]
+SIGNALS = ("kill", "tkill", "tgkill")
+CLONE_NEW = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
+"""Flags of clone that make a namespace."""
+
+Starts = Literal["nothing", "threads", "programs", "agent"]
 
 
 @functools.cache
 def program(hold_metadata: bool, starts: Starts = "threads") -> bytes:
     """The BPF program. `hold_metadata` where the user's own files are visible, that is without bubblewrap.
 
-    `starts` is what a process may start; programs inherit every other wall.
+    `starts` is what a process may start; programs inherit every other wall. An `agent` is programs that may signal each
+    other and use TCP: only for namespaces of its own, where there is nobody else and nothing but its own loopback.
     """
     rules = _Rules()
-    optional = (*(() if starts == "programs" else PROCESSES), *(METADATA if hold_metadata else ()))
+    optional = (*(() if starts in ("programs", "agent") else PROCESSES), *(METADATA if hold_metadata else ()))
+    spared = {*SOCKETS, *SIGNALS} if starts == "agent" else set()
     for name in (*NAMESPACES, *SOCKETS, *OTHERS, *SHARED, *KERNEL, *optional):
-        rules.deny(name)
+        if name not in spared:
+            rules.deny(name)
     if starts == "threads":
         _only_threads(rules)
     elif starts == "nothing":
         rules.deny("clone")
         rules.deny("clone3", code=errno.ENOSYS)
+    else:
+        _no_namespaces(rules)
+    if starts == "agent":
+        _only_tcp(rules)
     _only_stream_pairs(rules)
     _only_oneself(rules)
     return rules.compiled()
@@ -126,6 +137,22 @@ def _only_threads(rules: _Rules) -> None:
     masked = rules.module.MASKED_EQ
     rules.deny("clone", (0, masked, CLONE_THREAD, 0))
     rules.deny("clone3", code=errno.ENOSYS)
+
+
+def _no_namespaces(rules: _Rules) -> None:
+    """As above for clone3."""
+    masked = rules.module.MASKED_EQ
+    for flag in CLONE_NEW:
+        rules.deny("clone", (0, masked, flag, flag))
+    rules.deny("clone3", code=errno.ENOSYS)
+
+
+def _only_tcp(rules: _Rules) -> None:
+    """Over IPv4; the kernel's other families (netlink, vsock, packet, crypto) are not what HTTP needs."""
+    rules.deny("socket", (0, rules.module.NE, socket.AF_INET, 0))
+    rules.deny("socket", (2, rules.module.GT, socket.IPPROTO_TCP, 0))
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_RDM, socket.SOCK_SEQPACKET):
+        rules.deny("socket", (1, rules.module.MASKED_EQ, 0xF, kind))
 
 
 def _only_stream_pairs(rules: _Rules) -> None:

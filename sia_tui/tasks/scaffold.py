@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,39 @@ budget: {{steps: 5, wall_s: 3600}}
 """
 
 
+AGENT = """\
+harness:
+  agent:
+    command: {command}
+    programs: []      # programs of this machine that it starts besides: [sh, node]
+  surface: {surface}
+  lanes: 5            # episodes at once are one fewer, each a process
+  deadline_s: 60
+"""
+LEFT_OUT = ("__pycache__", "venv", "*.pyc", ".*")
+"""Of an agent's folder: what is made again, and where keys and histories lie."""
+LARGEST = 4 * 2**20
+"""Bytes of an agent's folder: it is committed, and shown to who proposes changes."""
+PATCHED = (
+    ".py",
+    ".md",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".ts",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".sh",
+    ".j2",
+    ".jinja",
+    ".rb",
+    ".go",
+)
+"""Suffixes of files that a patch may touch by default."""
+
+
 @dataclass(frozen=True)
 class Ordered:
     """What `tasks new` was asked for."""
@@ -81,6 +116,16 @@ class Ordered:
     reward: dict[str, Any]
     """As in `task.yaml`; a function's file is an absolute path, and is copied."""
     description: str | None = None
+    agent: Program | None = None
+    """The first harness; None: the house's."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """An agent that is there already."""
+
+    command: tuple[str, ...]
+    folder: Path
 
 
 def new(ordered: Ordered, folder: Path, seeds: Path) -> bool:
@@ -118,13 +163,46 @@ def _fill(draft: Path, ordered: Ordered, folder: Path, seeds: Path) -> bool:
     (draft / own.TASK).write_text(
         yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8"
     )
-    seed = seeds / ("lawbench" if labels else "open")
-    shutil.copytree(seed, draft / own.HARNESS, ignore=shutil.ignore_patterns("__pycache__"))
-    (draft / "run.yaml").write_text((LABELLED if labels else OPEN).format(name=ordered.name), encoding="utf-8")
+    config = (LABELLED if labels else OPEN).format(name=ordered.name)
+    if ordered.agent is not None:
+        config += _brought(ordered.agent, draft / own.HARNESS)
+    else:
+        seed = seeds / ("lawbench" if labels else "open")
+        shutil.copytree(seed, draft / own.HARNESS, ignore=shutil.ignore_patterns("__pycache__"))
+    (draft / "run.yaml").write_text(config, encoding="utf-8")
     (draft / "test_task.py").write_text(TEST.format(folder=folder.name), encoding="utf-8")
     # Everything is read again as a run will read it.
     own.load(draft, 0, 5, 0.15, 0.15, None)
     return bool(labels)
+
+
+def _brought(agent: Program, to: Path) -> str:
+    """Copies the agent's folder, and gives the part of the config that starts it. Raises TaskError."""
+    if not agent.folder.is_dir():
+        raise TaskError(f"no such folder: {agent.folder}; --agent-dir is where the agent's files lie")
+    if links := [path for path in agent.folder.rglob("*") if path.is_symlink() and not _ignored(path, agent.folder)]:
+        raise TaskError(f"{links[0]} is a link: put the file itself into the agent's folder")
+    shutil.copytree(agent.folder, to, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    files = sorted(path for path in to.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in files)
+    if size > LARGEST:
+        raise TaskError(
+            f"{agent.folder} has {size / 2**20:.1f} MiB, at most {LARGEST // 2**20} are taken: leave data out"
+        )
+    # A name with a suffix on the command line is a file of the folder, or the agent cannot begin.
+    missing = [word for word in agent.command if word.endswith(PATCHED) and not (to / word).is_file()]
+    if missing or not files:
+        raise TaskError(
+            f"{agent.folder} has no {missing[0] if missing else 'files'}: --agent names files of --agent-dir"
+        )
+    texts = [path for path in files if path.suffix == ".txt" and path.name != "requirements.txt"]
+    surface = [f"*{suffix}" for suffix in PATCHED if any(path.suffix == suffix for path in files)]
+    surface += [path.relative_to(to).as_posix() for path in texts]
+    return AGENT.format(command=json.dumps(list(agent.command), ensure_ascii=False), surface=json.dumps(surface))
+
+
+def _ignored(path: Path, root: Path) -> bool:
+    return any(fnmatch(part, pattern) for part in path.relative_to(root).parts for pattern in LEFT_OUT)
 
 
 def _described(name: str, lines: list[own.Line], labels: tuple[str, ...]) -> str:

@@ -80,6 +80,7 @@ def proposal(
     levers: Sequence[str],
     base_commit: str,
     known: frozenset[str],
+    command: Sequence[str] = (),
 ) -> Proposal:
     """Raises Invalid."""
     _fits_lever(said, levers)
@@ -97,7 +98,7 @@ def proposal(
         idea=said.idea,
         base_commit=base_commit,
         evidence=tuple(said.evidence),
-        patch=patch(files, edited(files, said.edits, surface)) if said.edits else None,
+        patch=patch(files, edited(files, said.edits, surface, command)) if said.edits else None,
         plan=planned(said.plan, plans) if said.plan else None,
         predicted_gain=None if said.lever == "stop" else said.gain,
         predicted_cost={"calls": said.calls, "tokens": said.tokens},
@@ -120,8 +121,10 @@ def _parts(lever: str) -> tuple[str, ...]:
     return ("harness", "weights") if lever == "both" else (lever,)
 
 
-def edited(files: Mapping[str, str], edits: Sequence[Edit], surface: Sequence[str]) -> dict[str, str]:
-    """The files after all edits, in order. Raises Invalid."""
+def edited(
+    files: Mapping[str, str], edits: Sequence[Edit], surface: Sequence[str], command: Sequence[str] = ()
+) -> dict[str, str]:
+    """The files after all edits, in order; `command` starts a harness that is a program. Raises Invalid."""
     result = dict(files)
     for edit in edits:
         _allowed(edit.path, surface)
@@ -138,18 +141,20 @@ def edited(files: Mapping[str, str], edits: Sequence[Edit], surface: Sequence[st
         raise Invalid("the edits change nothing")
     if len(result) > MOST_FILES or any(len(text) > LONGEST_FILE for text in result.values()):
         raise Invalid(f"a harness has at most {MOST_FILES} files of {LONGEST_FILE} characters")
-    require_harness(result)
+    require_harness(result, command)
     return result
 
 
-def require_harness(files: Mapping[str, str]) -> None:
-    """Parses, and has a `solve`. Raises Invalid."""
+def require_harness(files: Mapping[str, str], command: Sequence[str] = ()) -> None:
+    """Parses, and has a `solve`, unless it is a program. Raises Invalid."""
     for path, text in files.items():
         if path.endswith(".py"):
             try:
                 ast.parse(text)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 raise Invalid(f"{path} does not parse: {error}") from None
+    if command:
+        return
     if "harness.py" not in files:
         raise Invalid("there is no harness.py")
     body = ast.parse(files["harness.py"]).body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -183,6 +184,8 @@ def _allowed(brief: Brief) -> Iterator[str]:
     both = ("both",) if len(brief.levers) == 2 else ()
     yield f"- levers: {', '.join((*brief.levers, *both, 'stop'))}"
     yield f"- a patch may touch {', '.join(brief.surface)} in the harness folder"
+    if brief.command:
+        yield f"- the harness is started by: {shlex.join(brief.command)}"
     for plan in brief.offered:
         yield (
             f"- {plan.algorithm}, as the house would run it: {plan.steps} steps of {plan.cases_per_step} cases × "

@@ -41,7 +41,7 @@ class ModelFeedbackAgent:
         def accept(said: Proposed) -> Proposal:
             brief = record.brief
             made = answers.proposal(
-                said, record.files, brief.surface, brief.offered, brief.levers, commit, evidence.ids
+                said, record.files, brief.surface, brief.offered, brief.levers, commit, evidence.ids, brief.command
             )
             counts = {kind: len(found) for kind, found in evidence.kinds.items()}
             flagged = tuple(f"{episode}: {text}" for episode, text in list(evidence.flagged.items())[:FLAGS])
@@ -51,7 +51,7 @@ class ModelFeedbackAgent:
             "feedback",
             self._role,
             self._calls,
-            ("feedback", "contract"),
+            ("feedback", "program" if record.brief.command else "contract"),
             page(record, evidence),
             Proposed,
             accept,

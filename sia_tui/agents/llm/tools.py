@@ -102,7 +102,8 @@ class Reader:
         """Run the incumbent's harness with your edits (none: as it is) on chosen train cases, in the sandbox, and read
         what came of it. A few cases at a time; dev cannot be run."""
         try:
-            files = edited(self._record.files, edits, self._record.brief.surface) if edits else dict(self._record.files)
+            files, brief = self._record.files, self._record.brief
+            files = edited(files, edits, brief.surface, brief.command) if edits else dict(files)
             made = await self._record.try_harness(files, cases)
         except (Declined, Invalid) as reason:
             return self._fenced(str(reason), "not run")

@@ -82,7 +82,7 @@ def confine(plan: Mapping[str, Any]) -> None:
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
     _drop_capabilities(libc)
     if plan["level"] == "landlock" or landlock_abi() >= NEEDED_ABI:
-        restrict_paths(plan["paths"])
+        restrict_paths(plan["paths"], plan["loopback"])
     load_seccomp(libc, base64.b64decode(plan["seccomp"]))
 
 
@@ -94,13 +94,16 @@ def landlock_abi() -> int:
     return max(0, int(version))
 
 
-def restrict_paths(paths: Mapping[str, Iterable[str]]) -> None:
-    """Allows what `paths` names under "list", "read", "run" and "write", and no other file, TCP port or process."""
+def restrict_paths(paths: Mapping[str, Iterable[str]], loopback: bool = False) -> None:
+    """Allows what `paths` names under "list", "read", "run" and "write", and no other file, TCP port or process.
+
+    `loopback`: TCP ports are let be, for a process whose network namespace holds its own loopback and nothing else.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     abi = landlock_abi()
     if abi < NEEDED_ABI:
         raise OSError(f"Landlock version {abi}, at least {NEEDED_ABI} is needed")
-    ruleset = _Ruleset(_handled_rights(abi), 0b11 if abi >= 4 else 0, 0b11 if abi >= 6 else 0)
+    ruleset = _Ruleset(_handled_rights(abi), 0b11 if abi >= 4 and not loopback else 0, 0b11 if abi >= 6 else 0)
     fd = _check(libc.syscall(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(ctypes.sizeof(ruleset)), 0))
     try:
         for kind, rights in _RIGHTS.items():

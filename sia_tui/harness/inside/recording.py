@@ -20,6 +20,8 @@ class Record:
     def __init__(self, calls: int, characters: int) -> None:
         self.entries: list[dict[str, Any]] = []
         self.dropped = 0
+        self.complaint = ""
+        """What a program complained of on its standard error, so far."""
         self._calls = calls
         self.characters = characters
 

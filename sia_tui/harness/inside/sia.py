@@ -65,23 +65,26 @@ class Lane:
         self._broken = ""
 
     async def exchange(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        body = json.dumps(payload).encode("ascii")
+        return _decoded(*await self.ask("POST", "/v1/chat/completions", json.dumps(payload).encode("ascii")))
+
+    async def ask(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the reply, whatever it says. Raises LLMError when the lane is broken."""
         await self._lock.acquire()
-        task = asyncio.create_task(self._round_trip(body))
+        task = asyncio.create_task(self._round_trip(_request(method, path, body)))
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
-    def _finished(self, task: asyncio.Task[dict[str, Any]]) -> None:
+    def _finished(self, task: asyncio.Task[tuple[int, bytes]]) -> None:
         self._lock.release()
         if not task.cancelled():
             task.exception()
 
-    async def _round_trip(self, body: bytes) -> dict[str, Any]:
+    async def _round_trip(self, request: bytes) -> tuple[int, bytes]:
         if self._broken:
             raise LLMError(self._broken)
         try:
             reader, writer = await self._connected()
-            writer.write(_request(body))
+            writer.write(request)
             await writer.drain()
             status, answer, kept = await _response(reader)
         except (OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
@@ -89,7 +92,7 @@ class Lane:
             raise LLMError(self._broken) from None
         if not kept:
             self._broken = "the gateway closed the lane"
-        return _decoded(status, answer)
+        return status, answer
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
@@ -103,7 +106,7 @@ class LLM:
     """The policy, for one episode. Which model and adapter answer is not the harness' choice."""
 
     def __init__(self, lane: Lane, is_open: Callable[[], bool] = lambda: True) -> None:
-        self._lane = lane
+        self.lane = lane
         self._is_open = is_open
 
     async def chat(
@@ -147,12 +150,12 @@ class LLM:
         }
         if seed is not None:
             payload["seed"] = seed
-        return _replies(await self._lane.exchange(payload), n)
+        return _replies(await self.lane.exchange(payload), n)
 
 
-def _request(body: bytes) -> bytes:
+def _request(method: str, path: str, body: bytes) -> bytes:
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\n"
+        f"{method} {path} HTTP/1.1\r\n"
         "Host: gateway\r\n"
         "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -39,9 +39,11 @@ def main() -> None:
     except OSError as error:
         _say(control, {"failed": {"stage": "confine", "kind": "crash", "message": str(error)}})
         os._exit(1)
-    recording.watch_network()
-    _make_room()
-    sys.path += [path for path in (setup["harness"], setup["site_packages"]) if path]
+    # Of a program's own processes nothing is seen from here; what this one opens is the relay.
+    if setup["agent"] is None:
+        recording.watch_network()
+        _make_room()
+        sys.path += [path for path in (setup["harness"], setup["site_packages"]) if path]
     if setup["mode"] == "prepare":
         _prepare(setup, control)
     else:
@@ -71,7 +73,7 @@ def _failure(stage: str, error: BaseException, setup: dict[str, Any]) -> dict[st
 
 def _described(error: BaseException, caps: dict[str, int]) -> dict[str, str]:
     """An exception as the trajectory keeps it: the harness' own frames, the last ones if there are too many."""
-    frames = "".join(traceback.format_exception(error))
+    frames = getattr(error, "complaint", None) or "".join(traceback.format_exception(error))
     if len(frames) > caps["traceback"]:
         frames = "…" + frames[-caps["traceback"] + 1 :]
     message = f"{type(error).__name__}: {error}"
@@ -109,6 +111,9 @@ async def _serve(setup: dict[str, Any], control: socket.socket, started: float) 
 
 
 def _loaded(setup: dict[str, Any]) -> tuple[Any, Any]:
+    if setup["agent"] is not None:
+        program = importlib.import_module("agent").Agent(setup["agent"], Path(setup["harness"]), Path(setup["rows"]))
+        return program.solve, None
     solve = importlib.import_module("harness").solve
     if not inspect.iscoroutinefunction(solve):
         raise TypeError("harness.solve must be an async function")
@@ -166,7 +171,8 @@ class _Host:
                 task.cancel()
                 await asyncio.wait({task}, timeout=CANCEL_GRACE_S)
                 why = "cancelled" if stop.done() else f"no answer within {request['deadline_s']:g} s"
-                return _unanswered({"kind": "timeout", "message": why, "traceback": ""})
+                complaint = recording.clip(record.complaint, self._caps["traceback"])
+                return _unanswered({"kind": "timeout", "message": why, "traceback": complaint})
         finally:
             is_open = False
             stop.cancel()
