@@ -177,7 +177,7 @@ def _looking_back(verbs: _Verbs) -> None:
 
 def _preparing(verbs: _Verbs) -> None:
     tasks = _verb(verbs, "tasks", "list tasks, fetch their data, check it, make one of your own", json=True)
-    tasks.add_argument("action", choices=("ls", "get", "check", "new"))
+    tasks.add_argument("action", choices=("ls", "get", "check", "new", "import"))
     tasks.add_argument("task", nargs="?", metavar="TASK|FOLDER", help="check: a task of yours is named by its folder")
     tasks.add_argument("--cases", metavar="FILE", help="new: a JSON object a line, {inputs or input, gold, split?}")
     tasks.add_argument("--reward", metavar="FILE.py:FN", help="new: FN(answer, case) gives 0 to 1")
@@ -187,7 +187,10 @@ def _preparing(verbs: _Verbs) -> None:
     tasks.add_argument("--agent-dir", metavar="DIR", help="new: the agent's folder, which is copied; . by default")
     tasks.add_argument("--image", metavar="IMAGE", help=argparse.SUPPRESS)
     tasks.add_argument("--description", metavar="TEXT", help="new: what agents are told of the task")
-    tasks.add_argument("--folder", metavar="DIR", help="new: where to; ./TASK by default")
+    tasks.add_argument("--folder", metavar="DIR", help="new, import: where to; ./TASK by default")
+    tasks.add_argument("--name", metavar="NAME", help="import: what to call it; its folder's name by default")
+    tasks.add_argument("--requirements", metavar="FILE", help="new, import: the reward's own environment, pinned")
+    tasks.add_argument("--at-once", type=int, metavar="N", help="new: answers that are judged side by side")
     tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
     plan = _verb(verbs, "plan", "what weights updates cost: memory, rollouts, time; exit 1 if one cannot be", json=True)
     plan.add_argument("what", metavar="RUN|CONFIG", help="a run (what it proposes, by what it measured) or a config")

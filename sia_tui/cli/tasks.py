@@ -33,8 +33,12 @@ def tasks(options: argparse.Namespace) -> int:
             return _ls(options, workspace)
         if options.action == "new":
             return _new(options)
+        if options.action == "import":
+            from sia_tui.cli.importing import import_folder
+
+            return import_folder(options, workspace)
         if options.action == "check" and options.task and Path(options.task).is_dir():
-            return _check(options, workspace, own_task(Path(options.task)))
+            return _check(options, workspace, own_task(Path(options.task), workspace))
         name = options.task or available()[0]
         if name not in available():
             raise UsageError(
@@ -102,10 +106,12 @@ class Told:
             print(f"{self._what}: {done} of {all} answers", file=sys.stderr, flush=True)
 
 
-def own_task(folder: Path) -> Task:
+def own_task(folder: Path, workspace: Workspace) -> Task:
+    from sia_tui.engine.tasks import equipped
     from sia_tui.tasks import own
 
-    return own.load(folder, 0, 5, 0.15, 0.15, None)
+    task = own.load(folder, 0, 5, 0.15, 0.15, None)
+    return equipped(task, workspace, lambda line: print(line, file=sys.stderr))
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -117,6 +123,8 @@ def _new(options: argparse.Namespace) -> int:
     given = {name: way for name, way in ways.items() if way}
     if len(given) != 1:
         raise UsageError("say who rewards: exactly one of --reward FILE.py:FUNCTION, --command, --url")
+    told = {"requirements": options.requirements, "at_once": options.at_once}
+    given |= {name: way for name, way in told.items() if way}
     if options.image:
         raise UsageError(
             "an agent in a container image is not there yet: name its folder and command, --agent, --agent-dir"

@@ -26,13 +26,14 @@ from sia_tui.tasks.probe import Probe
 from sia_tui.tasks.task import Task
 from sia_tui.tasks.trimul import cases as kernels
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+from sia_tui.tasks.verifier_pool import VerifierPool
 
 
 class Unfit(EngineError):
     """A row of the evaluator fails, and nobody has accepted the risk."""
 
 
-Verifier = VerifierProcess | TissueVerifier
+Verifier = VerifierProcess | VerifierPool | TissueVerifier
 Say = Callable[[int, int], None]
 """How many answers are judged, and of how many."""
 ASKING: Final = ("core/fitness.py", "tasks/attempts.py", "tasks/check.py", "tasks/fit.py", "tasks/probe.py")

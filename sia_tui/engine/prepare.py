@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sia_tui.core import events as ev
-from sia_tui.core.episodes import Case
+from sia_tui.core.episodes import Case, Score
 from sia_tui.engine.fitness import examine
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
@@ -84,9 +85,19 @@ async def baseline_scores(session: Session, split: Any, n: int | None) -> dict[s
         return await kernel_nulls(session, cases)
     means = {}
     for name, predicted in baselines.read_predictions(_baselines_job(session)).items():
-        scores = [await session.verifier.score(case.id, predicted[case.id]) for case in cases]
+        scores = await _scored(session, [(case.id, predicted[case.id]) for case in cases])
         means[name] = sum(score.reward for score in scores) / len(scores)
     return means
+
+
+async def _scored(session: Session, answers: Sequence[tuple[str, str]]) -> list[Score]:
+    """As many at once as the verifier judges at once."""
+    asked = [asyncio.create_task(session.verifier.score(case, said)) for case, said in answers]
+    try:
+        return await asyncio.gather(*asked)
+    finally:
+        for task in asked:
+            task.cancel()
 
 
 async def kernel_nulls(session: Session, cases: Sequence[Case]) -> dict[str, float]:

@@ -33,6 +33,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.tasks.task import Task
 from sia_tui.tasks.verifier import VerifierProcess
+from sia_tui.tasks.verifier_pool import VerifierPool
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 256 * 1024
@@ -52,7 +53,7 @@ class Session:
     store: RunStore
     report: Reporter
     task: Task
-    verifier: VerifierProcess | TissueVerifier
+    verifier: VerifierProcess | VerifierPool | TissueVerifier
     level: Isolation
     interrupted: Callable[[], bool]
     open: AsyncExitStack

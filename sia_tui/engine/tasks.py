@@ -6,11 +6,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sia_tui.config import RunConfig, TaskConfig
 from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness import confined
+from sia_tui.harness.environment import EnvironmentFailed, ensure_environment
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks import lawbench, own
@@ -21,13 +23,14 @@ from sia_tui.tasks.trimul import cases, judging
 from sia_tui.tasks.trimul import task as trimul
 from sia_tui.tasks.trimul.programs import Command, Wanted
 from sia_tui.tasks.verifier import VerifierProcess
+from sia_tui.tasks.verifier_pool import VerifierPool
 
 
 def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None]) -> Task:
     """The task as the config splits it; its data is fetched, or made, in the workspace on first use. Raises TaskError."""
     settings = config.task
     if settings.folder is not None:
-        return _own(settings, settings.folder)
+        return equipped(_own(settings, settings.folder), workspace, say)
     if settings.name == denoise.NAME:
         folder = settings.data or workspace.folder("tasks") / denoise.NAME
         return denoise.load(folder, settings.seed, settings.folds, settings.limit, say)
@@ -40,7 +43,7 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
     raise TaskError(f"no task {settings.name!r}: there are {known}, and with task.folder one of your own")
 
 
-def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess | TissueVerifier:
+def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess | VerifierPool | TissueVerifier:
     """A context manager that judges from within; it holds no test gold until test is opened."""
     if isinstance(task, denoise.DenoiseTask):
         return TissueVerifier(folder, task, level)
@@ -48,6 +51,8 @@ def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess |
     if task.name == cases.NAME:
         judge = _bench(folder, level)
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
+    if judge.at_once > 1:
+        return VerifierPool(folder, gold, task.labels, judge)
     return VerifierProcess(folder, gold, task.labels, judge)
 
 
@@ -62,6 +67,18 @@ def _bench(folder: Path, level: Isolation) -> Judge:
     bench.mkdir(parents=True, exist_ok=True)
     judging.set_up(bench, wall, Path(tempfile.gettempdir()) / f"sia-trimul-{os.getuid()}.lock", code=folder)
     return judging.judge(bench)
+
+
+def equipped(task: Task, workspace: Workspace, say: Callable[[str], None]) -> Task:
+    """Its reward's own environment is made, where it has one. Raises TaskError."""
+    requirements = task.judge.requirements
+    if requirements is None:
+        return task
+    try:
+        python = ensure_environment(requirements, workspace.folder("environments"), say)
+    except EnvironmentFailed as fault:
+        raise TaskError(f"the reward's own environment: {fault}") from None
+    return replace(task, judge=replace(task.judge, python=python))
 
 
 def _own(settings: TaskConfig, folder: Path) -> Task:

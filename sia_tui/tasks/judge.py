@@ -23,3 +23,9 @@ class Judge:
     """Where it runs, if not beside its own copy: commands and imports of a task's own folder are found there."""
     deadline_s: float = 10.0
     """For one answer, after which it is started again."""
+    at_once: int = 1
+    """Answers judged side by side, each by a process of its own."""
+    requirements: Path | None = None
+    """What its own environment pins; None: it runs on this one's Python."""
+    python: Path | None = None
+    """That environment's, once it is made; None: this one."""

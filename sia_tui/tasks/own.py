@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,11 +43,19 @@ class Rewarded(BaseModel):
     url: str | None = Field(None, pattern=r"^https?://")
     """Asked by POST with {"case", "answer"}; answers the reward as JSON."""
     deadline_s: float = Field(10.0, gt=0, le=3600)
+    requirements: str | None = None
+    """A file of `name==version` lines in the task's folder: the reward runs in an environment of its own."""
+    at_once: int = Field(1, ge=1, le=64)
+    """Answers judged side by side, each in a process of its own."""
+    files: tuple[str, ...] = ()
+    """Globs below the task's folder of what it reads besides: hashed with it, so that a change is seen."""
 
     @model_validator(mode="after")
     def _one(self) -> Rewarded:
         if sum(way is not None for way in (self.function, self.command, self.url)) != 1:
             raise ValueError("name one of function, command, url")
+        if self.url is not None and self.requirements is not None:
+            raise ValueError("requirements are of a function or a command; what answers at a url has its own")
         return self
 
 
@@ -226,22 +235,47 @@ def _named(
 def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
     """The reward in its own process. Raises TaskError for a file that is not there."""
     reward = told.reward
-    spec: dict[str, Any] = {"deadline_s": reward.deadline_s}
+    spec: dict[str, Any] = {"deadline_s": reward.deadline_s, "files": _hashed(folder, reward.files)}
     asked = {line.id: {"inputs": dict(line.inputs), "json": not isinstance(line.gold, str)} for line in lines}
     beside = {"cases.json": _json(asked)}
+    if reward.requirements is not None:
+        beside["requirements.txt"] = _inside(folder, reward.requirements, "requirements").read_bytes()
     if reward.function is not None:
         name, function = reward.function.rsplit(":", 1)
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
-            raise TaskError(f"{TASK}: reward.function: there is no {name} in {folder}")
-        beside["rewards.py"] = path.read_bytes()
+        beside["rewards.py"] = _inside(folder, name, "function").read_bytes()
         spec |= {"file": "rewards.py", "function": function}
     elif reward.command is not None:
         spec["command"] = list(reward.command)
     else:
         spec["url"] = reward.url
     beside["reward.json"] = _json(spec)
-    return Judge(HOST, beside, alone=False, folder=folder, deadline_s=reward.deadline_s + 5)
+    return Judge(
+        HOST,
+        beside,
+        alone=False,
+        folder=folder,
+        deadline_s=reward.deadline_s + 5,
+        at_once=reward.at_once,
+        requirements=folder / reward.requirements if reward.requirements else None,
+    )
+
+
+def _inside(folder: Path, name: str, key: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise TaskError(f"{TASK}: reward.{key}: there is no {name} in {folder}")
+    return path
+
+
+def _hashed(folder: Path, globs: Sequence[str]) -> dict[str, str]:
+    """{path: sha256}. Raises TaskError where a glob finds nothing."""
+    found: dict[str, str] = {}
+    for glob in globs:
+        paths = [path for path in sorted(folder.glob(glob)) if path.is_file()]
+        if not paths:
+            raise TaskError(f"{TASK}: reward.files: there is no {glob} in {folder}")
+        found |= {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return found
 
 
 def _json(content: object) -> bytes:

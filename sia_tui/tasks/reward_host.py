@@ -114,6 +114,8 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # `python` is the one of the reward's own environment, where it has one.
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
     ) as process:
         try:
             told, complaint = process.communicate(asked, timeout=deadline)

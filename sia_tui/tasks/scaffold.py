@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ TEST = '''"""Whether the reward can be trusted: python -m pytest {folder}"""
 
 from pathlib import Path
 
+from sia_tui.engine.tasks import equipped
+from sia_tui.store.workspace import Workspace
 from sia_tui.tasks import own
 from sia_tui.tasks.fit import fit, plain
 
 
 def test_the_reward_pays_what_is_right_and_nothing_else() -> None:
     task = own.load(Path(__file__).parent, seed=0, folds=5, dev=0.15, hidden=0.15, limit=None)
+    task = equipped(task, Workspace.locate(None), print)
     assert plain(fit(task)) == ""
 '''
 LABELLED = """\
@@ -118,6 +122,8 @@ class Ordered:
     description: str | None = None
     agent: Program | None = None
     """The first harness; None: the house's."""
+    beside: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """More files of the task's folder, by relative path."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,12 @@ def _fill(draft: Path, ordered: Ordered, folder: Path, seeds: Path) -> bool:
             raise TaskError(f"no such file: {file}; --reward takes FILE.py:FUNCTION")
         shutil.copyfile(file, draft / "rewards.py")
         reward["function"] = f"rewards.py:{name}"
+    if "requirements" in reward:
+        shutil.copyfile(reward["requirements"], draft / "requirements.txt")
+        reward["requirements"] = "requirements.txt"
+    for path, content in ordered.beside.items():
+        (draft / path).parent.mkdir(parents=True, exist_ok=True)
+        (draft / path).write_bytes(content)
     shutil.copyfile(ordered.cases, draft / "cases.jsonl")
     told = {
         "name": ordered.name,

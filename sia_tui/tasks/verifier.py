@@ -178,7 +178,12 @@ class VerifierProcess:
         self.check()
         alone = self._judge.alone
         options = ["-I", "-S"] if alone else ["-I"]
-        command = [sys.executable, *options, str(self.folder / CODE), str(self.folder / GOLD)]
+        command = [
+            str(self._judge.python or sys.executable),
+            *options,
+            str(self.folder / CODE),
+            str(self.folder / GOLD),
+        ]
         pipe = asyncio.subprocess.PIPE
         complaints = (self.folder / COMPLAINTS).open("wb")
         self._process = await asyncio.create_subprocess_exec(

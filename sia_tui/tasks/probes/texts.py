@@ -36,6 +36,7 @@ def probe(task: Task) -> Probe:
         known_nulls={"the most frequent label": _most_frequent(task)} if task.labels else {},
         # A reward of one's own may pay in parts; half of what is right is no part.
         share=0.0 if exact else 0.5,
+        together=task.judge.at_once,
     )
 
 

@@ -1,0 +1,55 @@
+"""Several verifiers of one task side by side, for a reward that takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sia_tui.core.episodes import Score
+from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.verifier import VerifierProcess
+
+
+class VerifierPool:
+    """`judge.at_once` processes with the same code and gold, each judging one answer at a time: a reward need not know of
+    the others, whether it is sync or async. To the engine it is one VerifierProcess."""
+
+    def __init__(self, folder: Path, gold: Mapping[str, str], labels: Sequence[str], judge: Judge) -> None:
+        self._all = [VerifierProcess(folder / str(number), gold, labels, judge) for number in range(judge.at_once)]
+        self.verifier_hash = self._all[0].verifier_hash
+        self._free: asyncio.Queue[VerifierProcess] = asyncio.Queue()
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            await asyncio.gather(*(opening.enter_async_context(one) for one in self._all))
+            self._open = opening.pop_all()
+        for one in self._all:
+            self._free.put_nowait(one)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    def check(self) -> None:
+        """Raises VerifierTampered."""
+        for one in self._all:
+            one.check()
+
+    async def open_test(self, gold: Mapping[str, str]) -> None:
+        for one in self._all:
+            await one.open_test(gold)
+
+    async def score(self, case_id: str, answer: object) -> Score:
+        """By whoever is free. Raises VerifierFailed."""
+        one = await self._free.get()
+        try:
+            return await one.score(case_id, answer)
+        finally:
+            self._free.put_nowait(one)
