@@ -227,3 +227,5 @@ def _forms(found: Foreign, id: str, golds: Sequence[str]) -> Iterator[dict[str, 
             continue
         for kind in ("details", "list", "object") if "details" in words else ("list", "object"):
             yield {"file": file, "kind": kind, "id": key, "answer": answer}
+    for file, kind in (("submission.csv", "csv"), ("submission.json", "object")):
+        yield {"file": file, "kind": kind, "id": id, "answer": golds[0]}

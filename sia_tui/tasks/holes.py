@@ -28,8 +28,7 @@ UNPAIRED = (
 
 def probe(found: Foreign) -> list[Finding]:
     """The rows of an evaluator; some ten runs of it, and twelve for single cases."""
-    rows = (_attempted, _repeated, _stale, _null, _random, _shape, _paired)
-    return [_asked(row, found) for row in rows]
+    return [_asked(row, found) for row in ROWS]
 
 
 def span(found: Foreign) -> tuple[float, float, float] | None:
@@ -132,3 +131,6 @@ def _paired(found: Foreign) -> Finding:
     least, most, seconds = alone
     said = f"a case alone earns {least:.4g} or {most:.4g}, in {seconds:.1f} s: that is its reward, 0 or 1"
     return ok("paired", said, least=least, most=most, seconds=seconds)
+
+
+ROWS = (_attempted, _repeated, _stale, _null, _random, _shape, _paired)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,13 +13,18 @@ from typing import Any
 
 import pytest
 
+from sia_tui.config import load_config
 from sia_tui.core.fitness import Finding
 from sia_tui.engine.session import SEEDS
+from sia_tui.engine.tasks import equipped
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store.workspace import Workspace
 from sia_tui.tasks import own
 from sia_tui.tasks.fit import fit, plain
-from sia_tui.tasks.scaffold import Ordered, new
+from sia_tui.tasks.scaffold import Ordered, Program, new
 from sia_tui.tasks.task import Task, TaskError
-from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess, VerifierTampered
+from sia_tui.tasks.verifier_pool import VerifierPool
 
 REWARDS = """
 import asyncio, time
@@ -269,3 +276,58 @@ def test_task_yaml_says_what_is_wrong_in_it(tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
         with pytest.raises(TaskError, match=said):
             loaded(tmp_path / "mine")
+
+
+SLOW = """
+import sys, time
+def slow(answer, case):
+    time.sleep(0.3)
+    return {"reward": 1.0, "detail": {"python": sys.prefix, "pid": str(__import__("os").getpid())}}
+"""
+
+
+async def test_answers_are_judged_side_by_side_and_a_hung_one_holds_up_no_other(tmp_path: Path) -> None:
+    task = made(tmp_path, {"function": "asleep", "deadline_s": 0.5, "at_once": 3})
+    gold = {id: task.gold[id] for id in task.ids("train")}
+    async with VerifierPool(tmp_path / "verifier", gold, task.labels, task.judge) as pool:
+        assert pool.verifier_hash == VerifierProcess(tmp_path / "one", gold, task.labels, task.judge).verifier_hash
+        case = task.ids("train")[0]
+        scores = await asyncio.gather(*(pool.score(case, said) for said in ("sleep", "a", "b", "sleep", "c", "d")))
+        assert [score.failure for score in scores] == ["verifier_timeout", None, None, "verifier_timeout", None, None]
+        (tmp_path / "verifier" / "2" / "rewards.py").unlink()
+        with pytest.raises(VerifierTampered):
+            pool.check()
+
+
+async def test_a_reward_with_requirements_runs_on_a_python_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "pins.txt").write_text("# nothing but the interpreter\n")
+    (tmp_path / "slow.py").write_text(SLOW)
+    reward = {"function": f"{tmp_path / 'slow.py'}:slow", "requirements": str(tmp_path / "pins.txt")}
+    new(Ordered("mine", write(tmp_path, lines()), reward), tmp_path / "mine", SEEDS)
+    task = equipped(loaded(tmp_path / "mine"), Workspace(tmp_path / "ws"), print)
+    (score,) = await judged(task, tmp_path, "red")
+    assert score.detail["python"] == sys.base_prefix != sys.prefix
+    (tmp_path / "mine" / "requirements.txt").write_text("numpy>=2\n")
+    with pytest.raises(TaskError, match=r"the reward's own environment: .* line 1: write name==version"):
+        equipped(loaded(tmp_path / "mine"), Workspace(tmp_path / "ws"), print)
+
+
+def test_an_agent_s_folder_becomes_the_first_harness(tmp_path: Path) -> None:
+    agent = tmp_path / "agent"
+    (agent / "prompts").mkdir(parents=True)
+    files = {"run.py": "print(1)", "prompts/ask.txt": "?", "requirements.txt": "", ".env": "KEY=secret", "tools.py": ""}
+    for name, text in files.items():
+        (agent / name).write_text(text)
+
+    def ordered(command: str) -> None:
+        program = Program(tuple(command.split()), agent)
+        new(Ordered("mine", write(tmp_path, lines()), {"url": "http://a"}, agent=program), tmp_path / "mine", SEEDS)
+
+    with pytest.raises(TaskError, match=r"has no walk.py: --agent names files"):
+        ordered("python walk.py")
+    ordered("python run.py --fast")
+    config = load_config(tmp_path / "mine" / "run.yaml").harness
+    assert config.agent is not None and config.agent.command == ("python", "run.py", "--fast")
+    assert config.surface == ("*.py", "prompts/ask.txt")
+    planted = HarnessRepository.package_in(tmp_path / "mine" / "harness")
+    assert set(planted) == {*files} - {".env"}
