@@ -79,6 +79,8 @@ async def test_an_agent_asks_its_policy_and_its_last_line_is_the_answer(tmp_path
         assert (await running.solve(0, case(say="a", how="json"), 20)).answer == "a/0\nsecond line"
         together = await running.solve(0, case(say="", how="together"), 20)
         assert together.answer == "['a/0', 'b/0', 'c/0', 'd/0']" and fake.most_at_once <= 2
+        many = [running.solve(n % 2, case(say=str(n)), 20) for n in range(24)]
+        assert [one.answer for one in await asyncio.gather(*many)] == [f"{n}/0" for n in range(24)]
         silent = await running.solve(0, case(say="", how="silent"), 20)
         assert (silent.answer, silent.error) == (None, None)
 

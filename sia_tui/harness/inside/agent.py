@@ -54,6 +54,8 @@ class Agent:
         self._scratch = Path(os.environ["HOME"])
         self._numbers = itertools.count(1)
         self._running: set[int] = set()
+        self._starting = asyncio.Lock()
+        """Held while a process is there that `_running` does not know yet."""
 
     async def solve(self, case: sia.Case, llm: sia.LLM, tools: None) -> sia.Answer:
         room = self._scratch / f"episode-{next(self._numbers)}"
@@ -67,15 +69,7 @@ class Agent:
     async def _ran(self, case: sia.Case, address: str, room: Path) -> sia.Answer:
         named = {"OPENAI_BASE_URL": address, "OPENAI_API_BASE": address, "OPENAI_API_KEY": "none"}
         named |= {"HOME": str(room), "TMPDIR": str(room), "SIA_CASE_ID": case.id}
-        transport, process = await asyncio.get_running_loop().subprocess_exec(
-            _Process,
-            *self._argv,
-            cwd=self._folder,
-            env={**self._environment, **named},
-            start_new_session=True,
-            preexec_fn=_die_with_parent if self._unconfined else None,
-        )
-        self._running.add(transport.get_pid())
+        transport, process = await self._started({**self._environment, **named})
         try:
             process.tell(json.dumps({"id": case.id, "inputs": case.inputs}))
             await process.exited.wait()
@@ -83,23 +77,37 @@ class Agent:
             record = recording.current.get()
             if record is not None:
                 record.complaint = process.complained.shown()
-            self._end(transport.get_pid())
+            await self._end(transport.get_pid())
             # Whoever left its group may hold the pipes open for ever.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.closed.wait(), ENDING_S)
             transport.close()
         return _answered(transport.get_returncode() or 0, process)
 
-    def _end(self, pid: int) -> None:
+    async def _started(self, environment: Mapping[str, str]) -> tuple[asyncio.SubprocessTransport, _Process]:
+        async with self._starting:
+            transport, process = await asyncio.get_running_loop().subprocess_exec(
+                _Process,
+                *self._argv,
+                cwd=self._folder,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if self._unconfined else None,
+            )
+            self._running.add(transport.get_pid())
+        return transport, process
+
+    async def _end(self, pid: int) -> None:
         """Its group, and whoever has left it and lost its parent: no process outlives its episode to ask in another's."""
         self._running.discard(pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        for child in _children():
-            if child not in self._running and child != pid:
-                with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
-                    os.kill(child, signal.SIGKILL)
-                    os.waitpid(child, os.WNOHANG)
+        async with self._starting:
+            for child in _children():
+                if child not in self._running and child != pid:
+                    with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+                        os.kill(child, signal.SIGKILL)
+                        os.waitpid(child, os.WNOHANG)
 
 
 class _Process(asyncio.SubprocessProtocol):

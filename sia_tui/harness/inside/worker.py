@@ -73,7 +73,8 @@ def _failure(stage: str, error: BaseException, setup: dict[str, Any]) -> dict[st
 
 def _described(error: BaseException, caps: dict[str, int]) -> dict[str, str]:
     """An exception as the trajectory keeps it: the harness' own frames, the last ones if there are too many."""
-    frames = getattr(error, "complaint", None) or "".join(traceback.format_exception(error))
+    complaint: str | None = getattr(error, "complaint", None)
+    frames = "".join(traceback.format_exception(error)) if complaint is None else complaint
     if len(frames) > caps["traceback"]:
         frames = "…" + frames[-caps["traceback"] + 1 :]
     message = f"{type(error).__name__}: {error}"
