@@ -105,9 +105,7 @@ class Agent:
         async with self._starting:
             for child in _children():
                 if child not in self._running and child != pid:
-                    with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
-                        os.kill(child, signal.SIGKILL)
-                        os.waitpid(child, os.WNOHANG)
+                    _kill(child)
 
 
 class _Process(asyncio.SubprocessProtocol):
@@ -191,6 +189,13 @@ def _die_with_parent() -> None:
     set_parent_death_signal = 1
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+
+
+def _kill(child: int) -> None:
+    """And bury whoever was dead already."""
+    with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, os.WNOHANG)
 
 
 def _children() -> list[int]:
