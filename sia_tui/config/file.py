@@ -41,6 +41,9 @@ def _place(tree: dict[str, Any], beside: Path) -> None:
     task = tree.get("task")
     if isinstance(task, dict) and isinstance(task.get("folder"), str):
         task["folder"] = str((beside / task["folder"]).resolve())
+    tissues = task.get("tissues") if isinstance(task, dict) else None
+    if isinstance(tissues, dict) and isinstance(tissues.get("files"), list):
+        tissues["files"] = [str((beside / str(path)).resolve()) for path in tissues["files"]]
 
 
 def _parse(text: str, where: str) -> Any:

@@ -18,6 +18,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TissuesConfig(Section):
+    """One's own single-cell counts, for the task denoise: .h5ad files (needs anndata) cut into tissues."""
+
+    files: tuple[Path, ...] = Field(min_length=1)
+    """Relative to the config's own folder."""
+    layer: str | None = None
+    """That holds raw counts; null: `counts` where there is one, else X."""
+    by: str | None = None
+    """A column of obs, such as donor or batch, whose every value is a tissue; null: cells are drawn into pieces."""
+    cells: int = Field(250, ge=40)
+    """Of one piece."""
+
+
 class TaskConfig(Section):
     """Which task, and how its rows are split."""
 
@@ -35,6 +48,8 @@ class TaskConfig(Section):
     """Use only so many labelled rows (and as large a share of test); null for all."""
     data: Path | None = None
     """A folder with the task's files; null: the workspace's, fetched on first use."""
+    tissues: TissuesConfig | None = None
+    """Of denoise: one's own; null: made-up ones."""
 
 
 class PolicyConfig(Section):

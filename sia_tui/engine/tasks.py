@@ -17,6 +17,7 @@ from sia_tui.harness.sandbox import Isolation
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks import lawbench, own
 from sia_tui.tasks.denoise import task as denoise
+from sia_tui.tasks.denoise.own_tissues import Cut, fill, folder_of
 from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.trimul import cases, judging
@@ -33,6 +34,10 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
         return equipped(_own(settings, settings.folder), workspace, say)
     if settings.name == denoise.NAME:
         folder = settings.data or workspace.folder("tasks") / denoise.NAME
+        if settings.tissues is not None:
+            cut = Cut(**settings.tissues.model_dump())
+            folder = folder_of(cut, workspace.folder("tasks"))
+            fill(cut, folder, say)
         return denoise.load(folder, settings.seed, settings.folds, settings.limit, say)
     if settings.name == lawbench.NAME:
         folder = settings.data or lawbench.fetch(workspace.folder("tasks"), say)

@@ -32,7 +32,8 @@ def run(job: Path, report: Callable[[int, int, str], None]) -> None:
     kept = store.folder / "magic.json"
     report(0, len(names), "tuning MAGIC on train")
     if not kept.exists():
-        settings = tune([store.tissue(f"train-{index:02d}") for index in range(TUNED_ON)])
+        train = [name for name in store.facts(lambda said: None) if name.startswith("train-")]
+        settings = tune([store.tissue(name) for name in train[:TUNED_ON]])
         kept.write_text(json.dumps(asdict(settings)), encoding="utf-8")
     tuned = magic_with(Settings(**json.loads(kept.read_text(encoding="utf-8"))))
     nulls = dict(zip(NAMES, (no_denoising, knn_smoothing, magic, tuned), strict=True))

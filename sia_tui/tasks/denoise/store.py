@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import numpy as np
 
 from sia_tui.core.episodes import Split
 from sia_tui.tasks.denoise.simulator import RANGES, Tissue, make_tissue
+from sia_tui.tasks.task import TaskError
 
-KEY = "key"
+KEY, OWN = "key", "own.json"
 COUNTS: Mapping[Split, int] = {"train": 72, "dev": 24, "hidden": 24, "test": 24}
 Progress = Callable[[str], None]
 
@@ -43,12 +44,24 @@ class TissueStore:
         if not path.exists():
             names = [f"{split}-{index:02d}" for split, count in COUNTS.items() for index in range(count)]
             progress(f"making {len(names)} tissues, once")
-            found = {name: _facts(self.tissue(name)) for name in names}
-            _write(path, json.dumps(found, indent=1).encode())
+            self.describe(names)
         told: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
         return told
 
+    def describe(self, names: Sequence[str]) -> None:
+        """Written last: a folder with facts is whole."""
+        found = {name: _facts(self.tissue(name)) for name in names}
+        _write(self.folder / "facts.json", json.dumps(found, indent=1).encode())
+
+    def keep(self, tissue: Tissue) -> None:
+        draft = self.folder / f".{tissue.name}.npz"
+        with draft.open("wb") as file:
+            np.savez_compressed(file, train=tissue.train.astype(np.uint32), test=tissue.test.astype(np.uint32))
+        draft.replace(self.folder / f"{tissue.name}.npz")
+
     def _make(self, name: str, path: Path) -> None:
+        if (self.folder / OWN).exists():
+            raise TaskError(f"{path} is gone: remove {self.folder}, and it is cut from your files again")
         split, _, index = name.partition("-")
         known: dict[str, Split] = {one: one for one in COUNTS}
         made = make_tissue(known[split], int(index), (self.folder / KEY).read_bytes(), RANGES[known[split]])

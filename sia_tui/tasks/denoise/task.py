@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sia_tui.core.episodes import Case, Split
 from sia_tui.tasks.denoise.grammar import FIELDS
-from sia_tui.tasks.denoise.store import COUNTS, Progress, TissueStore, key_hash, open_store
+from sia_tui.tasks.denoise.store import Progress, TissueStore, key_hash, open_store
 from sia_tui.tasks.plans import forms_of, packaged
 from sia_tui.tasks.task import Task
 
 NAME = "denoise"
+INITIALS: Mapping[str, str] = {"train": "t", "dev": "d", "hidden": "h", "test": "e"}
+"""In a case's id: no two splits share one, or a case of the one would stand in for one of the other."""
+SPLITS: Mapping[str, Split] = {"train": "train", "dev": "dev", "hidden": "hidden", "test": "test"}
 PACKAGED = ("grammar.py", "render.py")
 """Of this folder, what the first harness is given too."""
 DESCRIPTION = """\
@@ -36,17 +40,19 @@ class DenoiseTask(Task):
 
 
 def load(folder: Path, seed: int, folds: int, limit: int | None, progress: Progress = lambda said: None) -> DenoiseTask:
-    """The task of the store in `folder`, which is made where there is none. The seed deals train's folds."""
+    """The task of the store in `folder`, which is made where there is none: of made-up tissues, unless own tissues were put
+    there before (`own_tissues`). The seed deals train's folds."""
     store = open_store(folder)
     facts, key = store.facts(progress), key_hash(store)
     cases, names = {}, {}
-    for split, count in COUNTS.items():
-        kept = min(count, limit or count) if split == "train" else count
-        for index in range(kept):
-            name = f"{split}-{index:02d}"
-            id = f"{key[:6]}{split[0]}{index:02d}"
-            names[id] = name
-            cases[id] = _case(id, split, facts[name], (index + seed) % folds if split == "train" else None)
+    for name, told in facts.items():
+        split, _, number = name.partition("-")
+        index = int(number)
+        if split == "train" and limit is not None and index >= limit:
+            continue
+        id = f"{key[:6]}{INITIALS[split]}{number}"
+        names[id] = name
+        cases[id] = Case(id, SPLITS[split], dict(told), (index + seed) % folds if split == "train" else None)
     return DenoiseTask(
         name=NAME,
         description=DESCRIPTION.format(fields=len(FIELDS)),
@@ -58,8 +64,3 @@ def load(folder: Path, seed: int, folds: int, limit: int | None, progress: Progr
         store=store,
         names=names,
     )
-
-
-def _case(id: str, split: Split, facts: object, fold: int | None) -> Case:
-    assert isinstance(facts, dict)
-    return Case(id, split, facts, fold)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from sia_tui.tasks.denoise.h5ad import as_counts, read_counts, tissue_of
+from sia_tui.tasks.denoise import h5ad
+from sia_tui.tasks.denoise.h5ad import as_counts, read_counts, read_pieces, tissue_of
+from sia_tui.tasks.denoise.own_tissues import FEWEST, Cut, fill, folder_of
 from sia_tui.tasks.denoise.simulator import Tissue
+from sia_tui.tasks.denoise.store import KEY
+from sia_tui.tasks.denoise.task import SPLITS, load
 from sia_tui.tasks.task import TaskError
 
 needs_anndata = pytest.mark.skipif(importlib.util.find_spec("anndata") is None, reason="anndata is not installed")
@@ -80,3 +85,45 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"no hdf5 at all")
     with pytest.raises(TaskError, match=r"is no readable \.h5ad file"):
         read_counts(path)
+
+
+class File(SimpleNamespace):
+    """What anndata reads of a file, as far as tissues are cut from it."""
+
+    def __init__(self, counts: np.ndarray) -> None:
+        donors = Donors([f"d{row // 50}" for row in range(len(counts))])
+        super().__init__(X=np.log1p(counts), layers={"counts": sparse.csc_matrix(counts)}, obs={"donor": donors})
+
+
+class Donors(list[str]):
+    def astype(self, kind: type) -> list[str]:
+        return [kind(value) for value in self]
+
+
+def test_one_s_own_counts_are_cut_into_a_task(small: Tissue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = np.vstack([small.train + small.test] * 10)
+    monkeypatch.setattr(h5ad, "_read", lambda path: File(whole))
+    file = tmp_path / "mine.h5ad"
+    file.write_bytes(b"its content names the folder")
+    cut = Cut((file,), cells=len(whole) // 22)
+    folder, said = folder_of(cut, tmp_path), list[str]()
+    folder.mkdir()
+    (folder / KEY).write_bytes(b"the same cut in every test")
+    store = fill(cut, folder, said.append)
+    task = load(folder, 0, 5, None)
+    sizes = [len(task.ids(split)) for split in SPLITS]
+    assert FEWEST <= sum(sizes) <= 22 and sizes[0] >= sum(sizes) // 2 and min(sizes) >= 2
+    made = store.tissue("dev-00")
+    assert made.train.shape[0] <= cut.cells and made.test.sum() > 0
+    assert dict(task.cases[task.ids("dev")[0]].inputs)["cells"] == str(made.train.shape[0])
+    assert fill(cut, folder, said.append).tissue("dev-00").train.tolist() == made.train.tolist()
+    assert len([line for line in said if line.startswith("cutting")]) == 1
+    (folder / "dev-00.npz").unlink()
+    with pytest.raises(TaskError, match="is gone: remove"):
+        store.tissue("dev-00")
+    by_donor = list(read_pieces(file, None, "donor", 0, np.random.default_rng(0)))
+    assert sum(len(piece) for piece in by_donor) == len(whole) and len(by_donor[0]) == 50
+    with pytest.raises(TaskError, match="has no column 'batch' in obs: it has donor"):
+        list(read_pieces(file, None, "batch", 0, np.random.default_rng(0)))
+    with pytest.raises(TaskError, match="make 2 tissues, at least 12 are needed"):
+        fill(Cut((file,), cells=len(whole) // 2), tmp_path / "few", said.append)
