@@ -59,7 +59,7 @@ def write(form: dict[str, str], folder: Path, answers: Answers) -> None:
     path = folder / form["file"]
     path.parent.mkdir(parents=True, exist_ok=True)
     if form["kind"] == "csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             csv.writer(file).writerows([(form["id"], form["answer"]), *answers])
         return
     told: Any = [{form["id"]: id, form["answer"]: answer} for id, answer in answers]
@@ -67,7 +67,7 @@ def write(form: dict[str, str], folder: Path, answers: Answers) -> None:
         told = {"details": told}
     elif form["kind"] == "object":
         told = {str(id): answer for id, answer in answers}
-    path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    path.write_text(json.dumps(told), encoding="ascii")
 
 
 def scores(evaluator: Path, folder: Path, deadline_s: float = RUN_S, python: str = sys.executable) -> dict[str, float]:

@@ -15,8 +15,12 @@ from sia_tui.tasks.trimul.cases import shape_of
 from sia_tui.tasks.trimul.gpu.attacks import attacks
 
 PLAIN: Final = (Path(gpu.__file__).parent / "plain.py").read_text("utf-8")
-WRONG: Final = f"{PLAIN}\nright = custom_kernel\ndef custom_kernel(data):\n    right(data)
-    data[3]["output"].add_(1)\n"
+WRONG: Final = f"""{PLAIN}
+right = custom_kernel
+def custom_kernel(data):
+    right(data)
+    data[3]["output"].add_(1)
+"""
 SLACK: Final = 0.1
 """Of the reward; never measured on a GPU."""
 
