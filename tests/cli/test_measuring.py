@@ -52,7 +52,9 @@ def state_of(shop: Shop) -> State:
 
 def asked(shop: Shop, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     code = main([*words, "--workspace", str(shop.workspace.root), "--json"])
-    return code, json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert out, err
+    return code, json.loads(out)
 
 
 def test_what_is_measured_again_owes_nothing_to_what_is_stored(
