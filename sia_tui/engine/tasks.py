@@ -93,18 +93,6 @@ def equipped(task: Task, workspace: Workspace, say: Callable[[str], None]) -> Ta
     return replace(task, judge=replace(task.judge, python=python))
 
 
-def equipped(task: Task, workspace: Workspace, say: Callable[[str], None]) -> Task:
-    """Its reward's own environment is made, where it has one. Raises TaskError."""
-    requirements = task.judge.requirements
-    if requirements is None:
-        return task
-    try:
-        python = ensure_environment(requirements, workspace.folder("environments"), say)
-    except EnvironmentFailed as fault:
-        raise TaskError(f"the reward's own environment: {fault}") from None
-    return replace(task, judge=replace(task.judge, python=python))
-
-
 def _own(settings: TaskConfig, folder: Path) -> Task:
     task = own.load(folder, *_cut(settings))
     if task.name != settings.name:
