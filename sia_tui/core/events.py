@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from sia_tui.core.choosing import Recommendation
 from sia_tui.core.episodes import Split
@@ -18,7 +17,12 @@ from sia_tui.core.pulls import Advice
 
 
 @dataclass(frozen=True)
-class RunCreated:
+class Event:
+    """Something that happened, known in the log by its name."""
+
+
+@dataclass(frozen=True)
+class RunCreated(Event):
     run: str
     task: str
     config_hash: str
@@ -30,14 +34,14 @@ class RunCreated:
 
 
 @dataclass(frozen=True)
-class EngineStarted:
+class EngineStarted(Event):
     pid: int
     host: str
     isolation: str
 
 
 @dataclass(frozen=True)
-class TaskReady:
+class TaskReady(Event):
     split_hash: str
     test_hash: str
     verifier_hash: str
@@ -45,7 +49,7 @@ class TaskReady:
 
 
 @dataclass(frozen=True)
-class EvaluatorChecked:
+class EvaluatorChecked(Event):
     """The run's verifier was asked what it must and must not pay. A failing row stops the run until its risk is accepted."""
 
     findings: tuple[Finding, ...]
@@ -54,7 +58,7 @@ class EvaluatorChecked:
 
 
 @dataclass(frozen=True)
-class RiskAccepted:
+class RiskAccepted(Event):
     """A person goes on with a failing row of that name."""
 
     row: str
@@ -63,19 +67,19 @@ class RiskAccepted:
 
 
 @dataclass(frozen=True)
-class PolicyReady:
+class PolicyReady(Event):
     model: str
     sha256: str
     serving_hash: str
 
 
 @dataclass(frozen=True)
-class BaselinesMeasured:
+class BaselinesMeasured(Event):
     dev: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class GenerationCreated:
+class GenerationCreated(Event):
     """A candidate (or the seed, index 0) that may now be measured."""
 
     index: int
@@ -90,7 +94,7 @@ class GenerationCreated:
 
 
 @dataclass(frozen=True)
-class EpisodeDone:
+class EpisodeDone(Event):
     episode: str
     key: str
     split: Split
@@ -98,7 +102,7 @@ class EpisodeDone:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluated(Event):
     """A split of a generation, measured over `n` cases: the mean reward with its 95 % interval."""
 
     generation: int
@@ -113,7 +117,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class ProposalMade:
+class ProposalMade(Event):
     id: str
     proposal: Proposal
     advice: Advice | None = None
@@ -121,7 +125,7 @@ class ProposalMade:
 
 
 @dataclass(frozen=True)
-class ProposalChecked:
+class ProposalChecked(Event):
     id: str
     lights: tuple[Light, ...]
     commit: str | None
@@ -131,13 +135,13 @@ class ProposalChecked:
 
 
 @dataclass(frozen=True)
-class PreviewDone:
+class PreviewDone(Event):
     id: str
     preview: Preview
 
 
 @dataclass(frozen=True)
-class PilotDone:
+class PilotDone(Event):
     id: str
     pilot: Pilot
     expected_s: float
@@ -147,13 +151,13 @@ class PilotDone:
 
 
 @dataclass(frozen=True)
-class ProposalReviewed:
+class ProposalReviewed(Event):
     id: str
     review: Review
 
 
 @dataclass(frozen=True)
-class TrainingBegan:
+class TrainingBegan(Event):
     """From here on the plan spends."""
 
     id: str
@@ -163,7 +167,7 @@ class TrainingBegan:
 
 
 @dataclass(frozen=True)
-class TrainingCutShort:
+class TrainingCutShort(Event):
     """A person wants the training to end with the step under way; its best look is what will be measured."""
 
     id: str
@@ -172,7 +176,7 @@ class TrainingCutShort:
 
 
 @dataclass(frozen=True)
-class AdapterTrained:
+class AdapterTrained(Event):
     """A candidate adapter lies in the run's `adapters/`, and is served as what was trained."""
 
     id: str
@@ -196,7 +200,7 @@ class AdapterTrained:
 
 
 @dataclass(frozen=True)
-class AgentCalled:
+class AgentCalled(Event):
     """A language model was asked in the part of an agent; what was said lies in the table `agent_calls` under the id."""
 
     id: str
@@ -217,7 +221,7 @@ class AgentCalled:
 
 
 @dataclass(frozen=True)
-class AgentFailed:
+class AgentFailed(Event):
     """A model gave no valid answer within its limits."""
 
     role: str
@@ -227,17 +231,17 @@ class AgentFailed:
 
 
 @dataclass(frozen=True)
-class GateOpened:
+class GateOpened(Event):
     gate: Gate
 
 
 @dataclass(frozen=True)
-class VerdictGiven:
+class VerdictGiven(Event):
     verdict: Verdict
 
 
 @dataclass(frozen=True)
-class GateDeferred:
+class GateDeferred(Event):
     """A person looked and put it off. Not a verdict: the gate stays open."""
 
     gate: str
@@ -245,7 +249,7 @@ class GateDeferred:
 
 
 @dataclass(frozen=True)
-class ProposalRefused:
+class ProposalRefused(Event):
     id: str
     by: str
     reason: str
@@ -254,7 +258,7 @@ class ProposalRefused:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Event):
     """A candidate against its incumbent, paired over dev."""
 
     id: str
@@ -278,7 +282,7 @@ AlarmKind = Literal["canary", "network", "claim"]
 
 
 @dataclass(frozen=True)
-class Alarmed:
+class Alarmed(Event):
     """Something was seen in the episodes under a key that should not be there. Recorded once for each kind and key."""
 
     kind: AlarmKind
@@ -294,19 +298,19 @@ class Alarmed:
 
 
 @dataclass(frozen=True)
-class GenerationKept:
+class GenerationKept(Event):
     index: int
     why: str
 
 
 @dataclass(frozen=True)
-class GenerationRolledBack:
+class GenerationRolledBack(Event):
     index: int
     why: str
 
 
 @dataclass(frozen=True)
-class WentBack:
+class WentBack(Event):
     """A person made an earlier generation the incumbent again."""
 
     index: int
@@ -314,19 +318,19 @@ class WentBack:
 
 
 @dataclass(frozen=True)
-class RunPaused:
+class RunPaused(Event):
     by: str
     why: str = ""
     """Where not for a person's wish alone: what is in the way, what was saved."""
 
 
 @dataclass(frozen=True)
-class RunResumed:
+class RunResumed(Event):
     by: str
 
 
 @dataclass(frozen=True)
-class StopAsked:
+class StopAsked(Event):
     reason: str
     by: str
     open_test: bool
@@ -336,7 +340,7 @@ class StopAsked:
 
 
 @dataclass(frozen=True)
-class TestOpened:
+class TestOpened(Event):
     """From here on the final generation is fixed: only its measurement on test is left."""
 
     generation: int
@@ -346,19 +350,19 @@ class TestOpened:
 
 
 @dataclass(frozen=True)
-class BaselinesTested:
+class BaselinesTested(Event):
     test: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class RunEnded:
+class RunEnded(Event):
     status: str
     """`done`, `stopped` (by a person) or `failed` (may be resumed)."""
     reason: str
 
 
 @dataclass(frozen=True)
-class MeasuredAgain:
+class MeasuredAgain(Event):
     """Beside a run, in a log of its own: the harness of one of its generations with the weights of one, on a split."""
 
     key: str
@@ -375,46 +379,7 @@ class MeasuredAgain:
     tool_share: float
 
 
-Event = (
-    RunCreated
-    | EngineStarted
-    | TaskReady
-    | EvaluatorChecked
-    | RiskAccepted
-    | PolicyReady
-    | BaselinesMeasured
-    | GenerationCreated
-    | EpisodeDone
-    | Evaluated
-    | ProposalMade
-    | ProposalChecked
-    | PreviewDone
-    | PilotDone
-    | ProposalReviewed
-    | TrainingBegan
-    | TrainingCutShort
-    | AdapterTrained
-    | AgentCalled
-    | AgentFailed
-    | GateOpened
-    | VerdictGiven
-    | GateDeferred
-    | ProposalRefused
-    | Measured
-    | Alarmed
-    | GenerationKept
-    | GenerationRolledBack
-    | WentBack
-    | RunPaused
-    | RunResumed
-    | StopAsked
-    | TestOpened
-    | BaselinesTested
-    | RunEnded
-    | MeasuredAgain
-)
-
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 
 @dataclass(frozen=True)

@@ -45,16 +45,12 @@ def _openings(facts: Facts) -> str:
 
 def _looks(facts: Facts) -> str:
     """Every one is an audit of a generation; nothing was chosen by it, and no agent was told."""
-    audits = [entry.event.generation for entry in facts.log if _audits(entry.event)]  # type: ignore[union-attr]
+    audits = [e.event for e in facts.log if isinstance(e.event, ev.Evaluated) and e.event.split == "hidden"]
     again = sum(one.split == "hidden" for one in facts.again)
     rest = f", and {again} times again after its end" if again else ""
     return (
         f"The hidden split was measured {len(audits)} times in the run (once a kept generation, for people only){rest}."
     )
-
-
-def _audits(event: ev.Event) -> bool:
-    return isinstance(event, ev.Evaluated) and event.split == "hidden"
 
 
 def _alarms(facts: Facts) -> list[Block]:
