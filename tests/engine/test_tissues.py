@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from sia_tui.core.episodes import Case
 from sia_tui.engine.tissues import TissueVerifier
-from sia_tui.tasks.denoise.store import TissueStore, key_hash, open_store
-from sia_tui.tasks.denoise.task import DenoiseTask
+from sia_tui.tasks.denoise.store import COUNTS, TissueStore, key_hash, open_store
+from sia_tui.tasks.denoise.task import DenoiseTask, load
 from sia_tui.tasks.verifier import VerifierFailed
 from tests.harness.world import LEVELS
 
@@ -54,3 +55,12 @@ async def test_sources_are_scored_and_test_is_sealed(store: TissueStore, tmp_pat
         verifier.check()
         await verifier.open_test({"t": ""})
         assert (await verifier.score("t", "def denoise(counts): return counts")).failure == "no_gain"
+
+
+def test_no_two_tissues_share_a_name(tmp_path: Path) -> None:
+    named = [f"{split}-{index:02d}" for split, count in COUNTS.items() for index in range(count)]
+    store = open_store(tmp_path)
+    (store.folder / "facts.json").write_text(json.dumps({name: {"cells": "9"} for name in named}))
+    found = load(tmp_path, seed=0, folds=5, limit=None)
+    assert {split: len(found.ids(split)) for split in COUNTS} == dict(COUNTS)
+    assert sorted(found.names.values()) == sorted(named)
