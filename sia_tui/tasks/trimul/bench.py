@@ -34,8 +34,9 @@ from sia_tui.tasks.trimul.turn import turn
 
 PAIRS: Final = 6
 FEWEST: Final = 3
-"""Pairs for a candidate so slow that six of them take more than BUDGET_S."""
-BUDGET_S: Final = 1.5
+"""Pairs for a candidate so slow that six of them take more than BUDGET_S: of the rest of a verification, six references cost more
+than the calls, and pairs repeat to a few percent, where plans differ by factors."""
+BUDGET_S: Final = 0.2
 SLOWEST, FASTEST = 1 / 8, 32.0
 """Speed-ups over the naive kernel that earn nothing and all: slower than the first is a timeout; the second is more than
 fp32 arithmetic at its measured peak allows for nine cases in ten (the median of 24 allows 16)."""
