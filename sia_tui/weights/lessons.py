@@ -28,23 +28,37 @@ def gather(job: Job, pipe: Pipe) -> list[Sequence[Rollout]]:
 
 
 def select(groups: Sequence[Sequence[Rollout]], seed: int) -> list[Rollout]:
-    """One success a case: the best paid, of these the one that asked least, ties drawn by the seed. Cases without a
-    success fall out. (What an episode asked in vain before it succeeded is not worth cloning.)
+    """The successes to clone: one a case where all are paid alike, the elite of all where pay is graded.
 
     Raises TrainingFailed when there is none at all.
     """
     draw = Random(seed)
-    lessons = []
-    for group in groups:
-        solved = [r for r in group if r.solved and any(call.completion_ids for call in r.calls)]
-        top = max((rollout.reward for rollout in solved), default=0.0)
-        paid = [rollout for rollout in solved if rollout.reward == top]
-        fewest = min((len(rollout.calls) for rollout in paid), default=0)
-        best = [rollout for rollout in paid if len(rollout.calls) == fewest]
-        lessons += [draw.choice(best)] if best else []
+    solved = [
+        [one for one in group if one.solved and any(call.completion_ids for call in one.calls)] for group in groups
+    ]
+    graded = len({rollout.reward for some in solved for rollout in some}) > 1
+    lessons = _elite(groups, solved, draw) if graded else [_shortest(some, draw) for some in solved if some]
     if not lessons:
         raise TrainingFailed("no rollout solved its case: there is nothing to clone")
     return lessons
+
+
+def _shortest(solved: Sequence[Rollout], draw: Random) -> Rollout:
+    """The one that asked least, ties drawn: what an episode asked in vain before it succeeded is not worth cloning."""
+    fewest = min(len(rollout.calls) for rollout in solved)
+    return draw.choice([rollout for rollout in solved if len(rollout.calls) == fewest])
+
+
+def _elite(groups: Sequence[Sequence[Rollout]], solved: Sequence[Sequence[Rollout]], draw: Random) -> list[Rollout]:
+    """At most as many as there are cases: those furthest above the mean of their case, whichever it is; ties drawn.
+
+    So of `samples` rollouts one is kept, as of the best of each case, but a case whose best is poor teaches nothing. The
+    cross-entropy method's elite (Rubinstein 1999), against the case's mean because cases differ in what can be earned.
+    """
+    means = [sum(one.reward for one in group) / len(group) for group in groups]
+    ranked = [(one.reward - mean, draw.random(), one) for some, mean in zip(solved, means, strict=True) for one in some]
+    ranked.sort(key=lambda one: one[:2], reverse=True)
+    return [rollout for above, _, rollout in ranked[: len(groups)] if above >= 0]
 
 
 @dataclass(frozen=True)

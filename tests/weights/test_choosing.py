@@ -59,6 +59,14 @@ def test_lessons_are_the_best_paid_successes() -> None:
         select([lost], seed=0)
 
 
+def test_of_graded_rewards_those_furthest_above_their_case_are_cloned() -> None:
+    easy = [rollout(0.9, call(number), case="easy", solved=True) for number in range(3)]
+    easy.append(rollout(0.95, call(3), case="easy", solved=True))
+    hard = [rollout(reward, call(9), case="hard", solved=reward > 0) for reward in (0.5, 0.4, 0.0, 0.0)]
+    none = [rollout(0.0, case="none") for _ in range(4)]
+    assert [one.reward for one in select([easy, hard, none], seed=0)] == [0.5, 0.4, 0.95]
+
+
 def test_what_was_asked_in_vain_before_a_success_is_not_cloned() -> None:
     straight, roundabout = rollout(1.0, call(7)), rollout(1.0, call(8), call(7))
     assert select([[roundabout, straight, roundabout]], seed=0) == [straight]

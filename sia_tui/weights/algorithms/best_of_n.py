@@ -1,6 +1,7 @@
-"""Best-of-n: one verified success a case, cloned by TRL's supervised trainer; only sampled tokens carry loss.
+"""Best-of-n: verified successes, cloned by TRL's supervised trainer; only sampled tokens carry loss.
 
-Rejection sampling, e.g. Dong et al. 2023 (arXiv 2304.06767). The cold start, where nearly nothing passes yet.
+Rejection sampling, e.g. Dong et al. 2023 (arXiv 2304.06767): one success a case, the elite of all where rewards are graded
+(`lessons.select`). The cold start, where nearly nothing passes yet.
 """
 
 from __future__ import annotations
