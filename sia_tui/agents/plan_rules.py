@@ -8,33 +8,13 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean, pvariance
+from collections.abc import Iterable, Mapping
 
 from sia_tui.agents.protocol import Reading
 
 DECIDED, GRAMMAR = "decided.py", "grammar.json"
-LEAST = 3
-"""Plans with a word before anything is said of it."""
-SURE = 1.5
-"""Standard errors between a word and the others of its field before it is decided."""
-MOST = 3
-"""Choices that one patch decides: they are not independent, and each was seen beside the others."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A field of the plan, the word that did best, and by how much (in standard errors)."""
-
-    field: str
-    word: str
-    gain: float
-    """Of the reward, over the mean of all plans."""
-    sure: float
+FLOORS = {"poisson_norm": 0.97, "likelihood_norm": 1.0}
 
 
 def grammar_of(files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -46,7 +26,7 @@ def grammar_of(files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def plans(readings: Sequence[Reading], grammar: Mapping[str, tuple[str, ...]]) -> list[tuple[dict[str, str], Reading]]:
+def plans(readings: Iterable[Reading], grammar: Mapping[str, tuple[str, ...]]) -> list[tuple[dict[str, str], Reading]]:
     """Every judged plan by field, as the harness noted it."""
     found = []
     for reading in readings:
@@ -70,46 +50,22 @@ def merit(reading: Reading) -> float:
     return max(-1.0, min(0.0, figures.get("mse_norm", -1.0)) + max(-1.0, short))
 
 
-FLOORS = {"poisson_norm": 0.97, "likelihood_norm": 1.0}
-
-
-def choices(judged: Sequence[tuple[dict[str, str], Reading]]) -> list[Choice]:
-    """Best word of each field where it stands out, surest first (Welch's t between the word's plans and the others)."""
-    found = []
-    for name in judged[0][0] if judged else ():
-        by: dict[str, list[Reading]] = defaultdict(list)
-        for words, reading in judged:
-            by[words[name]].append(reading)
-        if len(by) < 2:
-            continue
-        told = [one for word, some in by.items() if (one := _choice(name, word, some, judged)) is not None]
-        found += [max(told, key=lambda choice: choice.sure)] if told else []
-    return sorted(found, key=lambda choice: -choice.sure)
-
-
-def _choice(
-    name: str, word: str, with_it: Sequence[Reading], judged: Sequence[tuple[dict[str, str], Reading]]
-) -> Choice | None:
-    mine = [merit(reading) for reading in with_it]
-    rest = [merit(reading) for words, reading in judged if words[name] != word]
-    if len(mine) < LEAST or len(rest) < LEAST:
-        return None
-    error = math.sqrt(pvariance(mine) / (len(mine) - 1) + pvariance(rest) / (len(rest) - 1)) or 1e-9
-    sure = (fmean(mine) - fmean(rest)) / error
-    paid = fmean(reading.score.reward for reading in with_it) - fmean(reading.score.reward for _, reading in judged)
-    return Choice(name, word, paid, sure) if sure >= SURE else None
-
-
 _WORDS = re.compile(r"^WORDS: dict\[str, str\] = (\{[^}]*\})$", re.MULTILINE)
 
 
-def decide(files: Mapping[str, str], chosen: Sequence[Choice]) -> dict[str, str] | None:
+def decided(files: Mapping[str, str]) -> dict[str, str]:
+    """The choices that the harness makes by itself, a word by field."""
+    found = _WORDS.search(files.get(DECIDED, ""))
+    return {} if found is None else dict(ast.literal_eval(found[1]))
+
+
+def decide(files: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str] | None:
     """The harness with these choices made; None where it has no room for them."""
     text = files.get(DECIDED, "")
     found = _WORDS.search(text)
     if found is None:
         return None
-    words = ast.literal_eval(found[1]) | {choice.field: choice.word for choice in chosen}
+    words = decided(files) | dict(chosen)
     lines = "".join(f'    "{field}": "{word}",\n' for field, word in words.items())
     return {DECIDED: text[: found.start(1)] + "{\n" + lines + "}" + text[found.end(1) :]}
 

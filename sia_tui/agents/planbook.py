@@ -3,14 +3,17 @@ likeliest. Chosen by what the harness is, in place of the rules for labels."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from sia_tui.agents import plan_rules
 from sia_tui.agents.diffs import patch
 from sia_tui.agents.lever import HOW, LEFT, glance
+from sia_tui.agents.plan_effects import choices
+from sia_tui.agents.plan_trials import CASES, Tried, best_tried
 from sia_tui.agents.protocol import Reading, Record
 from sia_tui.core.choosing import Setting, recommend
 from sia_tui.core.plans import TrainPlan
@@ -20,12 +23,14 @@ from sia_tui.core.state import State
 
 WORTH_A_STEP = 0.004
 TAKEN = 0.5
-"""Of what stands out among plans seen once, how much is hoped to hold."""
-CLEAR = 3.0
-"""Standard errors of a choice that is no longer in question: one field in 400 comes so far by chance."""
+"""Of what choices promise by plans seen once, how much is hoped to hold."""
+STANDS_OUT = 2.0
+"""Standard errors between a word and the others of its field from which it is decided while there are steps to learn more."""
 TRAINED = 0.6
 """Of the way from the mean plan to the best tenth, how much a training is hoped to go."""
 EVIDENCE = 8
+NAMED = 4
+"""Choices that a title names."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,6 @@ class Option:
     gain: float
     changed: Mapping[str, str]
     calls: float = 1.0
-    clear: bool = False
-    """What is known is decided before anything is trained: a training learns it too, and pays for it in rollouts."""
 
 
 def is_plan_harness(files: Mapping[str, str]) -> bool:
@@ -48,15 +51,12 @@ async def propose(record: Record, order: Sequence[Lever] = ()) -> Proposal:
     """`order`: which lever goes first, where somebody says; else the one that promises more."""
     best = record.state.best
     assert best is not None
-    readings = [*record.trajectories("train"), *record.trajectories("dev")]
+    readings = list(record.trajectories("train"))
     refuted = _refuted(record.state, best.commit)
-    options = [option for option in _options(record, readings) if option.idea not in refuted]
-    options = options if "harness" in record.brief.levers else []
-    clear = next((option for option in options if option.clear), None)
-    if clear is not None and (not order or order[0] == "harness"):
-        return _harness(clear, record, readings, best.commit)
+    options = [option async for option in _options(record, readings) if option.idea not in refuted]
     plan = _training(record, refuted)
-    promised = _promise(readings)
+    left = set(plan_rules.grammar_of(record.files)) - set(plan_rules.decided(record.files))
+    promised = _promise(readings) if left else 0.0
     top = max(options, key=lambda option: option.gain, default=None)
     first = order[0] == "weights" if order else promised > (top.gain if top else 0.0)
     if plan is not None and promised >= WORTH_A_STEP and (top is None or top.gain < WORTH_A_STEP or first):
@@ -66,10 +66,19 @@ async def propose(record: Record, order: Sequence[Lever] = ()) -> Proposal:
     return _stop(readings, promised, best.commit)
 
 
-def _options(record: Record, readings: Sequence[Reading]) -> Iterator[Option]:
+async def _options(record: Record, readings: Sequence[Reading]) -> AsyncIterator[Option]:
+    """What the harness could do next; nothing where it is not to be touched."""
+    if "harness" not in record.brief.levers:
+        return
     files = record.files
-    yield from _again(files, readings)
-    yield from _decided(files, readings)
+    for option in _again(files, readings):
+        yield option
+    judged = plan_rules.plans(_seen(record), plan_rules.grammar_of(files))
+    tried = await best_tried(record, judged)
+    if tried is not None and (changed := plan_rules.decide(files, tried.words)) is not None:
+        yield _tried(tried, changed)
+    for option in _decided(record, judged) if tried is None else ():
+        yield option
     best = record.state.best
     if best is not None and best.adapter is not None and (changed := plan_rules.likeliest(files)):
         gain = 0.5 * _spread(readings)
@@ -85,16 +94,41 @@ def _again(files: Mapping[str, str], readings: Sequence[Reading]) -> Iterator[Op
         yield Option("ask-again", "Ask again where a reply is no plan", why, gain, changed, 1 + silent)
 
 
-def _decided(files: Mapping[str, str], readings: Sequence[Reading]) -> Iterator[Option]:
-    judged = plan_rules.plans(readings, plan_rules.grammar_of(files))
-    clear = plan_rules.choices(judged)[: plan_rules.MOST]
-    if clear and (changed := plan_rules.decide(files, clear)):
-        said = ", ".join(f"{choice.field} {choice.word} ({choice.sure:.1f} standard errors)" for choice in clear)
-        named = ", ".join(f"{choice.field} {choice.word}" for choice in clear)
-        why = f"of {len(judged)} plans these stand out: {said}"
-        gain = TAKEN * max(0.0, *(choice.gain for choice in clear), 0.0)
-        sure = clear[0].sure >= CLEAR
-        yield Option(f"decide {named}", f"Decide {named}", why, gain, changed, clear=sure)
+def _decided(record: Record, judged: Sequence[tuple[dict[str, str], Reading]]) -> Iterator[Option]:
+    """What stands out, and after that, or at the last step, whatever is likelier than the rest of its field."""
+    files = record.files
+    found = choices(judged, plan_rules.grammar_of(files), plan_rules.decided(files), plan_rules.merit)
+    clear = [choice for choice in found if choice.sure >= STANDS_OUT]
+    for chosen in (clear if record.brief.left_steps > 1 else [], found):
+        words = {choice.field: choice.word for choice in chosen}
+        if words and (changed := plan_rules.decide(files, words)):
+            said = ", ".join(f"{choice.field} {choice.word} ({choice.sure:.1f})" for choice in chosen)
+            why = f"by {len(judged)} judged plans, in standard errors over the others of the field: {said}"
+            yield _decision(words, why, TAKEN * sum(choice.gain for choice in chosen), changed)
+
+
+def _tried(tried: Tried, changed: Mapping[str, str]) -> Option:
+    said = " ".join(f"{name}:{word}" for name, word in tried.words.items())
+    why = f"the best of {tried.among} tried on {CASES} train cases, {100 * tried.gain:+.1f} points there: {said}"
+    return _decision(tried.words, why, TAKEN * tried.gain, changed)
+
+
+def _decision(words: Mapping[str, str], why: str, gain: float, changed: Mapping[str, str]) -> Option:
+    named = ", ".join(f"{name} {word}" for name, word in words.items())
+    title = f"Decide {named}" if len(words) <= NAMED else f"Decide {len(words)} choices"
+    return Option(f"decide {named}", title, why, gain, changed)
+
+
+def _seen(record: Record) -> Iterator[Reading]:
+    """Every plan of a train case that was judged in this run, whoever wrote it: what a plan earns is its own doing. None of
+    dev's: what is chosen by them could not be measured on them."""
+    known: set[str] = set()
+    measured = (record.trajectories("train", generation.index) for generation in record.state.generations)
+    rolled_out = (record.rollouts(step.id) for step in record.state.steps if step.pilot is not None)
+    for reading in itertools.chain.from_iterable((*measured, *rolled_out)):
+        if reading.episode not in known:
+            known.add(reading.episode)
+            yield reading
 
 
 def _spread(readings: Sequence[Reading]) -> float:

@@ -35,6 +35,10 @@ class Brief:
     """Budget that is left, by name, in words."""
     left_min: float = math.inf
     """Minutes of the wall clock budget that are left."""
+    trials: int = 0
+    """Train cases that a harness may be tried on before a proposal."""
+    left_steps: int = 1_000
+    """Steps that are left, this one included."""
     scores: Scores = "absolute"
     """What the verifier's say."""
     command: tuple[str, ...] = ()
@@ -84,6 +88,9 @@ class Record(Protocol):
 
     def trajectories(self, split: Literal["train", "dev"], generation: int | None = None) -> Iterator[Reading]:
         """Every trajectory of a generation (default: the incumbent), in full."""
+
+    def rollouts(self, step: str) -> Iterator[Reading]:
+        """Every trajectory made for the pilot and the training of a step, on train cases, in full."""
 
     def files_at(self, generation: int) -> Mapping[str, str]:
         """The harness package of a generation."""

@@ -45,6 +45,14 @@ class StoredRecord:
         finally:
             reader.close()
 
+    def rollouts(self, step: str) -> Iterator[Reading]:
+        reader = RunReader(self.session.paths.db)
+        try:
+            for episode, attempt, score in reader.rollouts(step):
+                yield Reading(episode, attempt, score)
+        finally:
+            reader.close()
+
     def files_at(self, generation: int) -> Mapping[str, str]:
         return self.session.repository.files(self.full_state.generations[generation].commit, self.session.package)
 

@@ -52,6 +52,10 @@ class Recorded:
         for episode, attempt, score in self.reader.trajectories(self.then.generations[index].key, split):
             yield Reading(episode, attempt, score)
 
+    def rollouts(self, step: str) -> Iterator[Reading]:
+        for episode, attempt, score in self.reader.rollouts(step):
+            yield Reading(episode, attempt, score)
+
     def files_at(self, generation: int) -> Mapping[str, str]:
         return self.repository.files(self.then.generations[generation].commit, self.package)
 

@@ -59,7 +59,8 @@ def brief_of(session: Session) -> Brief:
 def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
     """The task, and what agents may do about it; the same when a proposal that was cut off is begun again."""
     left_min = (config.budget.wall_s - state.settled_s) / 60
-    left = {"steps": f"{config.budget.steps - len(state.made)} of {config.budget.steps}"}
+    left_steps = config.budget.steps - len(state.made)
+    left = {"steps": f"{left_steps} of {config.budget.steps}"}
     left["wall clock"] = f"{left_min:.0f} min"
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
@@ -73,6 +74,8 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
         config.harness.surface,
         left,
         left_min,
+        config.agents.trials,
+        left_steps,
         task.scores,
         config.harness.agent.command if config.harness.agent else (),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,8 +201,15 @@ class RunReader(Connection):
 
     def trajectories(self, key: str, split: str) -> Iterator[tuple[str, Attempt, Score]]:
         """Every trajectory of a generation on a split, whole, by episode id."""
-        query = "select e.id, t.body from episodes e join trajectories t on t.episode = e.id where e.key = ? and e.split = ?"
-        for row in self._rows(f"{query} order by e.id", [key, split]):
+        yield from self._whole("e.key = ? and e.split = ? order by e.id", [key, split])
+
+    def rollouts(self, proposal: str) -> Iterator[tuple[str, Attempt, Score]]:
+        """Every trajectory made for a step's pilot and training, whole, in the order they finished."""
+        yield from self._whole("e.proposal = ? order by e.rowid", [proposal])
+
+    def _whole(self, where: str, values: Sequence[str]) -> Iterator[tuple[str, Attempt, Score]]:
+        query = f"select e.id, t.body from episodes e join trajectories t on t.episode = e.id where {where}"
+        for row in self._rows(query, list(values)):
             attempt, score = unpack(row["body"])
             yield row["id"], attempt, score
 

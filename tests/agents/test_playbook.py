@@ -91,6 +91,9 @@ class Given:
     def trajectories(self, split: str, generation: int | None = None) -> Iterator[Reading]:
         return (made for made in self.readings if made.attempt.case.split == split)
 
+    def rollouts(self, step: str) -> Iterator[Reading]:
+        return iter(())
+
 
 def state(*steps: Step) -> State:
     return State(

@@ -43,9 +43,13 @@ def test_each_training_comes_to_a_measured_generation(levers: RunPaths) -> None:
         assert step.pilot and step.training and step.trained and step.measured, step
         assert step.trained.moved == step.trained.modules == 14
         assert step.trained.probe_gap < 1e-3
-        assert step.pilot.pilot.n * step.pilot.pilot.samples == sum(
-            row.purpose == "pilot" for row in RunReader(levers.db).sampled(step.id)
-        ) + reused(levers, step.id)
+        sampled = RunReader(levers.db).sampled(step.id)
+        assert step.pilot.pilot.n * step.pilot.pilot.samples == sum(row.purpose == "pilot" for row in sampled) + reused(
+            levers, step.id
+        )
+        whole = list(RunReader(levers.db).rollouts(step.id))
+        assert [episode for episode, _, _ in whole] == [row.id for row in sampled]
+        assert {attempt.case.split for _, attempt, _ in whole} == {"train"}
 
 
 def test_of_both_levers_each_is_measured_alone_and_together(levers: RunPaths) -> None:
