@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-kills test-triton test-vllm check bench bench-gpu pictures arms algorithms advisor install clean
+.PHONY: run quick test pytest test-kills test-triton test-vllm check bench bench-gpu pictures arms table algorithms advisor install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -66,6 +66,9 @@ pictures: .venv/.installed
 
 arms: .venv/.installed
 	$(BIN)/python -m tests.benchmarks.arms
+
+table: .venv/.installed
+	$(BIN)/python -m tests.benchmarks.table
 
 algorithms: .venv/.installed
 	$(BIN)/python -m tests.benchmarks.bench_lawbench_algorithms

@@ -38,18 +38,18 @@ def main() -> None:
     os.environ["SIA_WORKSPACE"] = options.workspace
     for arm in options.arms if not options.table else ():
         for seed in options.seeds:
-            carry_out(options.config, arm, seed)
+            carry_out(options.config, arm, seed, open_test=arm == "both")
     print(table([(arm, seed) for arm in options.arms for seed in options.seeds], options.config.stem))
 
 
-def carry_out(config: Path, arm: str, seed: int) -> None:
+def carry_out(config: Path, arm: str, seed: int, open_test: bool = False) -> None:
     name = run_name(config.stem, arm, seed)
     settings = {
         "seed": seed,
         "task.seed": seed,
         "policy.recipe.seed": seed,
         "agents.levers": json.dumps(ARMS[arm]),
-        "evaluate.open_test": json.dumps(arm == "both"),
+        "evaluate.open_test": json.dumps(open_test),
     }
     bring_to_its_end(name, ["run", str(config), "--name", name, "--gate", "auto", "--headless", *overrides(settings)])
 
