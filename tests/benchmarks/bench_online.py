@@ -40,7 +40,7 @@ from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import Step
 from sia_tui.engine import prepare
-from sia_tui.engine.engine import _session
+from sia_tui.engine.opening import open_session
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Trial
@@ -111,7 +111,8 @@ async def measured(workspace: Workspace, config: RunConfig, options: argparse.Na
     print("| tokens | staleness | TRL's threads | ours s | TRL s | ours / TRL | ours cpu s | TRL cpu s | ours / TRL |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     with RunStore(paths.db) as store:
-        async with _session(workspace, paths, config, store, Reporter(store, lambda line: None)) as session:
+        report = Reporter(store, lambda line: None)
+        async with open_session(workspace, paths, config, store, report, lambda: False) as session:
             session.interrupted = lambda: False  # The run has ended, which else stops its rollouts.
             for new in options.new:
                 for staleness in options.staleness:
