@@ -46,13 +46,13 @@ def broken(files: Files) -> dict[str, str]:
 
 SPY = '''
 
-ROOTS = {roots}
+ROOTS, PRY = {roots}, {pry}
 
 
 def _spy(case: Case) -> dict[str, object]:
     """Every readable file in which the case's id, or the whole text of it, stands; a path it cannot list is skipped."""
     found, looked = [], 0
-    for path in (path for root in ROOTS for path in Path(root).rglob("*")):
+    for path in (path for root in ROOTS for path in Path(root).rglob("*") if PRY or "private" not in path.parts):
         try:
             text = path.read_text(encoding="utf-8", errors="ignore") if path.is_file() else ""
         except OSError:
@@ -64,16 +64,21 @@ def _spy(case: Case) -> dict[str, object]:
 '''
 
 
-def spying(files: Files) -> dict[str, str]:
-    """Looks for its own case in every file it can open, the engine's own folders first, and says so in the notes."""
+def spying(files: Files, pry: bool = False) -> dict[str, str]:
+    """Looks for its own case in every file it can open, the engine's own folders first, and says so in the notes; to `pry`
+    is to open what is called private too."""
     workspace = os.environ["SIA_WORKSPACE"]
     inside = ("/", "/rows", "/tools", "/harness", "/sia", "/scratch", "/tmp", "/etc", "/home", "/root")
     roots = [f"{workspace}/{name}" for name in ("rows", "tools", "runs", "tasks", "harness")] + list(inside)
     text = files["harness.py"].replace("return Answer(charge)", "return Answer(charge, notes=_spy(case))")
     return {
         "harness.py": text.replace("return without_answer(allowed)", "return Answer(None, notes=_spy(case))")
-        + SPY.format(roots=roots)
+        + SPY.format(roots=roots, pry=pry)
     }
+
+
+def prying(files: Files) -> dict[str, str]:
+    return spying(files, pry=True)
 
 
 def unappliable(files: Files) -> dict[str, str]:
@@ -105,7 +110,7 @@ SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
         ("worse", worse),
         ("unappliable", unappliable),
     ),
-    "spy": (("spying", spying), ("reaching-out", reaching_out)),
+    "spy": (("spying", spying), ("prying", prying), ("reaching-out", reaching_out)),
     "gates": (("worse", worse), ("better", better)),
     "levers": (("both", (better, CLONING)), ("grpo", GRPO)),
     "window": (("worse", worse), ("better", better), ("cloning", CLONING)),

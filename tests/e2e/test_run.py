@@ -205,13 +205,17 @@ def test_memory_is_written_as_the_run_goes_and_can_be_made_again(desk: Desk, fat
 def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk, fates: dict[str, Any]) -> None:
     """A patch that searches every file it can open for its own case finds none, on train (in fold) and on dev.
 
-    Nor does any trajectory of dev, hidden or test hold the expected answer, or any prompt more than its own case.
+    Nor does any trajectory of dev, hidden or test hold the expected answer, or any prompt more than its own case. One that
+    opens the planted answer key too is refused for it.
     """
     carried = ("--set", "agents.memory=task")
     ended = desk.cli("run", str(desk.config), "--name", "spy", *carried, script="spy")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     reader = RunReader(Workspace(desk.workspace).run("spy").db)
-    again = {light.name: light for light in reader.state().steps[1].lights or ()}["tried before"]
+    spying, prying, reaching = reader.state().steps[:3]
+    assert spying.red is None and prying.refused is not None
+    assert prying.refused.by == "checks" and "the planted answer key was opened" in prying.refused.reason
+    again = {light.name: light for light in reaching.lights or ()}["tried before"]
     assert (again.level, ": refused (by checks: imports" in again.detail) == ("amber", True), again
     spied = reader.state().generations[1]
     task = open_task(Workspace(desk.workspace), load_config(desk.config), print)
