@@ -23,7 +23,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def run(job: Path, report: Callable[[int, int, str], None]) -> None:
     """Rewards of each null by tissue, written whole at the end; the tuned parameters are kept beside the tissues."""
     from sia_tui.tasks.denoise.nulls import knn_smoothing, magic, no_denoising
-    from sia_tui.tasks.denoise.protocol import judge
+    from sia_tui.tasks.denoise.protocol import Counts, Matrix, judge
     from sia_tui.tasks.denoise.store import TissueStore
     from sia_tui.tasks.denoise.tuning import Settings, magic_with, tune
 
@@ -36,7 +36,8 @@ def run(job: Path, report: Callable[[int, int, str], None]) -> None:
         settings = tune([store.tissue(name) for name in train[:TUNED_ON]])
         kept.write_text(json.dumps(asdict(settings)), encoding="utf-8")
     tuned = magic_with(Settings(**json.loads(kept.read_text(encoding="utf-8"))))
-    nulls = dict(zip(NAMES, (no_denoising, knn_smoothing, magic, tuned), strict=True))
+    made: tuple[Callable[[Counts], Matrix], ...] = (no_denoising, knn_smoothing, magic, tuned)
+    nulls = dict(zip(NAMES, made, strict=True))
     found: dict[str, dict[str, float]] = {name: {} for name in nulls}
     for done, tissue in enumerate(map(store.tissue, names)):
         report(done, len(names), tissue.name)
