@@ -1,6 +1,6 @@
 # make run   first time: makes .venv, installs, fetches LawBench; then runs the main job
 # make test  installs what tests need and passes them
-# make test-kills  whole runs, killed in every part, end as if they had not been (six minutes)
+# make test-long  whole runs that take minutes: killed in every part, led by the advisor (eight minutes)
 # make test-triton  TriMul's GPU side at length, without a GPU: Triton's interpreter and compiler, every exploit (700 MB, five minutes)
 # make bench-gpu   TriMul on this machine's GPU: exploits, microseconds by public shape; without one it says so and fails
 # make test-vllm  the tests against a real vLLM on this machine's CPU, in an environment of its own (2.4 GB, two minutes)
@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-kills test-triton test-vllm check bench bench-gpu pictures arms table algorithms advisor install clean
+.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-gpu pictures arms table algorithms advisor install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -34,9 +34,9 @@ test: .venv/.tested
 pytest: .venv/.tested
 	$(BIN)/python -m pytest -q
 
-# Whole runs, killed in every part and compared with those that were not: six minutes beside what `make test` takes.
-test-kills: .venv/.tested
-	$(BIN)/python -m pytest -q -m kills
+# What takes minutes: whole runs killed in every part and compared with those that were not, and one led by the advisor.
+test-long: .venv/.tested
+	$(BIN)/python -m pytest -q -m long
 
 test-triton: .venv/.tested .venv-triton/.installed
 	OMP_NUM_THREADS=1 .venv-triton/bin/python -m pytest -q -n0 -rs -m 'triton or not triton' tests/tasks/trimul/test_gpu.py tests/tasks/trimul/test_triton.py

@@ -22,7 +22,7 @@ def import_folder(options: argparse.Namespace, workspace: Workspace) -> int:
     if not options.task:
         raise UsageError("tasks import FOLDER [--name N]: a folder with data/public, data/private and an evaluate.py")
     folder = Path(options.task)
-    name = options.name or re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    name = options.name or _named(folder.resolve().name)
     to = Path(options.folder or name)
     if to.exists():
         raise UsageError(f"{to} is there already: name another folder with --folder")
@@ -50,6 +50,35 @@ def import_folder(options: argparse.Namespace, workspace: Workspace) -> int:
         print(f"{left_out} cases stand there twice, inputs and answer alike: one of each was taken")
     print(f"next: sia-tui tasks check {to}; sia-tui run {to / 'run.yaml'}")
     return DONE
+
+
+def import_environment(options: argparse.Namespace, workspace: Workspace) -> int:
+    """Raises UsageError, TaskError."""
+    from sia_tui.engine.session import SEEDS
+    from sia_tui.tasks import verifiers_task
+
+    try:
+        arguments = json.loads(options.arguments)
+    except ValueError as error:
+        raise UsageError(f"--arguments is not JSON: {error}") from None
+    if not isinstance(arguments, dict):
+        raise UsageError("--arguments must be a JSON object")
+    name = options.name or _named(options.verifiers.rpartition("/")[2])
+    to = Path(options.folder or name)
+    needs = Path(options.requirements) if options.requirements else None
+    brought = verifiers_task.bring(name, options.verifiers, arguments, _python(needs, workspace), needs, to, SEEDS)
+    if options.json:
+        print(json.dumps({"task": name, "folder": str(to), "cases": brought.cases, "own_answers": brought.own_answers}))
+        return DONE
+    print(f"{to} is a task of {brought.cases} cases; its own answers, as they stand, earn {brought.own_answers:.2f}")
+    if brought.own_answers < verifiers_task.PAID:
+        print("that is too little for gold: whether a right answer is paid cannot be tried; see its rubric")
+    print(f"next: sia-tui tasks check {to}; name your model in {to / 'run.yaml'}, then sia-tui run {to / 'run.yaml'}")
+    return DONE
+
+
+def _named(said: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", said.lower()).strip("-")
 
 
 def _python(needs: Path | None, workspace: Workspace) -> str:

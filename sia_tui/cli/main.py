@@ -212,6 +212,10 @@ def _preparing(verbs: _Verbs) -> None:
     tasks.add_argument("--description", metavar="TEXT", help="new: what agents are told of the task")
     tasks.add_argument("--folder", metavar="DIR", help="new, import: where to; ./TASK by default")
     tasks.add_argument("--name", metavar="NAME", help="import: what to call it; its folder's name by default")
+    tasks.add_argument(
+        "--verifiers", metavar="ENV", help="import: an environment of the verifiers package, not a folder"
+    )
+    tasks.add_argument("--arguments", metavar="JSON", default="{}", help="import --verifiers: of load_environment")
     tasks.add_argument("--requirements", metavar="FILE", help="new, import: the reward's own environment, pinned")
     tasks.add_argument("--at-once", type=int, metavar="N", help="new: answers that are judged side by side")
     tasks.add_argument("--gpu", action="store_true", help="check: whether this machine can time TriMul on a GPU")

@@ -36,9 +36,9 @@ def tasks(options: argparse.Namespace) -> int:
         if options.action == "new":
             return _new(options)
         if options.action == "import":
-            from sia_tui.cli.importing import import_folder
+            from sia_tui.cli.importing import import_environment, import_folder
 
-            return import_folder(options, workspace)
+            return (import_environment if options.verifiers else import_folder)(options, workspace)
         if options.action == "check" and options.task and Path(options.task).is_dir():
             return _check(options, workspace, own_task(Path(options.task), workspace))
         name = options.task or available()[0]

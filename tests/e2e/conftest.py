@@ -58,12 +58,12 @@ def make_desk(root: Path) -> Desk:
     """A task of twelve charges and a policy that trains in seconds."""
     data = write_lawbench_shaped(root / "data" / "lawbench", charges=12, per_charge=24, test_per_charge=4)
     config = {
-        "task": {"name": "lawbench", "data": str(data), "folds": 3, "dev": 0.25, "hidden": 0.1},
+        "task": {"name": "lawbench", "data": str(data), "folds": 3, "dev": 0.16, "hidden": 0.1},
         "policy": {
             "recipe": {"hidden": 64, "heads": 4, "vocab": 1200, "steps": 150, "batch": 16, "excerpt": 90, "threads": 1}
         },
         "harness": {"lanes": 8},
-        "evaluate": {"train": 24, "preview": 12, "hidden": 10, "test": 16},
+        "evaluate": {"train": 18, "preview": 12, "hidden": 8, "test": 16},
         "weights": {"pilot": 16},
         "gate": {"policy": "auto", "indecisive": "roll_back"},
         "budget": {"steps": 8},

@@ -15,6 +15,7 @@ from tests.e2e.conftest import ROOT, Desk
 from tests.e2e.killing import paths_of
 
 
+@pytest.mark.long
 def test_the_advisor_decides_and_learns(desk: Desk) -> None:
     settings = ("agents.feedback=advisor", "agents.levers=[harness]", "budget.steps=2", "evaluate.open_test=false")
     sets = [word for setting in settings for word in ("--set", setting)]

@@ -21,7 +21,7 @@ LATER = 7
 """Kills spread evenly over what follows: episodes, proposals, gates, decisions, test."""
 
 
-@pytest.mark.kills
+@pytest.mark.long
 def test_a_run_killed_again_and_again_is_the_run_that_was_not(desk: Desk, fates: dict[str, Any]) -> None:
     paths, log = paths_of(desk, "killed"), desk.workspace.parent / "killed.log"
     events = count(desk, "fates")

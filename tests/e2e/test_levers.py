@@ -147,7 +147,7 @@ MOMENTS = (
 )
 
 
-@pytest.mark.kills
+@pytest.mark.long
 def test_a_training_killed_in_every_part_ends_as_if_it_had_not_been(desk: Desk, levers: RunPaths) -> None:
     """The verifier, the trainer, the gateway, a harness worker and the engine, one after the other, amid the second lever;
     and in turns, as on a GPU that does not hold both."""

@@ -34,7 +34,7 @@ def main(root: Path, real: bool) -> None:
     workspace = Workspace(root)
     paths = workspace.run("r")
     begin(paths)
-    engine._session = session  # type: ignore[assignment]
+    engine.open_session = session  # type: ignore[attr-defined]
     engine.history.follow_log = lambda _: None  # type: ignore[assignment]
     told = []
     for perform in (fill if real else refuse, fill if real else refuse, end):
@@ -64,11 +64,10 @@ def begin(paths: RunPaths) -> None:
 
 @asynccontextmanager
 async def session(
-    workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Any
+    workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Any, interrupted: Any
 ) -> AsyncIterator[Session]:
     task: Any = SimpleNamespace(name="lawbench")
-    paused = lambda: store.state.status == "paused"  # noqa: E731
-    yield Session(workspace, paths, config, store, report, task, None, "none", paused, None)  # type: ignore[arg-type]
+    yield Session(workspace, paths, config, store, report, task, None, "none", interrupted, None)  # type: ignore[arg-type]
 
 
 async def fill(self: Any, action: object) -> None:
