@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from sia_tui.core.hashing import digest
 from sia_tui.core.pulls import FEATURES
 from sia_tui.core.recall import recall
