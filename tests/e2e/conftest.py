@@ -25,7 +25,7 @@ class Desk:
     workspace: Path
     config: Path
 
-    def cli(self, *arguments: str, script: str = "fates", timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, script: str = "fates", timeout: float = 480) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments, script=script),
             capture_output=True,
@@ -75,7 +75,14 @@ def make_desk(root: Path) -> Desk:
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return make_desk(tmp_path_factory.mktemp("desk"))
+    """Each process of the tests has its own; the harness' environment, which takes longest to make, is shared by them."""
+    made = make_desk(tmp_path_factory.mktemp("desk"))
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
+    shared.mkdir(exist_ok=True)
+    made.workspace.mkdir(mode=0o700)
+    (made.workspace / "environments").symlink_to(shared)
+    return made
 
 
 @pytest.fixture(scope="session")
