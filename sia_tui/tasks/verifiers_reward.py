@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import defaultdict
+from contextlib import nullcontext
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +36,11 @@ async def scored(env: Any, row: dict[str, Any], answer: str) -> dict[str, Any]:
         "completion": [{"role": "assistant", "content": answer}],
         "trajectory": [],
         "is_completed": True,
+        "timing": defaultdict(float),
     }
-    await env.rubric.score_rollout(state)
+    judging = env.rubric.score_rollout
+    # Until 0.1.10 it takes a semaphore too.
+    await (judging(state, nullcontext()) if "score_sem" in signature(judging).parameters else judging(state))
     metrics = {name: float(value) for name, value in (state.get("metrics") or {}).items()}
     return {"reward": min(1.0, max(0.0, float(state["reward"]) / _scale(env))), "metrics": metrics}
 
@@ -52,11 +58,11 @@ def load(name: str, arguments: dict[str, Any]) -> Any:
     except ImportError as error:
         raise Unsuited(f"the verifiers package is not installed there ({error})") from None
     if not hasattr(verifiers, "load_environment"):
-        raise Unsuited("this verifiers has no load_environment: its 0.1 line is understood, as verifiers==0.1.14")
+        raise Unsuited("this verifiers has no load_environment: its 0.1 line is understood, as verifiers==0.1.9.post3")
     env = verifiers.load_environment(name, **arguments)
     if not isinstance(env, verifiers.SingleTurnEnv):
         raise Unsuited(f"{name} is a {type(env).__name__}: only single-turn environments become tasks")
-    if env.rubric.has_group_rewards():
+    if any(one._get_group_reward_funcs() for one in getattr(env.rubric, "rubrics", [env.rubric])):
         raise Unsuited(f"{name} judges rollouts in groups: a task's reward judges one answer by itself")
     if _scale(env) <= 0:
         raise Unsuited(f"no weight of {name}'s rubric is positive")

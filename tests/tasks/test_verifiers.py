@@ -42,7 +42,7 @@ def test_a_prompt_is_what_the_system_says_and_the_rest_as_text() -> None:
 
 
 @pytest.mark.skipif(
-    not find_spec("verifiers"), reason="the verifiers package is not installed (pip install verifiers==0.1.14)"
+    not find_spec("verifiers"), reason="the verifiers package is not installed (pip install verifiers==0.1.9.post3)"
 )
 async def test_its_rubric_judges_and_its_answers_are_gold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toy.py").write_text(TOY)
