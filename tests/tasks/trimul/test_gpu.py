@@ -16,10 +16,12 @@ from sia_tui.core.episodes import Split
 from sia_tui.core.hardware import Card
 from sia_tui.engine.session import SEEDS
 from sia_tui.harness.sandbox import choose, probe
+from sia_tui.tasks.probes import modules
 from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul import reference as doubles
 from sia_tui.tasks.trimul.cases import PUBLISHED, shape_of
 from sia_tui.tasks.trimul.gpu import driver, judging, ready, task, truth
+from sia_tui.tasks.trimul.gpu import task as gpu_task
 from sia_tui.tasks.trimul.gpu import trial as trying
 from sia_tui.tasks.trimul.gpu.attacks import Attack, attacks
 from sia_tui.tasks.trimul.gpu.trial import Limits, Mean, Timing, Trial
@@ -161,3 +163,13 @@ def test_the_public_sizes_are_test_and_nowhere_else() -> None:
     assert sizes["test"] == {shape.sizes for shape in PUBLISHED}
     assert [len(made.ids(split)) for split in ("train", "dev", "hidden")] == [24, 12, 12]
     assert sum(map(len, sizes.values())) == len(set().union(*sizes.values()))
+
+
+def test_answers_of_the_evaluators_check_are_modules() -> None:
+    task = gpu_task.load(0, 4, None)
+    asked = modules.probe(task)
+    sources = [asked.right, asked.wrong]
+    for source in sources:
+        assert source is not None
+        compile(str(source(asked.ids[0])), "module", "exec")
+    assert asked.ids[0] in task.ids("train") and len([one for one in asked.attempts if one.row == "exploits"]) >= 20
