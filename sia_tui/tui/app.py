@@ -31,6 +31,7 @@ from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
 from sia_tui.tui.widgets.tabs import Tabs
+from sia_tui.tui.window import Source
 
 FLUSHES_A_SECOND = 15
 FLASHES = 6
@@ -90,6 +91,7 @@ class SiaApp(App[None]):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]
         self.paths = paths
+        self.source = Source(paths.db)
         self.now = now
         self.view = View(paths.name)
         self._ask, self._resume = ask, resume
@@ -177,7 +179,7 @@ class SiaApp(App[None]):
         return action != "pause" or not self.view.over
 
     def action_dialogue(self) -> None:
-        self.push_screen(Dialogue(self.paths.db))
+        self.push_screen(Dialogue(self.source))
 
     def action_help(self) -> None:
         self.push_screen(Help(self.here, self.screen.active_bindings))

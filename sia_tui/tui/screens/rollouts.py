@@ -16,8 +16,8 @@ from textual.widgets import Input, Static
 
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.text import one_line
-from sia_tui.store.browse import Browser, Wanted
-from sia_tui.store.reader import EpisodeRow, RunReader
+from sia_tui.store.browse import Wanted
+from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import WARN, Opens, line
 from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
@@ -178,7 +178,7 @@ class RolloutsPane(Vertical):
     def _find(self, wanted: Wanted, after: int) -> None:
         """In a thread."""
         try:
-            browser = Browser(window(self).paths.db)
+            browser = window(self).source.browser()
             try:
                 found = browser.numbers(wanted, after)
             finally:
@@ -234,7 +234,7 @@ class RolloutsPane(Vertical):
     def _fetch_rows(self, numbers: list[int]) -> None:
         """In a thread."""
         try:
-            browser = Browser(window(self).paths.db)
+            browser = window(self).source.browser()
             try:
                 rows = browser.rows(numbers)
             finally:
@@ -256,9 +256,9 @@ class RolloutsPane(Vertical):
 
     def _read(self, opens: Opens) -> None:
         """In a thread: the row and its trajectory."""
-        path = window(self).paths.db
+        source = window(self).source
         try:
-            browser, reader = Browser(path), RunReader(path)
+            browser, reader = source.browser(), source.reader()
             try:
                 rows = browser.of_cases([opens.id]) if opens.what == "case" else {}
                 row = rows.get(opens.id) or next(iter(browser.by_id([opens.id], sealed=self._wanted.sealed)), None)
