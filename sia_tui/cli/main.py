@@ -36,6 +36,8 @@ _VERBS = {
     "reproduce": "sia_tui.cli.measuring",
     "attribute": "sia_tui.cli.measuring",
     "more-evidence": "sia_tui.cli.measuring",
+    "replay": "sia_tui.cli.replaying",
+    "demo": "sia_tui.cli.replaying",
     "plan": "sia_tui.cli.plan",
     "memory": "sia_tui.cli.memory",
     "export": "sia_tui.cli.exporting",
@@ -159,6 +161,13 @@ def _looking_back(verbs: _Verbs) -> None:
     branch.add_argument(
         "--set", action="append", default=[], metavar="a.b=c", dest="overrides", help="override one key"
     )
+
+    replay = _verb(verbs, "replay", "play a run, or a recording of one, in the window", run="[RUN]")
+    replay.add_argument("--save", metavar="FILE", help="write it as one file instead, to be played elsewhere")
+    replay.add_argument(
+        "--rollouts", type=int, metavar="N", help="with --save: keep whole at most N of the trainings' rollouts"
+    )
+    _verb(verbs, "demo", "a real recorded run that came with the package, in the window")
 
     memory = _verb(verbs, "memory", "what agents of a task are told of earlier steps; yours to edit", json=True)
     memory.add_argument("task", metavar="TASK")

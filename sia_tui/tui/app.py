@@ -40,6 +40,16 @@ Ask = Callable[[str, Mapping[str, Any]], Answer]
 """Sends a command and waits for its answer."""
 
 
+class Follows(Protocol):
+    """What the window is fed by: a run as it goes, or a recording."""
+
+    view: View
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Pane(Protocol):
     """What every pane of the window is, beside a widget."""
 
@@ -85,6 +95,7 @@ class SiaApp(App[None]):
         ask: Ask,
         resume: Callable[[], Answer],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        feed: Follows | None = None,
     ) -> None:
         """`ask` may block and is called in a thread; so is `resume`, which starts an engine again."""
         super().__init__()
@@ -95,7 +106,7 @@ class SiaApp(App[None]):
         self.now = now
         self.view = View(paths.name)
         self._ask, self._resume = ask, resume
-        self._feed = Feed(paths)
+        self._feed: Follows = feed or Feed(paths)
         self._header, self._tabs = Header(), Tabs(tuple(PANES))
         self._panes = ContentSwitcher(*(pane(id=name) for name, pane in PANES.items()), initial="live")
         self._shown: dict[str, View] = {}

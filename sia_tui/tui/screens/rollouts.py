@@ -80,6 +80,10 @@ class RolloutsPane(Vertical):
         self._want(replace(self._wanted, sealed=not view.over))
         now = (view.state.cost.episodes, view.state.last_at or "")
         if now != self._seen:
+            if now < self._seen:
+                # A recording went back: what is listed has not happened yet.
+                self._numbers = array("q")
+                self._refresh()
             self._seen = now
             self._look()
 
