@@ -36,6 +36,7 @@ _VERBS = {
     "reproduce": "sia_tui.cli.measuring",
     "attribute": "sia_tui.cli.measuring",
     "more-evidence": "sia_tui.cli.measuring",
+    "serve": "sia_tui.cli.serving",
     "replay": "sia_tui.cli.replaying",
     "demo": "sia_tui.cli.replaying",
     "plan": "sia_tui.cli.plan",
@@ -123,6 +124,10 @@ def _starting(verbs: _Verbs) -> None:
         )
     attach = _verb(verbs, "attach", "open the window on a run (default: the newest)", run="[RUN]")
     attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
+    serve = _verb(verbs, "serve", "the window in a browser (default: on the newest run)", run="[RUN]")
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine only")
+    serve.add_argument("--port", type=int, default=8000, metavar="P")
+    serve.add_argument("--url", metavar="URL", help="where browsers find it, such as https://name behind a proxy")
 
 
 def _deciding(verbs: _Verbs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def fits() -> bool:
-    """Whether there is a terminal to open it on."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether there is a terminal to open it on, or a browser's."""
+    return (sys.stdin.isatty() and sys.stdout.isatty()) or "TEXTUAL_DRIVER" in os.environ
 
 
 def open_window(workspace: Workspace, paths: RunPaths) -> int:
