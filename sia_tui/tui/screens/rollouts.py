@@ -13,11 +13,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
+from textual.worker import get_current_worker
 
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Wanted
 from sia_tui.store.reader import EpisodeRow
+from sia_tui.store.search import keep_up
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import WARN, Opens, line
 from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
@@ -49,7 +51,7 @@ class RolloutsPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "filter", key_display="/", tooltip="text in case, failure or answer; Esc clears it"),
+        Binding("slash", "search", "filter", key_display="/", tooltip="text anywhere in a trajectory; Esc clears it"),
         Binding("s", "part", "split", tooltip="all, train, dev, training"),
         Binding("o", "outcome", "outcome", tooltip="all, right, wrong, error"),
         Binding("v", "generation", "generation", tooltip="all, or one generation after the other"),
@@ -70,7 +72,7 @@ class RolloutsPane(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="filters", markup=False)
-        yield Input(id="search", placeholder="text in case, failure or answer", compact=True, disabled=True)
+        yield Input(id="search", placeholder="text anywhere in a trajectory", compact=True, disabled=True)
         yield Static(id="heading", markup=False)
         yield NewestFirst(id="list", empty="no rollouts")
         yield TrajectoryView(id="reader")
@@ -180,22 +182,40 @@ class RolloutsPane(Vertical):
         self.run_worker(work, thread=True, exclusive=True, group="find", exit_on_error=False)
 
     def _find(self, wanted: Wanted, after: int) -> None:
-        """In a thread."""
+        """In a thread: what is found at once, then what the index of whole trajectories adds when it is up to date."""
         try:
-            browser = window(self).source.browser()
-            try:
-                found = browser.numbers(wanted, after)
-            finally:
-                browser.close()
+            self.app.call_from_thread(self._add, wanted, after, self._found(wanted, after))
+            if wanted.text and self._index():
+                self.app.call_from_thread(self._add, wanted, 0, self._found(wanted, 0))
         except StoreError as error:
             self.app.call_from_thread(self._say, str(error))
-            return
-        self.app.call_from_thread(self._add, wanted, after, found)
+
+    def _found(self, wanted: Wanted, after: int) -> array[int]:
+        browser = window(self).source.browser()
+        try:
+            return browser.numbers(wanted, after)
+        finally:
+            browser.close()
+
+    def _index(self) -> bool:
+        """Bring the index up to date, in a thread; whether there was anything to do and nobody wanted something else
+        meanwhile."""
+        worker, batches = get_current_worker(), 0
+
+        def told(done: int, of: int) -> bool:
+            nonlocal batches
+            batches += done < of
+            if done < of:
+                self.app.call_from_thread(self._say, f"searching trajectories: {done / of:.0%} indexed")
+            return not worker.is_cancelled
+
+        keep_up(window(self).source.db, told)
+        return batches > 0 and not worker.is_cancelled
 
     def _add(self, wanted: Wanted, after: int, found: array[int]) -> None:
-        if wanted != self._wanted or after != (self._numbers[-1] if self._numbers else 0):
+        if wanted != self._wanted or after not in (0, self._numbers[-1] if self._numbers else 0):
             return
-        self._numbers.extend(found)
+        self._numbers = found if not after else self._numbers + found
         if not after:
             self._list.cursor = 0
         self._refresh(0 if self._follows or not after else len(found))
