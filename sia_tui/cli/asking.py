@@ -101,7 +101,7 @@ def _verdict(options: argparse.Namespace, kind: str) -> int:
     state = read(paths)
     if state.waiting is not None and state.waiting.id == gate:
         try:
-            require_hash(state.waiting, options.hash, state.gates)
+            require_hash(state.waiting, options.hash, state.earlier)
         except StaleHash as stale:
             raise UsageError(str(stale)) from stale
     code = ask(workspace, paths, kind, {"gate": gate, "hash": options.hash, "note": options.note})

@@ -14,6 +14,7 @@ from sia_tui.core.pulls import said
 from sia_tui.core.rewards import rewards
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
+from sia_tui.core.telling import pooled, repeated, traced
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -29,6 +30,12 @@ def summary(state: State) -> dict[str, Any]:
             {"proposal": step.id, "title": step.proposal.title, "table": table}
             for step in state.steps
             if (table := _attribution(state, step))
+        ],
+        "measured_again": [asdict(one) for one in state.again],
+        "traced": [
+            {"proposal": step.id, "title": step.proposal.title, **asdict(step.traced), "lines": traced(step.traced)}
+            for step in state.steps
+            if step.traced
         ],
         "manifest": _manifest(state),
         "alarms": [asdict(alarm) for alarm in state.alarms],
@@ -97,6 +104,9 @@ def gate(state: State) -> dict[str, Any]:
         },
         "pilot": _pilot(step),
         "measured": _measured(step.measured),
+        "under_seeds": [asdict(found) | {"told": pooled(found)} for found in step.evidence],
+        "noise": [repeated(one) for one in state.repeats],
+        "traced": traced(step.traced) if step.traced else None,
         "attribution": _attribution(state, step),
         "patch": step.proposal.patch,
         "plan": asdict(step.proposal.plan) if step.proposal.plan else None,

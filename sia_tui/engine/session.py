@@ -178,6 +178,11 @@ class Session:
             await self.wake()
         return self._place
 
+    @property
+    def awake(self) -> bool:
+        """The policy is up and serves."""
+        return self._place is not None and not self._asleep
+
     async def sleep(self) -> None:
         """Give the policy's accelerators back until `wake`, or the next `place`. Safe to call twice. Raises GatewayDied."""
         if self._place is not None and not self._asleep:

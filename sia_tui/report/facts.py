@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sia_tui.core.attribution import Attribution, Pair
+from sia_tui.core.attribution import Pair
 from sia_tui.core.comparing import Evidence
 from sia_tui.core.events import MeasuredAgain, Recorded
+from sia_tui.core.evidence import Attribution
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import State
 from sia_tui.store.openings import Opening

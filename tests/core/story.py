@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.evidence import Attribution, Cell, Through
 from sia_tui.core.fitness import Finding
 from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Light, Preview, Proposal, Review
-from sia_tui.core.state import State, undecided
+from sia_tui.core.state import State, Step, undecided
 
 RULES = loop.Rules(
     max_steps=4,
@@ -24,7 +26,18 @@ RULES = loop.Rules(
     max_refusals=3,
     indecisive="ask",
     critic=True,
+    attribute=True,
+    trace=4,
 )
+PATCH = """--- a/harness.py
++++ b/harness.py
+@@ -1 +1 @@
+-a
++b
+@@ -9 +9 @@
+-c
++d
+"""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 Choose = Callable[[list[object]], object]
@@ -32,7 +45,7 @@ Choose = Callable[[list[object]], object]
 
 
 def proposal(idea: str, lever: str = "harness") -> Proposal:
-    return Proposal(lever, f"try {idea}", "because", idea, "c0", patch="--- a\n+++ b\n", predicted_gain=0.1)  # type: ignore[arg-type]
+    return Proposal(lever, f"try {idea}", "because", idea, "c0", patch=PATCH, predicted_gain=0.1)  # type: ignore[arg-type]
 
 
 def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
@@ -81,7 +94,11 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             number = len(state.gates) + 1
             return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]
         case loop.AwaitVerdict(gate=gate):
+            if step and len(step.withdrawn) < 2 and choose(["enough", "enough", "more"]) == "more":
+                return [ev.EvidenceWanted(gate, "me")]
             return [ev.VerdictGiven(Verdict(gate, str(choose(["approve", "reject"])), "me", "", "now"))]  # type: ignore[arg-type]
+        case Gather() | Attribute() | Trace():
+            return [_learned(action, state, choose)]
         case loop.Refuse(proposal=name, by=by, reason=reason):
             return [ev.ProposalRefused(name, by, reason)]
         case loop.Apply(proposal=name):
@@ -110,6 +127,30 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.End(status=status, reason=reason):
             return [ev.RunEnded(status, reason)]
     raise AssertionError(action)
+
+
+def _learned(action: Gather | Attribute | Trace, state: State, choose: Choose) -> ev.Event:
+    match action:
+        case Gather(proposal=name):
+            return _gathered(state.step(name), choose)
+        case Attribute(pair=pair):
+            cell = Cell(0.1, 0.0, 0.2)
+            return ev.Attributed(pair.old, pair.between, pair.new, Attribution(0.5, cell, cell, cell, cell))
+        case Trace(proposal=name):
+            made = state.step(name).generation
+            assert made is not None
+            return ev.Traced(name, made, ("x:1 +1 -1", "x:9 +1 -1"), (Through("a", (1,)),), (), (0,))
+
+
+def _gathered(step: Step, choose: Choose) -> ev.Event:
+    """A longer preview before the yes, another seed after it; or nothing comes of it."""
+    name, cell = step.id, Cell(0.01, -0.02, 0.04)
+    if choose([True, True, False]) is False:
+        return ev.EvidenceMissed(name, "the harness does not begin")
+    if step.measured is None:
+        return ev.PreviewDone(name, Preview(10, 0.4, 0.6, 0.2, 0.0, 0.4, ("a",), (), 10.0, 11.0))
+    made, count = step.measured.generation, len(step.evidence) + 2
+    return ev.EvidenceFound(name, made, made - 1, count - 1, cell, count, cell, "indecisive", 10, 1, 1, 2)
 
 
 OUTCOMES = ["better", "worse", "indecisive"]
