@@ -32,6 +32,7 @@ from sia_tui.engine.session import Session
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.store.again import Remeasures
+from sia_tui.store.browse import Browser
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
@@ -170,6 +171,9 @@ def test_the_engine_learns_more_of_its_own_steps_into_its_own_log(
     assert step.traced.untold == (named["said.py"],) and step.measured.fixed
     assert sorted(one.case for one in step.traced.fixed) == list(step.measured.fixed)
     assert {one.hunks for one in step.traced.fixed} == {(named["harness.py"],)}
+    with closing(Browser(copied.run.db)) as browser:
+        newest = browser.of_cases(step.measured.fixed)
+    assert {row.key for row in newest.values()} == {state.generations[step.measured.generation].key}
     code, told = asked(copied, capsys, "attribute", "real", "g1", "g2")
     assert code == 0 and told["pairs"][0]["cells"]["interaction"] and not copied.run.again.db.is_file()
     code, told = asked(copied, capsys, "show", "real")
