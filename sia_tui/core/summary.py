@@ -27,7 +27,7 @@ def summary(state: State) -> dict[str, Any]:
         "incumbent": state.incumbent,
         "generations": [_generation(state, generation) for generation in state.generations],
         "attributions": [
-            {"proposal": step.id, "title": step.proposal.title, "table": table}
+            {"proposal": step.id, "title": _attributed(state, step), "table": table}
             for step in state.steps
             if (table := _attribution(state, step))
         ],
@@ -146,6 +146,12 @@ def _generation(state: State, generation: Generation) -> dict[str, Any]:
         "training": asdict(step.trained) if step and step.trained else None,
         "verdict": _verdict(step),
     }
+
+
+def _attributed(state: State, step: Step) -> str:
+    """What the table is about: a step of both levers, or the pair that a step ends."""
+    pair = next((found for found in state.tables if found.new in step.candidates), None)
+    return step.proposal.title if pair is None else f"g{pair.between} and g{pair.new}, kept one after the other"
 
 
 def _attribution(state: State, step: Step) -> list[str] | None:
