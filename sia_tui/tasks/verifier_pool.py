@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,8 +48,18 @@ class VerifierPool:
 
     async def score(self, case_id: str, answer: object) -> Score:
         """By whoever is free. Raises VerifierFailed."""
+        async with self._whoever() as one:
+            return await one.score(case_id, answer)
+
+    async def compiler_says(self, answer: str) -> str:
+        """By whoever is free. Raises VerifierFailed."""
+        async with self._whoever() as one:
+            return await one.compiler_says(answer)
+
+    @asynccontextmanager
+    async def _whoever(self) -> AsyncIterator[VerifierProcess]:
         one = await self._free.get()
         try:
-            return await one.score(case_id, answer)
+            yield one
         finally:
             self._free.put_nowait(one)

@@ -9,7 +9,6 @@ What is fast enough to be impossible is held for a person: not paid, and not cal
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import statistics
@@ -17,13 +16,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
 from sia_tui.core.episodes import Score
-from sia_tui.tasks.trimul.compiling import compiled
+from sia_tui.tasks.trimul.compiling import Compiler, compiled
 from sia_tui.tasks.trimul.kernel import Answer, Kernel
 from sia_tui.tasks.trimul.machine import Machine, measured
 from sia_tui.tasks.trimul.peer import KernelFailed, RunnerFailed
@@ -31,26 +31,18 @@ from sia_tui.tasks.trimul.programs import LIBRARY, Place
 from sia_tui.tasks.trimul.reference import Doubles, Inputs, arithmetic, make_inputs, reference, traffic, wrong
 from sia_tui.tasks.trimul.spec import Shape
 from sia_tui.tasks.trimul.turn import turn
+from sia_tui.tasks.trimul.verdict import MARGIN, SLOWEST, Timed, complaints, judged, reward_of
 
 PAIRS: Final = 6
 FEWEST: Final = 3
 """Pairs for a candidate so slow that six of them take more than BUDGET_S: of the rest of a verification, six references cost more
 than the calls, and pairs repeat to a few percent, where plans differ by factors."""
 BUDGET_S: Final = 0.2
-SLOWEST, FASTEST = 1 / 8, 32.0
-"""Speed-ups over the naive kernel that earn nothing and all: slower than the first is a timeout; the second is more than
-fp32 arithmetic at its measured peak allows for nine cases in ten (the median of 24 allows 16)."""
-LEAST: Final = 0.02
-"""What a right answer earns at least."""
 GRACE_S: Final = 0.3
 WALL_S: Final = 20.0
 """All calls of one verification together, whoever has the processors meanwhile: what sleeps ends here."""
-LONGEST: Final = 65_536
-"""Characters of a source."""
 SURE: Final = 60
 """Repeats of the peak before something is held."""
-MARGIN: Final = 1.1
-"""How far beyond the measured peak is not yet beyond what is possible."""
 LOADED: Final = 8
 """Baselines kept loaded, a process and some tens of MB each."""
 NAIVE, BLAS = "naive", "blas"
@@ -91,11 +83,6 @@ class Timing:
         }
 
 
-def reward_of(speedup: float) -> float:
-    """Even on a log scale: 0 at an eighth of the naive kernel's speed, 3/8 at the same, 6/8 at 8 times, 1 at 32 times."""
-    return min(1.0, max(LEAST, math.log(speedup / SLOWEST) / math.log(FASTEST / SLOWEST)))
-
-
 class Bench:
     """Scores sources for shapes, one at a time; context manager. Loaded baselines are kept, one process a shape.
 
@@ -105,6 +92,7 @@ class Bench:
 
     def __init__(self, candidates: Place, ours: Place, lock: Path) -> None:
         self._candidates, self._ours, self._lock = candidates, ours, lock
+        self._compiler = Compiler(candidates)
         self._baselines: dict[Shape, Kernel] = {}
         self._machine: Machine | None = None
 
@@ -127,30 +115,28 @@ class Bench:
         return self._machine
 
     def score(self, source: object, shape: Shape) -> Score:
-        """The judgement of an untrusted answer. What is not C, not right or not believed earns 0, and says why."""
-        if source is None or (type(source) is str and not source.strip()):
-            return Score(0.0, "no_answer")
-        if type(source) is not str:
-            return Score(0.0, "bad_answer")
-        try:
-            timing = self.time(source, shape)
-        except KernelFailed as failed:
-            return Score(0.0, failed.kind, detail={"message": str(failed)})
+        """The judgement of an untrusted answer."""
+        return judged(source, partial(self._timed, shape))
+
+    def compiler_says(self, source: str) -> str:
+        """gcc's own lines on an untrusted source; nothing where it compiles."""
+        return complaints(source, self._compiler.build)
+
+    def time(self, source: str, shape: Shape, pairs: int = PAIRS) -> Timing:
+        """Raises KernelFailed as soon as anything is wrong."""
+        self._compiler.build(source)
+        with turn(self._lock), Kernel(self._candidates, LIBRARY, shape) as candidate:
+            return self._paired(candidate, shape, pairs)
+
+    def _timed(self, shape: Shape, source: str) -> Timed:
+        timing = self.time(source, shape)
         if timing.impossible(self.machine):
             self._measure_again()
         measures = timing.measures(self.machine)
         if timing.impossible(self.machine):
             why = f"{measures['ms']:.3g} ms, where this core's fp32 arithmetic needs {measures['bound_ms']:.3g}"
-            return Score(0.0, "held", measures, {"message": why})
-        return Score(reward_of(timing.speedup), None, measures)
-
-    def time(self, source: str, shape: Shape, pairs: int = PAIRS) -> Timing:
-        """Raises KernelFailed as soon as anything is wrong."""
-        if len(source) > LONGEST:
-            raise KernelFailed("compile", f"the source has {len(source):,} characters, {LONGEST:,} are allowed")
-        compiled(self._candidates, source)
-        with turn(self._lock), Kernel(self._candidates, LIBRARY, shape) as candidate:
-            return self._paired(candidate, shape, pairs)
+            return Timed(timing.speedup, measures, why)
+        return Timed(timing.speedup, measures)
 
     def time_null(self, shape: Shape, pairs: int = PAIRS) -> Timing | None:
         """The one-thread BLAS version's, where there is a BLAS."""

@@ -14,7 +14,7 @@ from sia_tui.harness.sandbox import Isolation
 from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul import bench as benching
 from sia_tui.tasks.trimul import judging
-from sia_tui.tasks.trimul.bench import Bench, Timing, reward_of
+from sia_tui.tasks.trimul.bench import Bench, Timing
 from sia_tui.tasks.trimul.cases import PUBLISHED, make_cases, scaled, shape_of
 from sia_tui.tasks.trimul.compiling import compiled
 from sia_tui.tasks.trimul.kernel import Kernel
@@ -23,6 +23,7 @@ from sia_tui.tasks.trimul.programs import LIBRARY, place
 from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
 from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
 from sia_tui.tasks.trimul.turn import turn
+from sia_tui.tasks.trimul.verdict import LEAST, reward_of
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 from tests.harness.world import LEVELS
 from tests.tasks.trimul.conftest import SMALL, wall_at
@@ -138,7 +139,7 @@ def test_blas_is_right_and_faster_than_the_naive_kernel(bench: Bench) -> None:
 
 
 def test_a_slower_kernel_earns_less_and_the_interval_is_that_of_the_pairs() -> None:
-    assert reward_of(1 / 100) == benching.LEAST
+    assert reward_of(1 / 100) == LEAST
     assert [reward_of(1 / 8 * 2**k) for k in range(1, 9)] == pytest.approx([k / 8 for k in range(1, 9)])
     assert reward_of(1000) == 1
     timing = Timing((1.0, 2.0, 4.0), (4.0, 4.0, 4.0), 10, 10)
@@ -192,6 +193,8 @@ async def test_the_verifiers_process_judges_with_its_own_copies(tmp_path: Path, 
         first = await process.score(known.id, NAIVE)
         assert first.failure is None
         assert first.reward > 0.2
+        assert "error" in await process.compiler_says("void trimul(")
+        assert await process.compiler_says(NAIVE) == ""
         with pytest.raises(VerifierFailed, match="no gold"):
             await process.score(sealed.id, NAIVE)
         await process.open_test({sealed.id: gold[sealed.id]})
