@@ -15,11 +15,11 @@ from sia_tui.tasks.verifier import VerifierProcess
 
 
 class VerifierPool:
-    """`judge.at_once` processes with the same code and gold, each judging one answer at a time: a reward need not know of
+    """A process a judge, all with the same code and gold, each judging one answer at a time: a reward need not know of
     the others, whether it is sync or async. To the engine it is one VerifierProcess."""
 
-    def __init__(self, folder: Path, gold: Mapping[str, str], labels: Sequence[str], judge: Judge) -> None:
-        self._all = [VerifierProcess(folder / str(number), gold, labels, judge) for number in range(judge.at_once)]
+    def __init__(self, folder: Path, gold: Mapping[str, str], labels: Sequence[str], judges: Sequence[Judge]) -> None:
+        self._all = [VerifierProcess(room(folder, number), gold, labels, judge) for number, judge in enumerate(judges)]
         self.verifier_hash = self._all[0].verifier_hash
         self._free: asyncio.Queue[VerifierProcess] = asyncio.Queue()
         self._open = AsyncExitStack()
@@ -51,6 +51,11 @@ class VerifierPool:
         async with self._whoever() as one:
             return await one.score(case_id, answer)
 
+    async def null(self, case_id: str) -> Score:
+        """By whoever is free. Raises VerifierFailed."""
+        async with self._whoever() as one:
+            return await one.null(case_id)
+
     async def compiler_says(self, answer: str) -> str:
         """By whoever is free. Raises VerifierFailed."""
         async with self._whoever() as one:
@@ -63,3 +68,8 @@ class VerifierPool:
             yield one
         finally:
             self._free.put_nowait(one)
+
+
+def room(folder: Path, number: int) -> Path:
+    """Where one of them keeps its code and gold."""
+    return folder / str(number)

@@ -118,7 +118,8 @@ static double used(void) {{ struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTI
     here = place(tmp_path, wall_at(level), trusted=False)
     compiled(here, source)
     inputs = make_inputs(TINY, np.random.default_rng(0))
-    with Kernel(here, LIBRARY, TINY) as kernel:
+    with Kernel(here, TINY) as kernel:
+        kernel.load(LIBRARY)
         started = time.monotonic()
         seconds = [kernel.call(inputs, 1.0, time.monotonic() + 5).seconds for _ in range(5)]
     assert time.monotonic() - started > 0.25
@@ -144,6 +145,16 @@ def test_a_slower_kernel_earns_less_and_the_interval_is_that_of_the_pairs() -> N
     assert reward_of(1000) == 1
     timing = Timing((1.0, 2.0, 4.0), (4.0, 4.0, 4.0), 10, 10)
     assert (timing.speedups, timing.speedup) == ([1, 2, 4], 2)
+
+
+@pytest.mark.parametrize(("third", "pairs"), [(1.03, 3), (1.06, 6)])
+def test_pairs_that_agree_are_enough_and_others_are_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, third: float, pairs: int
+) -> None:
+    ratios = iter([1.0, 1.0, 1.0, third, 1.0, 1.0, 1.0])
+    monkeypatch.setattr(bench, "_naive", lambda *_: 1e-3 * next(ratios))
+    monkeypatch.setattr(benching, "_right", lambda *_: 1e-3)
+    assert bench.time(NAIVE, SMALL).measures(bench.machine)["pairs"] == pairs
 
 
 def test_two_are_not_timed_at_once(bench: Bench) -> None:
