@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sia_tui.core.episodes import ToolCall
+from sia_tui.core.episodes import COMPILER, ToolCall
 from sia_tui.core.text import clean
 from sia_tui.harness.messages import CAPS
 
-NAME: Final = "(compiler)"
-"""Stands in a trajectory where the engine asked it for the harness. No method can have that name."""
 LONGEST: Final = 2000
 """Characters of what it says that come back."""
 
@@ -39,5 +37,5 @@ class Attempts:
             self.fault, said = error, ""
         finally:
             self.asking = False
-        self.calls.append(ToolCall(NAME, clean(answer)[: CAPS["tool_text"]], said, time.monotonic() - began))
+        self.calls.append(ToolCall(COMPILER, clean(answer)[: CAPS["tool_text"]], said, time.monotonic() - began))
         return said

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from sia_tui.harness.attempts import LONGEST, NAME, Attempts
+from sia_tui.core.episodes import COMPILER
+from sia_tui.harness.attempts import LONGEST, Attempts
 from sia_tui.harness.workers import WorkerDied
 from tests.harness.conftest import MakeWorld
 from tests.harness.world import case
@@ -52,7 +53,7 @@ async def test_so_many_attempts_are_answered_and_written_down(world: MakeWorld) 
         assert outcome.answer is not None
         assert outcome.answer.count("kernel.c:1: error") == 2 and "no attempt left" in outcome.answer
         assert "\\u001b" not in outcome.answer and len(outcome.answer) < 2 * LONGEST + 200
-        assert [(call.name, len(call.result)) for call in attempts.calls] == [(NAME, LONGEST)] * 2
+        assert [(call.name, len(call.result)) for call in attempts.calls] == [(COMPILER, LONGEST)] * 2
         assert "\x1b" not in attempts.calls[0].arguments
         unoffered = await worker.solve(0, case(times="1"), 10.0)
         assert unoffered.answer == '["refused: this task has no compiler to ask"]'
