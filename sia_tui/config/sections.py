@@ -155,6 +155,8 @@ class HarnessConfig(Section):
     max_calls: int = Field(32, ge=1)
     max_tokens: int = Field(16384, ge=16)
     """Prompt and sampled tokens of one episode."""
+    attempts: int = Field(1, ge=0, le=8)
+    """How often an episode may ask the task's compiler, where the task has one."""
     surface: tuple[str, ...] = ("*.py", "*.md")
     """What a patch may touch, as globs below the task's package; requirements.txt is not for it to choose."""
     agent: Agent | None = None
