@@ -55,6 +55,7 @@ class RunConfig(Section):
     mirror: Literal["none", "trackio", "wandb"] = "none"
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     seed: int = 0
+    """Of what the run draws; the split has its own, `task.seed`."""
 
     @model_validator(mode="after")
     def _levers_work(self) -> RunConfig:

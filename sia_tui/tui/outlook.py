@@ -91,10 +91,10 @@ def contract(config: RunConfig | None) -> str:
 def following(view: View) -> str:
     """What comes after what is under way, and what the person can press."""
     if view.over:
-        return "nothing: the run is over; 5 shows how it went"
+        return "nothing: the run is over; 6 shows how it went"
     if not view.alive:
-        asked = "2 answers the gate; " if view.state.waiting else ""
-        return f"{asked}R starts an engine and goes on from here"
+        asked = "3 answers the gate; " if view.state.waiting else ""
+        return f"{asked}R, or sia-tui resume {view.run}, starts an engine and goes on from here"
     if view.state.status == "paused":
         return "paused; p resumes it"
     if view.config is None:
@@ -107,7 +107,7 @@ def _after(action: loop.Action, view: View, config: RunConfig) -> str:
     gate = "gate: you are asked" if config.gate.policy == "ask" else "the automatic gate answers"
     match action:
         case loop.AwaitVerdict():
-            return "your verdict: 2 opens the gate"
+            return "your verdict: 3 opens the gate"
         case loop.RefuseEvaluator():
             return "nothing: a row of the evaluator fails"
         case loop.PrepareTask() | loop.CheckEvaluator():

@@ -24,7 +24,16 @@ class Window(Protocol):
 
     def ask_now(self, kind: str, body: Mapping[str, Any]) -> Answer: ...
 
+    def say(self, message: str, ok: bool) -> None: ...
+
+    def may_steer(self) -> bool:
+        """Whether the person may change anything; if not, that is said."""
+
     def action_pane(self, name: str) -> None: ...
+
+    async def open_run(self, name: str) -> None: ...
+
+    async def close_run(self, name: str) -> None: ...
 
 
 def window(widget: Widget) -> Window:

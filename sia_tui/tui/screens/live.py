@@ -78,7 +78,7 @@ class LivePane(Widget):
     def _show_stream(self, view: View) -> None:
         lines, rows = self.query_one("#stream", Lines), view.recent
         if view.dropped:
-            titled(lines, f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk (3)")
+            titled(lines, f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk (4)")
         lines.show_rows(
             len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
         )
