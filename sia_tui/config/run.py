@@ -10,6 +10,7 @@ import yaml
 from pydantic import model_validator
 
 from sia_tui.agents.llm.roles import Role, is_local
+from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import (
     AgentsConfig,
     BudgetConfig,
@@ -54,6 +55,8 @@ class RunConfig(Section):
     budget: BudgetConfig = BudgetConfig()
     mirror: Literal["none", "trackio", "wandb"] = "none"
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
+    notify: NotifyConfig | None = None
+    """Whom to call when a person is needed; null: as the user's own file says. May be changed while the run goes on."""
     seed: int = 0
     """Of what the run draws; the split has its own, `task.seed`."""
 
@@ -91,6 +94,8 @@ class RunConfig(Section):
             said.append(Egress(host, is_local(host), "the policy's: every prompt of the harness"))
         if self.mirror == "wandb":
             said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
+        hosts = self.notify.hosts if self.notify else ()
+        said += [Egress(host, is_local(host), "calls: what is to be decided, and its hash") for host in hosts]
         return tuple(said)
 
     @property
@@ -101,7 +106,7 @@ class RunConfig(Section):
     @property
     def hash(self) -> str:
         """Of all that decides what the run does."""
-        return digest(self.model_dump(mode="json", exclude={"mirror"}))
+        return digest(self.model_dump(mode="json", exclude={"mirror", "notify"}))
 
     @property
     def rules(self) -> Rules:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol, cast
 
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
+from sia_tui.core.digest import Digest, page
 from sia_tui.core.text import one_line
-from sia_tui.store.reader import Answer
+from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.ascii import Ascii
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
 from sia_tui.tui.heading import Piece, heading, home_heading, terminal_title
 from sia_tui.tui.keymap import name_bindings
-from sia_tui.tui.manners import READ_ONLY, STEERING, Manners
+from sia_tui.tui.manners import READ_ONLY, STEERING, Manners, dress
+from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.gate import GatePane
@@ -32,9 +35,9 @@ from sia_tui.tui.screens.help import Help
 from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.screens.home import HomePane
 from sia_tui.tui.screens.live import LivePane
+from sia_tui.tui.screens.page import Page
 from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.shelf import Shelf
-from sia_tui.tui.theme import THEMES, own_themes
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
@@ -82,6 +85,7 @@ class SiaApp(App[None]):
         ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
+        Binding("w", "why", "digest", show=False, tooltip="what was decided while you were away, and why"),
         Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
         Binding("colon", "command_palette", "palette", show=False, key_display=":", tooltip="every command"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
@@ -116,24 +120,10 @@ class SiaApp(App[None]):
         self._flushes = 0
         self._flashes = 0
         self._leaving = False
-        self._look_like(self._manners)
+        self._faults = dress(self, self._manners)
         self._face(paths)
         if paths is not None:
             self._panes = ContentSwitcher(HomePane(place, id="home"), *self._made(), initial="live")
-
-    def _look_like(self, manners: Manners) -> None:
-        own, self._faults = own_themes(manners.themes) if manners.themes else ([], [])
-        for theme in (*THEMES, *own):
-            self.register_theme(theme)
-        if manners.ui.theme in self.available_themes:
-            self.theme = manners.ui.theme
-        else:
-            self.theme = THEMES[0].name
-            self._faults.append(f"ui.theme: there is no theme {manners.ui.theme}; sia-tui config show names them")
-        if manners.ui.ascii:
-            self._filters.append(Ascii())
-        if manners.keys:
-            self.set_keymap(dict(manners.keys))
 
     def _face(self, paths: RunPaths | None) -> None:
         """The run that the panes are on."""
@@ -141,6 +131,8 @@ class SiaApp(App[None]):
         self.view = View(paths.name if paths else "")
         self._feed = Feed(paths) if paths is not None else None
         self._shown: dict[str, View] = {}
+        self.away: Digest | None = None
+        self._presence = Presence(paths, self._place.user, self.now) if paths is not None and self._place else None
 
     def _made(self) -> list[Widget]:
         return [pane(id=name) for name, pane in PANES.items()]
@@ -157,11 +149,41 @@ class SiaApp(App[None]):
                 reader.start()
         self._focus_pane()
         self._show()
+        self._touch()
         self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
         for fault in self._faults:
             self.notify(one_line(fault, 300), severity="warning", markup=False)
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent) and not isinstance(event, events.MouseMove):
+            self._touch()
+        await super().on_event(event)
+
+    def _touch(self) -> None:
+        """The person is here; one who comes back is told what was decided meanwhile."""
+        if self._presence is not None and self._presence.touch():
+            self.run_worker(partial(self._miss, self.paths, self._presence.since), thread=True, exit_on_error=False)
+
+    def _miss(self, paths: RunPaths, since: str | None) -> None:
+        """In a thread."""
+        with suppress(StoreError, ValueError), closing(RunReader(paths.db)) as reader:
+            self.call_from_thread(self._missed, paths, reader.digest(since))
+
+    def _missed(self, paths: RunPaths, found: Digest) -> None:
+        if paths == self.paths and not found.empty:
+            self.away = found
+            self._shown.clear()
+
+    def action_why(self) -> None:
+        """What was decided while the person was away; else, since the run's beginning."""
+        since, paths = self.away.since if self.away else None, self.paths
+        self.away = None
+        self._shown.clear()
+        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, paths, since)))
+
     def on_unmount(self) -> None:
+        if self._presence is not None:
+            self._presence.leave()
         for reader in (self._feed, self._shelf):
             if reader is not None:
                 reader.stop()
@@ -183,6 +205,7 @@ class SiaApp(App[None]):
             await self._panes.mount(*self._hidden())
             if self._feed is not None:
                 self._feed.start()
+            self._touch()
         self.action_pane("gate" if (name in {run for run, _ in self._caller.waiting}) else "live")
 
     async def close_run(self, name: str) -> None:
@@ -192,6 +215,8 @@ class SiaApp(App[None]):
         self._panes.current = "home"
         feed, self._feed = self._feed, None
         feed.stop()
+        if self._presence is not None:
+            self._presence.leave()
         for pane in list(self._panes.children):
             if pane.id != "home":
                 await pane.remove()
@@ -309,7 +334,7 @@ class SiaApp(App[None]):
             return on_run and not (self.view.alive or self.view.over)
         if action == "end_training":
             return on_run and self.view.in_training
-        if action == "dialogue":
+        if action in ("dialogue", "why"):
             return on_run
         return action != "pause" or (on_run and not self.view.over)
 
@@ -415,3 +440,8 @@ class SiaApp(App[None]):
 def _near(path: Path) -> str:
     """From where we are, if it is below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _digest_page(paths: RunPaths, since: str | None) -> str:
+    with closing(RunReader(paths.db)) as reader:
+        return page(reader.digest(since))

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sia_tui.config import RunConfig
 from sia_tui.core import loop
+from sia_tui.core.digest import Digest
+from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
 from sia_tui.tui.view import View, age_s
@@ -24,6 +26,16 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
             ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
         ),
     ]
+
+
+def away_line(found: Digest, width: int) -> Line:
+    """Over everything else, until the person has asked why."""
+    when = f"{_clock(found.since)} → {_clock(found.until)}   " if found.since and found.until else ""
+    return line(("AWAY      ", HEAD), fit(f"{when}{digested(found)}", max(4, width - _ROOM - 6)), (" w why", WARN))
+
+
+def _clock(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone().strftime("%H:%M")
 
 
 def _machine(view: View, now: datetime, width: int) -> list[Line]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 from textual.widget import Widget
 
+from sia_tui.core.digest import Digest
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.view import View
@@ -17,6 +18,8 @@ class Window(Protocol):
     paths: RunPaths
     view: View
     now: Callable[[], datetime]
+    away: Digest | None
+    """What was decided while the person was away, until they have asked why."""
 
     def ask_later(
         self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
