@@ -87,7 +87,7 @@ def digest(before: State, after: State, tokens: int, episodes: int) -> Digest:
 
 
 def told(found: Digest) -> str:
-    """In one line, without times: `3 decided: 1 kept, 2 rolled back   dev 48.4 → 51.4   12 min, 40,210 tokens`."""
+    """In one line, without times: `3 decided: 1 kept, 2 rolled back · dev 48.4 → 51.4 · 12 min of work, …`."""
     fates = [f"{count} {fate}" for fate in ("kept", "rolled back", "refused") if (count := found.count(fate))]
     parts = [f"{len(found.decided)} decided" + (f": {', '.join(fates)}" if fates else "")]
     if found.alarms:
@@ -97,7 +97,7 @@ def told(found: Digest) -> str:
     parts.append(_cost(found))
     if found.waiting:
         parts.append(f"▲ {found.waiting.id} waits")
-    return "   ".join(parts)
+    return " · ".join(parts)
 
 
 def page(found: Digest) -> str:
@@ -152,7 +152,7 @@ def _decision(state: State, step: Step) -> Decision | None:
     best = next((generation for generation in made if generation.kept), made[-1] if made else None)
     last = step.verdicts[-1] if step.verdicts else None
     by = step.refused.by if step.refused else last.by if last else ""
-    why = f"{step.refused.by}: {step.refused.reason}" if step.refused else best.why if best else ""
+    why = ": ".join(filter(None, (step.refused.by, step.refused.reason))) if step.refused else best.why if best else ""
     gain = (found.gain, found.lo, found.hi) if found else (None, None, None)
     return Decision(step.id, step.proposal.lever, step.proposal.title, fate, by, why, *gain)
 

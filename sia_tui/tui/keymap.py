@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 
 from textual.binding import Binding, BindingsMap, _character_to_key
 from textual.dom import DOMNode
@@ -18,7 +19,7 @@ _SUFFIXES = ("Pane", "View", "App", "Screen")
 
 
 def name_bindings() -> None:
-    """Give an id to every binding of the window's classes that are loaded. Repeatable."""
+    """Give an id to every binding of the window's classes. Repeatable."""
     for cls in _classes():
         bindings = cls._merged_bindings
         if bindings is not None:
@@ -67,6 +68,8 @@ def _rooms() -> Iterator[tuple[str, list[tuple[str, Binding]]]]:
 
 
 def _classes() -> list[type[DOMNode]]:
+    # Whatever binds keys has to be loaded to be known.
+    import_module("sia_tui.tui.app")
     found, left = list[type[DOMNode]](), [DOMNode]
     while left:
         for cls in left.pop().__subclasses__():

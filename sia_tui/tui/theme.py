@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from textual.color import ColorParseError
 from textual.theme import Theme
 
 DARK = Theme(
@@ -90,6 +91,6 @@ def read_theme(path: Path) -> Theme:
         tree: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         theme = Theme(**{**tree, "name": path.stem})
         theme.to_color_system().generate()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ColorParseError, TypeError, ValueError) as error:
         raise ThemeError(f"{path}: no theme: {' '.join(str(error).split())[:200]}") from None
     return theme

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia_tui.core.digest import Digest, digest, page, told
@@ -11,6 +11,7 @@ from sia_tui.core.state import State
 from tests.core.story import tell_story
 
 
+@settings(max_examples=15)
 @given(st.data(), st.floats(0, 1))
 def test_two_digests_after_each_other_tell_what_one_of_the_whole_tells(data: st.DataObject, share: float) -> None:
     entries = tell_story(lambda options: data.draw(st.sampled_from(options)))
@@ -25,6 +26,7 @@ def test_two_digests_after_each_other_tell_what_one_of_the_whole_tells(data: st.
         assert (found.waiting is None) == ("sia-tui approve" not in page(found))
 
 
+@settings(max_examples=15)
 @given(st.data())
 def test_a_page_says_every_decision_with_its_reason_on_lines_of_their_own(data: st.DataObject) -> None:
     found = _told(State(), fold(tell_story(lambda options: data.draw(st.sampled_from(options)))))
