@@ -29,6 +29,8 @@ class Decision:
     """On dev, paired, with its 95 % interval; None of what was not measured."""
     lo: float | None
     hi: float | None
+    worked_s: float | None
+    """Working time from its proposal to its end."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Digest:
     """US dollars of agents' models."""
     alarms: tuple[Alarmed, ...]
     waiting: Gate | None
-    asks: str
-    """What the open gate is about."""
+    at_work: str
+    """The step under way; of an open gate, what it is about."""
     status: str
     reason: str
 
@@ -80,7 +82,7 @@ def digest(before: State, after: State, tokens: int, episodes: int) -> Digest:
         after.cost.money - before.cost.money,
         after.alarms[len(before.alarms) :],
         after.waiting,
-        f"{step.proposal.lever}: {step.proposal.title}" if after.waiting and step else "",
+        f"{step.proposal.lever}: {step.proposal.title}" if step else "",
         "waiting" if after.waiting and after.status == "running" else after.status,
         after.stop_reason or "",
     )
@@ -107,16 +109,19 @@ def page(found: Digest) -> str:
     for decision in found.decided:
         gain = "" if decision.gain is None else f"{points(decision.gain)} [{_within(decision)}]  "
         by = f" (gate: {decision.by})" if decision.by and decision.fate != "refused" else ""
-        lines.append(f"{_GLYPHS[decision.fate]} {decision.fate:<11} {decision.lever:<7} {decision.title}")
-        lines.append(f"      {gain}{decision.why or 'no reason was recorded'}{by}")
+        lines.append(f"{_GLYPHS[decision.fate]} {decision.fate} · {decision.lever}: {decision.title}")
+        took = "" if decision.worked_s is None else f" · {_time(decision.worked_s)}"
+        lines.append(f"      {gain}{decision.why or 'no reason was recorded'}{by}{took}")
     if not found.decided:
         lines.append("nothing was decided")
+    if found.at_work and found.waiting is None:
+        lines.append(f"… under way · {found.at_work}")
     lines += [f"! alarm: {alarm.kind}: {alarm.detail}" for alarm in found.alarms]
     lines += ["", f"cost: {_cost(found)}, {found.episodes:,} episodes"]
     if found.waiting is not None:
         gate, name = found.waiting, f"{found.run}/{found.waiting.id} --hash {found.waiting.hash[:12]}"
         question = "go ahead?" if gate.kind == "step" else "keep it?" if gate.kind == "keep" else gate.kind
-        lines += ["", f"▲ {gate.id} waits: {found.asks}: {question}"]
+        lines += ["", f"▲ {gate.id} waits: {found.at_work}: {question}"]
         lines += [
             "  the evidence: sia-tui pending",
             f"  sia-tui approve {name}",
@@ -127,7 +132,7 @@ def page(found: Digest) -> str:
 
 def data(found: Digest) -> dict[str, Any]:
     """For `--json`; gates by id and hash."""
-    gate = found.waiting and {"gate": found.waiting.id, "hash": found.waiting.hash, "asks": found.asks}
+    gate = found.waiting and {"gate": found.waiting.id, "hash": found.waiting.hash, "asks": found.at_work}
     return asdict(found) | {"waiting": gate}
 
 
@@ -154,7 +159,8 @@ def _decision(state: State, step: Step) -> Decision | None:
     by = step.refused.by if step.refused else last.by if last else ""
     why = ": ".join(filter(None, (step.refused.by, step.refused.reason))) if step.refused else best.why if best else ""
     gain = (found.gain, found.lo, found.hi) if found else (None, None, None)
-    return Decision(step.id, step.proposal.lever, step.proposal.title, fate, by, why, *gain)
+    worked = None if step.ended_s is None else max(0.0, step.ended_s - step.began_s)
+    return Decision(step.id, step.proposal.lever, step.proposal.title, fate, by, why, *gain, worked)
 
 
 def _dev(state: State) -> float | None:
@@ -171,8 +177,11 @@ def _within(decision: Decision) -> str:
 
 
 def _cost(found: Digest) -> str:
-    worked = f"{found.wall_s / 60:.0f} min" if found.wall_s < 5400 else f"{found.wall_s / 3600:.1f} h"
-    return f"{worked} of work, {found.tokens:,} tokens" + (f", {found.money:.2f} $" if found.money else "")
+    return f"{_time(found.wall_s)} of work, {found.tokens:,} tokens" + (f", {found.money:.2f} $" if found.money else "")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _more(reason: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 
 from textual.binding import Binding, BindingsMap, _character_to_key
@@ -18,8 +19,9 @@ OURS = "sia_tui."
 _SUFFIXES = ("Pane", "View", "App", "Screen")
 
 
+@cache
 def name_bindings() -> None:
-    """Give an id to every binding of the window's classes. Repeatable."""
+    """Give an id to every binding of the window's classes. Once is enough."""
     for cls in _classes():
         bindings = cls._merged_bindings
         if bindings is not None:

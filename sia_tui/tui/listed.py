@@ -14,7 +14,7 @@ from sia_tui.tui.sparks import spark
 from sia_tui.tui.view import View, age_s, ago
 
 WIDE, VERY_WIDE = 100, 140
-_STATUS, _RUN, _AT, _SPARK, _NULL = 15, 20, 12, 12, 10
+_STATUS, _RUN, _AT, _SPARK, _NULL = 15, 18, 11, 8, 10
 
 
 def run_line(view: View, width: int, marked: bool = False) -> Line:
@@ -27,7 +27,7 @@ def run_line(view: View, width: int, marked: bool = False) -> Line:
         (fit(view.run, _run(width)), STRONG if waits else ""),
         *([(fit(f" {view.state.task}", 16), DIM)] if width >= VERY_WIDE else []),
         fit(f" {_at(view)}", _AT),
-        *_scores(view.state),
+        *_scores(view.state, _spark(width)),
         (" ● " if view.alive else "   ", GOOD),
     ]
     room = width - sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in pieces)
@@ -42,12 +42,16 @@ def heading_line(width: int) -> Line:
         if width >= VERY_WIDE
         else (f"  {'status':<{_STATUS}}{'run':<{_run(width)}}")
     )
-    names += f"{' serves':<{_AT}}{' dev kept':<{_SPARK}}  dev   null eng waits for you, or left"
+    names += f"{' serves':<{_AT}}{' kept':<{_spark(width)}}  dev   null eng waits for you, or left"
     return line((names[:width], DIM))
 
 
 def _run(width: int) -> int:
-    return _RUN if width < WIDE else _RUN + 6
+    return _RUN if width < WIDE else _RUN + 8
+
+
+def _spark(width: int) -> int:
+    return _SPARK if width < WIDE else _SPARK + 4
 
 
 def about(view: View, now: datetime, width: int) -> list[Line]:
@@ -88,11 +92,11 @@ def _at(view: View) -> str:
     return f"{best} · {made}" + (f"/{view.config.budget.steps}" if view.config else "")
 
 
-def _scores(state: State) -> list[Piece]:
+def _scores(state: State, room: int) -> list[Piece]:
     """Kept generations on dev, the incumbent's mean, and how it stands to the null that is hardest to beat."""
     kept = [point.mean for point in dev_points(state) if point.kept]
     best, null = state.best.results.get("dev") if state.best else None, best_null(state)
-    pieces: list[Piece] = [(fit(f" {spark(kept, _SPARK - 2)}", _SPARK), "$accent")]
+    pieces: list[Piece] = [(fit(f" {spark(kept, room - 2)}", room), "$accent")]
     pieces.append((f"{100 * best.mean:5.1f}" if best else "    –", STRONG if best else DIM))
     if null is None or best is None:
         return [*pieces, (" " * (_NULL - 1), DIM)]

@@ -30,12 +30,12 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
 
 def away_line(found: Digest, width: int) -> Line:
     """Over everything else, until the person has asked why."""
-    when = f"{_clock(found.since)} → {_clock(found.until)}   " if found.since and found.until else ""
+    when = f"{_clock(found.since)} → {_clock(found.until)} · " if found.since and found.until else ""
     return line(("AWAY      ", HEAD), fit(f"{when}{digested(found)}", max(4, width - _ROOM - 6)), (" w why", WARN))
 
 
 def _clock(at: str) -> str:
-    return datetime.fromisoformat(at).astimezone().strftime("%H:%M")
+    return datetime.fromisoformat(at).astimezone().strftime("%d %b %H:%M")
 
 
 def _machine(view: View, now: datetime, width: int) -> list[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from textual.widgets import Input
 from sia_tui.config.user import UiConfig
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import Answer
+from sia_tui.store.seen import last_seen, note_seen
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.manners import Manners
@@ -205,6 +207,38 @@ def test_home(place: Place, snap_compare: Any, theme: str, size: tuple[int, int]
         await pilot.pause(0.2)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+async def test_who_comes_back_is_told_what_was_decided_until_they_ask_why(place: Place) -> None:
+    paths = place.workspace.run("kernels-3")
+    note_seen(paths, "ana", datetime(2026, 1, 5, 7, 6, tzinfo=UTC))
+    app = home(place)
+    async with app.run_test(size=WIDE) as pilot:
+        await app.open_run("kernels-3")
+        await until(pilot, lambda: "AWAY" in screen_text(app))
+        assert "2 decided: 1 kept, 1 rolled back · dev 1.2 → 31.0" in screen_text(app)
+        await pilot.press("w")
+        await until(pilot, lambda: "+29.8 [+27.8, +31.8] better on dev (gate: ana)" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "GENERATIONS" in screen_text(app))
+        assert "AWAY" not in screen_text(app)
+    assert last_seen(paths, "ana") == app.now().isoformat(timespec="milliseconds")
+    assert last_seen(paths, "ben") is None
+
+
+async def test_keys_are_rebound_and_every_action_is_a_command(place: Place) -> None:
+    app = home(place, keys={"home.begin": "N", "app.back": "b"})
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: listed(app))
+        await pilot.press("n")
+        assert not app.screen.is_modal and "N new run" in screen_text(app)
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert {"New run", "Compare", "Maximise", "Gate", "Leave at once"} <= set(titles)
+        begin = next(command for command in app.get_system_commands(app.screen) if command.title == "New run")
+        await begin.callback()
+        await until(pilot, lambda: app.screen.is_modal)
+        await pilot.press("escape", "b")
+        await until(pilot, lambda: not app.is_running)
 
 
 async def test_in_ascii_no_glyph_is_left(place: Place) -> None:
