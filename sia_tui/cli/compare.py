@@ -133,7 +133,7 @@ def _rewards(reader: RunReader, state: State, split: Split) -> dict[str, float]:
 
 def _config(paths: RunPaths) -> dict[str, Any]:
     try:
-        return dict(_flat(load_config(paths.config).model_dump(mode="json")))
+        return dict(_flat(load_config(paths.config).public.model_dump(mode="json")))
     except ConfigError as error:
         raise StoreError(str(error)) from error
 

@@ -25,6 +25,8 @@ from sia_tui.config.sections import (
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 
+BESIDE = ("mirror", "notify")
+"""Keys that decide nothing of what a run does."""
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
     "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
@@ -104,9 +106,14 @@ class RunConfig(Section):
         return self.policy.vllm.tensor_parallel or len(self.weights.serve_on) or 1
 
     @property
+    def public(self) -> RunConfig:
+        """As it may be handed on: the address of whom it calls may be a key."""
+        return self.model_copy(update={"notify": None})
+
+    @property
     def hash(self) -> str:
         """Of all that decides what the run does."""
-        return digest(self.model_dump(mode="json", exclude={"mirror", "notify"}))
+        return digest(self.model_dump(mode="json", exclude=set(BESIDE)))
 
     @property
     def rules(self) -> Rules:

@@ -89,7 +89,7 @@ class SiaApp(App[None]):
         Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
         Binding("colon", "command_palette", "palette", show=False, key_display=":", tooltip="every command"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
-        Binding("q", "back", "leave", tooltip="back to where you came from, then leave; the engine goes on"),
+        Binding("q", "leave", "leave", tooltip="back to where you came from, then leave; the engine goes on"),
         Binding("ctrl+q", "quit", "leave at once", show=False, tooltip="leave; the engine goes on"),
     ]
 
@@ -236,7 +236,7 @@ class SiaApp(App[None]):
             self.say(f"the {held.kind} of {held.gate} is not sent yet: wait for it, or take it back (z)", False)
         return held is not None
 
-    def action_back(self) -> None:
+    def action_leave(self) -> None:
         """To home when the window was opened there, else out."""
         if self.here != self._begins_at == "home":
             self.action_pane("home")

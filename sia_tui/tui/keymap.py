@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
-from textual.binding import Binding, BindingsMap, _character_to_key
+from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
+from textual.keys import _character_to_key
 
 OURS = "sia_tui."
 _SUFFIXES = ("Pane", "View", "App", "Screen")
@@ -33,9 +34,8 @@ def known() -> dict[str, list[str]]:
     """Every id with its keys, as they are without a keymap."""
     found: dict[str, list[str]] = {}
     for _, bindings in _rooms():
-        for key, binding in bindings:
-            if binding.id and key not in found.setdefault(binding.id, []):
-                found[binding.id].append(key)
+        for name, keys in _by_id(bindings).items():
+            found[name] = list(dict.fromkeys([*found.get(name, []), *keys]))
     return dict(sorted(found.items()))
 
 
@@ -43,18 +43,23 @@ def faults(keymap: Mapping[str, str]) -> list[str]:
     """One line for each id that is none, and for each key that a rebinding takes away from another action."""
     ids = known()
     said = [f"keys.{name}: no such binding; see: sia-tui config show --keys" for name in keymap if name not in ids]
-    taken: dict[tuple[str, str], None] = {}
+    taken: dict[str, None] = {}
     for room, bindings in _rooms():
-        for _, binding in bindings:
-            if not binding.id or binding.id not in keymap:
-                continue
-            for wanted in _keys(keymap[binding.id]):
-                for other_key, other in bindings:
-                    held = _keys(keymap[other.id]) if other.id in keymap else [other_key]
-                    if other.id and other.id != binding.id and wanted in held:
-                        pair = sorted((binding.id, other.id)) if other.id in keymap else [binding.id, other.id]
-                        taken[(f"keys.{pair[0]}: {wanted} is {pair[1]}'s in the {room}", wanted)] = None
-    return said + [line for line, _ in taken]
+        held = {id: _keys(keymap[id]) if id in keymap else keys for id, keys in _by_id(bindings).items()}
+        for name in keymap.keys() & held.keys():
+            for other in held.keys() - {name}:
+                for key in set(held[name]) & set(held[other]):
+                    one, two = sorted((name, other)) if other in keymap else (name, other)
+                    taken[f"keys.{one}: {key} is {two}'s in the {room}"] = None
+    return said + sorted(taken)
+
+
+def _by_id(bindings: list[tuple[str, Binding]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, binding in bindings:
+        if binding.id:
+            found.setdefault(binding.id, []).append(key)
+    return found
 
 
 def _keys(text: str) -> list[str]:

@@ -227,7 +227,7 @@ async def test_who_comes_back_is_told_what_was_decided_until_they_ask_why(place:
 
 
 async def test_keys_are_rebound_and_every_action_is_a_command(place: Place) -> None:
-    app = home(place, keys={"home.begin": "N", "app.back": "b"})
+    app = home(place, keys={"home.begin": "N", "app.leave": "b"})
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: listed(app))
         await pilot.press("n")
