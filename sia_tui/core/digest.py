@@ -158,9 +158,9 @@ def _decision(state: State, step: Step) -> Decision | None:
     last = step.verdicts[-1] if step.verdicts else None
     by = step.refused.by if step.refused else last.by if last else ""
     why = ": ".join(filter(None, (step.refused.by, step.refused.reason))) if step.refused else best.why if best else ""
-    gain = (found.gain, found.lo, found.hi) if found else (None, None, None)
+    gain, lo, hi = (found.gain, found.lo, found.hi) if found else (None, None, None)
     worked = None if step.ended_s is None else max(0.0, step.ended_s - step.began_s)
-    return Decision(step.id, step.proposal.lever, step.proposal.title, fate, by, why, *gain, worked_s=worked)
+    return Decision(step.id, step.proposal.lever, step.proposal.title, fate, by, why, gain, lo, hi, worked)
 
 
 def _dev(state: State) -> float | None:
