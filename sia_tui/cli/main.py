@@ -40,6 +40,9 @@ _VERBS = {
     "reproduce": "sia_tui.cli.measuring",
     "attribute": "sia_tui.cli.measuring",
     "more-evidence": "sia_tui.cli.measuring",
+    "serve": "sia_tui.cli.serving",
+    "replay": "sia_tui.cli.replaying",
+    "demo": "sia_tui.cli.replaying",
     "plan": "sia_tui.cli.plan",
     "memory": "sia_tui.cli.memory",
     "export": "sia_tui.cli.exporting",
@@ -134,6 +137,10 @@ def _starting(verbs: _Verbs) -> None:
         "--read-only", action="store_true", help="the window, in which nothing can be decided or steered"
     )
     attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
+    serve = _verb(verbs, "serve", "the window in a browser (default: on the newest run)", run="[RUN]")
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine only")
+    serve.add_argument("--port", type=int, default=8000, metavar="P")
+    serve.add_argument("--url", metavar="URL", help="where browsers find it, such as https://name behind a proxy")
 
 
 def _deciding(verbs: _Verbs) -> None:
@@ -180,6 +187,12 @@ def _looking_back(verbs: _Verbs) -> None:
 
     delete = _verb(verbs, "delete", "delete a run with its folder, branch, tags and worktree", run="RUN")
     delete.add_argument("--yes", action="store_true", help="really; without it nothing is done")
+    replay = _verb(verbs, "replay", "play a run, or a recording of one, in the window", run="[RUN]")
+    replay.add_argument("--save", metavar="FILE", help="write it as one file instead, to be played elsewhere")
+    replay.add_argument(
+        "--rollouts", type=int, metavar="N", help="with --save: keep whole at most N of the trainings' rollouts"
+    )
+    _verb(verbs, "demo", "a real recorded run that came with the package, in the window")
 
     memory = _verb(verbs, "memory", "what agents of a task are told of earlier steps; yours to edit", json=True)
     memory.add_argument("task", metavar="TASK")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,8 +36,8 @@ def home(options: argparse.Namespace) -> int:
 
 
 def fits() -> bool:
-    """Whether there is a terminal to open it on."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether there is a terminal to open it on, or a browser's."""
+    return (sys.stdin.isatty() and sys.stdout.isatty()) or "TEXTUAL_DRIVER" in os.environ
 
 
 def open_window(workspace: Workspace, paths: RunPaths | None, options: argparse.Namespace) -> int:

@@ -138,7 +138,8 @@ def _baselines_job(session: Session) -> Path:
 
 
 async def prepare_policy(session: Session) -> None:
-    base = await base_of(session)
+    """The harness' environment is installed meanwhile: the disk's work beside the processor's."""
+    base, _ = await asyncio.gather(base_of(session), session.environment())
     session.record(ev.PolicyReady(base.told, base.sha256, serving_hash(session.config)))
 
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,18 @@ class HarnessRepository:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return target
+
+    def pack(self, refs: Sequence[str], out: Path) -> None:
+        """Those of these refs that are there, with all they lead to, as one file."""
+        self._run("bundle", "create", "-q", str(out), *(ref for ref in refs if self.resolve(ref)))
+
+    def unpack(self, packed: Path) -> None:
+        """Make the repository of what `pack` wrote. Raises RepositoryError for objects that are damaged."""
+        self.root.mkdir(parents=True)
+        self._run("init", "-q", "--bare")
+        found = self._run("-c", "transfer.fsckObjects=true", "bundle", "unbundle", str(packed)).splitlines()
+        for commit, ref in (line.split(" ", 1) for line in found):
+            self._run("update-ref", ref, commit)
 
     def diff(self, old: str, new: str, package: str | None = None) -> str:
         """Unified diff between two commits, of one package if named."""

@@ -265,7 +265,7 @@ async def opened(settings: Settings, expected: Callable[[], int]) -> AsyncIterat
             )
         yield Local(model, settings, expected)
     elif settings.backend == "vllm":
-        with quickly():
+        with quickly(models=False):
             from sia_tui.policy import vllm
 
         async with vllm.opened(settings) as server:

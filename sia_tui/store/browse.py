@@ -11,6 +11,7 @@ from typing import Literal
 
 from sia_tui.store.connection import Connection
 from sia_tui.store.reader import EpisodeRow
+from sia_tui.store.search import FILE, match
 
 Part = Literal["train", "dev", "training"]
 """`train` and `dev`: episodes that measure a generation. `training`: those rolled out to make or judge weights."""
@@ -25,6 +26,8 @@ _OUTCOMES = {
     "wrong": f"failure is not null and failure not in {_ERRORS}",
     "error": f"failure in {_ERRORS}",
 }
+_SHOWN = "instr(lower(case_id || ' ' || coalesce(failure, '') || ' ' || coalesce(answer, '')), ?)"
+_INDEX = "sought"
 _NAMES = ", ".join(EpisodeRow.__dataclass_fields__)
 
 
@@ -39,9 +42,9 @@ class Wanted:
     key: str | None = None
     """Of one generation."""
     text: str = ""
-    """Found in the case id, the failure or the answer."""
+    """Found in the case id, the failure or the answer, and where there is an index anywhere in the trajectory."""
 
-    def where(self) -> tuple[str, list[str]]:
+    def where(self, indexed: bool = False) -> tuple[str, list[str]]:
         conditions: list[str] = [_OPEN] if self.sealed else []
         values: list[str] = []
         if self.part is not None:
@@ -53,8 +56,12 @@ class Wanted:
             conditions.append("key = ?")
             values.append(self.key)
         if self.text:
-            conditions.append("instr(lower(case_id || ' ' || coalesce(failure, '') || ' ' || coalesce(answer, '')), ?)")
+            sought, words = _SHOWN, match(self.text) if indexed else ""
             values.append(self.text.lower())
+            if words:
+                sought = f"{sought} or rowid in (select rowid from {_INDEX}.texts where words match ?)"
+                values.append(words)
+            conditions.append(sought)
         return " and ".join(f"({condition})" for condition in conditions) or "true", values
 
 
@@ -63,9 +70,19 @@ class Browser(Connection):
 
     def numbers(self, wanted: Wanted, after: int = 0) -> array[int]:
         """Row numbers above `after` of the episodes that fit, oldest first: eight bytes each."""
-        where, values = wanted.where()
+        where, values = wanted.where(self._indexed())
         query = f"select rowid from episodes where rowid > ? and {where} order by rowid"
         return array("q", (row[0] for row in self._rows(query, [after, *values])))
+
+    def _indexed(self) -> bool:
+        """Whether there is an index to search, attached."""
+        index = self._path.with_name(FILE)
+        if any(row["name"] == _INDEX for row in self._rows("pragma database_list")):
+            return True
+        if not index.is_file():
+            return False
+        self._rows(f"attach database ? as {_INDEX}", [f"{index.resolve().as_uri()}?mode=ro"])
+        return bool(self._rows(f"select 1 from {_INDEX}.sqlite_master where name = 'texts'"))
 
     def rows(self, numbers: Sequence[int]) -> dict[int, EpisodeRow]:
         """The episodes with these row numbers, by number."""

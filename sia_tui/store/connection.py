@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sia_tui.store.version import StoreError, open_readonly
 
+Moment = Callable[[], str]
+"""A recorded time, as in the columns `at`: what was written later is not there."""
+_DATED = ("events", "episodes", "metrics", "agent_calls")
+_FLEETING = ("progress", "machine")
+"""What only ever says what is now."""
+
 
 class Connection:
-    """Cheap to open; every query sees the newest commit."""
+    """Cheap to open; every query sees the newest commit, or the run as it was at `moment`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, moment: Moment | None = None) -> None:
         """Raises StoreError for a missing, damaged, foreign or newer file."""
         self._path = path
         self._connection = open_readonly(path)
         self._connection.row_factory = sqlite3.Row
+        if moment is not None:
+            self._go_back(moment)
 
     def close(self) -> None:
         self._connection.close()
@@ -26,3 +34,12 @@ class Connection:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self._path}: cannot be read ({error}); it was left as it is") from error
+
+    def _go_back(self, moment: Moment) -> None:
+        """Views of this connection's own hide the tables whose names they bear, so no query needs to know."""
+        self._connection.create_function("moment", 0, moment)
+        there = {row["name"] for row in self._rows("select name from sqlite_master where type = 'table'")}
+        for names, condition in ((_DATED, "at <= moment()"), (_FLEETING, "false")):
+            for name in (name for name in names if name in there):
+                view = f"create temp view {name} as select rowid as rowid, * from main.{name} where {condition}"
+                self._rows(view)

@@ -166,6 +166,11 @@ class RunReader(Connection):
         rows = self._rows(query, [after])
         return [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]
 
+    def timeline(self) -> list[tuple[str, str]]:
+        """When something was recorded, and the kind of event it was, oldest first."""
+        rows = self._rows("select at, kind from events union all select at, 'metrics' from metrics order by 1")
+        return [(row["at"], row["kind"]) for row in rows]
+
     def progress(self) -> Progress | None:
         rows = self._rows("select phase, done, total, started_at, eta_s, beat_at, note from progress")
         return Progress(**dict(rows[0])) if rows else None

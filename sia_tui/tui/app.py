@@ -42,10 +42,21 @@ from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
 from sia_tui.tui.widgets.tabs import Tabs
+from sia_tui.tui.window import Source
 from sia_tui.tui.workplace import Ask, Workplace
 
 FLUSHES_A_SECOND = 15
 FLASHES = 6
+
+
+class Follows(Protocol):
+    """What the window is fed by: a run as it goes, or a recording."""
+
+    view: View
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Pane(Protocol):
@@ -99,6 +110,7 @@ class SiaApp(App[None]):
         ask: Ask,
         resume: Callable[[], Answer],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        feed: Follows | None = None,
         place: Workplace | None = None,
         manners: Manners | None = None,
     ) -> None:
@@ -109,7 +121,7 @@ class SiaApp(App[None]):
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]
         self.now = now
         self._ask, self._resume = ask, resume
-        self._place, self._manners = place, manners or Manners()
+        self._place, self._manners, self._given = place, manners or Manners(), feed
         self._shelf = Shelf(place.workspace) if place else None
         self._header, self._tabs = Header(), Tabs(TABS)
         self._begins_at = "home" if paths is None else "live"
@@ -129,7 +141,9 @@ class SiaApp(App[None]):
         """The run that the panes are on."""
         self.paths = paths if paths is not None else RunPaths(Path())
         self.view = View(paths.name if paths else "")
-        self._feed = Feed(paths) if paths is not None else None
+        self.source = Source(self.paths.db)
+        given, self._given = self._given, None
+        self._feed: Follows | None = (given or Feed(paths)) if paths is not None else None
         self._shown: dict[str, View] = {}
         self.away: Digest | None = None
         self._presence = Presence(paths, self._place.user, self.now) if paths is not None and self._place else None
@@ -179,7 +193,7 @@ class SiaApp(App[None]):
         since, paths = self.away.since if self.away else None, self.paths
         self.away = None
         self._shown.clear()
-        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, paths, since)))
+        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since)))
 
     def on_unmount(self) -> None:
         if self._presence is not None:
@@ -339,7 +353,7 @@ class SiaApp(App[None]):
         return action != "pause" or (on_run and not self.view.over)
 
     def action_dialogue(self) -> None:
-        self.push_screen(Dialogue(self.paths.db))
+        self.push_screen(Dialogue(self.source))
 
     def action_help(self) -> None:
         self.push_screen(Help(self.here, self.screen.active_bindings))
@@ -442,6 +456,6 @@ def _near(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _digest_page(paths: RunPaths, since: str | None) -> str:
-    with closing(RunReader(paths.db)) as reader:
+def _digest_page(source: Source, since: str | None) -> str:
+    with closing(source.reader()) as reader:
         return page(reader.digest(since))

@@ -54,7 +54,7 @@ class Feed:
     def _read(self) -> None:
         reader = RunReader(self._paths.db)
         try:
-            tail, beats = Tail(reader, self._paths, _config(self._paths)), 0
+            tail, beats = Tail(reader, self._paths, config_of(self._paths)), 0
             while not self._over.is_set():
                 if beats % round(LOCK_EVERY_S / EVERY_S) == 0:
                     tail.alive = is_held(self._paths.lock)
@@ -80,6 +80,10 @@ class Tail:
         self._recent: deque[EpisodeRow] = deque(maxlen=RECENT)
         self._story: deque[tuple[str, str]] = deque(maxlen=STORY)
         self._metrics: dict[str, dict[int, Metrics]] = {}
+
+    def again(self) -> None:
+        """Read at the next `poll` whether or not somebody has written since."""
+        self._version = -1
 
     def poll(self, last: View) -> View:
         """The newest view; `last` itself when nothing has changed. Raises StoreError, ValueError."""
@@ -133,7 +137,7 @@ class Tail:
                 known[row.step] = row
 
 
-def _config(paths: RunPaths) -> RunConfig | None:
+def config_of(paths: RunPaths) -> RunConfig | None:
     try:
         return load_config(paths.config)
     except ConfigError:

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from textual.widget import Widget
 
 from sia_tui.core.digest import Digest
-from sia_tui.store.reader import Answer
+from sia_tui.store.browse import Browser
+from sia_tui.store.connection import Moment
+from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.view import View
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a run is read: as its newest commit tells it, or as it was at a moment. Raises StoreError where it cannot be."""
+
+    db: Path
+    moment: Moment | None = None
+
+    def reader(self) -> RunReader:
+        return RunReader(self.db, self.moment)
+
+    def browser(self) -> Browser:
+        return Browser(self.db, self.moment)
+
+
 class Window(Protocol):
     paths: RunPaths
+    source: Source
     view: View
     now: Callable[[], datetime]
     away: Digest | None

@@ -16,6 +16,7 @@ import yaml
 from tests.lawbench_shaped import write_lawbench_shaped
 
 ROOT = Path(__file__).parents[2]
+STARTING = ("run", "resume", "branch", "attach")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Desk:
         )
 
     def command(self, *arguments: str, script: str = "fates") -> list[str]:
-        return [sys.executable, "-m", "tests.e2e.script", script, *arguments]
+        """What starts no engine needs no script, and is said in a fifth of the time."""
+        program = ("tests.e2e.script", script) if arguments[0] in STARTING else ("sia_tui",)
+        return [sys.executable, "-m", *program, *arguments]
 
     def environment(self) -> dict[str, str]:
         return os.environ | {"SIA_WORKSPACE": str(self.workspace), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

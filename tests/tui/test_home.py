@@ -78,7 +78,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 def home(place: Place, **manners: Any) -> SiaApp:
     said = Answer(False, "no run is open")
     still = moment(RunPaths(place.workspace.runs / "kernels-3"))
-    app = SiaApp(None, lambda kind, body: said, lambda: said, lambda: still, place, Manners(**manners))
+    app = SiaApp(None, lambda kind, body: said, lambda: said, lambda: still, place=place, manners=Manners(**manners))
     app.animation_level = "none"
     return app
 

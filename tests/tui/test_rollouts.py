@@ -15,6 +15,7 @@ from sia_tui.core.episodes import Attempt, Call, Case, Score
 from sia_tui.core.text import clean
 from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.reader import EpisodeRow, RunReader
+from sia_tui.store.trajectories import pack
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.told import LONGEST, story
@@ -212,3 +213,19 @@ def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], size:
         await settle(pilot)
 
     assert snap_compare(window_on(training), terminal_size=size, run_before=before)
+
+
+async def test_what_stands_in_a_trajectory_is_found(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "training")
+    whole = {row.id: RunReader(paths.db).trajectory(row.id) for row in listed(paths, Wanted())}
+    texts = {episode: pack(*found).decode() for episode, found in whole.items() if found}
+    sought = next(found[1].detail["expected"] for found in whole.values() if found)
+    expected = {episode for episode, text in texts.items() if sought in text}
+    async with open_on(paths, "rollouts") as (app, pilot):
+        pane = app.query_one(RolloutsPane)
+        await pilot.press("slash", *sought, "enter")
+        await until(pilot, lambda: len(pane._numbers) == len(expected))
+        assert {row.id for row in listed(paths, Wanted(text=sought))} == expected
+        await pilot.press("escape")
+        await settle(pilot)
+        assert len(pane._numbers) == len(whole) > len(expected) > 0

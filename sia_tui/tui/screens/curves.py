@@ -104,7 +104,7 @@ class CurvesPane(Widget, can_focus=True):
     def action_samples(self) -> None:
         chosen = self._training(self._view) if self._view is not None else None
         if chosen is not None:
-            self.app.push_screen(Samples(window(self).paths.db, chosen), self._read)
+            self.app.push_screen(Samples(window(self).source, chosen), self._read)
 
     def _read(self, opens: Opens | None) -> None:
         if opens is not None:

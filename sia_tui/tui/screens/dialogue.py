@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events
@@ -11,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from sia_tui.core.text import one_line
-from sia_tui.store.reader import AgentCall, RunReader
+from sia_tui.store.reader import AgentCall
 from sia_tui.store.version import StoreError
 from sia_tui.tui.spoken import spoken
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import Source
 
 
 class Dialogue(ModalScreen[None]):
@@ -31,9 +31,9 @@ class Dialogue(ModalScreen[None]):
     }
     """
 
-    def __init__(self, db: Path) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
-        self._db = db
+        self._source = source
         self._calls: list[AgentCall] = []
 
     def compose(self) -> ComposeResult:
@@ -47,7 +47,7 @@ class Dialogue(ModalScreen[None]):
     def _read(self) -> None:
         """In a thread."""
         try:
-            reader = RunReader(self._db)
+            reader = self._source.reader()
             try:
                 found = reader.agent_calls()
             finally:

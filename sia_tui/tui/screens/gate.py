@@ -261,7 +261,7 @@ class GatePane(Vertical):
     def _read(self, asked: Question) -> None:
         """In a thread: what the run database adds to the question."""
         try:
-            found = _found(asked, Browser(window(self).paths.db))
+            found = _found(asked, window(self).source.browser())
         except StoreError as error:
             self.app.call_from_thread(self._bar.say, one_line(str(error), 200))
             return

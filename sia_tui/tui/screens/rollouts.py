@@ -13,11 +13,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
+from textual.worker import get_current_worker
 
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.text import one_line
-from sia_tui.store.browse import Browser, Wanted
-from sia_tui.store.reader import EpisodeRow, RunReader
+from sia_tui.store.browse import Wanted
+from sia_tui.store.reader import EpisodeRow
+from sia_tui.store.search import keep_up
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import WARN, Opens, line
 from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
@@ -49,7 +51,7 @@ class RolloutsPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "filter", key_display="/", tooltip="text in case, failure or answer; Esc clears it"),
+        Binding("slash", "search", "filter", key_display="/", tooltip="text anywhere in a trajectory; Esc clears it"),
         Binding("s", "part", "split", tooltip="all, train, dev, training"),
         Binding("o", "outcome", "outcome", tooltip="all, right, wrong, error"),
         Binding("v", "generation", "generation", tooltip="all, or one generation after the other"),
@@ -70,7 +72,7 @@ class RolloutsPane(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="filters", markup=False)
-        yield Input(id="search", placeholder="text in case, failure or answer", compact=True, disabled=True)
+        yield Input(id="search", placeholder="text anywhere in a trajectory", compact=True, disabled=True)
         yield Static(id="heading", markup=False)
         yield NewestFirst(id="list", empty="no rollouts")
         yield TrajectoryView(id="reader")
@@ -80,6 +82,10 @@ class RolloutsPane(Vertical):
         self._want(replace(self._wanted, sealed=not view.over))
         now = (view.state.cost.episodes, view.state.last_at or "")
         if now != self._seen:
+            if now < self._seen:
+                # A recording went back: what is listed has not happened yet.
+                self._numbers = array("q")
+                self._refresh()
             self._seen = now
             self._look()
 
@@ -176,22 +182,40 @@ class RolloutsPane(Vertical):
         self.run_worker(work, thread=True, exclusive=True, group="find", exit_on_error=False)
 
     def _find(self, wanted: Wanted, after: int) -> None:
-        """In a thread."""
+        """In a thread: what is found at once, then what the index of whole trajectories adds when it is up to date."""
         try:
-            browser = Browser(window(self).paths.db)
-            try:
-                found = browser.numbers(wanted, after)
-            finally:
-                browser.close()
+            self.app.call_from_thread(self._add, wanted, after, self._found(wanted, after))
+            if wanted.text and self._index():
+                self.app.call_from_thread(self._add, wanted, 0, self._found(wanted, 0))
         except StoreError as error:
             self.app.call_from_thread(self._say, str(error))
-            return
-        self.app.call_from_thread(self._add, wanted, after, found)
+
+    def _found(self, wanted: Wanted, after: int) -> array[int]:
+        browser = window(self).source.browser()
+        try:
+            return browser.numbers(wanted, after)
+        finally:
+            browser.close()
+
+    def _index(self) -> bool:
+        """Bring the index up to date, in a thread; whether there was anything to do and nobody wanted something else
+        meanwhile."""
+        worker, batches = get_current_worker(), 0
+
+        def told(done: int, of: int) -> bool:
+            nonlocal batches
+            batches += done < of
+            if done < of:
+                self.app.call_from_thread(self._say, f"searching trajectories: {done / of:.0%} indexed")
+            return not worker.is_cancelled
+
+        keep_up(window(self).source.db, told)
+        return batches > 0 and not worker.is_cancelled
 
     def _add(self, wanted: Wanted, after: int, found: array[int]) -> None:
-        if wanted != self._wanted or after != (self._numbers[-1] if self._numbers else 0):
+        if wanted != self._wanted or after not in (0, self._numbers[-1] if self._numbers else 0):
             return
-        self._numbers.extend(found)
+        self._numbers = found if not after else self._numbers + found
         if not after:
             self._list.cursor = 0
         self._refresh(0 if self._follows or not after else len(found))
@@ -234,7 +258,7 @@ class RolloutsPane(Vertical):
     def _fetch_rows(self, numbers: list[int]) -> None:
         """In a thread."""
         try:
-            browser = Browser(window(self).paths.db)
+            browser = window(self).source.browser()
             try:
                 rows = browser.rows(numbers)
             finally:
@@ -256,9 +280,9 @@ class RolloutsPane(Vertical):
 
     def _read(self, opens: Opens) -> None:
         """In a thread: the row and its trajectory."""
-        path = window(self).paths.db
+        source = window(self).source
         try:
-            browser, reader = Browser(path), RunReader(path)
+            browser, reader = source.browser(), source.reader()
             try:
                 rows = browser.of_cases([opens.id]) if opens.what == "case" else {}
                 row = rows.get(opens.id) or next(iter(browser.by_id([opens.id], sealed=self._wanted.sealed)), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -12,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from sia_tui.core.text import one_line
-from sia_tui.store.reader import RunReader
 from sia_tui.store.samples import Sample, chosen, read
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import Opens
@@ -20,6 +18,7 @@ from sia_tui.tui.sampled import sampled
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import Source
 
 
 class Samples(ModalScreen[Opens | None]):
@@ -34,9 +33,9 @@ class Samples(ModalScreen[Opens | None]):
     }
     """
 
-    def __init__(self, db: Path, training: str) -> None:
+    def __init__(self, source: Source, training: str) -> None:
         super().__init__()
-        self._db, self._training = db, training
+        self._source, self._training = source, training
         self._found: Sequence[Sample] = ()
 
     def compose(self) -> ComposeResult:
@@ -50,7 +49,7 @@ class Samples(ModalScreen[Opens | None]):
     def _read(self) -> None:
         """In a thread."""
         try:
-            reader = RunReader(self._db)
+            reader = self._source.reader()
             try:
                 found = read(reader, chosen(reader.sampled(self._training)))
             finally:

@@ -1,0 +1,72 @@
+"""`replay` and `demo`: a recorded run in the window, with a scrubber and nothing to decide."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from sia_tui.cli.main import DONE, Failure, UsageError
+from sia_tui.cli.window import fits
+from sia_tui.core.text import one_line
+from sia_tui.store.workspace import RunPaths, Workspace
+
+DEMO = Path(__file__).resolve().parents[1] / "demo" / "run.zip"
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Of a run in the workspace, or of a file that `--save` made."""
+    given = Path(options.run) if options.run else None
+    if given is not None and given.is_file():
+        if options.save:
+            raise UsageError(f"{given} is a recording already")
+        return _of_file(given)
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    if options.save:
+        return _save(workspace, paths, Path(options.save).absolute(), options.rollouts)
+    return _play(paths)
+
+
+def demo(options: argparse.Namespace) -> int:
+    return _of_file(DEMO)
+
+
+def _of_file(recording: Path) -> int:
+    from sia_tui.cli.recording import unpack
+
+    _require_terminal()
+    with tempfile.TemporaryDirectory(prefix="sia-replay-") as folder:
+        _, paths = unpack(recording, Path(folder))
+        return _play(paths)
+
+
+def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None) -> int:
+    from sia_tui.cli.recording import save
+    from sia_tui.harness.repository import RepositoryError
+
+    try:
+        size = save(workspace, paths, out, rollouts)
+    except (OSError, RepositoryError) as error:
+        raise Failure(f"{out}: {one_line(str(error), 200)}") from error
+    print(f"{out}: {size / 1e6:.1f} MB, with the texts of its cases, answers and agents; sia-tui replay {out.name}")
+    return DONE
+
+
+def _play(paths: RunPaths) -> int:
+    _require_terminal()
+    from sia_tui.tui.replay import Replay
+    from sia_tui.tui.replayed import ReplayApp
+
+    try:
+        recorded = Replay(paths)
+    except ValueError as error:
+        raise UsageError(f"{paths.name}: {error}") from error
+    app = ReplayApp(paths, recorded)
+    app.run()
+    return app.return_code or DONE
+
+
+def _require_terminal() -> None:
+    if not fits():
+        raise UsageError("a recording is played in a terminal; for text use: sia-tui history RUN, sia-tui report RUN")

@@ -1,0 +1,43 @@
+"""`serve`: the window on a run, in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from sia_tui.cli.main import DONE, Failure
+from sia_tui.core.text import one_line
+from sia_tui.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sia_tui.web.server import Guarded
+
+
+def serve(options: argparse.Namespace) -> int:
+    from sia_tui.web.server import LOOPBACK, Guarded
+
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    command = [sys.executable, "-m", "sia_tui", "attach", paths.name, "--workspace", str(workspace.root)]
+    server = Guarded(command, options.host, options.port, options.url, f"sia-tui · {paths.name}")
+    if options.host not in LOOPBACK:
+        print(
+            "whoever is told the address can decide; anybody on the way can read it, unless --url is https", flush=True
+        )
+    try:
+        asyncio.run(_until_told(server))
+    except OSError as error:
+        raise Failure(f"{options.host}:{options.port}: {one_line(error.strerror or str(error))}; try --port") from error
+    return DONE
+
+
+async def _until_told(server: Guarded) -> None:
+    serving = asyncio.ensure_future(server.run(lambda: print(f"open {server.login}", flush=True)))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    await asyncio.wait({serving})
+    if not serving.cancelled():
+        serving.result()

@@ -1,0 +1,73 @@
+"""The window on a recorded run: the same panes, a scrubber below them, and nothing to decide."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from sia_tui.store.reader import Answer
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.app import SiaApp
+from sia_tui.tui.replay import Replay
+from sia_tui.tui.widgets.scrubber import Scrubber
+from sia_tui.tui.window import Source
+
+OVER = Answer(False, "this is a recording: what was decided is decided; p plays on")
+
+
+class ReplayApp(SiaApp):
+    """Verdicts and commands are refused in one line."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "play", "play/pause", tooltip="play the recording, or pause it; it stops at each gate"),
+        Binding("comma", "step(-1)", "step back", show=False, tooltip="show the moment before"),
+        Binding("full_stop", "step(1)", "step", show=False, tooltip="show the next moment"),
+        Binding("less_than_sign", "jump(-1)", "jump back", show=False, tooltip="to the gate or decision before"),
+        Binding("greater_than_sign", "jump(1)", "jump", show=False, tooltip="to the next gate or decision"),
+        Binding("left_parenthesis", "faster(-1)", "slower", show=False, tooltip="play slower"),
+        Binding("right_parenthesis", "faster(1)", "faster", show=False, tooltip="play faster"),
+    ]
+
+    def __init__(self, paths: RunPaths, replay: Replay) -> None:
+        super().__init__(paths, lambda kind, body: OVER, lambda: OVER, replay.now, replay)
+        self.replay = replay
+        self.source = Source(paths.db, replay.moment)
+        self._scrubber = Scrubber()
+
+    def compose(self) -> ComposeResult:
+        *above, keys = super().compose()
+        yield from above
+        yield self._scrubber
+        yield keys
+
+    def on_mount(self) -> None:
+        self.replay.play()
+
+    def action_play(self) -> None:
+        self.replay.play()
+
+    def action_step(self, way: int) -> None:
+        self.replay.step(way)
+
+    def action_jump(self, way: int) -> None:
+        self.replay.jump(way)
+
+    def action_faster(self, way: int) -> None:
+        self.replay.faster(way)
+
+    def on_scrubber_sought(self, event: Scrubber.Sought) -> None:
+        self.replay.seek(event.share * self.replay.film.length_s)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "start", "end_training"):
+            return False
+        return super().check_action(action, parameters)
+
+    def _tick(self) -> None:
+        super()._tick()
+        self._scrubber.show(self.replay)
+
+    async def action_quit(self) -> None:
+        self.exit()
