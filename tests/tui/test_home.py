@@ -203,7 +203,8 @@ def test_home(place: Place, snap_compare: Any, theme: str, size: tuple[int, int]
     app = home(place, ui=UiConfig(theme=theme))
 
     async def before(pilot: Any) -> None:
-        await until(pilot, lambda: listed(app))
+        # It flashes for two seconds.
+        await until(pilot, lambda: listed(app) and bool(app._caller.waiting) and not app._flashes)
         await pilot.pause(0.2)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
