@@ -76,7 +76,7 @@ def _rooms() -> Iterator[tuple[str, list[tuple[str, Binding]]]]:
 
 def _classes() -> list[type[DOMNode]]:
     # Whatever binds keys has to be loaded to be known.
-    import_module("sia_tui.tui.app")
+    import_module("sia_tui.tui.replayed")
     found, left = list[type[DOMNode]](), [DOMNode]
     while left:
         for cls in left.pop().__subclasses__():
