@@ -27,7 +27,7 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
-        self.pid, self._fd = pty.fork()
+        self.pid, self.fd = pty.fork()
         if self.pid == 0:
             # Before the program can ask for it.
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -40,10 +40,10 @@ class Terminal:
         if self.ended() is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        os.close(self._fd)
+        os.close(self.fd)
 
     def press(self, keys: str) -> None:
-        os.write(self._fd, keys.encode())
+        os.write(self.fd, keys.encode())
 
     def see(self, text: str, within_s: float = 30.0) -> str:
         """The screen, once `text` stands on it. Raises AssertionError with the screen when it does not come."""
@@ -54,9 +54,9 @@ class Terminal:
 
     def screen(self) -> str:
         """What is shown now; takes up to a tenth of a second to look."""
-        if select.select([self._fd], [], [], 0.1)[0]:
+        if select.select([self.fd], [], [], 0.1)[0]:
             with contextlib.suppress(OSError):
-                data = os.read(self._fd, 1 << 16)
+                data = os.read(self.fd, 1 << 16)
                 self.raw += data
                 self._stream.feed(data)
         # pyte's own `display` stumbles over a wide character that another one has half overwritten.

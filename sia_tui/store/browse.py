@@ -106,6 +106,13 @@ class Browser(Connection):
         )
         return {row["case_id"]: _row(row) for row in self._rows(query, cases)}
 
+    def on_case(self, case: str, sealed: bool = True) -> list[EpisodeRow]:
+        """Every episode on a case that measured a generation or a preview, oldest first."""
+        query = (
+            f"select {_NAMES} from episodes where case_id = ? and proposal is null and {_OPEN if sealed else 'true'}"
+        )
+        return [_row(row) for row in self._rows(f"{query} order by rowid", [case])]
+
     def seconds(self, key: str, split: str) -> float | None:
         """How long a generation took over a split, from its first episode to its last."""
         query = "select min(at), max(at) from episodes where key = ? and split = ? and proposal is null"

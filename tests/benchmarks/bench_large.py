@@ -1,0 +1,163 @@
+"""The window on a run of 1,000,000 events and 100,000 trajectories, over a real terminal: how soon it shows something, and
+what it costs while 5,000 events a second arrive. Beside it, in the same rounds, the smallest Textual app there is.
+
+python -m tests.benchmarks.bench_large [seconds of arriving events, default 60]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.terminal import Terminal
+from tests.tui.runs import make_run
+
+EVENTS, EPISODES = 1_000_000, 100_000
+ROUNDS = 5
+PER_SECOND, EVERY_S = 5_000, 0.1
+KEY_EVERY_S = 0.4
+TICKS = os.sysconf("SC_CLK_TCK")
+SMALLEST = """
+from textual.app import App
+from textual.widgets import Static
+
+class Smallest(App):
+    def compose(self):
+        yield Static("SMALLEST")
+
+Smallest().run()
+"""
+AT = "2026-01-05T07:00:00.000+00:00"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = make_run(Path(folder) / "runs" / "large", "training")
+        fill(paths.db)
+        environment = os.environ | {"SIA_WORKSPACE": folder, "XDG_CONFIG_HOME": folder}
+        attach = [sys.executable, "-m", "sia_tui", "attach", "large"]
+        opening(attach, environment)
+        arriving(attach, environment, paths.db, float(sys.argv[1]) if len(sys.argv) > 1 else 60.0)
+
+
+def fill(db: Path) -> None:
+    with sqlite3.connect(db) as connection:
+        body = connection.execute("select body from trajectories limit 1").fetchone()[0]
+        write(connection, EVENTS, EPISODES, "b", body)
+    connection.close()
+
+
+def write(connection: sqlite3.Connection, events: int, episodes: int, name: str, body: bytes) -> None:
+    told = json.dumps({"id": "e", "key": "k", "case": "c"})
+    connection.executemany(
+        "insert into events (at, kind, data) values (?, 'EpisodeDone', ?)", ((AT, told) for _ in range(events))
+    )
+    connection.executemany(
+        "insert into episodes (id, key, case_id, split, reward, source, tokens, seconds, isolation, at, answer)"
+        " values (?, 'k', ?, 'train', 1.0, 'policy', 100, 0.1, 'bwrap', ?, 'x')",
+        ((f"{name}-{n}", f"c-{n}", AT) for n in range(episodes)),
+    )
+    connection.executemany(
+        "insert into trajectories (episode, body) values (?, ?)", ((f"{name}-{n}", body) for n in range(episodes))
+    )
+
+
+def opening(attach: list[str], environment: dict[str, str]) -> None:
+    paints, contents, plain = [], [], []
+    for _ in range(ROUNDS):
+        plain.append(until_seen([sys.executable, "-c", SMALLEST], environment, "SMALLEST"))
+        paints.append(until_seen(attach, environment, "history"))
+        contents.append(until_seen(attach, environment, "GENERATIONS", "g3"))
+    least = statistics.median(plain)
+    for what, found in (("first paint", paints), ("first content", contents)):
+        middle = statistics.median(found)
+        print(f"{what}: {middle:.2f} s ({min(found):.2f}–{max(found):.2f}), {middle / least:.2f} × the smallest app")
+
+
+def until_seen(command: list[str], environment: dict[str, str], *texts: str) -> float:
+    began = time.perf_counter()
+    with Terminal(command, environment) as terminal:
+        terminal_until(terminal, lambda seen: all(text.encode() in seen for text in texts))
+        return time.perf_counter() - began
+
+
+def terminal_until(terminal: Terminal, holds: Callable[[bytes], bool], within_s: float = 60.0) -> bytes:
+    """What came until it holds. Raw bytes: an emulator would take longer than what is measured."""
+    seen, end = b"", time.monotonic() + within_s
+    while not holds(seen):
+        assert time.monotonic() < end, seen[-2000:]
+        if select.select([terminal.fd], [], [], 0.05)[0]:
+            seen += os.read(terminal.fd, 1 << 16)
+    return seen
+
+
+def arriving(attach: list[str], environment: dict[str, str], db: Path, seconds: float) -> None:
+    over = threading.Event()
+    writer = threading.Thread(target=writing, args=(db, over), daemon=True)
+    with Terminal(attach, environment) as terminal:
+        terminal_until(terminal, lambda seen: b"GENERATIONS" in seen)
+        writer.start()
+        delays: list[float] = []
+        began, used, sizes = time.monotonic(), cpu(terminal.pid), [resident(terminal.pid)]
+        while time.monotonic() < began + seconds:
+            for key, text in (("?", b"F1"), ("?", b"GENERATIONS")):
+                drain(terminal, KEY_EVERY_S)
+                pressed = time.perf_counter()
+                terminal.press(key)
+                terminal_until(terminal, lambda seen, text=text: text in seen)  # type: ignore[misc]
+                delays.append(time.perf_counter() - pressed)
+            sizes.append(resident(terminal.pid))
+        share = (cpu(terminal.pid) - used) / (time.monotonic() - began)
+        over.set()
+        writer.join()
+    delays.sort()
+    print(
+        f"{PER_SECOND:,} events/s for {seconds:.0f} s: key to paint p50 {1000 * delays[len(delays) // 2]:.0f} ms, p95"
+        f" {1000 * delays[int(0.95 * len(delays))]:.0f} ms of {len(delays)}; {share:.0%} of a core;"
+        f" {sizes[0]:.0f} → {sizes[-1]:.0f} MB, most {max(sizes):.0f}"
+    )
+
+
+def drain(terminal: Terminal, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if select.select([terminal.fd], [], [], left)[0]:
+            os.read(terminal.fd, 1 << 16)
+
+
+def writing(db: Path, over: threading.Event) -> None:
+    connection = sqlite3.connect(db, timeout=30)
+    connection.execute("pragma synchronous = normal")
+    body = connection.execute("select body from trajectories limit 1").fetchone()[0]
+    batch, each = 0, round(PER_SECOND * EVERY_S)
+    due = time.monotonic()
+    while not over.is_set():
+        with connection:
+            # A tenth of them episodes, as in the record that is there.
+            write(connection, each, each // 10, f"live-{batch}", body)
+        batch, due = batch + 1, due + EVERY_S
+        over.wait(max(0.0, due - time.monotonic()))
+    connection.close()
+
+
+def cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident(pid: int) -> float:
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1000
+
+
+if __name__ == "__main__":
+    main()
