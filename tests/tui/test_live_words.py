@@ -86,9 +86,11 @@ def test_parting_words_say_how_to_come_back(views: dict[str, View]) -> None:
 
 
 def test_what_comes_next_follows_the_loop(views: dict[str, View]) -> None:
-    assert "2 opens the gate" in following(views["plan_gate"])
+    assert "3 opens the gate" in following(views["plan_gate"])
     assert "measured on dev against g1" in following(views["training"])
-    assert "R starts an engine" in following(views["fresh"]) and "over" in following(views["done"])
+    assert "R, or sia-tui resume fresh, starts an engine" in following(views["fresh"]) and "over" in following(
+        views["done"]
+    )
     assert "every step asks you" in contract(views["training"].config)
 
 
