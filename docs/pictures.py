@@ -53,17 +53,17 @@ async def take(path: Path, name: str) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await decide(app, pilot, "gate-harness")
         await decide(app, pilot, "gate-weights")
-        await pilot.press("1")
+        await pilot.press("2")
         await until(app, pilot, lambda view: any(len(found) > 12 for found in view.metrics.values()))
         await save(app, pilot, "live")
-        await pilot.press("3")
+        await pilot.press("4")
         await save(app, pilot, "rollouts")
         for _ in range(STEPS - 2):
             await decide(app, pilot, None)
-        await pilot.press("4")
+        await pilot.press("5")
         await until(app, pilot, lambda view: view.state.status == "done")
         await save(app, pilot, "curves")
-        await pilot.press("5", "G")
+        await pilot.press("6", "G")
         await save(app, pilot, "history")
 
 
@@ -73,7 +73,7 @@ async def decide(app: SiaApp, pilot: Pilot[None], picture: str | None) -> None:
     await until(app, pilot, lambda view: view.state.waiting is not None or view.state.status == "done")
     if app.view.state.waiting is None:
         return
-    await pilot.press("2")
+    await pilot.press("3")
     await pilot.pause(READ_S)
     if picture:
         await save(app, pilot, picture)

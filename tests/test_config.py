@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from sia_tui.cli.again import config_of
 from sia_tui.config import ConfigError, PlanConfig, load_config
 from sia_tui.core.plans import ALGORITHMS, TrainPlan
+from sia_tui.store.workspace import RunPaths
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("**/*.yaml"))
@@ -142,3 +144,17 @@ def test_the_advisor_proposes_steps_and_writes_no_harness(tmp_path: Path) -> Non
     assert load_config(path).agents.feedback == "advisor" and load_config(path).egress == ()
     with pytest.raises(ConfigError, match=r"agents\.meta: input should be 'playbook', got 'advisor'"):
         load_config(path, ["agents.meta=advisor"])
+
+
+def test_whom_a_run_calls_is_beside_what_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "config.yaml"
+    path.parent.mkdir()
+    before = load_config(FOLDER / "lawbench-nano.yaml")
+    called = load_config(FOLDER / "lawbench-nano.yaml", ["notify.webhook=https://hooks.example.org/secret"])
+    assert called.hash == before.hash and called.public == before
+    assert "hooks.example.org" in {to.host for to in called.egress}
+    path.write_text(called.dump())
+    shown = config_of(RunPaths(path.parent))
+    assert "secret" not in shown and load_config(path) == called
+    path.write_text(shown)
+    assert load_config(path) == before

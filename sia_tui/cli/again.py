@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -22,8 +23,9 @@ def remeasures(paths: RunPaths, state: State) -> Remeasures:
 
 
 def config_of(paths: RunPaths) -> str:
-    """The run's config as it lies there; empty where it does not."""
-    return paths.config.read_text(encoding="utf-8", errors="replace") if paths.config.is_file() else ""
+    """The run's config as it lies there, but for whom it calls: an address may be a key. Empty where there is none."""
+    text = paths.config.read_text(encoding="utf-8", errors="replace") if paths.config.is_file() else ""
+    return re.sub(r"^notify:.*\n(?:[ #-].*\n|\n)*", "", text, flags=re.MULTILINE)
 
 
 def seed_of(config: str) -> int:

@@ -27,18 +27,26 @@ SPLITS: tuple[Split, ...] = ("dev", "hidden", "test")
 
 
 def compare(options: argparse.Namespace) -> int:
-    workspace = Workspace.locate(options.workspace)
-    runs = [workspace.existing(name) for name in (options.run, options.other)]
+    told = _compared(Workspace.locate(options.workspace), options.run, options.other)
+    print(json.dumps(told, ensure_ascii=False, indent=2) if options.json else "\n".join(_lines(told)))
+    return DONE
+
+
+def comparison(workspace: Workspace, one: str, other: str) -> str:
+    """What is printed. Raises StoreError."""
+    return "\n".join(_lines(_compared(workspace, one, other)))
+
+
+def _compared(workspace: Workspace, *names: str) -> dict[str, Any]:
+    runs = [workspace.existing(name) for name in names]
     with closing(RunReader(runs[0].db)) as one, closing(RunReader(runs[1].db)) as other:
         readers = (one, other)
         states = (one.state(), other.state())
-        told = {
+        return {
             "runs": [_run(paths, state) for paths, state in zip(runs, states, strict=True)],
             "gain": {split: _paired(readers, states, split) for split in SPLITS},
             "config": _differing(_config(runs[0]), _config(runs[1])),
         }
-    print(json.dumps(told, ensure_ascii=False, indent=2) if options.json else "\n".join(_lines(told)))
-    return DONE
 
 
 def _run(paths: RunPaths, state: State) -> dict[str, Any]:
@@ -125,7 +133,7 @@ def _rewards(reader: RunReader, state: State, split: Split) -> dict[str, float]:
 
 def _config(paths: RunPaths) -> dict[str, Any]:
     try:
-        return dict(_flat(load_config(paths.config).model_dump(mode="json")))
+        return dict(_flat(load_config(paths.config).public.model_dump(mode="json")))
     except ConfigError as error:
         raise StoreError(str(error)) from error
 

@@ -17,6 +17,10 @@ _VERBS = {
     "run": "sia_tui.cli.running",
     "resume": "sia_tui.cli.running",
     "attach": "sia_tui.cli.running",
+    "home": "sia_tui.cli.window",
+    "delete": "sia_tui.cli.deleting",
+    "digest": "sia_tui.cli.digesting",
+    "config": "sia_tui.cli.settings",
     "branch": "sia_tui.cli.running",
     "ls": "sia_tui.cli.reading",
     "show": "sia_tui.cli.reading",
@@ -61,6 +65,8 @@ class Failure(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    options.verb = options.verb or "home"
+    options.workspace = getattr(options, "workspace", None) or options.at
     from importlib import import_module
 
     from sia_tui.store.version import StoreError
@@ -85,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Human-supervised self-improvement of an agent's harness and weights.",
         epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    parser.add_argument("--workspace", metavar="DIR", dest="at", help="whose runs the window lists without a verb")
+    parser.add_argument("--ascii", action="store_true", help="of that window: no glyphs, lines or braille")
+    verbs = parser.add_subparsers(dest="verb", metavar="[VERB]")
     for add in (_starting, _deciding, _looking_back, _proving, _preparing):
         add(verbs)
     return parser
@@ -106,6 +114,7 @@ def _starting(verbs: _Verbs) -> None:
     resume.add_argument("--headless", action="store_true", help="do not wait at a gate: exit with 3")
     resume.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
     for verb in (run, resume):
+        verb.add_argument("--ascii", action="store_true", help="the window without glyphs, lines or braille")
         verb.add_argument(
             "--accept-risk",
             action="append",
@@ -123,6 +132,10 @@ def _starting(verbs: _Verbs) -> None:
             help="why; once for each",
         )
     attach = _verb(verbs, "attach", "open the window on a run (default: the newest)", run="[RUN]")
+    attach.add_argument("--ascii", action="store_true", help="no glyphs, lines or braille")
+    attach.add_argument(
+        "--read-only", action="store_true", help="the window, in which nothing can be decided or steered"
+    )
     attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
     serve = _verb(verbs, "serve", "the window in a browser (default: on the newest run)", run="[RUN]")
     serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine only")
@@ -144,6 +157,11 @@ def _deciding(verbs: _Verbs) -> None:
         verb.add_argument("--hash", required=True, metavar="H", help="the hash you looked at (8 characters or more)")
     approve.add_argument("--note", default="", metavar="T", help="a note for the record and the Feedback-Agent")
     reject.add_argument("--reason", default="", metavar="T", dest="note", help="why not; the Feedback-Agent reads it")
+
+    digest = _verb(verbs, "digest", "what was decided meanwhile, why, and what it cost; on one page", "RUN", json=True)
+    digest.add_argument(
+        "--since", default="last", metavar="12h|last", help="30m, 12h, 2d, all, or when you last looked (default)"
+    )
 
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")
@@ -167,6 +185,8 @@ def _looking_back(verbs: _Verbs) -> None:
         "--set", action="append", default=[], metavar="a.b=c", dest="overrides", help="override one key"
     )
 
+    delete = _verb(verbs, "delete", "delete a run with its folder, branch, tags and worktree", run="RUN")
+    delete.add_argument("--yes", action="store_true", help="really; without it nothing is done")
     replay = _verb(verbs, "replay", "play a run, or a recording of one, in the window", run="[RUN]")
     replay.add_argument("--save", metavar="FILE", help="write it as one file instead, to be played elsewhere")
     replay.add_argument(
@@ -248,6 +268,9 @@ def _preparing(verbs: _Verbs) -> None:
         "generation", nargs="?", metavar="RUN/GEN", help="try: such as lawbench-nano-1/g2; nothing is kept"
     )
     agents.add_argument("--step", type=int, metavar="N", help="log: only the making of step N; 0: the first harness")
+    config = _verb(verbs, "config", "your own settings: what they are, where they lie, what may be said", json=True)
+    config.add_argument("action", choices=("show", "path", "schema"))
+    config.add_argument("--keys", action="store_true", help="show: every key binding by its id")
     doctor = _verb(verbs, "doctor", "check this machine; each failing row names the fix", json=True)
     doctor.add_argument("--config", metavar="FILE", help="check it for this config: driver, GPUs, model, ports, plans")
     doctor.add_argument("--agents", action="store_true", help="with --config: one small call to each role's model")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from sia_tui.cli.asking import ask, whoami
 from sia_tui.cli.background import spawn
+from sia_tui.cli.beginning import begin, create, free_name, read_config
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.cli.window import fits, open_window
-from sia_tui.config import ConfigError, RunConfig, load_config
+from sia_tui.config import RunConfig
 from sia_tui.core.events import RunCreated
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
@@ -27,17 +26,14 @@ FOLLOW_S = 0.3
 
 
 def run(options: argparse.Namespace) -> int:
-    config = _config(Path(options.config), options.overrides, options.gate)
     workspace = Workspace.locate(options.workspace)
-    workspace.create()
-    name = options.name or _free_name(workspace, Path(options.config).stem)
     risks = _risks(options)
-    paths = _create(workspace, config, RunCreated(name, config.task.name, config.hash))
+    paths, config = begin(workspace, Path(options.config), options.overrides, options.gate, options.name)
     _accept(paths, risks)
     if options.detach:
         return _detach(workspace, paths, options.headless)
     if not options.headless and fits():
-        return _windowed(workspace, paths)
+        return _windowed(workspace, paths, options)
     return _engine(workspace, paths, config, options.headless or not sys.stdout.isatty())
 
 
@@ -47,7 +43,7 @@ def resume(options: argparse.Namespace) -> int:
     state = read(paths)
     if state.status in ("done", "stopped"):
         raise UsageError(f"{paths.name} is {state.status} ({state.stop_reason}); branch from it to go on")
-    config = _config(paths.config, [], None)
+    config = read_config(paths.config, [], None)
     if config.hash != state.config_hash:
         raise UsageError(f"{paths.config} was changed since the run began; start a new run with it instead")
     _accept(paths, _risks(options))
@@ -56,7 +52,7 @@ def resume(options: argparse.Namespace) -> int:
             return ask(workspace, paths, "resume", {})
         append_command(paths.db, "resume", whoami(), {})
     if fits() and not options.headless and not options.wait:
-        return _windowed(workspace, paths)
+        return _windowed(workspace, paths, options)
     headless = options.headless or (not sys.stdout.isatty() and not options.wait)
     return _engine(workspace, paths, config, headless)
 
@@ -67,7 +63,7 @@ def attach(options: argparse.Namespace) -> int:
     paths = workspace.existing(options.run)
     if fits() and not options.plain:
         RunReader(paths.db).close()
-        return open_window(workspace, paths)
+        return open_window(workspace, paths, options)
     return _printed(paths)
 
 
@@ -98,13 +94,13 @@ def branch(options: argparse.Namespace) -> int:
     source = workspace.existing(options.run)
     state = read(source)
     generation = state.generations[generation_index(state, options.generation)]
-    config, before = _config(source.config, options.overrides, None), _config(source.config, [], None)
+    config, before = read_config(source.config, options.overrides, None), read_config(source.config, [], None)
     if (config.task, config.policy) != (before.task, before.policy):
         raise UsageError("a branch keeps the task and the policy of its generation; start a new run for others")
     parent = f"{source.name}/g{generation.index}"
-    name = options.name or _free_name(workspace, f"{source.name}-g{generation.index}")
+    name = options.name or free_name(workspace, f"{source.name}-g{generation.index}")
     created = RunCreated(name, state.task, config.hash, parent, generation.commit, generation.adapter)
-    paths = _create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
+    paths = create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
     print(f"{paths.name}: branched from {parent}; start it with: sia-tui resume {paths.name}")
     return DONE
 
@@ -123,43 +119,6 @@ def _accept(paths: RunPaths, risks: list[tuple[str, str]]) -> None:
     """The engine hears of it before it looks whether it may go on."""
     for row, reason in risks:
         append_command(paths.db, "accept-risk", whoami(), {"row": row, "reason": reason})
-
-
-def _config(path: Path, overrides: list[str], gate: str | None) -> RunConfig:
-    try:
-        return load_config(path, [*overrides, *([f"gate.policy={gate}"] if gate else [])])
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
-
-
-def _free_name(workspace: Workspace, stem: str) -> str:
-    taken = {path.name for path in workspace.runs.glob("*")}
-    return next(name for number in range(1, len(taken) + 2) if (name := f"{stem}-{number}") not in taken)
-
-
-def _create(workspace: Workspace, config: RunConfig, created: RunCreated, adapter: Path | None = None) -> RunPaths:
-    """The run's folder, with the adapter it starts from, whole or not at all."""
-    from sia_tui.store.writer import RunStore
-
-    paths = workspace.run(created.run)
-    workspace.runs.mkdir(parents=True, exist_ok=True)
-    part = RunPaths(Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".part-")))
-    try:
-        part.config.write_text(config.dump(), encoding="utf-8")
-        with RunStore(part.db) as store:
-            store.record(created)
-        if adapter is not None:
-            shutil.copytree(adapter, part.adapters / adapter.name)
-        part.root.chmod(0o755)
-        part.root.rename(paths.root)
-    except OSError as error:
-        shutil.rmtree(part.root, ignore_errors=True)
-        if not paths.root.exists():
-            raise UsageError(f"{paths.root}: cannot be created ({error.strerror})") from error
-        raise UsageError(
-            f"run {created.run} exists; go on with it: sia-tui resume {created.run}, or choose another --name"
-        ) from None
-    return paths
 
 
 def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_gate: bool) -> int:
@@ -184,11 +143,11 @@ def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_ga
     return code
 
 
-def _windowed(workspace: Workspace, paths: RunPaths) -> int:
+def _windowed(workspace: Workspace, paths: RunPaths, options: argparse.Namespace) -> int:
     """An engine in the background that waits at gates, and the window on it."""
     if not is_held(paths.lock):
         spawn(workspace, paths)
-    return open_window(workspace, paths)
+    return open_window(workspace, paths, options)
 
 
 def _detach(workspace: Workspace, paths: RunPaths, headless: bool) -> int:

@@ -1,14 +1,17 @@
-"""The terminal window, opened on a run. Its engine is another process and lives on without it."""
+"""The terminal window, opened on a run or on home. A run's engine is another process and lives on without it."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sia_tui.cli.asking import answered, whoami
 from sia_tui.cli.background import spawn
+from sia_tui.cli.beginning import begin
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.reading import read
 from sia_tui.store.reader import Answer, append_command
@@ -16,6 +19,20 @@ from sia_tui.store.workspace import RunPaths, Workspace
 
 if TYPE_CHECKING:
     from sia_tui.tui.app import SiaApp
+    from sia_tui.tui.workplace import Access, Draft
+
+CONFIGS = Path("configs")
+
+
+def home(options: argparse.Namespace) -> int:
+    """The window on a workspace's runs; without a terminal, their list."""
+    workspace = Workspace.locate(options.workspace)
+    if not fits():
+        from sia_tui.cli.reading import ls
+
+        return ls(argparse.Namespace(workspace=options.workspace, json=False))
+    workspace.create()
+    return open_window(workspace, None, options)
 
 
 def fits() -> bool:
@@ -23,32 +40,94 @@ def fits() -> bool:
     return (sys.stdin.isatty() and sys.stdout.isatty()) or "TEXTUAL_DRIVER" in os.environ
 
 
-def open_window(workspace: Workspace, paths: RunPaths) -> int:
-    """Show the run until the person leaves."""
+def open_window(workspace: Workspace, paths: RunPaths | None, options: argparse.Namespace) -> int:
+    """Show runs until the person leaves."""
     from sia_tui.tui.heading import parting
 
-    app = window(workspace, paths)
+    app = window(workspace, paths, bool(getattr(options, "ascii", False)), bool(getattr(options, "read_only", False)))
     app.run()
-    print(parting(app.view))
+    if app.view.run:
+        print(parting(app.view))
     return app.return_code or DONE
 
 
-def window(workspace: Workspace, paths: RunPaths) -> SiaApp:
-    """The app, given what it may ask of the outside."""
+def window(workspace: Workspace, paths: RunPaths | None, ascii: bool = False, read_only: bool = False) -> SiaApp:
+    """The app, given what it may ask of the outside. Raises UsageError for a user's file that cannot be used."""
+    from sia_tui.config import ConfigError
+    from sia_tui.config.user import load_user, user_folder
     from sia_tui.tui.app import SiaApp
+    from sia_tui.tui.manners import Manners
 
-    def ask(kind: str, body: Mapping[str, Any]) -> Answer:
+    try:
+        user = load_user()
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    ui = user.ui.model_copy(update={"ascii": True}) if ascii else user.ui
+    manners = Manners(ui, user.keys, user_folder() / "themes", read_only)
+    place = House(workspace)
+    access = place.access(paths) if paths is not None else _nothing()
+    return SiaApp(paths, access.ask, access.resume, place=place, manners=manners)
+
+
+class House:
+    """The workspace, as the command line's verbs reach it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.user = whoami()
+
+    def open(self, name: str) -> Access:
+        return self.access(self.workspace.existing(name))
+
+    def access(self, paths: RunPaths) -> Access:
+        from sia_tui.tui.workplace import Access
+
+        def ask(kind: str, body: Mapping[str, Any]) -> Answer:
+            try:
+                return answered(self.workspace, paths, kind, body)
+            except UsageError as error:
+                return Answer(False, str(error))
+
+        def resume() -> Answer:
+            if read(paths).status == "paused":
+                append_command(paths.db, "resume", whoami(), {})
+            return self._spawn(paths)
+
+        return Access(paths, ask, resume)
+
+    def configs(self) -> Sequence[Path]:
+        return sorted(CONFIGS.glob("*.yaml"))
+
+    def begin(self, draft: Draft) -> Answer:
         try:
-            return answered(workspace, paths, kind, body)
+            paths = begin(self.workspace, draft.config, list(draft.overrides), draft.gate, draft.name)[0]
+        except UsageError as error:
+            return Answer(False, str(error))
+        answer = self._spawn(paths)
+        return Answer(True, paths.name) if answer.ok else answer
+
+    def delete(self, name: str) -> Answer:
+        from sia_tui.cli.deleting import deleted
+
+        try:
+            return Answer(True, deleted(self.workspace, name))
         except UsageError as error:
             return Answer(False, str(error))
 
-    def resume() -> Answer:
-        if read(paths).status == "paused":
-            append_command(paths.db, "resume", whoami(), {})
+    def compare(self, one: str, other: str) -> str:
+        from sia_tui.cli.compare import comparison
+
+        return comparison(self.workspace, one, other)
+
+    def _spawn(self, paths: RunPaths) -> Answer:
         try:
-            return Answer(True, f"engine started, pid {spawn(workspace, paths)}")
+            return Answer(True, f"engine started, pid {spawn(self.workspace, paths)}")
         except Failure as error:
             return Answer(False, str(error))
 
-    return SiaApp(paths, ask, resume)
+
+def _nothing() -> Access:
+    from sia_tui.tui.workplace import Access
+
+    said = Answer(False, "no run is open")
+    return Access(RunPaths(Path()), lambda kind, body: said, lambda: said)

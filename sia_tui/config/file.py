@@ -25,7 +25,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         raise ConfigError(f"{path}: no such file; see configs/ for examples") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
-    tree = _parse(text, str(path))
+    tree = parse(text, str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping at the top, got {type(tree).__name__}")
     _place(tree, path.parent)
@@ -46,7 +46,7 @@ def _place(tree: dict[str, Any], beside: Path) -> None:
         tissues["files"] = [str((beside / str(path)).resolve()) for path in tissues["files"]]
 
 
-def _parse(text: str, where: str) -> Any:
+def parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -67,7 +67,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override}: {name} is not a section")
         tree = child
-    tree[leaf] = _parse(value, f"--set {override}")
+    tree[leaf] = parse(value, f"--set {override}")
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import model_validator
 
 from sia_tui.agents.llm.roles import Role, is_local
+from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import (
     AgentsConfig,
     BudgetConfig,
@@ -24,6 +25,8 @@ from sia_tui.config.sections import (
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 
+BESIDE = ("mirror", "notify")
+"""Keys that decide nothing of what a run does."""
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
     "feedback": "trajectories of train and dev in full, the harness, scores on train and dev",
@@ -54,7 +57,10 @@ class RunConfig(Section):
     budget: BudgetConfig = BudgetConfig()
     mirror: Literal["none", "trackio", "wandb"] = "none"
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
+    notify: NotifyConfig | None = None
+    """Whom to call when a person is needed; null: as the user's own file says. May be changed while the run goes on."""
     seed: int = 0
+    """Of what the run draws; the split has its own, `task.seed`."""
 
     @model_validator(mode="after")
     def _levers_work(self) -> RunConfig:
@@ -90,6 +96,8 @@ class RunConfig(Section):
             said.append(Egress(host, is_local(host), "the policy's: every prompt of the harness"))
         if self.mirror == "wandb":
             said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
+        hosts = self.notify.hosts if self.notify else ()
+        said += [Egress(host, is_local(host), "calls: what is to be decided, and its hash") for host in hosts]
         return tuple(said)
 
     @property
@@ -98,9 +106,14 @@ class RunConfig(Section):
         return self.policy.vllm.tensor_parallel or len(self.weights.serve_on) or 1
 
     @property
+    def public(self) -> RunConfig:
+        """As it may be handed on: the address of whom it calls may be a key."""
+        return self.model_copy(update={"notify": None})
+
+    @property
     def hash(self) -> str:
         """Of all that decides what the run does."""
-        return digest(self.model_dump(mode="json", exclude={"mirror"}))
+        return digest(self.model_dump(mode="json", exclude=set(BESIDE)))
 
     @property
     def rules(self) -> Rules:

@@ -15,7 +15,7 @@ from sia_tui.policy.wire import VLLMSettings
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class TissuesConfig(Section):
@@ -260,6 +260,7 @@ class EvaluateConfig(Section):
 
     train: int | None = Field(400, ge=1)
     dev: int | None = Field(None, ge=2)
+    """Cases that steps are measured on; null for the whole split."""
     hidden: int | None = Field(None, ge=1)
     test: int | None = Field(None, ge=1)
     open_test: bool = True
@@ -291,6 +292,7 @@ class GateConfig(Section):
 
 class BudgetConfig(Section):
     steps: int = Field(8, ge=0)
+    """Proposals, at most."""
     refusals: int = Field(3, ge=1)
     target: float | None = Field(None, gt=0, le=1)
     """No new step is proposed once the incumbent's mean reward on dev is this high."""

@@ -83,7 +83,7 @@ def write_bundle(
     if base.size(source.base) <= LARGEST_MODEL:
         bundle.model.mkdir()
         write_base(source.base, bundle.model)
-    bundle.config.write_text(_named(config, source.called).dump(), encoding="utf-8")
+    bundle.config.write_text(_named(config.public, source.called).dump(), encoding="utf-8")
     (out / "run.py").write_text(RUN, encoding="utf-8")
     (out / "README.md").write_text(bundle_card(source, config.policy, bundle.model.exists()), encoding="utf-8")
 

@@ -32,6 +32,7 @@ from sia_tui.engine.fitness import Unfit, refusal
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
+from sia_tui.engine.notify import Notifier, called
 from sia_tui.engine.opening import open_session
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
@@ -99,9 +100,10 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
 async def _held(
     workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Reporter, options: Options
 ) -> int:
+    notifier = called(paths, workspace, config, report)
     try:
         async with open_session(workspace, paths, config, store, report, partial(_interrupted, store)) as session:
-            return await _Engine(session, options).run()
+            return await _Engine(session, options, notifier).run()
     except asyncio.CancelledError:
         report.say(_joined("engine stopped", what_is_saved(store, paths), f"go on with: sia-tui resume {paths.name}"))
         return CUT_OFF
@@ -113,6 +115,15 @@ async def _held(
         return _fail(
             store, report, paths, error if known else EngineError(f"unexpected {type(error).__name__}: {error}")
         )
+    finally:
+        if notifier is not None:
+            notifier.stop()
+            _tell_faults(notifier, report)
+
+
+def _tell_faults(notifier: Notifier, report: Reporter) -> None:
+    for fault in notifier.faults():
+        report.say(fault)
 
 
 def _fail(store: RunStore, report: Reporter, paths: RunPaths, error: BaseException) -> int:
@@ -152,12 +163,13 @@ def _interrupted(store: RunStore) -> bool:
 
 
 class _Engine:
-    def __init__(self, session: Session, options: Options) -> None:
+    def __init__(self, session: Session, options: Options, notifier: Notifier | None = None) -> None:
         self._session, self._options = session, options
         self._deaths: Counter[type] = Counter()
         self._meter = Meter()
         to = session.config.mirror
         self._mirror = None if to == "none" else Mirror(session.paths, to)
+        self._notifier = notifier
 
     async def run(self) -> int:
         session = self._session
@@ -249,6 +261,8 @@ class _Engine:
                 self._session.store.machine(usage)
             if self._mirror is not None and (fault := self._mirror.fault()):
                 self._session.report.say(fault)
+            if self._notifier is not None:
+                _tell_faults(self._notifier, self._session.report)
             self._heed()
             await asyncio.sleep(POLL_S)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from sia_tui.config import ConfigError, RunConfig, load_config
+from sia_tui.config import BESIDE, ConfigError, RunConfig, load_config
 from sia_tui.core.hashing import digest
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import Generation, State
@@ -49,7 +49,7 @@ def seals(
 def _as_written(path: Path) -> str:
     """A run's config hash, of the keys that its file has: a later version knows more of them, and is no change."""
     told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return digest({name: value for name, value in told.items() if name != "mirror"})
+    return digest({name: value for name, value in told.items() if name not in BESIDE})
 
 
 def _data(

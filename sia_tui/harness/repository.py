@@ -99,6 +99,16 @@ class HarnessRepository:
         if not worktree.exists():
             self._run("worktree", "add", "-q", "--force", str(worktree), run)
 
+    def forget_run(self, run: str, worktree: Path) -> None:
+        """Delete the run's worktree, branch, tags and notes; commits that another run shares stay. Repeatable."""
+        if worktree.exists():
+            self._run("worktree", "remove", "--force", "--force", str(worktree))
+        self._run("worktree", "prune")
+        refs = self._run("for-each-ref", "--format=%(refname)", f"refs/heads/{run}", f"refs/tags/{run}/")
+        for ref in (*refs.splitlines(), f"refs/notes/sia/{run}"):
+            if self.resolve(ref) is not None:
+                self._run("update-ref", "-d", ref)
+
     def subtree(self, commit: str, package: str) -> str:
         """Tree id of a task's package: what `harness` means in a generation."""
         return self._must(f"{commit}:{package}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.core.codec import decode
+from sia_tui.core.digest import Digest, digest
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded
 from sia_tui.core.fold import fold
@@ -128,6 +129,19 @@ class RunReader(Connection):
         columns = "id, at, role, step, sent, said"
         rows = self._rows(f"select {columns} from agent_calls where at >= ? order by at, rowid", (after,))
         return [AgentCall(**{**row, "sent": _said(row["sent"]), "said": _said(row["said"])}) for row in rows]
+
+    def episodes_since(self, at: str) -> tuple[int, int]:
+        """Finished episodes recorded after a time, and their tokens."""
+        row = self._rows("select count(*) n, coalesce(sum(tokens), 0) t from episodes where at > ?", [at])[0]
+        return row["n"], row["t"]
+
+    def digest(self, since: str | None) -> Digest:
+        """What happened after a time (ISO 8601, UTC; None: since its beginning). Raises StoreError, ValueError."""
+        entries = self.log()
+        before = fold(entry for entry in entries if since is not None and entry.at <= since)
+        after = fold((entry for entry in entries if since is None or entry.at > since), before)
+        episodes, tokens = self.episodes_since(since or "")
+        return digest(replace(before, last_at=since), counted(after, self.tally()), tokens, episodes)
 
     def version(self) -> int:
         """A number that is another one whenever somebody has written since."""

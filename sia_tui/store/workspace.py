@@ -67,6 +67,11 @@ class RunPaths:
         return self.root / "training"
 
     @property
+    def seen(self) -> Path:
+        """When each person last looked, see `seen`."""
+        return self.root / "seen"
+
+    @property
     def reserve(self) -> Path:
         """Room set aside, see `reserve`."""
         return self.root / "reserve"

@@ -1,43 +1,52 @@
-"""The window on a run. It reads through a feed and asks through the commands; closing it disturbs nothing."""
+"""The window: home, and five panes on the run that is open. It reads through feeds and asks through commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol, cast
 
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
+from sia_tui.core.digest import Digest, page
 from sia_tui.core.text import one_line
-from sia_tui.store.reader import Answer
+from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.caller import Caller
+from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
+from sia_tui.tui.heading import Piece, heading, home_heading, terminal_title
+from sia_tui.tui.keymap import name_bindings
+from sia_tui.tui.manners import READ_ONLY, STEERING, Manners, dress
+from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.help import Help
 from sia_tui.tui.screens.history import HistoryPane
+from sia_tui.tui.screens.home import HomePane
 from sia_tui.tui.screens.live import LivePane
+from sia_tui.tui.screens.page import Page
 from sia_tui.tui.screens.rollouts import RolloutsPane
-from sia_tui.tui.theme import THEMES
+from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
 from sia_tui.tui.widgets.tabs import Tabs
 from sia_tui.tui.window import Source
+from sia_tui.tui.workplace import Ask, Workplace
 
 FLUSHES_A_SECOND = 15
 FLASHES = 6
-
-Ask = Callable[[str, Mapping[str, Any]], Answer]
-"""Sends a command and waits for its answer."""
 
 
 class Follows(Protocol):
@@ -64,10 +73,12 @@ PANES: dict[str, type[Widget]] = {
     "curves": CurvesPane,
     "history": HistoryPane,
 }
+"""On the run that is open."""
+TABS = ("home", *PANES)
 
 
 class SiaApp(App[None]):
-    """Five panes over one run."""
+    """`1` is home; `2` to `6` are panes on one run."""
 
     TITLE = "sia-tui"
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/live.tcss", "screens/curves.tcss"]
@@ -75,7 +86,7 @@ class SiaApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"pane('{name}')", name, show=False, tooltip=f"show {name}")
-            for number, name in enumerate(PANES, 1)
+            for number, name in enumerate(TABS, 1)
         ),
         Binding(
             "p", "pause", "pause/resume", tooltip="pause the run, or resume it; episodes under way are made again later"
@@ -85,37 +96,60 @@ class SiaApp(App[None]):
         ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
+        Binding("w", "why", "digest", show=False, tooltip="what was decided while you were away, and why"),
+        Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
+        Binding("colon", "command_palette", "palette", show=False, key_display=":", tooltip="every command"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
-        Binding("q,ctrl+q", "quit", "leave", key_display="q", tooltip="leave; the engine goes on"),
+        Binding("q", "leave", "leave", tooltip="back to where you came from, then leave; the engine goes on"),
+        Binding("ctrl+q", "quit", "leave at once", show=False, tooltip="leave; the engine goes on"),
     ]
 
     def __init__(
         self,
-        paths: RunPaths,
+        paths: RunPaths | None,
         ask: Ask,
         resume: Callable[[], Answer],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         feed: Follows | None = None,
+        place: Workplace | None = None,
+        manners: Manners | None = None,
     ) -> None:
-        """`ask` may block and is called in a thread; so is `resume`, which starts an engine again."""
+        """Opened on a run, or on home. `ask` may block and is called in a thread; so is `resume`, which starts an engine."""
+        name_bindings()
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]
-        self.paths = paths
-        self.source = Source(paths.db)
         self.now = now
-        self.view = View(paths.name)
         self._ask, self._resume = ask, resume
-        self._feed: Follows = feed or Feed(paths)
-        self._header, self._tabs = Header(), Tabs(tuple(PANES))
-        self._panes = ContentSwitcher(*(pane(id=name) for name, pane in PANES.items()), initial="live")
-        self._shown: dict[str, View] = {}
+        self._place, self._manners, self._given = place, manners or Manners(), feed
+        self._shelf = Shelf(place.workspace) if place else None
+        self._header, self._tabs = Header(), Tabs(TABS)
+        self._begins_at = "home" if paths is None else "live"
+        self._panes = ContentSwitcher(HomePane(place, id="home"), initial="home")
+        self._caller = Caller(rings_at_once=paths is None)
+        self._entitled = ""
+        self._shelved: tuple[View, ...] = ()
         self._flushes = 0
         self._flashes = 0
         self._leaving = False
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = THEMES[0].name
+        self._faults = dress(self, self._manners)
+        self._face(paths)
+        if paths is not None:
+            self._panes = ContentSwitcher(HomePane(place, id="home"), *self._made(), initial="live")
+
+    def _face(self, paths: RunPaths | None) -> None:
+        """The run that the panes are on."""
+        self.paths = paths if paths is not None else RunPaths(Path())
+        self.view = View(paths.name if paths else "")
+        self.source = Source(self.paths.db)
+        given, self._given = self._given, None
+        self._feed: Follows | None = (given or Feed(paths)) if paths is not None else None
+        self._shown: dict[str, View] = {}
+        self.away: Digest | None = None
+        self._presence = Presence(paths, self._place.user, self.now) if paths is not None and self._place else None
+
+    def _made(self) -> list[Widget]:
+        return [pane(id=name) for name, pane in PANES.items()]
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -124,13 +158,108 @@ class SiaApp(App[None]):
         yield Keys()
 
     def on_mount(self) -> None:
-        self._feed.start()
+        for reader in (self._feed, self._shelf):
+            if reader is not None:
+                reader.start()
         self._focus_pane()
+        self._show()
+        self._touch()
         self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
+        for fault in self._faults:
+            self.notify(one_line(fault, 300), severity="warning", markup=False)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent) and not isinstance(event, events.MouseMove):
+            self._touch()
+        await super().on_event(event)
+
+    def _touch(self) -> None:
+        """The person is here; one who comes back is told what was decided meanwhile."""
+        if self._presence is not None and self._presence.touch():
+            self.run_worker(partial(self._miss, self.paths, self._presence.since), thread=True, exit_on_error=False)
+
+    def _miss(self, paths: RunPaths, since: str | None) -> None:
+        """In a thread."""
+        with suppress(StoreError, ValueError), closing(RunReader(paths.db)) as reader:
+            self.call_from_thread(self._missed, paths, reader.digest(since))
+
+    def _missed(self, paths: RunPaths, found: Digest) -> None:
+        if paths == self.paths and not found.empty:
+            self.away = found
+            self._shown.clear()
+
+    def action_why(self) -> None:
+        """What was decided while the person was away; else, since the run's beginning."""
+        since, paths = self.away.since if self.away else None, self.paths
+        self.away = None
+        self._shown.clear()
+        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since)))
+
+    def on_unmount(self) -> None:
+        if self._presence is not None:
+            self._presence.leave()
+        for reader in (self._feed, self._shelf):
+            if reader is not None:
+                reader.stop()
+        self._entitle("")
+
+    async def open_run(self, name: str) -> None:
+        """Put the panes on this run and show it."""
+        if self._place is None or self._held_back():
+            return
+        if self._feed is None or self.paths.name != name:
+            try:
+                access = self._place.open(name)
+            except StoreError as error:
+                self.say(str(error), False)
+                return
+            await self.close_run(self.paths.name)
+            self._face(access.paths)
+            self._ask, self._resume = access.ask, access.resume
+            await self._panes.mount(*self._hidden())
+            if self._feed is not None:
+                self._feed.start()
+            self._touch()
+        self.action_pane("gate" if (name in {run for run, _ in self._caller.waiting}) else "live")
+
+    async def close_run(self, name: str) -> None:
+        """Let go of this run, if it is the one that is open."""
+        if self._feed is None or self.paths.name != name or self._held_back():
+            return
+        self._panes.current = "home"
+        feed, self._feed = self._feed, None
+        feed.stop()
+        if self._presence is not None:
+            self._presence.leave()
+        for pane in list(self._panes.children):
+            if pane.id != "home":
+                await pane.remove()
+        self._face(None)
+        self._focus_pane()
+
+    def _hidden(self) -> list[Widget]:
+        panes = self._made()
+        for pane in panes:
+            pane.display = False
+        return panes
+
+    def _held_back(self) -> bool:
+        """Whether a verdict is not sent yet: it would go to another run's engine."""
+        held = next((pane.verdicts.held for pane in self.query(GatePane)), None)
+        if held is not None:
+            self.say(f"the {held.kind} of {held.gate} is not sent yet: wait for it, or take it back (z)", False)
+        return held is not None
+
+    def action_leave(self) -> None:
+        """To home when the window was opened there, else out."""
+        if self.here != self._begins_at == "home":
+            self.action_pane("home")
+        else:
+            self.call_later(self.action_quit)
 
     async def action_quit(self) -> None:
         """Leave; a verdict that is still held is asked about first."""
-        held = self.query_one(GatePane).verdicts.held
+        held = next((pane.verdicts.held for pane in self.query(GatePane)), None)
         if held is not None and not self._leaving:
             self._leaving = True
             said = f"the {held.kind} of {held.gate} is not sent yet: z takes it back, q again sends it now and leaves"
@@ -138,13 +267,10 @@ class SiaApp(App[None]):
             return
         self.exit()
 
-    def on_unmount(self) -> None:
-        self._feed.stop()
-
     @property
     def here(self) -> str:
         """The name of the pane in sight."""
-        return self._panes.current or "live"
+        return self._panes.current or self._begins_at
 
     def ask_later(
         self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
@@ -154,18 +280,52 @@ class SiaApp(App[None]):
 
     def ask_now(self, kind: str, body: Mapping[str, Any]) -> Answer:
         """Send a command and wait for its answer; for a thread, never for the event loop."""
+        if self._manners.read_only:
+            return Answer(False, READ_ONLY)
         try:
             return self._ask(kind, body)
         except StoreError as error:
             return Answer(False, str(error))
 
+    def may_steer(self) -> bool:
+        """Whether the person may change anything; if not, that is said."""
+        if self._manners.read_only:
+            self.say(READ_ONLY, False)
+        return not self._manners.read_only
+
+    async def run_action(
+        self,
+        action: Any,
+        default_namespace: Any = None,
+        namespaces: Any = None,
+    ) -> bool:
+        """Whatever key, click or command it came by."""
+        if self._manners.read_only:
+            name = self._parse_action(action, default_namespace or self, namespaces)[1]
+            if name in STEERING:
+                self.say(READ_ONLY, False)
+                return True
+        return await super().run_action(action, default_namespace, namespaces)
+
     def action_pane(self, name: str) -> None:
+        if name != "home" and self._feed is None:
+            self.notify("no run is open: Enter opens one", markup=False)
+            return
         self._panes.current = name
+        self.screen.minimize()
         self._show()
         self._focus_pane()
+        self.refresh_bindings()
 
     def on_tabs_picked(self, event: Tabs.Picked) -> None:
         self.action_pane(event.name)
+
+    def action_enlarge(self) -> None:
+        """The focused part alone, and back."""
+        if self.screen.maximized is not None:
+            self.screen.minimize()
+        elif self.focused is not None:
+            self.screen.maximize(self.focused, container=False)
 
     def action_pause(self) -> None:
         if self.view.state.status == "paused" and not self.view.alive:
@@ -183,11 +343,14 @@ class SiaApp(App[None]):
         self.run_worker(self._start, thread=True, exit_on_error=False, group="start", exclusive=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        on_run = self.here != "home" and self._feed is not None
         if action == "start":
-            return not (self.view.alive or self.view.over)
+            return on_run and not (self.view.alive or self.view.over)
         if action == "end_training":
-            return self.view.in_training
-        return action != "pause" or not self.view.over
+            return on_run and self.view.in_training
+        if action in ("dialogue", "why"):
+            return on_run
+        return action != "pause" or (on_run and not self.view.over)
 
     def action_dialogue(self) -> None:
         self.push_screen(Dialogue(self.source))
@@ -197,16 +360,13 @@ class SiaApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)
-        for name in PANES:
-            yield SystemCommand(f"Show {name}", f"go to the {name} pane", partial(self.action_pane, name))
-        yield SystemCommand("Pause or resume", "after the episodes under way", self.action_pause)
-        yield SystemCommand("Start an engine", "when none is alive", self.action_start)
+        yield from commands(self, screen.active_bindings)
 
     def _asked(self, kind: str, body: Mapping[str, Any], then: Callable[[Answer], None] | None) -> None:
         self.call_from_thread(self._answered, self.ask_now(kind, body), then)
 
     def _answered(self, answer: Answer, then: Callable[[Answer], None] | None) -> None:
-        self._say(answer.message, answer.ok)
+        self.say(answer.message, answer.ok)
         if then is not None:
             then(answer)
 
@@ -217,7 +377,7 @@ class SiaApp(App[None]):
             answer = Answer(False, str(error))
         self.call_from_thread(self._answered, answer, None)
 
-    def _say(self, message: str, ok: bool) -> None:
+    def say(self, message: str, ok: bool) -> None:
         self.notify(one_line(message, 400), severity="information" if ok else "error", markup=False)
 
     def _tick(self) -> None:
@@ -225,35 +385,77 @@ class SiaApp(App[None]):
         self._flushes += 1
         if not self.is_running:
             return
-        view = self._feed.view
+        view = self._feed.view if self._feed is not None else self.view
         changed = view is not self.view
         if changed:
-            opened = view.state.waiting and view.state.waiting != self.view.state.waiting
             if (view.alive, view.over, view.in_training) != (self.view.alive, self.view.over, self.view.in_training):
                 self.call_later(self.refresh_bindings)
-            known, self.view = bool(self.view.state.run), view
-            if opened and known and self.here != "gate":
-                self._flashes = FLASHES
-                self.bell()
+            if self.view.alive and not view.alive and not view.over:
+                self.notify(f"the engine is gone; go on with R, or: sia-tui resume {view.run}", severity="warning")
+            self.view = view
+        shelved = self._shelf.views if self._shelf is not None else ()
+        changed = changed or shelved is not self._shelved
+        self._shelved = shelved
         if changed or self._flushes % FLUSHES_A_SECOND == 0:
+            self._call()
             self._show()
         if self._flashes and self._flushes % 5 == 0:
             self._flashes -= 1
             self._header.set_class(self._flashes % 2 == 1, "-flash")
 
+    def _call(self) -> None:
+        """Bell and flashes, once for every gate that opens while the person looks elsewhere; the terminal's title."""
+        views = self._shelf.views if self._shelf is not None else ()
+        if self._caller.hears(views, self.view, self.here):
+            self._flashes = FLASHES
+            self.bell()
+        self._entitle(terminal_title(self.view.run, len(self._caller.waiting)))
+
+    def _entitle(self, title: str) -> None:
+        """Of the terminal; the one that it had comes back at the end."""
+        if title != self._entitled and self._driver is not None and not self.is_headless:
+            before = "" if self._entitled else "\x1b[22;0t"
+            self._driver.write(f"{before}\x1b]0;{title}\x07" if title else "\x1b[23;0t")
+            self._entitled = title
+
     def _show(self) -> None:
         here, view = self.here, self.view
-        self._header.show(view, self.now(), here)
-        self._tabs.show(here, "gate" if view.state.waiting else None)
-        if self._shown.get(here) is not view:
+        waits = view.state.waiting is not None
+        if here == "home":
+            self._show_home()
+        else:
+            self._head(*heading(view, self.now(), here), waits and here != "gate")
+        self._tabs.show(here, "gate" if waits else None)
+        if here != "home" and self._shown.get(here) is not view:
             self._shown[here] = view
             cast(Pane, self._panes.get_child_by_id(here)).show(view)
         if self.focused is None:
             # What had the focus may just have gone out of sight; without it a pane's keys would be dead.
             self.call_after_refresh(self._focus_pane)
 
+    def _head(self, left: list[Piece], right: list[Piece], loud: bool) -> None:
+        only: list[Piece] = [(" READ ONLY ", "bold reverse")] if self._manners.read_only else []
+        self._header.show([*only, *left], right, loud)
+
+    def _show_home(self) -> None:
+        shelf, waits = self._shelf, len(self._caller.waiting)
+        views = shelf.views if shelf is not None else ()
+        self._head(*home_heading(_near(self._place.workspace.root) if self._place else "", views, waits), waits > 0)
+        if shelf is not None:
+            self.query_one(HomePane).show_runs(views, shelf.complete)
+
     def _focus_pane(self) -> None:
         pane = self._panes.get_child_by_id(self.here)
         first = next((child for child in self.screen.focus_chain if pane in child.ancestors_with_self), None)
         if first is not None and (self.focused is None or pane not in self.focused.ancestors_with_self):
             first.focus()
+
+
+def _near(path: Path) -> str:
+    """From where we are, if it is below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _digest_page(source: Source, since: str | None) -> str:
+    with closing(source.reader()) as reader:
+        return page(reader.digest(since))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sia_tui.core.state import Step
@@ -36,10 +37,25 @@ def heading(view: View, now: datetime, here: str) -> tuple[list[Piece], list[Pie
     if step := view.state.current:
         left.append((f" · {_step(view, step)}", ""))
     if view.state.waiting and here != "gate":
-        left.append(("  press 2 ", "bold reverse"))
+        left.append(("  press 3 ", "bold reverse"))
     if view.error:
         return left, [(f"cannot read: {one_line(view.error, 60)} ", "bold $text-error")]
     return left, [*_isolation(view), *_engine(view, now)]
+
+
+def home_heading(place: str, views: Sequence[View], waiting: int) -> tuple[list[Piece], list[Piece]]:
+    """Over the list of a workspace's runs."""
+    left: list[Piece] = [(" sia-tui", "bold"), (f" · {one_line(place, 60)}", "$foreground-muted")]
+    if waiting:
+        left.append((f"  ▲ {waiting} {'waits' if waiting == 1 else 'wait'} for you ", "bold reverse $text-warning"))
+    alive = sum(view.alive for view in views)
+    return left, [(f"{len(views)} runs · {alive} at work ", "$foreground-muted")]
+
+
+def terminal_title(run: str, waiting: int) -> str:
+    """What the terminal's tab says; a gate that waits stands first, where it is not cut off."""
+    name = f"{one_line(run, 40)} · sia-tui" if run else "sia-tui"
+    return f"● {waiting} waiting · {name}" if waiting else name
 
 
 def _step(view: View, step: Step) -> str:

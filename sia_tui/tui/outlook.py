@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sia_tui.config import RunConfig
 from sia_tui.core import loop
+from sia_tui.core.digest import Digest
+from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
@@ -25,6 +27,16 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
             ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
         ),
     ]
+
+
+def away_line(found: Digest, width: int) -> Line:
+    """Over everything else, until the person has asked why."""
+    when = f"{_clock(found.since)} → {_clock(found.until)} · " if found.since and found.until else ""
+    return line(("AWAY      ", HEAD), fit(f"{when}{digested(found)}", max(4, width - _ROOM - 6)), (" w why", WARN))
+
+
+def _clock(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone().strftime("%d %b %H:%M")
 
 
 def _machine(view: View, now: datetime, width: int) -> list[Line]:
@@ -92,10 +104,10 @@ def contract(config: RunConfig | None) -> str:
 def following(view: View) -> str:
     """What comes after what is under way, and what the person can press."""
     if view.over:
-        return "nothing: the run is over; 5 shows how it went"
+        return "nothing: the run is over; 6 shows how it went"
     if not view.alive:
-        asked = "2 answers the gate; " if view.state.waiting else ""
-        return f"{asked}R starts an engine and goes on from here"
+        asked = "3 answers the gate; " if view.state.waiting else ""
+        return f"{asked}R, or sia-tui resume {view.run}, starts an engine and goes on from here"
     if view.state.status == "paused":
         return "paused; p resumes it"
     if view.config is None:
@@ -108,7 +120,7 @@ def _after(action: loop.Action, view: View, config: RunConfig) -> str:
     gate = "gate: you are asked" if config.gate.policy == "ask" else "the automatic gate answers"
     match action:
         case loop.AwaitVerdict():
-            return "your verdict: 2 opens the gate"
+            return "your verdict: 3 opens the gate"
         case loop.RefuseEvaluator():
             return "nothing: a row of the evaluator fails"
         case loop.PrepareTask() | loop.CheckEvaluator():

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 from textual.widget import Widget
 
+from sia_tui.core.digest import Digest
 from sia_tui.store.browse import Browser
 from sia_tui.store.connection import Moment
 from sia_tui.store.reader import Answer, RunReader
@@ -36,6 +37,8 @@ class Window(Protocol):
     source: Source
     view: View
     now: Callable[[], datetime]
+    away: Digest | None
+    """What was decided while the person was away, until they have asked why."""
 
     def ask_later(
         self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
@@ -43,7 +46,16 @@ class Window(Protocol):
 
     def ask_now(self, kind: str, body: Mapping[str, Any]) -> Answer: ...
 
+    def say(self, message: str, ok: bool) -> None: ...
+
+    def may_steer(self) -> bool:
+        """Whether the person may change anything; if not, that is said."""
+
     def action_pane(self, name: str) -> None: ...
+
+    async def open_run(self, name: str) -> None: ...
+
+    async def close_run(self, name: str) -> None: ...
 
 
 def window(widget: Widget) -> Window:

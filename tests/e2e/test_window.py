@@ -37,7 +37,7 @@ def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk, run: 
     start = desk.command("run", str(desk.config), "--name", run, "--gate", "ask", script="window")
     with Terminal(start, desk.environment()) as first:
         first.see("GATE waits", within_s=180)
-        first.press("2")
+        first.press("3")
         first.see("gate-1 ·")
         assert "script: worse" in first.see("run this patch on dev?")
         first.press("\r")
@@ -59,9 +59,9 @@ def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk, run: 
     assert is_held(paths.lock)
 
     with Terminal(desk.command("attach", run, script="window"), desk.environment()) as second:
-        second.press("2")
+        second.press("3")
         second.see("gate-4 ·", within_s=180)
-        second.press("5")
+        second.press("6")
         second.see("script: cloning")
         history = second.see("script: worse")
         assert "weights" in history

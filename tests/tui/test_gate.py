@@ -359,7 +359,7 @@ def test_looks(
 ) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: pilot.app.view.state.run != "")
-        await pilot.press("2")
+        await pilot.press("3")
         await settle(pilot)
         await until(pilot, lambda: pilot.app.query_one(GatePane).settled)
         await settle(pilot)

@@ -186,7 +186,7 @@ async def test_a_big_diff_opens_and_scrolls_at_once(paths: RunPaths) -> None:
 def test_looks(paths: RunPaths, snap_compare: Compare, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: pilot.app.view.state.run != "")
-        await pilot.press("5")
+        await pilot.press("6")
         await settle(pilot)
         await pilot.press("home", "down")
         await settle(pilot)

@@ -36,7 +36,7 @@ async def test_no_pane_lets_a_steering_character_through(tmp_path: Path, scene: 
     app = opened(make_run(tmp_path / "r", scene))
     async with app.run_test(size=(140, 50)) as pilot:
         await loaded(pilot)
-        for number in range(1, len(PANES) + 1):
+        for number in range(1, len(PANES) + 2):
             await pilot.press(str(number))
             await pilot.pause(0.2)
             assert steering(text(app)) == [], f"pane {number}"

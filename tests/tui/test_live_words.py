@@ -71,8 +71,8 @@ def test_episodes_of_sealed_splits_say_nothing_before_the_end(views: dict[str, V
 def test_the_header_names_the_engine_and_the_gate(views: dict[str, View]) -> None:
     view = views["plan_gate"]
     left, right = heading(view, NOW, "live")
-    assert "▲ GATE waits" in said(left) and "press 2" in said(left) and "bwrap" in said(right)
-    assert "press 2" not in said(heading(view, NOW, "gate")[0])
+    assert "▲ GATE waits" in said(left) and "press 3" in said(left) and "bwrap" in said(right)
+    assert "press 3" not in said(heading(view, NOW, "gate")[0])
     alone = dataclasses.replace(view, alive=False)
     assert "no engine: R starts it" in said(heading(alone, NOW, "live")[1])
     beat = Progress("x", 1, 2, NOW.isoformat(), None, (NOW - timedelta(seconds=40)).isoformat(), "")
@@ -86,9 +86,11 @@ def test_parting_words_say_how_to_come_back(views: dict[str, View]) -> None:
 
 
 def test_what_comes_next_follows_the_loop(views: dict[str, View]) -> None:
-    assert "2 opens the gate" in following(views["plan_gate"])
+    assert "3 opens the gate" in following(views["plan_gate"])
     assert "measured on dev against g1" in following(views["training"])
-    assert "R starts an engine" in following(views["fresh"]) and "over" in following(views["done"])
+    assert "R, or sia-tui resume fresh, starts an engine" in following(views["fresh"]) and "over" in following(
+        views["done"]
+    )
     assert "every step asks you" in contract(views["training"].config)
 
 

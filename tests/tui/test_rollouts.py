@@ -241,7 +241,7 @@ async def test_new_rollouts_come_in_on_top_and_the_cursor_stays_with_its_row(tmp
 def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: pilot.app.view.state.run != "")
-        await pilot.press("3")
+        await pilot.press("4")
         await settle(pilot)
         await pilot.press(*keys)
         await settle(pilot)

@@ -94,7 +94,7 @@ def test_what_is_not_there_is_said(
 def test_looks(paths: RunPaths, snap_compare: Callable[..., bool], size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: pilot.app.view.state.run != "")
-        await pilot.press("4", "t")
+        await pilot.press("5", "t")
         await settle(pilot)
         await until(pilot, lambda: pilot.app.screen.query_one(Lines).count > 0)
 

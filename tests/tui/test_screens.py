@@ -52,5 +52,5 @@ def test_live(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("name", ["training", "patch_gate", "plan_gate"])
 def test_curves(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, size: tuple[int, int]) -> None:
-    app, before = scene(tmp_path, stack, name, ("4",))
+    app, before = scene(tmp_path, stack, name, ("5",))
     assert snap_compare(app, terminal_size=size, run_before=before)

@@ -22,11 +22,11 @@ async def test_digits_and_clicks_switch_panes(tmp_path: Path) -> None:
     app = opened(make_run(tmp_path / "r", "patch_gate"))
     async with app.run_test(size=(120, 40)) as pilot:
         await loaded(pilot)
-        for number, name in enumerate(PANES, 1):
+        for number, name in enumerate(PANES, 2):
             await pilot.press(str(number))
             await pilot.pause()
             assert app.query_one(ContentSwitcher).current == name == app.here
-        await pilot.click(Tabs, offset=(3, 0))
+        await pilot.click(Tabs, offset=(12, 0))
         assert app.here == "live"
 
 
@@ -42,7 +42,7 @@ async def test_only_the_pane_in_sight_is_shown_anything(tmp_path: Path, monkeypa
             run.store.progress("training", 19, 30, "2026-01-05T07:00:00+00:00")
         await until(pilot, lambda: bool(shown))
         assert set(shown) == {"live"}
-        await pilot.press("4")
+        await pilot.press("5")
         await pilot.pause()
         assert shown[-1] == "curves"
 
@@ -64,10 +64,10 @@ async def test_a_gate_that_opens_elsewhere_calls_but_does_not_take_the_focus(tmp
         await until(pilot, lambda: app.view.state.waiting is not None)
         await pilot.pause(0.2)
         assert bells == [1] and app.here == "live" and app.focused is before
-        assert "press 2" in text(app) and app.query_one(Header).has_class("-loud")
-        await pilot.press("2")
+        assert "press 3" in text(app) and app.query_one(Header).has_class("-loud")
+        await pilot.press("3")
         await pilot.pause(0.2)
-        assert "press 2" not in text(app)
+        assert "press 3" not in text(app)
 
 
 async def test_p_pauses_and_resumes_through_the_engine(tmp_path: Path) -> None:
@@ -98,25 +98,27 @@ async def test_without_an_engine_p_says_so_and_r_starts_one(tmp_path: Path) -> N
         assert "sia-tui resume r" in parting(app.view)
 
 
-async def test_the_engines_coming_and_going_is_seen(tmp_path: Path) -> None:
+async def test_the_engines_coming_and_going_is_seen_with_the_command_that_goes_on(tmp_path: Path) -> None:
     paths = make_run(tmp_path / "r", "training")
     app = opened(paths)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await loaded(pilot)
         with hold(paths.lock):
             await until(pilot, lambda: "engine ●" in text(app))
         await until(pilot, lambda: "no engine: R starts it" in text(app))
+        await until(pilot, lambda: "the engine is gone; go on with R, or: sia-tui resume r" in text(app))
+        assert "sia-tui resume r" in text(app).splitlines()[-2]
 
 
 async def test_help_lists_the_keys_of_the_pane(tmp_path: Path) -> None:
     app = opened(make_run(tmp_path / "r", "training"))
     async with app.run_test(size=(120, 60)) as pilot:
         await loaded(pilot)
-        await pilot.press("4", "question_mark")
+        await pilot.press("5", "question_mark")
         await pilot.pause(1.2)
         shown = text(app)
         assert "keys: curves" in shown and "training before" in shown and "leave; the engine goes on" in shown
-        await pilot.press("escape", "1", "f1")
+        await pilot.press("escape", "2", "f1")
         await pilot.pause()
         assert "training before" not in text(app) and "half a page down" in text(app)
 
@@ -128,7 +130,7 @@ async def test_the_window_opens_while_the_run_cannot_be_read(tmp_path: Path) -> 
     async with app.run_test(size=(120, 40)) as pilot:
         await loaded(pilot)
         await until(pilot, lambda: "cannot read" in text(app))
-        await pilot.press("1", "2", "3", "4", "5")
+        await pilot.press("2", "3", "4", "5", "6")
 
 
 async def test_episodes_stream_in_while_the_window_is_open(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ async def test_without_colour_every_pane_still_shows(
     app = opened(make_run(tmp_path / "r", scene))
     async with app.run_test(size=(120, 40)) as pilot:
         await loaded(pilot)
-        for key in ("1", "2", "3", "4", "5", "question_mark"):
+        for key in ("2", "3", "4", "5", "6", "question_mark"):
             await pilot.press(key)
             await pilot.pause(0.1)
             assert "GATE" in text(app) or "gate" in text(app)
@@ -163,7 +165,7 @@ async def test_any_size_holds(tmp_path: Path, size: tuple[int, int]) -> None:
     app = opened(make_run(tmp_path / "r", "keep_gate"))
     async with app.run_test(size=size) as pilot:
         await loaded(pilot)
-        for key in ("1", "2", "3", "4", "5", "question_mark"):
+        for key in ("2", "3", "4", "5", "6", "question_mark"):
             await pilot.press(key)
             await pilot.pause(0.05)
 

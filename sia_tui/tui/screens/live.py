@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from sia_tui.core.text import one_line
 from sia_tui.tui.charts import dev_chart
-from sia_tui.tui.outlook import outlook_lines
+from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.scores import score_lines
@@ -28,6 +28,7 @@ class LivePane(Widget):
     """Generations and their curve above, the phase and the rollouts below, the outlook at the foot."""
 
     def compose(self) -> ComposeResult:
+        yield Card(id="away")
         with Horizontal(id="above"):
             yield titled(
                 Lines(id="scores", classes="frame", empty="no generation yet"), "GENERATIONS · dev ±95 % · hidden"
@@ -41,6 +42,7 @@ class LivePane(Widget):
         yield Card(id="outlook")
 
     def show(self, view: View) -> None:
+        self._show_away()
         self._show_scores(view)
         self._show_stream(view)
         self._show_phase(view)
@@ -70,6 +72,12 @@ class LivePane(Widget):
         if self.is_on_screen:
             self.query_one("#phase", Card).refresh()
 
+    def _show_away(self) -> None:
+        away, card = window(self).away, self.query_one("#away", Card)
+        card.display = away is not None
+        if away is not None:
+            card.show(lambda width, height: [away_line(away, width)])
+
     def _show_scores(self, view: View) -> None:
         lines = self.query_one("#scores", Lines)
         count = len(score_lines(view.state, 80))
@@ -78,7 +86,7 @@ class LivePane(Widget):
     def _show_stream(self, view: View) -> None:
         lines, rows = self.query_one("#stream", Lines), view.recent
         if view.dropped:
-            titled(lines, f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk (3)")
+            titled(lines, f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk (4)")
         lines.show_rows(
             len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
         )

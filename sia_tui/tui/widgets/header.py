@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-from sia_tui.tui.heading import heading
-from sia_tui.tui.view import View
+from sia_tui.tui.heading import Piece
 
 
 class Header(Static):
@@ -29,10 +28,10 @@ class Header(Static):
         super().__init__(markup=False)
         self._said: tuple[object, ...] = ()
 
-    def show(self, view: View, now: datetime, here: str) -> None:
-        left, right = heading(view, now, here)
-        said = (left, right, self.size.width)
-        self.set_class(view.state.waiting is not None and here != "gate", "-loud")
+    def show(self, left: Sequence[Piece], right: Sequence[Piece], loud: bool) -> None:
+        """`loud`: a gate waits, and the person looks elsewhere."""
+        said = (tuple(left), tuple(right), self.size.width)
+        self.set_class(loud, "-loud")
         if said == self._said:
             return
         self._said = said

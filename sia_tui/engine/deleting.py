@@ -1,0 +1,37 @@
+"""A run taken away: what git has of it, then its folder. What spans runs stays: test openings, and what was learned."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store.lock import hold
+from sia_tui.store.workspace import RunPaths, Workspace
+
+
+def delete_run(workspace: Workspace, paths: RunPaths) -> None:
+    """Repeatable. Raises RunHeld while an engine is alive, RepositoryError, OSError."""
+    with hold(paths.lock):
+        if workspace.harness_repository.is_dir():
+            HarnessRepository(workspace.harness_repository).forget_run(paths.name, paths.worktree)
+        # Gone at once for every reader, however long its files take.
+        doomed = Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".deleted-"))
+        paths.root.rename(doomed / paths.name)
+    shutil.rmtree(doomed, onerror=_writable)
+
+
+def _writable(function: Callable[[str], Any], path: str, error: object) -> None:
+    """Snapshots are read-only, folders too."""
+    parent = Path(path).parent
+    parent.chmod(parent.stat().st_mode | stat.S_IRWXU)
+    Path(path).chmod(stat.S_IRWXU)
+    if function is os.rmdir or Path(path).is_dir():
+        shutil.rmtree(path)
+    else:
+        function(path)

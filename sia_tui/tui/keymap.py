@@ -1,0 +1,110 @@
+"""Names for every key binding, so that a person can give it other keys: `gate.approve`, `lines.follow`, `app.live`.
+
+Textual rebinds by a binding's id. Ids are given here, once for all, from where a binding is written and what it does;
+so no binding can be without one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+
+from textual.binding import Binding, BindingsMap
+from textual.dom import DOMNode
+from textual.keys import _character_to_key
+
+OURS = "sia_tui."
+_SUFFIXES = ("Pane", "View", "App", "Screen")
+
+
+@cache
+def name_bindings() -> None:
+    """Give an id to every binding of the window's classes. Once is enough."""
+    for cls in _classes():
+        bindings = cls._merged_bindings
+        if bindings is not None:
+            for key, found in bindings.key_to_bindings.items():
+                bindings.key_to_bindings[key] = [_named(cls, binding) for binding in found]
+
+
+def known() -> dict[str, list[str]]:
+    """Every id with its keys, as they are without a keymap."""
+    found: dict[str, list[str]] = {}
+    for _, bindings in _rooms():
+        for name, keys in _by_id(bindings).items():
+            found[name] = list(dict.fromkeys([*found.get(name, []), *keys]))
+    return dict(sorted(found.items()))
+
+
+def faults(keymap: Mapping[str, str]) -> list[str]:
+    """One line for each id that is none, and for each key that a rebinding takes away from another action."""
+    ids = known()
+    said = [f"keys.{name}: no such binding; see: sia-tui config show --keys" for name in keymap if name not in ids]
+    taken: dict[str, None] = {}
+    for room, bindings in _rooms():
+        held = {id: _keys(keymap[id]) if id in keymap else keys for id, keys in _by_id(bindings).items()}
+        for name in keymap.keys() & held.keys():
+            for other in held.keys() - {name}:
+                for key in set(held[name]) & set(held[other]):
+                    one, two = sorted((name, other)) if other in keymap else (name, other)
+                    taken[f"keys.{one}: {key} is {two}'s in the {room}"] = None
+    return said + sorted(taken)
+
+
+def _by_id(bindings: list[tuple[str, Binding]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, binding in bindings:
+        if binding.id:
+            found.setdefault(binding.id, []).append(key)
+    return found
+
+
+def _keys(text: str) -> list[str]:
+    return [_character_to_key(key) if len(key) == 1 else key for part in text.split(",") if (key := part.strip())]
+
+
+def _rooms() -> Iterator[tuple[str, list[tuple[str, Binding]]]]:
+    name_bindings()
+    for cls in _classes():
+        if isinstance(cls._merged_bindings, BindingsMap):
+            pairs = [(key, one) for key, found in cls._merged_bindings.key_to_bindings.items() for one in found]
+            yield _room(cls), [(key, one) for key, one in pairs if one.id]
+
+
+def _classes() -> list[type[DOMNode]]:
+    # Whatever binds keys has to be loaded to be known.
+    import_module("sia_tui.tui.replayed")
+    found, left = list[type[DOMNode]](), [DOMNode]
+    while left:
+        for cls in left.pop().__subclasses__():
+            left.append(cls)
+            if cls.__module__.startswith(OURS):
+                found.append(cls)
+    return sorted(set(found), key=lambda cls: (len(cls.__mro__), cls.__name__))
+
+
+def _named(cls: type[DOMNode], binding: Binding) -> Binding:
+    owner = next((base for base in cls.__mro__ if _writes(base, binding)), None)
+    if binding.id is not None or owner is None or not owner.__module__.startswith(OURS):
+        return binding
+    what = binding.action if "(" not in binding.action else binding.description
+    return replace(binding, id=f"{_room(owner)}.{_slug(what)}")
+
+
+def _writes(cls: type, binding: Binding) -> bool:
+    written = Binding.make_bindings(cls.__dict__.get("BINDINGS", ()))
+    return any((one.action, one.description) == (binding.action, binding.description) for one in written)
+
+
+def _room(cls: type) -> str:
+    name = cls.__name__
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix) or name
+    return "app" if name == "Sia" else _slug(re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.removeprefix("app.").lower()).strip("-")

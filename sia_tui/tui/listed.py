@@ -1,0 +1,129 @@
+"""A workspace's runs, a line each, and what is to be said of the one under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sia_tui.core.state import State
+from sia_tui.core.telling import points
+from sia_tui.tui.heading import GLYPHS
+from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, HEAD, STRONG, WARN, Line, Piece, cells, fit, line, minutes, wrap
+from sia_tui.tui.scores import LETTERS, best_null, dev_points
+from sia_tui.tui.sparks import spark
+from sia_tui.tui.view import View, age_s, ago
+
+WIDE, VERY_WIDE = 100, 140
+_STATUS, _RUN, _AT, _SPARK, _NULL = 15, 18, 11, 8, 10
+
+
+def run_line(view: View, width: int, marked: bool = False) -> Line:
+    """Whose turn it is stands first; what does not fit is said below the list."""
+    status, style = GLYPHS[view.mark] if view.error is None else ("? unreadable", BAD)
+    waits = view.state.waiting is not None and not view.over
+    pieces: list[Piece] = [
+        ("✓" if marked else " ", ACCENT),
+        (fit(status, _STATUS), style),
+        (fit(view.run, _run(width)), STRONG if waits else ""),
+        *([(fit(f" {view.state.task}", 16), DIM)] if width >= VERY_WIDE else []),
+        fit(f" {_at(view)}", _AT),
+        *_scores(view.state, _spark(width)),
+        (" ● " if view.alive else "   ", GOOD),
+    ]
+    room = width - sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in pieces)
+    last = (f"▲ {_asks(view)}", f"bold {WARN}") if waits else (_left(view), DIM)
+    return line(*pieces, (fit(last[0], max(0, room)), last[1]))
+
+
+def heading_line(width: int) -> Line:
+    """The columns' names."""
+    names = (
+        f"  {'status':<{_STATUS}}{'run':<{_run(width)}}{' task':<16}"
+        if width >= VERY_WIDE
+        else (f"  {'status':<{_STATUS}}{'run':<{_run(width)}}")
+    )
+    names += f"{' serves':<{_AT}}{' kept':<{_spark(width)}}  dev   null eng waits for you, or left"
+    return line((names[:width], DIM))
+
+
+def _run(width: int) -> int:
+    return _RUN if width < WIDE else _RUN + 8
+
+
+def _spark(width: int) -> int:
+    return _SPARK if width < WIDE else _SPARK + 4
+
+
+def about(view: View, now: datetime, width: int) -> list[Line]:
+    """What waits, what may be spent, and when something last happened."""
+    state = view.state
+    if view.error is not None:
+        return [line((fit(f"cannot be read: {view.error}", width), BAD))]
+    lines = [
+        line((fit(view.run, min(width, 40)).rstrip(), HEAD), (f" · {state.task} · {_when(state, now)}", DIM)),
+        line(("LEFT      ", HEAD), fit(_left(view) or "–", max(4, width - 10))),
+    ]
+    if state.waiting is not None and (step := state.current) is not None:
+        asked = f"{state.waiting.id} {state.waiting.hash[:12]} · {step.proposal.lever}: {step.proposal.title}"
+        lines.append(line(("▲ WAITS   ", f"bold {WARN}"), (fit(asked, max(4, width - 10)), WARN)))
+    elif state.stop_reason:
+        lines += [line(row) for row in wrap(f"{state.status}: {state.stop_reason}", width, 2)]
+    elif view.progress is not None and view.alive:
+        count = f" {view.progress.done}/{view.progress.total}" if view.progress.total else ""
+        lines.append(line(("NOW       ", HEAD), fit(f"{view.progress.phase}{count}", max(4, width - 10))))
+    if not view.alive and not view.over:
+        lines.append(line(("ENGINE    ", HEAD), (f"none: R, or sia-tui resume {view.run}", WARN)))
+    return lines
+
+
+def waiting(views: Sequence[View]) -> frozenset[tuple[str, str]]:
+    """Gates that wait for a person: run and hash."""
+    return frozenset(
+        (view.run, view.state.waiting.hash)
+        for view in views
+        if view.state.waiting is not None and view.state.status in ("running", "paused")
+    )
+
+
+def _at(view: View) -> str:
+    """Which generation serves, and how many steps were made of those allowed."""
+    made, state = len(view.state.made), view.state
+    best = "–" if state.incumbent is None else f"g{state.incumbent}"
+    return f"{best} · {made}" + (f"/{view.config.budget.steps}" if view.config else "")
+
+
+def _scores(state: State, room: int) -> list[Piece]:
+    """Kept generations on dev, the incumbent's mean, and how it stands to the null that is hardest to beat."""
+    kept = [point.mean for point in dev_points(state) if point.kept]
+    best, null = state.best.results.get("dev") if state.best else None, best_null(state)
+    pieces: list[Piece] = [(fit(f" {spark(kept, room - 2)}", room), "$accent")]
+    pieces.append((f"{100 * best.mean:5.1f}" if best else "    –", STRONG if best else DIM))
+    if null is None or best is None:
+        return [*pieces, (" " * (_NULL - 1), DIM)]
+    ahead = best.mean > null[1]
+    return [*pieces, (f" {'>' if ahead else '≤'} {100 * null[1]:5.1f} ", GOOD if ahead else DIM)]
+
+
+def _left(view: View) -> str:
+    """Of the budget: steps, time, tokens and money where they are limited."""
+    if view.config is None or view.over:
+        return ""
+    limit, cost = view.config.budget, view.state.cost
+    said = [f"{max(0, limit.steps - len(view.state.made))} steps", minutes(max(0.0, limit.wall_s - cost.wall_s))]
+    if limit.tokens < 10**12:
+        said.append(f"{max(0, limit.tokens - cost.tokens):,} tok")
+    if limit.money < 1e9:
+        said.append(f"{max(0.0, limit.money - cost.money):.2f} $")
+    return " · ".join(said)
+
+
+def _asks(view: View) -> str:
+    step = view.state.current
+    if view.state.waiting is None or step is None:
+        return ""
+    gain = step.proposal.predicted_gain
+    return f"{LETTERS[step.proposal.lever]}{f' {points(gain)}' if gain is not None else ''} {step.proposal.title}"
+
+
+def _when(state: State, now: datetime) -> str:
+    return f"last seen at work {ago(age_s(state.last_at, now))} ago" if state.last_at else "not begun"

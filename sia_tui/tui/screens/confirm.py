@@ -1,0 +1,55 @@
+"""A question before something that cannot be taken back. Enter alone never says yes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+
+class Confirm(ModalScreen[bool]):
+    """`y` says yes; where `word` is given, that has to be typed out."""
+
+    DEFAULT_CSS = """
+    Confirm {
+        align: center middle;
+        & > Vertical {
+            width: 72; max-width: 100%; height: auto; border: round $warning; padding: 0 1; background: $surface;
+        }
+        & #typed { margin-top: 1; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "yes", "yes"),
+        Binding("n,escape", "dismiss(False)", "no", key_display="n"),
+    ]
+
+    def __init__(self, said: str, word: str = "") -> None:
+        super().__init__()
+        self._said, self._word = said, word
+
+    def compose(self) -> ComposeResult:
+        how = f"Type its name, {self._word}, and press Enter. Esc leaves it." if self._word else "y: yes   n, Esc: no"
+        with Vertical():
+            yield Static(f"{self._said}\n{how}", markup=False)
+            if self._word:
+                yield Input(id="typed", compact=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "yes" or not self._word
+
+    def action_yes(self) -> None:
+        self.dismiss(True)
+
+    @on(Input.Submitted)
+    def _typed(self, event: Input.Submitted) -> None:
+        if event.value.strip() == self._word:
+            self.dismiss(True)
+        else:
+            self.notify("that is not its name; nothing was done", severity="warning", markup=False)

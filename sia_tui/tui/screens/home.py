@@ -1,0 +1,181 @@
+"""Home: the workspace's runs, and what may be done with them as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from sia_tui.store.reader import Answer
+from sia_tui.store.version import StoreError
+from sia_tui.tui.listed import about, heading_line, run_line
+from sia_tui.tui.pieces import Line
+from sia_tui.tui.screens.confirm import Confirm
+from sia_tui.tui.screens.draft import NewRun
+from sia_tui.tui.screens.page import Page
+from sia_tui.tui.view import View
+from sia_tui.tui.widgets.card import Card
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
+from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
+from sia_tui.tui.workplace import Workplace
+
+ABOUT = 5
+
+
+class HomePane(Vertical):
+    """A list that fills while it is read, newest first; the run under the cursor is told below it."""
+
+    DEFAULT_CSS = """
+    HomePane {
+        & > #columns { height: 1; padding: 0 2; }
+        & > #runs { border: round $panel-lighten-2; border-title-color: $text-accent; padding: 0 1; }
+        & > #runs:focus { border: round $primary; }
+        & > #about { height: 5; padding: 0 2; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "begin", "new run", tooltip="start a run from a config"),
+        Binding("R", "resume", "resume", tooltip="start an engine on the run"),
+        Binding("S", "stop", "stop", tooltip="end the run early; test stays sealed; asks first"),
+        Binding("x,delete", "delete", "delete", key_display="x", tooltip="delete the run with its branch; asks first"),
+        Binding("space", "mark", "mark", tooltip="mark a run to compare it with another"),
+        Binding("c", "compare", "compare", tooltip="the two marked runs, or the marked one and this one"),
+        Binding("escape", "unmark", "unmark all", show=False),
+    ]
+
+    def __init__(self, place: Workplace | None, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._place = place
+        self._views: tuple[View, ...] = ()
+        self._marked: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield Card(id="columns")
+        yield titled(Lines(id="runs", empty="reading …" if self._place else "no workspace is open"), "RUNS")
+        yield Card(id="about")
+
+    def on_mount(self) -> None:
+        self.query_one("#columns", Card).show(lambda width, height: [heading_line(width)])
+
+    def show(self, view: View) -> None:
+        """The open run's view is of no interest here."""
+
+    def show_runs(self, views: tuple[View, ...], complete: bool) -> None:
+        """Runs as they are known by now, newest first; the cursor stays with its run."""
+        lines, run = self.query_one("#runs", Lines), self._chosen
+        self._views = views
+        if complete:
+            lines.empty = "no run yet: n starts one"
+        lines.show_rows(len(views), lambda index, width: content(self._line(views[index], width)))
+        found = next((index for index, view in enumerate(views) if run and view.run == run.run), None)
+        if found is not None and found != lines.cursor:
+            lines.go(found)
+        self._tell()
+
+    @property
+    def _chosen(self) -> View | None:
+        cursor = self.query_one("#runs", Lines).cursor
+        return self._views[cursor] if cursor < len(self._views) else None
+
+    def _line(self, view: View, width: int) -> Line:
+        return run_line(view, width, view.run in self._marked)
+
+    @on(Lines.Moved, "#runs")
+    def _tell(self) -> None:
+        run, now = self._chosen, window(self).now
+        self.query_one("#about", Card).show(lambda width, height: about(run, now(), width)[:ABOUT] if run else [])
+
+    @on(Lines.Chosen, "#runs")
+    async def _open(self) -> None:
+        if (run := self._chosen) is not None:
+            await window(self).open_run(run.run)
+
+    def action_mark(self) -> None:
+        if (run := self._chosen) is None:
+            return
+        if run.run in self._marked:
+            self._marked.remove(run.run)
+        else:
+            self._marked = [*self._marked, run.run][-2:]
+        self.show_runs(self._views, True)
+
+    def action_unmark(self) -> None:
+        self._marked.clear()
+        self.show_runs(self._views, True)
+
+    def action_compare(self) -> None:
+        chosen = self._chosen
+        sides = self._marked if len(self._marked) == 2 or chosen is None else [*self._marked, chosen.run]
+        if len(sides) != 2 or sides[0] == sides[1] or self._place is None:
+            self.notify("space marks a run; go to the other one and press c", markup=False)
+            return
+        one, other = sides
+        place = self._place
+        self.app.push_screen(Page(f"{one} and {other}", lambda: place.compare(one, other)))
+
+    def action_begin(self) -> None:
+        if self._place is not None and window(self).may_steer():
+            self.app.push_screen(NewRun(self._place), self._begun)
+
+    async def _begun(self, name: str | None) -> None:
+        if name:
+            await window(self).open_run(name)
+
+    def action_resume(self) -> None:
+        run = self._chosen
+        if run is None or not window(self).may_steer():
+            return
+        if run.alive or run.over:
+            self.notify(f"{run.run}: {'an engine is alive' if run.alive else f'is {run.state.status}'}", markup=False)
+            return
+        self.notify(f"starting an engine on {run.run}", markup=False)
+        self._do(lambda place: place.open(run.run).resume())
+
+    def action_stop(self) -> None:
+        run = self._chosen
+        if run is None or not window(self).may_steer():
+            return
+        if run.over:
+            self.notify(f"{run.run} is {run.state.status} already", markup=False)
+            return
+        said = f"Stop {run.run}? No further step is made and test stays sealed; what was kept stays."
+        self.app.push_screen(Confirm(said), partial(self._stop, run.run))
+
+    def _stop(self, name: str, yes: bool | None) -> None:
+        if yes:
+            self._do(lambda place: place.open(name).ask("stop", {}))
+
+    def action_delete(self) -> None:
+        run = self._chosen
+        if run is None or not window(self).may_steer():
+            return
+        if run.alive:
+            self.notify(f"{run.run}: its engine is alive; S stops the run first", severity="warning", markup=False)
+            return
+        said = f"Delete {run.run}? Its folder, branch, tags and worktree go, and nothing brings them back."
+        self.app.push_screen(Confirm(said, run.run), partial(self._delete, run.run))
+
+    async def _delete(self, name: str, yes: bool | None) -> None:
+        if yes:
+            await window(self).close_run(name)
+            self._do(lambda place: place.delete(name))
+
+    def _do(self, what: Callable[[Workplace], Answer]) -> None:
+        self.run_worker(partial(self._done, what), thread=True, exit_on_error=False, group="home")
+
+    def _done(self, what: Callable[[Workplace], Answer]) -> None:
+        """In a thread."""
+        assert self._place is not None
+        try:
+            answer = what(self._place)
+        except (StoreError, OSError) as error:
+            answer = Answer(False, str(error))
+        self.app.call_from_thread(window(self).say, answer.message, answer.ok)

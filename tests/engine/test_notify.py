@@ -1,0 +1,135 @@
+"""A person is called by a command and by real HTTP on the loopback; whatever fails, the run does not notice."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from email.header import decode_header, make_header
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from sia_tui.config.notify import NotifyConfig
+from sia_tui.core import events as ev
+from sia_tui.engine.notify import Notifier
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import RunPaths
+from tests.tui.runs import make_run, writing
+
+
+class Server(HTTPServer):
+    """Keeps what it was sent; answers as `status` says, or not before `go` where it is set to hang."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.status = 200
+        self.hangs = False
+        self.go = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.hangs:
+            self.server.go.wait(30)
+        self.server.got.append((self.path, dict(self.headers), body))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *said: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as made:
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        yield made
+        made.go.set()
+        made.shutdown()
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    return make_run(tmp_path / "r", "training")
+
+
+def called(paths: RunPaths, config: NotifyConfig, *events: ev.Event) -> list[str]:
+    """The faults of a notifier that lived while these were recorded."""
+    with closing(RunReader(paths.db)) as reader:
+        seen = reader.log()[-1].seq
+    notifier = Notifier(paths, "/ws of ana", config, seen)
+    with writing(paths.root) as run:
+        for event in events:
+            run.store.record(event)
+    notifier.stop()
+    return list(notifier.faults())
+
+
+def test_a_gate_is_told_with_the_verbs_and_the_hash_that_answer_it(tmp_path: Path, server: Server) -> None:
+    paths = make_run(tmp_path / "r", "patch_gate")
+    told = tmp_path / "told.json"
+    config = NotifyConfig(
+        command=("sh", "-c", f"cat > {told}"), webhook=f"{server.url}/hook?key=secret", ntfy=f"{server.url}/mine"
+    )
+    notifier = Notifier(paths, "/ws of ana", config, 0)
+    notifier.stop()
+    assert list(notifier.faults()) == []
+    with closing(RunReader(paths.db)) as reader:
+        gate = reader.state().waiting
+    assert gate is not None
+    hooked = [json.loads(body) for path, _, body in server.got if path == "/hook?key=secret"]
+    last = hooked[-1]
+    assert [one["gate"] for one in hooked] == ["gate-1", "gate-2", "gate-3", "gate-4"]
+    assert last["hash"] == gate.hash and last["title"] == "r: go ahead? harness: Snap answers to the list of charges"
+    assert last["answer"][0] == f"sia-tui approve r/gate-4 --hash {gate.hash[:12]} --workspace '/ws of ana'"
+    assert json.loads(told.read_text()) == last
+    topics = [(headers, body.decode()) for path, headers, body in server.got if path == "/mine"]
+    assert topics[-1][0]["Title"] == last["title"] and "sia-tui reject" in topics[-1][1]
+    # Of a title in another script, and nothing of a model's that steers a terminal or a header.
+    second = str(make_header(decode_header(topics[1][0]["Title"])))
+    assert "盗窃" in second and "\n" not in topics[1][0]["Title"] and "\x1b" not in second + topics[1][1]
+
+
+def test_alarms_and_ends_are_told_and_what_was_not_asked_for_is_not(paths: RunPaths, server: Server) -> None:
+    alarm, end = ev.Alarmed("canary", "k", "the key was opened"), ev.RunEnded("failed", "no room")
+    assert called(paths, NotifyConfig(webhook=server.url, on=("alarm", "end")), alarm, end) == []
+    assert [json.loads(body)["kind"] for _, _, body in server.got] == ["alarm", "end"]
+    assert called(paths, NotifyConfig(webhook=server.url, on=("gate",)), alarm) == []
+    assert len(server.got) == 2
+
+
+@pytest.mark.parametrize("way", ["refused", "down", "command", "missing"])
+def test_a_call_that_fails_is_one_line_without_the_key(paths: RunPaths, server: Server, way: str) -> None:
+    server.status = 500
+    config = {
+        "refused": NotifyConfig(webhook=f"{server.url}/secret?key=secret"),
+        "down": NotifyConfig(ntfy="http://127.0.0.1:9/secret"),
+        "command": NotifyConfig(command=("sh", "-c", "exit 3")),
+        "missing": NotifyConfig(command=("no-such-program", "secret")),
+    }[way]
+    faults = called(paths, config, ev.RunEnded("done", "all steps made"))
+    assert len(faults) == 1 and "the run goes on" in faults[0] and "secret" not in faults[0]
+
+
+def test_a_server_that_hangs_is_left_at_the_deadline(paths: RunPaths, server: Server) -> None:
+    server.hangs = True
+    faults = called(paths, NotifyConfig(webhook=server.url, deadline_s=0.3), ev.RunEnded("done", "all steps made"))
+    assert faults and server.got == []
+
+
+def test_a_key_comes_from_the_environment(paths: RunPaths, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOPIC", "mine")
+    assert called(paths, NotifyConfig(ntfy=f"{server.url}/$MY_TOPIC"), ev.RunEnded("done", "x")) == []
+    assert server.got[0][0] == "/mine"

@@ -1,0 +1,260 @@
+"""Home: the workspace's runs, and what is done with them from there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from sia_tui.config.user import UiConfig
+from sia_tui.store.lock import hold
+from sia_tui.store.reader import Answer
+from sia_tui.store.seen import last_seen, note_seen
+from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.tui.app import SiaApp
+from sia_tui.tui.manners import Manners
+from sia_tui.tui.workplace import Access, Draft
+from tests.tui.desk import SMALL, WIDE, screen_text
+from tests.tui.opened import until
+from tests.tui.runs import Scene, make_run, moment
+
+CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano-quick.yaml"
+
+
+@dataclass
+class Place:
+    """A workspace whose engines are written down, not started."""
+
+    workspace: Workspace
+    user: str = "ana"
+    done: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def open(self, name: str) -> Access:
+        def ask(kind: str, body: object) -> Answer:
+            self.done.append((kind, name))
+            return Answer(True, kind)
+
+        def resume() -> Answer:
+            self.done.append(("resume", name))
+            return Answer(True, "started")
+
+        return Access(self.workspace.existing(name), ask, resume)
+
+    def configs(self) -> Sequence[Path]:
+        return [CONFIG]
+
+    def begin(self, draft: Draft) -> Answer:
+        self.done.append(("begin", draft))
+        make_run(self.workspace.runs / draft.name, "fresh")
+        return Answer(True, draft.name)
+
+    def delete(self, name: str) -> Answer:
+        self.done.append(("delete", name))
+        return Answer(True, "deleted")
+
+    def compare(self, one: str, other: str) -> str:
+        return f"{one} beside {other}"
+
+
+SCENES: dict[str, Scene] = {"charges-1": "done", "sql-repair-07": "patch_gate", "kernels-3": "training"}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace(tmp_path / "ws")
+    for number, (name, scene) in enumerate(SCENES.items()):
+        paths = make_run(workspace.runs / name, scene)
+        os.utime(paths.config, (number, number))
+    return Place(workspace)
+
+
+def home(place: Place, **manners: Any) -> SiaApp:
+    said = Answer(False, "no run is open")
+    still = moment(RunPaths(place.workspace.runs / "kernels-3"))
+    app = SiaApp(None, lambda kind, body: said, lambda: said, lambda: still, place=place, manners=Manners(**manners))
+    app.animation_level = "none"
+    return app
+
+
+def listed(app: SiaApp) -> bool:
+    return app._shelf is not None and app._shelf.complete and all(name in screen_text(app) for name in SCENES)
+
+
+async def test_runs_are_listed_with_what_waits_and_the_person_is_called_once(place: Place) -> None:
+    app = home(place)
+    bells: list[int] = []
+    app.bell = lambda: bells.append(1)  # type: ignore[method-assign]
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app) and bool(bells))
+        await pilot.pause(1.2)
+        shown = screen_text(app)
+        assert bells == [1] and "1 waits for you" in shown and "▲ GATE waits" in shown and "Snap answers" in shown
+        assert "no engine" not in shown and "■ done" in shown
+
+
+async def test_enter_opens_a_run_and_q_comes_back_then_leaves(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        await pilot.press("3")
+        assert app.here == "home" and "no run is open" in screen_text(app)
+        for name in SCENES:
+            rows = [view.run for view in app._shelf.views]  # type: ignore[union-attr]
+            await pilot.press("g", *["j"] * rows.index(name), "enter")
+            await until(pilot, lambda name=name: app.view.state.run == name)
+            assert app.here == ("gate" if name == "sql-repair-07" else "live")
+            await pilot.press("q")
+            assert app.here == "home" and app.is_running
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_r_s_and_x_act_on_the_run_under_the_cursor_and_ask(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        rows = [view.run for view in app._shelf.views]  # type: ignore[union-attr]
+        await pilot.press(*["j"] * rows.index("kernels-3"), "R")
+        await until(pilot, lambda: place.done == [("resume", "kernels-3")])
+        await pilot.press("S", "n", "S", "enter", "y")
+        await until(pilot, lambda: place.done[1:] == [("stop", "kernels-3")])
+        await pilot.press("x", *"wrong", "enter")
+        assert len(place.done) == 2
+        app.screen.query_one(Input).value = "kernels-3"
+        await pilot.press("enter")
+        await until(pilot, lambda: place.done[2:] == [("delete", "kernels-3")])
+
+
+async def test_a_run_with_a_living_engine_is_not_deleted(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        with hold(place.workspace.run("kernels-3").lock):
+            await until(pilot, lambda: listed(app) and "1 at work" in screen_text(app))
+            rows = [view.run for view in app._shelf.views]  # type: ignore[union-attr]
+            await pilot.press(*["j"] * rows.index("kernels-3"), "x")
+            await until(pilot, lambda: "its engine is alive" in screen_text(app))
+            assert not app.screen.is_modal
+
+
+async def test_two_marked_runs_are_compared(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "space marks a run" in screen_text(app))
+        first, second, _ = (view.run for view in app._shelf.views)  # type: ignore[union-attr]
+        await pilot.press("space", "j", "c")
+        await until(pilot, lambda: f"{first} beside {second}" in screen_text(app))
+        await pilot.press("q")
+        assert not app.screen.is_modal
+
+
+async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=(120, 50)) as pilot:
+        await until(pilot, lambda: listed(app))
+        await pilot.press("n")
+        await until(pilot, lambda: app.screen.is_modal and "budget.steps" in screen_text(app))
+        form = app.screen
+        form.query_one("#budget-steps", Input).value = "-1"
+        form.query_one("#name", Input).value = "charges-1"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "✗ budget.steps: input should be greater" in screen_text(app))
+        assert "run charges-1 exists" in screen_text(app) and place.done == []
+        form.query_one("#budget-steps", Input).value = "2"
+        form.query_one("#name", Input).value = "fresh-1"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.view.state.run == "fresh-1")
+        assert place.done == [("begin", Draft(CONFIG, "fresh-1", None, ("budget.steps=2",)))] and app.here == "live"
+
+
+async def test_what_cannot_be_read_is_said_in_its_line(place: Place) -> None:
+    app = home(place)
+    place.workspace.run("charges-1").db.write_bytes(b"nonsense" * 99)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: listed(app))
+        assert "? unreadable" in screen_text(app)
+
+
+async def test_reading_only_changes_nothing(place: Place) -> None:
+    app = home(place, read_only=True)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        await pilot.press("n", "R", "S", "x")
+        await pilot.pause(0.1)
+        assert place.done == [] and not app.screen.is_modal and "only reads" in screen_text(app)
+        rows = [view.run for view in app._shelf.views]  # type: ignore[union-attr]
+        await pilot.press("g", *["j"] * rows.index("sql-repair-07"), "enter")
+        await until(pilot, lambda: app.here == "gate" and app.view.state.waiting is not None)
+        await pilot.pause(0.7)
+        await pilot.press("a", "d", "p")
+        assert "READ ONLY" in screen_text(app) and place.done == []
+
+
+@pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-colour-blind", SMALL)], ids=str)
+def test_home(place: Place, snap_compare: Any, theme: str, size: tuple[int, int]) -> None:
+    app = home(place, ui=UiConfig(theme=theme))
+
+    async def before(pilot: Any) -> None:
+        # It flashes for two seconds.
+        await until(pilot, lambda: listed(app) and bool(app._caller.waiting) and not app._flashes)
+        await pilot.pause(0.2)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+async def test_who_comes_back_is_told_what_was_decided_until_they_ask_why(place: Place) -> None:
+    paths = place.workspace.run("kernels-3")
+    note_seen(paths, "ana", datetime(2026, 1, 5, 7, 6, tzinfo=UTC))
+    app = home(place)
+    async with app.run_test(size=WIDE) as pilot:
+        await app.open_run("kernels-3")
+        await until(pilot, lambda: "AWAY" in screen_text(app))
+        assert "2 decided: 1 kept, 1 rolled back · dev 1.2 → 31.0" in screen_text(app)
+        await pilot.press("w")
+        await until(pilot, lambda: "+29.8 [+27.8, +31.8] better on dev (gate: ana)" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "GENERATIONS" in screen_text(app))
+        assert "AWAY" not in screen_text(app)
+    assert last_seen(paths, "ana") == app.now().isoformat(timespec="milliseconds")
+    assert last_seen(paths, "ben") is None
+
+
+async def test_keys_are_rebound_and_every_action_is_a_command(place: Place) -> None:
+    app = home(place, keys={"home.begin": "N", "app.leave": "b"})
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: listed(app))
+        await pilot.press("n")
+        assert not app.screen.is_modal and "N new run" in screen_text(app)
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert {"New run", "Compare", "Maximise", "Gate", "Leave at once"} <= set(titles)
+        begin = next(command for command in app.get_system_commands(app.screen) if command.title == "New run")
+        await begin.callback()
+        await until(pilot, lambda: app.screen.is_modal)
+        await pilot.press("escape", "b")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_in_ascii_no_glyph_is_left(place: Place) -> None:
+    app = home(place, ui=UiConfig(ascii=True))
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        await app.open_run("sql-repair-07")
+        await until(pilot, lambda: app.view.state.waiting is not None)
+        for key in ("1", "2", "3", "5", "question_mark"):
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            glyphs = {char for char in drawn(app) if not char.isascii() and not char.isalpha()}
+            assert glyphs == set(), key
+
+
+def drawn(app: SiaApp) -> str:
+    """What reaches the terminal: the screen after the line filters."""
+    return "".join(strip.text for strip in app.screen._compositor.render_strips())
