@@ -142,6 +142,15 @@ def _deciding(verbs: _Verbs) -> None:
         verb.add_argument("gate", metavar="GATE", help="GATE, or RUN/GATE when several runs wait")
     for verb in (approve, reject):
         verb.add_argument("--hash", required=True, metavar="H", help="the hash you looked at (8 characters or more)")
+    part = approve.add_argument_group("a yes to something else, which is checked, tried and asked about anew")
+    part.add_argument("--hunks", metavar="1,3", help="these hunks of the patch alone")
+    part.add_argument("--patch", metavar="FILE", help="this patch in the place of the proposed one")
+    part.add_argument(
+        "--plan", metavar="FILE", help="fields of the plan, as YAML or JSON, in place of the proposed ones"
+    )
+    part.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=V", dest="fields", help="one field of the plan"
+    )
     approve.add_argument("--note", default="", metavar="T", help="a note for the record and the Feedback-Agent")
     reject.add_argument("--reason", default="", metavar="T", dest="note", help="why not; the Feedback-Agent reads it")
 

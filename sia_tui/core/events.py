@@ -12,7 +12,7 @@ from sia_tui.core.fitness import Finding
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
-from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
+from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
 
 
@@ -255,6 +255,19 @@ class ProposalRefused(Event):
     reason: str
     saved: str = ""
     """Of a training that came to nothing."""
+
+
+@dataclass(frozen=True)
+class ProposalAmended(Event):
+    """A person put another proposal in its place, made of it: the one that is recorded next."""
+
+    id: str
+    into: str
+    gate: str
+    by: str
+    dropped: tuple[Dropped, ...] = ()
+    edited: bool = False
+    """Whether it has lines that the agent's had not."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
             return replace(state, risks=(*others, Risk(row, reason, by, entry.at)))
         case ev.ProposalMade(id=proposal):
             return _step(state, proposal, made_at=entry.at)
+        case ev.ProposalAmended(id=proposal):
+            return _step(state, proposal, ended_at=entry.at)
         case ev.TestOpened():
             return replace(state, test_opened_at=entry.at)
         case ev.Evaluated() | ev.GenerationKept() | ev.GenerationRolledBack() | ev.ProposalRefused():
@@ -141,6 +143,8 @@ def _(event: ev.Evaluated, state: State) -> State:
 @_on.register
 def _(event: ev.ProposalMade, state: State) -> State:
     step = Step(event.id, event.proposal, advice=event.advice, began_s=state.cost.wall_s)
+    was = state.amends(step)
+    step = replace(step, began_s=was.began_s) if was else step
     return replace(state, steps=(*state.steps, step))
 
 
@@ -212,6 +216,11 @@ def _(event: ev.VerdictGiven, state: State) -> State:
 @_on.register
 def _(event: ev.ProposalRefused, state: State) -> State:
     return _step(state, event.id, refused=event, closed=True, ended_s=state.cost.wall_s)
+
+
+@_on.register
+def _(event: ev.ProposalAmended, state: State) -> State:
+    return _step(state, event.id, amended=event, closed=True, ended_s=state.cost.wall_s)
 
 
 @_on.register

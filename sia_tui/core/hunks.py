@@ -1,11 +1,15 @@
-"""What a patch changes, hunk by hunk, as its own lines say."""
+"""What a patch changes, hunk by hunk, as its own lines say, and the patch that some of its hunks make."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 
-_AT = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+from sia_tui.core.hashing import digest
+
+_AT = re.compile(r"(@@ -\d+(?:,(\d+))? \+)(\d+)(?:,(\d+))?( @@)")
 
 
 @dataclass(frozen=True)
@@ -15,27 +19,122 @@ class Hunk:
     """Of the new file."""
     added: int
     removed: int
+    text: str = ""
+    """With its header, as it stands in the patch."""
 
     @property
     def told(self) -> str:
         return f"{self.path}:{self.line} +{self.added} -{self.removed}"
 
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The lines that it adds and takes away, with their signs."""
+        return tuple(line for line in self.text.split("\n")[1:] if line[:1] in ("+", "-"))
+
+    @property
+    def digest(self) -> str:
+        """Of its file and its changed lines, wherever they stand."""
+        return digest([self.path, *self.changed])
+
+
+@dataclass
+class _File:
+    head: str = ""
+    """All that stands before its first hunk."""
+    path: str = ""
+    hunks: list[Hunk] = field(default_factory=list)
+
 
 def hunks(patch: str) -> tuple[Hunk, ...]:
     """Those of a unified diff. Lines inside a hunk are counted, so that none of them passes for a file's name."""
-    found, path, old, new = list[Hunk](), "", 0, 0
-    line, added, removed = 0, 0, 0
-    for text in patch.splitlines():
-        if old > 0 or new > 0:
-            mark = text[:1]
-            added, removed = added + (mark == "+"), removed + (mark == "-")
-            old, new = old - (mark in " -" or not mark), new - (mark in " +" or not mark)
-            if old <= 0 and new <= 0:
-                found.append(Hunk(path, line, added, removed))
-        elif text.startswith(("--- ", "+++ ")):
-            name = text[4:].split("\t")[0].strip()
-            path = path if name == "/dev/null" else re.sub(r"^[ab]/", "", name)
-        elif at := _AT.match(text):
-            old, line, new = int(at[1] or 1), int(at[2]), int(at[3] or 1)
-            added = removed = 0
-    return tuple(found)
+    return tuple(hunk for file in _files(patch) for hunk in file.hunks)
+
+
+def partial(patch: str, taken: Collection[int]) -> str:
+    """The patch of these hunks alone, numbered from 0: of all of them the same patch. Raises ValueError for none of them,
+    or for one that there is not."""
+    count = len(hunks(patch))
+    if odd := [number for number in taken if not 0 <= number < count]:
+        raise ValueError(f"there is no hunk {odd[0] + 1}: the patch has {count}")
+    if not taken:
+        raise ValueError("no hunk is taken: that is a no, not a patch")
+    return patch if len(set(taken)) == count else "".join(_taken(patch, frozenset(taken)))
+
+
+def lost(before: str, after: str) -> tuple[Hunk, ...]:
+    """The hunks of one patch of which nothing is left in another; one that was edited is not among them."""
+    there = Counter(hunk.digest for hunk in hunks(after))
+    gone = []
+    for hunk in hunks(before):
+        if there[hunk.digest]:
+            there[hunk.digest] -= 1
+        else:
+            gone.append(hunk)
+    new = {(hunk.path, line.strip()) for hunk in fresh(before, after) for line in hunk.changed if line[1:].strip()}
+    return tuple(hunk for hunk in gone if not new & {(hunk.path, line.strip()) for line in hunk.changed})
+
+
+def fresh(before: str, after: str) -> tuple[Hunk, ...]:
+    """The hunks of the second patch that the first one has not."""
+    known = {hunk.digest for hunk in hunks(before)}
+    return tuple(hunk for hunk in hunks(after) if hunk.digest not in known)
+
+
+def _taken(patch: str, taken: frozenset[int]) -> Iterator[str]:
+    number = 0
+    for file in _files(patch):
+        head, moved = file.head, 0
+        if not file.hunks:
+            yield head
+        for hunk in file.hunks:
+            if number in taken:
+                yield head + _moved(hunk.text, moved)
+                head = ""
+            else:
+                moved -= hunk.added - hunk.removed
+            number += 1
+
+
+def _moved(text: str, by: int) -> str:
+    """A hunk whose lines stand so many lines further down in the new file."""
+    return _AT.sub(lambda at: f"{at[1]}{int(at[3]) + by}{f',{at[4]}' if at[4] else ''}{at[5]}", text, count=1)
+
+
+def _files(patch: str) -> Iterator[_File]:
+    """By line feeds alone: what else may end a line elsewhere is text here."""
+    lines = [f"{line}\n" for line in patch.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    file, at = _File(), 0
+    while at < len(lines):
+        header = _AT.match(lines[at])
+        if header is None:
+            if file.hunks:
+                yield file
+                file = _File()
+            file.head += lines[at]
+            file.path = _named(lines[at]) or file.path
+            at += 1
+            continue
+        end = _end(lines, at + 1, int(header[2] or 1), int(header[4] or 1))
+        signs = Counter(line[:1] for line in lines[at + 1 : end])
+        file.hunks.append(Hunk(file.path, int(header[3]), signs["+"], signs["-"], "".join(lines[at:end])))
+        at = end
+    if file.head or file.hunks:
+        yield file
+
+
+def _named(line: str) -> str | None:
+    """The file that a line of a head names."""
+    if not line.startswith(("--- ", "+++ ")):
+        return None
+    name = line[4:].split("\t", maxsplit=1)[0].strip()
+    return None if name == "/dev/null" else re.sub(r"^[ab]/", "", name)
+
+
+def _end(lines: list[str], at: int, old: int, new: int) -> int:
+    """The first line after a hunk of so many old and new lines."""
+    while at < len(lines) and (old > 0 or new > 0 or lines[at].startswith("\\")):
+        sign = lines[at][:1]
+        old, new = old - (sign in "- \r\n"), new - (sign in "+ \r\n")
+        at += 1
+    return at

@@ -50,6 +50,8 @@ class Step:
     began_s: float = 0.0
     """Working time of the run, in seconds, when it was proposed; and when it was decided, None before."""
     ended_s: float | None = None
+    ended_at: str = ""
+    """When a person put another one in its place."""
     lights: tuple[Light, ...] | None = None
     commit: str | None = None
     tree: str | None = None
@@ -70,6 +72,8 @@ class Step:
     measures: tuple[ev.Measured, ...] = ()
     """Of each candidate against the incumbent."""
     refused: ev.ProposalRefused | None = None
+    amended: ev.ProposalAmended | None = None
+    """A person put another one in its place."""
     closed: bool = False
 
     @property
@@ -177,8 +181,12 @@ class State:
 
     @property
     def made(self) -> tuple[Step, ...]:
-        """The steps that count: all but the Meta-Agent's, which makes generation 0."""
-        return tuple(step for step in self.steps if not step.proposal.first)
+        """The steps that count: all but the Meta-Agent's, which makes generation 0, and those that became another one."""
+        return tuple(step for step in self.steps if not step.proposal.first and step.amended is None)
+
+    def amends(self, step: Step) -> Step | None:
+        """The one that a person made it of, if any did."""
+        return next((was for was in self.steps if was.amended is not None and was.amended.into == step.id), None)
 
     @property
     def first(self) -> Step | None:

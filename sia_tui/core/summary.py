@@ -73,6 +73,7 @@ def gate(state: State) -> dict[str, Any]:
         "title": step.proposal.title,
         "reason": step.proposal.reason,
         "agent": step.proposal.agent,
+        "amended": asdict(was.amended) if (was := state.amends(step)) and was.amended else None,
         "predicted_gain": step.proposal.predicted_gain,
         "predicted_range": step.proposal.predicted_range,
         "refuted_by": step.proposal.refuted_by,

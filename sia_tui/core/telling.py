@@ -185,6 +185,13 @@ def _(event: ev.ProposalRefused) -> str:
 
 
 @tell.register
+def _(event: ev.ProposalAmended) -> str:
+    dropped = [f"dropped {hunk.told}" for hunk in event.dropped]
+    how = "; ".join([*dropped, *(["edited lines"] if event.edited else [])])
+    return f"{event.id} amended by {event.by} into {event.into}" + _more(how)
+
+
+@tell.register
 def _(event: ev.Measured) -> str:
     return (
         f"g{event.generation} against its parent on dev: {points(event.gain)} points "

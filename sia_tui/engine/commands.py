@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.amending import NotAmended, amended
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
+from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, undecided
 from sia_tui.core.text import one_line
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import Command, RunStore, now
 
+Fault = Callable[[Proposal], str | None]
+"""What the checks have against a proposal, where they can be made."""
+
 
 class Refused(Exception):
     """The command cannot be carried out; the message says why and what to do."""
 
 
-def heed(store: RunStore, paths: RunPaths) -> list[str]:
+def heed(store: RunStore, paths: RunPaths, fault: Fault = lambda proposal: None) -> list[str]:
     """Answer every open command. Returns the answers, for the log."""
     said = []
     for command in store.commands():
         try:
-            message, events = _carry_out(command, store.state, what_is_saved(store, paths))
+            message, events = _carry_out(command, store.state, what_is_saved(store, paths), fault)
             store.answer(command, True, message, *events)
-        except (Refused, StaleHash) as error:
+        except (Refused, StaleHash, NotAmended) as error:
             message = str(error)
             store.answer(command, False, message)
         except Exception as error:  # noqa: BLE001 - a command is untrusted, and one that stays unanswered comes again
@@ -36,11 +42,13 @@ def heed(store: RunStore, paths: RunPaths) -> list[str]:
     return said
 
 
-def _carry_out(command: Command, state: State, saved: str) -> tuple[str, list[ev.Event]]:
+def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tuple[str, list[ev.Event]]:
     body: dict[str, Any] = json.loads(command.body)
     match command.kind:
         case "approve" | "reject":
             return _verdict(command, body, state)
+        case "amend":
+            return _amend(command, body, state, fault)
         case "defer":
             _waiting(state, str(body["gate"]))
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
@@ -76,6 +84,20 @@ def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str,
     kind: VerdictKind = "approve" if command.kind == "approve" else "reject"
     verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now())
     return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict)]
+
+
+def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
+    gate = _waiting(state, str(body["gate"]))
+    require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
+    patch = None if body.get("patch") is None else str(body["patch"])
+    closed, made = amended(state, gate, command.by, patch, body.get("plan"))
+    assert isinstance(made, ev.ProposalMade)
+    if wrong := fault(made.proposal):
+        raise Refused(f"{gate.id} stays open: {wrong}")
+    return f"{made.id} takes its place; it is checked and tried again, and asked about by a gate of its own", [
+        closed,
+        made,
+    ]
 
 
 def _waiting(state: State, gate_id: str) -> Gate:

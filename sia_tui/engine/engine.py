@@ -248,7 +248,7 @@ class _Engine:
             await asyncio.sleep(POLL_S)
 
     def _heed(self) -> None:
-        for said in heed(self._session.store, self._session.paths):
+        for said in heed(self._session.store, self._session.paths, partial(step.fault, self._session)):
             self._session.report.say(said)
 
     async def _perform(self, action: loop.Action) -> None:

@@ -9,10 +9,11 @@ from sia_tui.agents.advisor import advise
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
+from sia_tui.core.amending import check_dropped
 from sia_tui.core.checks import check_flagged, check_marked, check_patch, check_plan, check_served, check_tried
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
-from sia_tui.core.proposals import Lever, Light
+from sia_tui.core.proposals import Lever, Light, Proposal
 from sia_tui.core.state import State, Step, undecided
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.calls import StoredCalls
@@ -94,6 +95,7 @@ def check(session: Session, step: Step) -> None:
     if proposal.patches:
         tree, lights = _patched(session, step)
     applies = not lights or lights[0].level == "ok"
+    lights += check_dropped(proposal.patch or "", session.state.steps[:-1])
     lights += _plan_lights(session, step) if proposal.trains else ()
     lights += check_tried(proposal, tried_elsewhere(session)) if applies else ()
     subtree = repository.subtree(tree, session.package)
@@ -102,6 +104,13 @@ def check(session: Session, step: Step) -> None:
     lights += check_flagged(proposal) + check_marked(proposal, session.canary)
     lights += tuple(risk.light for risk in session.state.risks)
     session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record_of(session, proposal)))
+
+
+def fault(session: Session, proposal: Proposal) -> str | None:
+    """The red light that a proposal would get for what it changes, in words."""
+    lit = _patched(session, Step("", proposal))[1] if proposal.patches else ()
+    lit += _plan_lights(session, Step("", proposal)) if proposal.trains else ()
+    return next((f"{light.name}: {light.detail}" for light in lit if light.level == "red"), None)
 
 
 def _patched(session: Session, step: Step) -> tuple[str, tuple[Light, ...]]:

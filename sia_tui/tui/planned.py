@@ -179,6 +179,8 @@ def outcome(step: Step, generation: int | None = None) -> tuple[str, str, str]:
     """How a step ended, or one of its candidates: glyph, tone, words."""
     if step.refused is not None:
         return "✗", BAD, f"refused by {step.refused.by}: {step.refused.reason}"
+    if step.amended is not None:
+        return "↷", WARN, f"amended by {step.amended.by} into {step.amended.into}"
     found = step.measured if generation is None else step.measure_of(generation)
     if found is not None:
         told = f"{found.outcome} on dev, {points(found.gain)} {interval(found.lo, found.hi)}"

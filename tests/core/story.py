@@ -12,8 +12,8 @@ from sia_tui.core.fitness import Finding
 from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
-from sia_tui.core.proposals import Light, Preview, Proposal, Review
-from sia_tui.core.state import State, undecided
+from sia_tui.core.proposals import Dropped, Light, Preview, Proposal, Review
+from sia_tui.core.state import State, Step, undecided
 
 RULES = loop.Rules(
     max_steps=4,
@@ -81,7 +81,8 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             number = len(state.gates) + 1
             return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]
         case loop.AwaitVerdict(gate=gate):
-            return [ev.VerdictGiven(Verdict(gate, str(choose(["approve", "reject"])), "me", "", "now"))]  # type: ignore[arg-type]
+            assert step is not None
+            return _answered(choose, state, step, gate)
         case loop.Refuse(proposal=name, by=by, reason=reason):
             return [ev.ProposalRefused(name, by, reason)]
         case loop.Apply(proposal=name):
@@ -110,6 +111,22 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.End(status=status, reason=reason):
             return [ev.RunEnded(status, reason)]
     raise AssertionError(action)
+
+
+def _answered(choose: Choose, state: State, step: Step, gate: str) -> list[ev.Event]:
+    said = str(choose(["approve", "approve", "reject", "reject", "amend"]))
+    if said == "amend" and _may_amend(state, step):
+        name, gone = f"p-{len(state.steps) + 1}", Dropped("x.py:1 +1 -0", "d", "@@ -0,0 +1 @@\n+x\n")
+        return [
+            ev.ProposalAmended(step.id, name, gate, "me", (gone,), True),
+            ev.ProposalMade(name, replace(step.proposal, patch="another", predicted_gain=None)),
+        ]
+    return [ev.VerdictGiven(Verdict(gate, "reject" if said == "reject" else "approve", "me", "", "now"))]
+
+
+def _may_amend(state: State, step: Step) -> bool:
+    """Once, before it is carried out."""
+    return not step.candidates and state.amends(step) is None and step.proposal.patch is not None
 
 
 OUTCOMES = ["better", "worse", "indecisive"]

@@ -31,9 +31,9 @@ def go_on(store: RunStore) -> None:
         store.record(*answer(action, store.state, lambda options: options[0]))
 
 
-def ask(store: RunStore, tmp_path: Path, kind: str, **body: object) -> tuple[bool, str]:
+def ask(store: RunStore, tmp_path: Path, kind: str, *, fault: str | None = None, **body: object) -> tuple[bool, str]:
     number = append_command(tmp_path / "run.db", kind, "me", body)
-    heed(store, RunPaths(tmp_path))
+    heed(store, RunPaths(tmp_path), lambda proposal: fault)
     found = RunReader(tmp_path / "run.db").answer_to(number)
     assert found is not None
     return found.ok, found.message
@@ -114,3 +114,22 @@ def test_a_training_is_cut_short_once_and_only_while_there_is_one(store: RunStor
     store.record(ev.TrainingBegan(step.id, None))
     assert ask(store, tmp_path, "stop-training")[0] and store.state.step(step.id).cut_short_by == "me"
     assert ask(store, tmp_path, "stop-training") == (False, "me has asked for it already")
+
+
+def test_an_amended_patch_is_checked_before_it_takes_the_place_of_the_open_one(store: RunStore, tmp_path: Path) -> None:
+    gate, step = store.state.waiting, store.state.current
+    assert gate is not None and step is not None
+    body = {"gate": gate.id, "hash": gate.hash, "patch": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"}
+    assert ask(store, tmp_path, "amend", **{**body, "hash": "wrong-hash"})[0] is False
+    assert ask(store, tmp_path, "amend", **body, fault="applies: not here") == (
+        False,
+        "gate-1 stays open: applies: not here",
+    )
+    assert store.state.waiting == gate
+    assert ask(store, tmp_path, "amend", **body)[0] and store.state.waiting is None
+    go_on(store)
+    assert store.state.current is not None and store.state.current.proposal.patch == body["patch"]
+    asked = store.state.waiting
+    assert asked is not None and asked.id == "gate-2" and asked.hash != gate.hash
+    assert store.state.current.preview is not None and store.state.current.review is not None, "tried again"
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[1].startswith("gate gate-1 is answered")
