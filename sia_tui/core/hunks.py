@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from sia_tui.core.diffs import lines_of
+from sia_tui.core.diffs import patch as diff
 from sia_tui.core.hashing import digest
 
-_AT = re.compile(r"(@@ -\d+(?:,(\d+))? \+)(\d+)(?:,(\d+))?( @@)")
+_AT = re.compile(r"(?P<left>@@ -(?P<was>\d+)(?:,(?P<old>\d+))? \+)(?P<line>\d+)(?:,(?P<new>\d+))? @@")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,49 @@ def fresh(before: str, after: str) -> tuple[Hunk, ...]:
     return tuple(hunk for hunk in hunks(after) if hunk.digest not in known)
 
 
+def patched(patch: str, path: str, before: str | None) -> str | None:
+    """A file as the patch makes it; None where it is deleted. Raises ValueError where a line is not as the patch says."""
+    of_it = [hunk for hunk in hunks(patch) if hunk.path == path]
+    if any(file.path == path and re.search(r"^\+\+\+ /dev/null", file.head, re.MULTILINE) for file in _files(patch)):
+        return None
+    old, done, at = lines_of(before or ""), list[str](), 0
+    for hunk in of_it:
+        gone, came = _sides(hunk)
+        header = _AT.match(hunk.text)
+        assert header is not None
+        start = int(header["was"]) - (1 if gone else 0)
+        if start < at or old[start : start + len(gone)] != gone:
+            raise ValueError(f"{path} is not as the patch has it at line {start + 1}")
+        done += [*old[at:start], *came]
+        at = start + len(gone)
+    return "".join([*done, *old[at:]])
+
+
+def rewritten(patch: str, path: str, before: str | None, after: str | None) -> str:
+    """The patch that makes `after` of a file, and of the others what it made."""
+    sides = ({} if text is None else {path: text} for text in (before, after))
+    kept = (file.head + "".join(hunk.text for hunk in file.hunks) for file in _files(patch) if file.path != path)
+    return "".join(kept) + diff(*sides)
+
+
+def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
+    """Its lines before and after."""
+    sides: tuple[list[str], list[str]] = ([], [])
+    last = ""
+    for line in lines_of(hunk.text)[1:]:
+        if line.startswith("\\"):
+            for side, signs in zip(sides, ("- ", "+ "), strict=True):
+                if last in signs:
+                    side[-1] = side[-1].removesuffix("\n")
+            continue
+        last = line[:1] if line.strip("\r\n") or line[:1] in "+- " else " "
+        body = line[1:] if line[:1] in "+- " else line
+        for side, signs in zip(sides, ("- ", "+ "), strict=True):
+            if last in signs:
+                side.append(body)
+    return sides
+
+
 def _taken(patch: str, taken: frozenset[int]) -> Iterator[str]:
     number = 0
     for file in _files(patch):
@@ -97,13 +142,14 @@ def _taken(patch: str, taken: frozenset[int]) -> Iterator[str]:
 
 def _moved(text: str, by: int) -> str:
     """A hunk whose lines stand so many lines further down in the new file."""
-    return _AT.sub(lambda at: f"{at[1]}{int(at[3]) + by}{f',{at[4]}' if at[4] else ''}{at[5]}", text, count=1)
+    at = _AT.match(text)
+    assert at is not None
+    return f"{at['left']}{int(at['line']) + by}{text[at.end('line') :]}"
 
 
 def _files(patch: str) -> Iterator[_File]:
     """By line feeds alone: what else may end a line elsewhere is text here."""
-    lines = [f"{line}\n" for line in patch.split("\n")]
-    lines[-1] = lines[-1][:-1]
+    lines = lines_of(patch)
     file, at = _File(), 0
     while at < len(lines):
         header = _AT.match(lines[at])
@@ -115,9 +161,9 @@ def _files(patch: str) -> Iterator[_File]:
             file.path = _named(lines[at]) or file.path
             at += 1
             continue
-        end = _end(lines, at + 1, int(header[2] or 1), int(header[4] or 1))
+        end = _end(lines, at + 1, int(header["old"] or 1), int(header["new"] or 1))
         signs = Counter(line[:1] for line in lines[at + 1 : end])
-        file.hunks.append(Hunk(file.path, int(header[3]), signs["+"], signs["-"], "".join(lines[at:end])))
+        file.hunks.append(Hunk(file.path, int(header["line"]), signs["+"], signs["-"], "".join(lines[at:end])))
         at = end
     if file.head or file.hunks:
         yield file

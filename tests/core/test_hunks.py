@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sia_tui.core.hunks import fresh, hunks, lost, partial
+from sia_tui.core.hunks import fresh, hunks, lost, partial, patched, rewritten
 
 LINES = st.lists(st.sampled_from(["a", "b", "", "--- a/x.py", "+++ b/x.py", "@@ -1 +1 @@", "c"]), max_size=14)
 
@@ -103,6 +103,12 @@ def test_a_partial_patch_makes_the_same_files_as_its_hunks(
         new_side = [line[1:] for line in hunk.text.split("\n")[1:] if line[:1] in ("+", " ")]
         stands = wanted[NAMES.index(hunk.path)].split("\n")[max(0, hunk.line - 1) :]
         assert not new_side or stands[: len(new_side)] == new_side, "where its header says"
+    for (old, _), name, new in zip(pairs, NAMES, wanted, strict=True):
+        before = "".join(old) if old else None
+        there = patched(made, name, before)
+        assert (there or "") == new, "as git makes it"
+        again = rewritten(made, name, before, there)
+        assert (patched(again, name, before) or "") == new and len(hunks(again)) <= len(taken)
     with TemporaryDirectory() as folder:
         for (old, _), name in zip(pairs, NAMES, strict=True):
             if old:

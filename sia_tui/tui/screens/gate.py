@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -18,12 +20,15 @@ from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import Workspace
 from sia_tui.tui.asked import Found, Question, decision, question, title
-from sia_tui.tui.diffing import parse
+from sia_tui.tui.diffing import counts
+from sia_tui.tui.draft import Draft
 from sia_tui.tui.grounds import grounds
+from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
-from sia_tui.tui.verdicts import Held, Kind, Verdicts
+from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
@@ -35,6 +40,9 @@ from sia_tui.tui.window import window
 TICK_S = 0.1
 NARROW = 100
 """Below so many cells, evidence and object stand under each other."""
+
+
+_DECIDING = ("approve", "reject", "defer", "take_back", "edit")
 
 
 class GatePane(Vertical):
@@ -68,8 +76,13 @@ class GatePane(Vertical):
         Binding("r", "reject", "reject", tooltip="reject what is shown, with a reason; held 5 s, z takes it back"),
         Binding("d", "defer", "defer", tooltip="put it off; the gate stays open"),
         Binding("z", "take_back", "take back", tooltip="take a verdict back before it is sent"),
+        Binding("space", "toggle", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
+        Binding("e", "edit", "edit", tooltip="edit the hunk's file, as patched, in $EDITOR; or the plan in a form"),
+        Binding("D", "outside", "pager", show=False, tooltip="the diff in delta, or in $PAGER"),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
         Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
+        Binding("right_curly_bracket", "file(1)", "next file", show=False),
+        Binding("left_curly_bracket", "file(-1)", "previous file", show=False),
     ]
 
     def __init__(self, id: str | None = None) -> None:
@@ -77,6 +90,7 @@ class GatePane(Vertical):
         self.verdicts = Verdicts(time.monotonic)
         self._asked: Question | None = None
         self._view: View | None = None
+        self._draft: Draft | None = None
         self._lines: list[Line] = []
         self._hash = ""
         self._laid = (0, 0)
@@ -128,10 +142,40 @@ class GatePane(Vertical):
             await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._asked is not None or action not in ("approve", "reject", "defer", "take_back")
+        if action in ("toggle", "outside", "file"):
+            return self._draft is not None
+        return self._asked is not None or action not in _DECIDING
 
     def action_approve(self) -> None:
-        self._hold("approve")
+        draft = self._draft
+        if draft is None or not draft.changed:
+            self._hold("approve")
+        elif not draft.taken:
+            self._bar.say(draft.told)
+        else:
+            self._hold("amend", more=draft.body)
+
+    def action_toggle(self) -> None:
+        self.query_one(DiffView).action_toggle()
+
+    def action_file(self, way: int) -> None:
+        self.query_one(DiffView).action_file(way)
+
+    def action_outside(self) -> None:
+        if self._draft is not None:
+            try:
+                page(self.app, self._draft.patch)
+            except Outside as fault:
+                self._bar.say(str(fault), loud=True)
+
+    def action_edit(self) -> None:
+        """What the editor leaves is shown; only `a` says anything to the engine."""
+        if self.verdicts.held is not None:
+            self._bar.say("a verdict is held: z takes it back")
+        elif self._draft is not None and self._asked is not None and self._asked.gate.kind == "step":
+            self._edit(self._draft, self._asked)
+        else:
+            self._bar.say("nothing of it can be edited")
 
     def action_reject(self) -> None:
         if refused := self.verdicts.refusal():
@@ -151,6 +195,39 @@ class GatePane(Vertical):
 
     def action_hunk(self, way: int) -> None:
         self.query_one(DiffView).action_hunk(way)
+
+    def _edit(self, draft: Draft, asked: Question) -> None:
+        about = asked.gate.hash
+        try:
+            path = draft.path(self.query_one(DiffView).at)
+            before = self._base(asked).get(path)
+            text = draft.text(path, before)
+            after = edit(self.app, text, path)
+            if after == text:
+                self._bar.say(f"{path} is as it was")
+                return
+            edited = draft.edited(path, before, after)
+        except (Outside, ValueError, IndexError) as fault:
+            self._bar.say(one_line(str(fault), 200), loud=True)
+            return
+        if self._hash == about:
+            self._show_draft(edited)
+
+    def _base(self, asked: Question) -> Mapping[str, str]:
+        """The harness that the patch is against. Raises ValueError."""
+        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+        root = Workspace(window(self).paths.root.parent.parent).harness_repository
+        try:
+            return HarnessRepository(root).files(asked.step.proposal.base_commit, asked.state.task)
+        except RepositoryError as fault:
+            raise ValueError(f"the harness cannot be read: {fault}") from fault
+
+    @on(DiffView.Toggled)
+    def _toggled(self, event: DiffView.Toggled) -> None:
+        if self._draft is not None:
+            self._draft = replace(self._draft, taken=event.diff.taken)
+            self._bar.rest(self._draft.told)
 
     @on(VerdictBar.Pressed)
     async def _pressed(self, event: VerdictBar.Pressed) -> None:
@@ -180,8 +257,10 @@ class GatePane(Vertical):
     def _bar(self) -> VerdictBar:
         return self.query_one(VerdictBar)
 
-    def _hold(self, kind: Kind, note: str = "", about: str | None = None) -> None:
-        refused = self.verdicts.hold(kind, note, about)
+    def _hold(
+        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+    ) -> None:
+        refused = self.verdicts.hold(kind, note, about, more)
         self._bar.say(refused) if refused else self._count_down()
 
     @property
@@ -204,8 +283,9 @@ class GatePane(Vertical):
     def _count_down(self) -> None:
         held = self.verdicts.held
         if held is not None:
-            done = "approved" if held.kind == "approve" else "rejected"
-            self._bar.say(f" {done} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True)
+            self._bar.say(
+                f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True
+            )
 
     def _send(self, held: Held) -> None:
         self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
@@ -229,19 +309,29 @@ class GatePane(Vertical):
         """Another question than the one on the screen, from its beginning."""
         self._hash = asked.gate.hash
         self._bar.say("")
-        diff = parse(asked.patch) if asked.patch else None
-        plan = asked.step.proposal.plan is not None
-        self.set_class(diff is not None and not plan, "-diff")
-        self.set_class(diff is None, "-plan")
-        if diff is not None:
-            self.query_one(DiffView).show(diff)
-        box = self.query_one("#object")
-        parts = [name for name, there in (("patch", diff is not None), ("plan", plan)) if there]
-        box.border_title = Content(" and ".join(parts) or "end")
+        patch, plan = asked.patch, asked.step.proposal.plan is not None
+        self.set_class(bool(patch) and not plan, "-diff")
+        self.set_class(not patch, "-plan")
+        self._draft = None
+        self._bar.rest("")
+        if patch:
+            self._show_draft(Draft.of(patch))
+        else:
+            self.query_one("#object").border_title = Content("plan" if plan else "end")
+        self.refresh_bindings()
         self.query_one("#evidence", Lines).go(0)
         self._lay()
         self.call_after_refresh(self._lay)
         self.run_worker(partial(self._read, asked), thread=True, exclusive=True, group="found", exit_on_error=False)
+
+    def _show_draft(self, draft: Draft) -> None:
+        """The patch as the person would have it, all of what is left taken."""
+        self._draft = draft
+        view, diff = self.query_one(DiffView), draft.diff
+        asks = self._asked is not None and self._asked.gate.kind == "step"
+        view.show(diff, choosing=asks and draft.divides)
+        self.query_one("#object").border_title = Content(one_line(counts(diff), 200) or "patch")
+        self._bar.rest(draft.told)
 
     def _lay(self) -> None:
         """Lay out everything but the diff for the widths there are."""

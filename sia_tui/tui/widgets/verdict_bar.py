@@ -28,12 +28,21 @@ class VerdictBar(Static):
 
         what: str
 
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._rest = ""
+
     def on_mount(self) -> None:
+        self.say("")
+
+    def rest(self, told: str) -> None:
+        """Say this from now on while there is nothing else to say: what the keys would do now."""
+        self._rest = told
         self.say("")
 
     def say(self, told: str, loud: bool = False) -> None:
         """`told` on one line; the rules of the gate while there is nothing to say."""
-        told = one_line(told, max(20, self.size.width - 2)) if told else ""
+        told = one_line(told or self._rest, max(20, self.size.width - 2)) if told or self._rest else ""
         style = f"bold reverse {WARN}" if loud else WARN
         first = Content.assemble((told, style)) if told else Content(_RULE)
         self.update(Content("\n").join([first, _keys()]))

@@ -1,0 +1,140 @@
+"""Changing what is proposed at its gate: hunks dropped, files edited. Nothing is said to the engine but by `a`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from sia_tui.core.hunks import hunks, partial
+from sia_tui.core.proposals import Proposal
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui import verdicts as rules
+from sia_tui.tui.app import SiaApp
+from sia_tui.tui.screens.gate import GatePane
+from sia_tui.tui.widgets.diff import DiffView
+from tests.tui.desk import Engine, open_on, screen_text, settle
+from tests.tui.opened import until
+from tests.tui.runs import PATCH, make_run
+from tests.tui.test_gate import hasten
+
+FILES = {
+    "harness.py": 'from sia import Answer, Case, LLM\nPROMPT = "事实：{text}\\n罪名："\n'
+    "async def solve(case: Case, llm: LLM, tools) -> Answer:\n"
+    '    reply = await llm.chat([{"role": "user", "content": PROMPT.format(**case.inputs)}])\n'
+    "    return Answer(reply.text)\n",
+    "prompts/ask.md": "只回答罪名。\n",
+}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    return make_run(tmp_path / "runs" / "r", "patch_gate")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "UNDO_S", 60.0)
+    monkeypatch.setattr(rules, "SETTLE_S", 0.05)
+
+
+def proposed(paths: RunPaths) -> Proposal:
+    reader = RunReader(paths.db)
+    step = reader.state().current
+    reader.close()
+    assert step is not None
+    return step.proposal
+
+
+async def test_a_dropped_hunk_makes_a_another_proposal(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        assert "[✓] take  hunk 1 of 2" in screen_text(app) and "harness.py +7 −3 · prompts/ask.md +1 −0" in screen_text(
+            app
+        )
+        await pilot.press("right_curly_bracket", "space")
+        assert "[ ] dropped  hunk 2 of 2" in screen_text(app)
+        assert "1 of 2 hunks: a makes a new proposal" in screen_text(app) and engine.asked == []
+        await pilot.press("a")
+        assert "amended gate-4: sent in" in screen_text(app)
+        await pilot.press("z", "a")
+        hasten(app)
+        await until(pilot, lambda: bool(engine.asked))
+        kind, body = engine.asked[0]
+        assert kind == "amend" and body["patch"] == partial(PATCH, [0]) and body["gate"] == "gate-4"
+
+
+async def test_none_taken_is_no_yes_and_all_taken_again_is_a_plain_one(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("space", "right_square_bracket", "space", "a")
+        assert "no hunk is taken: r rejects" in screen_text(app)
+        assert app.query_one(GatePane).verdicts.held is None
+        await pilot.press("space", "left_square_bracket", "space", "a")
+        hasten(app)
+        await until(pilot, lambda: bool(engine.asked))
+        assert [kind for kind, _ in engine.asked] == ["approve"]
+
+
+async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:
+    async with open_on(paths, "gate") as (app, pilot):
+        view = app.query_one(GatePane).query_one(DiffView)
+        await pilot.click(view, offset=(12, view.diff.hunks[1]))
+        await pilot.pause()
+        assert view.taken == {0} and "1 of 2 hunks" in screen_text(app)
+
+
+def lend(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A terminal to suspend to, the harness, and an editor that does this with its `text`."""
+    monkeypatch.setattr(SiaApp, "suspend", lambda app: contextlib.nullcontext())
+    monkeypatch.setattr(GatePane, "_base", lambda pane, asked: FILES)
+    code = f"import pathlib, sys; path = pathlib.Path(sys.argv[1]); text = path.read_bytes().decode(); {script}"
+    monkeypatch.setenv("VISUAL", f"{sys.executable} -c '{code}'")
+
+
+async def test_e_edits_the_file_as_the_patch_makes_it(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend(monkeypatch, 'path.write_bytes(text.replace("[:10]", "[:5]").encode())')
+    engine = Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("e")
+        await settle(pilot)
+        assert "edited: a makes a new proposal" in screen_text(app) and engine.asked == []
+        await pilot.press("a")
+        hasten(app)
+        await until(pilot, lambda: bool(engine.asked))
+        kind, body = engine.asked[0]
+        assert kind == "amend" and "[:5]" in body["patch"] and "[:10]" not in body["patch"]
+        assert hunks(body["patch"])[-1].changed == hunks(PATCH)[-1].changed
+    assert proposed(paths).patch == PATCH
+
+
+@pytest.mark.parametrize(("script", "said"), [("0", "harness.py is as it was"), ("sys.exit(3)", "ended with 3")])
+async def test_an_editor_that_leaves_nothing_new_changes_nothing(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    lend(monkeypatch, script)
+    engine = Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("e")
+        assert said in screen_text(app)
+        await pilot.press("a")
+        held = app.query_one(GatePane).verdicts.held
+        assert held is not None and held.kind == "approve"
+        await pilot.press("z")
+
+
+async def test_d_lends_the_terminal_to_a_pager_where_there_is_one(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with open_on(paths, "gate") as (app, pilot):
+        await pilot.press("D")
+        assert "no terminal to lend" in screen_text(app)
+        lend(monkeypatch, "0")
+        monkeypatch.setattr("shutil.which", lambda name: None)
+        into = tmp_path / "seen"
+        monkeypatch.setenv("PAGER", f'{sys.executable} -c \'import sys; open("{into}", "w").write(sys.stdin.read())\'')
+        await pilot.press("D")
+        assert into.read_text() == PATCH
