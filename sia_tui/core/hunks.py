@@ -103,8 +103,14 @@ def patched(patch: str, path: str, before: str | None) -> str | None:
 def rewritten(patch: str, path: str, before: str | None, after: str | None) -> str:
     """The patch that makes `after` of a file, and of the others what it made."""
     sides = ({} if text is None else {path: text} for text in (before, after))
-    kept = (file.head + "".join(hunk.text for hunk in file.hunks) for file in _files(patch) if file.path != path)
-    return "".join(kept) + diff(*sides)
+    new, said = diff(*sides), list[str]()
+    for file in _files(patch):
+        if file.path != path:
+            said.append(file.head + "".join(hunk.text for hunk in file.hunks))
+        elif new:
+            said.append(new)
+            new = ""
+    return "".join([*said, new])
 
 
 def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual.widgets import Input, Static
 
 from sia_tui.core.hunks import hunks, partial
+from sia_tui.core.plans import RANGES
 from sia_tui.core.proposals import Proposal
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.plan_form import changed
+from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import Engine, open_on, screen_text, settle
 from tests.tui.opened import until
-from tests.tui.runs import PATCH, make_run
+from tests.tui.runs import PATCH, PLAN, make_run
 from tests.tui.test_gate import hasten
 
 FILES = {
@@ -138,3 +145,51 @@ async def test_d_lends_the_terminal_to_a_pager_where_there_is_one(
         monkeypatch.setenv("PAGER", f'{sys.executable} -c \'import sys; open("{into}", "w").write(sys.stdin.read())\'')
         await pilot.press("D")
         assert into.read_text() == PATCH
+
+
+async def test_e_at_a_plan_is_a_form_that_reckons_as_it_is_typed(tmp_path: Path) -> None:
+    engine = Engine()
+    async with open_on(make_run(tmp_path / "runs" / "r", "plan_gate"), "gate", engine) as (app, pilot):
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, Form))
+        shown = screen_text(app)
+        assert "1e-08 … 0.1" in shown and "0 changed · takes" in shown and "rollouts" in shown
+        rate, steps = (app.screen.query_one(name, Input) for name in ("#learning_rate", "#steps"))
+        before = str(app.screen.query_one("#told", Static).content)
+        steps.value = "60"
+        await pilot.pause()
+        assert "1 changed" in screen_text(app) and str(app.screen.query_one("#told", Static).content) != before
+        rate.value = "7"
+        await pilot.press("ctrl+s")
+        assert "learning_rate must lie in 1e-08 … 0.1, got 7" in screen_text(app) and isinstance(app.screen, Form)
+        rate.value = "2e-5"
+        await pilot.press("enter", "enter", "ctrl+s")
+        await until(pilot, lambda: app.query_one(GatePane).verdicts.held is not None)
+        hasten(app)
+        await until(pilot, lambda: bool(engine.asked))
+        kind, body = engine.asked[0]
+        assert kind == "amend" and body["plan"] == {"steps": 60, "learning_rate": 2e-5} and "patch" not in body
+
+
+async def test_a_form_that_is_left_or_unchanged_says_nothing_to_the_engine(tmp_path: Path) -> None:
+    engine = Engine()
+    async with open_on(make_run(tmp_path / "runs" / "r", "plan_gate"), "gate", engine) as (app, pilot):
+        for key in ("escape", "ctrl+s"):
+            await pilot.press("e")
+            await until(pilot, lambda: isinstance(app.screen, Form))
+            await pilot.press(key)
+            await until(pilot, lambda: not isinstance(app.screen, Form))
+        assert app.query_one(GatePane).verdicts.held is None and engine.asked == []
+
+
+@given(st.sampled_from(sorted(RANGES)), st.floats(-1e9, 1e9) | st.integers(-10, 10**9))
+def test_a_form_takes_what_a_plan_takes_and_names_the_range_of_the_rest(name: str, value: float) -> None:
+    try:
+        made = changed(PLAN, {name: str(value)})
+    except ValueError as fault:
+        assert str(fault).startswith(f"{name} must")
+        whole = isinstance(getattr(PLAN, name), int) and isinstance(value, float)
+        low, high = RANGES[name]
+        assert whole or not low <= value <= high
+    else:
+        assert getattr(replace(PLAN, **made), name) == pytest.approx(value, rel=1e-5)

@@ -16,6 +16,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from sia_tui.core.plans import TrainPlan
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.reader import Answer
@@ -27,7 +28,9 @@ from sia_tui.tui.draft import Draft
 from sia_tui.tui.grounds import grounds
 from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.pieces import Line
+from sia_tui.tui.plan_form import changed, plan_fields, taking
 from sia_tui.tui.planned import idle, planned
+from sia_tui.tui.screens.form import Form
 from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
@@ -172,10 +175,12 @@ class GatePane(Vertical):
         """What the editor leaves is shown; only `a` says anything to the engine."""
         if self.verdicts.held is not None:
             self._bar.say("a verdict is held: z takes it back")
-        elif self._draft is not None and self._asked is not None and self._asked.gate.kind == "step":
-            self._edit(self._draft, self._asked)
-        else:
+        elif self._asked is None or self._asked.gate.kind != "step":
             self._bar.say("nothing of it can be edited")
+        elif self._draft is not None and (self._asked.step.proposal.plan is None or self.query_one(DiffView).has_focus):
+            self._edit(self._draft, self._asked)
+        elif self._asked.step.proposal.plan is not None:
+            self._edit_plan(self._asked, self._asked.step.proposal.plan)
 
     def action_reject(self) -> None:
         if refused := self.verdicts.refusal():
@@ -212,6 +217,25 @@ class GatePane(Vertical):
             return
         if self._hash == about:
             self._show_draft(edited)
+
+    def _edit_plan(self, asked: Question, plan: TrainPlan) -> None:
+        pilot = asked.step.pilot.pilot if asked.step.pilot else None
+        last = asked.state.last_plan
+
+        def told(values: Mapping[str, str]) -> str:
+            changes = changed(plan, values)
+            return f"{len(changes)} changed · {taking(replace(plan, **changes), plan, pilot)}"
+
+        def saved(values: Mapping[str, str] | None) -> None:
+            changes = changed(plan, values or {})
+            if changes:
+                patch = self._draft.body if self._draft is not None and self._draft.changed else {}
+                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
+            else:
+                self._bar.say("the plan is as it was")
+
+        title = f"the plan of {asked.step.id}, against {'the last one carried out' if last else 'none before'}"
+        self.app.push_screen(Form(title, plan_fields(plan, last), told), saved)
 
     def _base(self, asked: Question) -> Mapping[str, str]:
         """The harness that the patch is against. Raises ValueError."""
