@@ -27,6 +27,7 @@ _VERBS = {
     "approve": "sia_tui.cli.asking",
     "reject": "sia_tui.cli.asking",
     "defer": "sia_tui.cli.asking",
+    "contract": "sia_tui.cli.asking",
     "pause": "sia_tui.cli.asking",
     "stop": "sia_tui.cli.asking",
     "stop-training": "sia_tui.cli.asking",
@@ -151,8 +152,17 @@ def _deciding(verbs: _Verbs) -> None:
     part.add_argument(
         "--set", action="append", default=[], metavar="FIELD=V", dest="fields", help="one field of the plan"
     )
+    approve.add_argument(
+        "--until",
+        metavar="LIMITS",
+        help="and what comes after it, as in levers=harness+weights,steps=5,wall=2h,tokens=2M,preview=1,dev=45",
+    )
     approve.add_argument("--note", default="", metavar="T", help="a note for the record and the Feedback-Agent")
+    reject.add_argument("--other-lever", action="store_true", help="and none of this lever's on this generation")
     reject.add_argument("--reason", default="", metavar="T", dest="note", help="why not; the Feedback-Agent reads it")
+
+    contract = _verb(verbs, "contract", "the standing yes of `approve --until`: what is left of it", run="RUN")
+    contract.add_argument("--end", action="store_true", help="end it: gates ask again")
 
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")

@@ -121,6 +121,8 @@ def _shown(told: dict[str, Any]) -> str:
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     lines += [f"alarm: {a['kind']}: {one_line(a['detail'], 300)}" for a in told["alarms"]]
     lines += _evaluator(told["evaluator"])
+    if told["contract"]:
+        lines.append(f"contract of {told['contract']['by']}: {told['contract']['left']}")
     if told["waiting"]:
         asked = told["waiting"]
         lines.append(f"waiting: {asked['gate']} {asked['hash'][:12]}: {one_line(asked['title'])}; see: sia-tui pending")

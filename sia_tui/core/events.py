@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sia_tui.core.choosing import Recommendation
+from sia_tui.core.contract import Contract
 from sia_tui.core.episodes import Split
 from sia_tui.core.fitness import Finding
 from sia_tui.core.forecast import TrackRecord
@@ -246,6 +247,21 @@ class GateDeferred(Event):
 
     gate: str
     by: str
+
+
+@dataclass(frozen=True)
+class ContractMade(Event):
+    """A person says yes beforehand, within limits; an earlier one ends by it."""
+
+    contract: Contract
+    by: str
+
+
+@dataclass(frozen=True)
+class ContractEnded(Event):
+    by: str
+    """The person, or the engine where a limit or a tripwire ended it."""
+    why: str
 
 
 @dataclass(frozen=True)

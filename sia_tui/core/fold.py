@@ -10,6 +10,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import light
+from sia_tui.core.contract import BY, Standing
 from sia_tui.core.fitness import Risk
 from sia_tui.core.fitting import rehearsal_light
 from sia_tui.core.state import Generation, State, Status, Step, undecided
@@ -210,7 +211,21 @@ def _(event: ev.GateOpened, state: State) -> State:
 @_on.register
 def _(event: ev.VerdictGiven, state: State) -> State:
     step = next(step for step in state.steps if any(gate.id == event.verdict.gate for gate in step.gates))
+    if state.contract is not None and event.verdict.by.startswith(BY):
+        state = replace(state, contract=replace(state.contract, given=state.contract.given + 1))
     return _step(state, step.id, verdicts=(*step.verdicts, event.verdict))
+
+
+@_on.register
+def _(event: ev.ContractMade, state: State) -> State:
+    cost = state.cost
+    standing = Standing(event.contract, event.by, cost.wall_s, cost.tokens, len(state.steps), len(state.alarms))
+    return replace(state, contract=standing, contract_ended="")
+
+
+@_on.register
+def _(event: ev.ContractEnded, state: State) -> State:
+    return replace(state, contract=None, contract_ended=event.why)
 
 
 @_on.register

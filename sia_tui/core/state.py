@@ -8,6 +8,7 @@ from typing import Literal
 
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Recommendation
+from sia_tui.core.contract import Standing
 from sia_tui.core.episodes import Split
 from sia_tui.core.fitness import Finding, Risk, refused
 from sia_tui.core.forecast import TrackRecord
@@ -158,6 +159,10 @@ class State:
     stop_asked: ev.StopAsked | None = None
     test_opened: ev.TestOpened | None = None
     test_opened_at: str | None = None
+    contract: Standing | None = None
+    """A person's standing yes."""
+    contract_ended: str = ""
+    """Why the last one ended."""
     alarms: tuple[ev.Alarmed, ...] = ()
     cost: Cost = Cost()
     settled_s: float = 0.0
@@ -228,6 +233,13 @@ class State:
     def advised(self) -> Recommendation | None:
         """What the last pilot on the incumbent recommends to train by; None before there was one."""
         return self.piloted.advised if self.piloted else None
+
+    @property
+    def closed_levers(self) -> frozenset[Lever]:
+        """Those that a person wants none of on the incumbent."""
+        commit = self.best.commit if self.best else None
+        on_it = (step for step in self.steps if step.proposal.base_commit == commit)
+        return frozenset(step.proposal.lever for step in on_it if any(said.other_lever for said in step.verdicts))
 
     @property
     def gates(self) -> tuple[Gate, ...]:

@@ -171,7 +171,18 @@ def _(event: ev.GateOpened) -> str:
 @tell.register
 def _(event: ev.VerdictGiven) -> str:
     note = f": {event.verdict.note}" if event.verdict.note else ""
+    note += "; another lever is asked for" if event.verdict.other_lever else ""
     return f"{event.verdict.gate}: {event.verdict.kind} by {event.verdict.by}{note}"
+
+
+@tell.register
+def _(event: ev.ContractMade) -> str:
+    return f"contract of {event.by}: approves {event.contract.told}; any red light, alarm or doubtful result ends it"
+
+
+@tell.register
+def _(event: ev.ContractEnded) -> str:
+    return f"contract ended by {event.by}: {event.why}"
 
 
 @tell.register

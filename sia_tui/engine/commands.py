@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.amending import NotAmended, amended
+from sia_tui.core.codec import build
+from sia_tui.core.contract import Contract
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
 from sia_tui.core.proposals import Proposal
@@ -47,6 +50,11 @@ def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tupl
     match command.kind:
         case "approve" | "reject":
             return _verdict(command, body, state)
+        case "contract":
+            return _contract(command, body, state)
+        case "end-contract":
+            _require(state.contract is not None, "no contract stands")
+            return "the contract is ended; gates ask again", [ev.ContractEnded(command.by, f"ended by {command.by}")]
         case "amend":
             return _amend(command, body, state, fault)
         case "defer":
@@ -82,8 +90,22 @@ def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str,
     gate = _waiting(state, str(body["gate"]))
     require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
     kind: VerdictKind = "approve" if command.kind == "approve" else "reject"
-    verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now())
+    other = kind == "reject" and bool(body.get("other_lever"))
+    lever = state.step(gate.proposal).proposal.lever
+    if other and (gate.kind != "step" or lever not in ("harness", "weights")):
+        raise Refused(f"there is no other lever to ask for in place of {lever} here; reject it with a reason")
+    verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now(), other)
     return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict)]
+
+
+def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
+    """A yes to what is asked, and to what comes after it within limits."""
+    try:
+        contract = build(Contract, body["contract"])
+    except (ValueError, TypeError) as fault:
+        raise Refused(str(fault)) from fault
+    said, events = _verdict(replace(command, kind="approve"), body, state)
+    return f"{said}, and until further: {contract.told}", [*events, ev.ContractMade(contract, command.by)]
 
 
 def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:

@@ -195,6 +195,8 @@ class _Engine:
             if isinstance(action, loop.Ended):
                 return DONE
             if isinstance(action, loop.AwaitVerdict) and self._asks_a_person():
+                if step.answer_by_contract(session):
+                    continue
                 if self._options.exit_at_gate:
                     return WAITING
                 session.report.say(f"{action.gate} waits for a person; decide in another terminal: sia-tui pending")

@@ -11,9 +11,11 @@ from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.amending import check_dropped
 from sia_tui.core.checks import check_flagged, check_marked, check_patch, check_plan, check_served, check_tried
+from sia_tui.core.contract import BY
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
 from sia_tui.core.proposals import Lever, Light, Proposal
+from sia_tui.core.standing import says
 from sia_tui.core.state import State, Step, undecided
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.calls import StoredCalls
@@ -63,13 +65,15 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
     left_steps = config.budget.steps - len(state.made)
     left = {"steps": f"{left_steps} of {config.budget.steps}"}
     left["wall clock"] = f"{left_min:.0f} min"
+    if state.closed_levers:
+        left["levers a person closed on this generation"] = ", ".join(sorted(state.closed_levers))
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,
         task.description,
         task.labels,
         task.glosses,
-        config.agents.levers,
+        tuple(lever for lever in config.agents.levers if lever not in state.closed_levers),
         config.agents.algorithms,
         config.weights.plans(config.seed),
         config.harness.surface,
@@ -192,6 +196,18 @@ def answer_by_policy(session: Session, step: Step) -> None:
     left_s = session.config.budget.wall_s - session.state.cost.wall_s
     kind, note = auto_verdict(step, left_s)
     session.record(ev.VerdictGiven(Verdict(gate.id, kind, "auto", note, now())))
+
+
+def answer_by_contract(session: Session) -> bool:
+    """A person's standing yes, or its end; False where the gate waits for a person."""
+    said, standing, gate = says(session.state), session.state.contract, session.state.waiting
+    if said is None or said.kind == "waits" or standing is None or gate is None:
+        return False
+    if said.kind == "over":
+        session.record(ev.ContractEnded("the engine", one_line(said.why, 300)))
+    else:
+        session.record(ev.VerdictGiven(Verdict(gate.id, "approve", f"{BY}{standing.by}", said.why, now())))
+    return True
 
 
 def refuse(session: Session, step: Step, by: str, reason: str) -> None:

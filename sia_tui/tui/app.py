@@ -84,6 +84,7 @@ class SiaApp(App[None]):
             "S", "end_training", "end training", tooltip="end the training now; its best adapter so far is measured"
         ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
+        Binding("x", "end_contract", "end contract", tooltip="end the standing yes: gates ask again"),
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
         Binding("q,ctrl+q", "quit", "leave", key_display="q", tooltip="leave; the engine goes on"),
@@ -178,6 +179,9 @@ class SiaApp(App[None]):
     def action_end_training(self) -> None:
         self.ask_later("stop-training")
 
+    def action_end_contract(self) -> None:
+        self.ask_later("end-contract")
+
     def action_start(self) -> None:
         self.notify("starting an engine")
         self.run_worker(self._start, thread=True, exit_on_error=False, group="start", exclusive=True)
@@ -187,6 +191,8 @@ class SiaApp(App[None]):
             return not (self.view.alive or self.view.over)
         if action == "end_training":
             return self.view.in_training
+        if action == "end_contract":
+            return self.view.state.contract is not None
         return action != "pause" or not self.view.over
 
     def action_dialogue(self) -> None:
@@ -229,7 +235,7 @@ class SiaApp(App[None]):
         changed = view is not self.view
         if changed:
             opened = view.state.waiting and view.state.waiting != self.view.state.waiting
-            if (view.alive, view.over, view.in_training) != (self.view.alive, self.view.over, self.view.in_training):
+            if _keys_of(view) != _keys_of(self.view):
                 self.call_later(self.refresh_bindings)
             known, self.view = bool(self.view.state.run), view
             if opened and known and self.here != "gate":
@@ -257,3 +263,8 @@ class SiaApp(App[None]):
         first = next((child for child in self.screen.focus_chain if pane in child.ancestors_with_self), None)
         if first is not None and (self.focused is None or pane not in self.focused.ancestors_with_self):
             first.focus()
+
+
+def _keys_of(view: View) -> tuple[bool, ...]:
+    """What decides which keys there are."""
+    return view.alive, view.over, view.in_training, view.state.contract is not None

@@ -7,6 +7,7 @@ from datetime import datetime
 from sia_tui.config import RunConfig
 from sia_tui.core import loop
 from sia_tui.core.machine import told
+from sia_tui.core.standing import left
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
 from sia_tui.tui.view import View, age_s
 
@@ -19,7 +20,7 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
         *_machine(view, now, width),
         *_agents(view, width),
         line(*_budget(view, width)),
-        line(("CONTRACT  ", HEAD), fit(contract(view.config), max(4, width - _ROOM))),
+        line(("CONTRACT  ", HEAD), fit(agreed(view), max(4, width - _ROOM))),
         line(
             ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
         ),
@@ -76,6 +77,15 @@ def _count(number: int) -> str:
 
 
 _INDECISIVE = {"ask": "indecisive: asks you", "keep": "indecisive: kept", "roll_back": "indecisive: rolled back"}
+
+
+def agreed(view: View) -> str:
+    """A person's standing yes and what is left of it, else what the config says."""
+    standing = view.state.contract
+    if standing is None:
+        ended = view.state.contract_ended
+        return contract(view.config) + (f" · the standing yes ended: {ended}" if ended else "")
+    return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends · x ends it"
 
 
 def contract(config: RunConfig | None) -> str:

@@ -15,12 +15,13 @@ UNDO_S = 5.0
 ANSWER_S = 20.0
 """A verdict that was sent and changed nothing for so long may be given again."""
 
-Kind = Literal["approve", "reject", "amend", "more-evidence"]
+Kind = Literal["approve", "reject", "amend", "more-evidence", "contract"]
 DONE: dict[Kind, str] = {
     "approve": "approved",
     "reject": "rejected",
     "amend": "amended",
     "more-evidence": "sent for more evidence",
+    "contract": "approved, with what comes after,",
 }
 
 

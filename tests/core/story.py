@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.contract import BY, Contract
 from sia_tui.core.fitness import Finding
 from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Light, Preview, Proposal, Review
+from sia_tui.core.standing import says
 from sia_tui.core.state import State, Step, undecided
 
 RULES = loop.Rules(
@@ -152,8 +154,10 @@ def _measured(name: str, index: int, outcome: str, held: bool) -> ev.Measured:
     return ev.Measured(name, index, outcome, (lo + hi) / 2, lo, hi, 10, ("a",), (), held=held_for)
 
 
-def tell_story(choose: Choose, most: int = 400, rules: loop.Rules = RULES) -> list[ev.Recorded]:
-    """The log of a whole run."""
+def tell_story(
+    choose: Choose, most: int = 400, rules: loop.Rules = RULES, contract: Contract | None = None
+) -> list[ev.Recorded]:
+    """The log of a whole run; with a `contract` it answers what it may."""
     log: list[ev.Recorded] = []
     state = State()
 
@@ -165,8 +169,16 @@ def tell_story(choose: Choose, most: int = 400, rules: loop.Rules = RULES) -> li
 
     record(ev.RunCreated("r", "lawbench", "config"))
     record(ev.EngineStarted(1, "here", "bwrap"))
+    if contract is not None:
+        record(ev.ContractMade(contract, "ana"))
     while not isinstance(action := loop.next_action(state, rules), loop.Ended):
         assert len(log) < most, "the loop does not come to an end"
+        said = says(state)
+        if said is not None and said.kind == "over":
+            record(ev.ContractEnded("the engine", said.why))
+        if said is not None and said.kind == "yes" and state.waiting:
+            record(ev.VerdictGiven(Verdict(state.waiting.id, "approve", f"{BY}ana", said.why, "now")))
+            continue
         for event in answer(action, state, choose):
             record(event)
     return log

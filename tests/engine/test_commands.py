@@ -9,6 +9,7 @@ import pytest
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.standing import says
 from sia_tui.engine.commands import heed
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths
@@ -133,3 +134,20 @@ def test_an_amended_patch_is_checked_before_it_takes_the_place_of_the_open_one(s
     assert asked is not None and asked.id == "gate-2" and asked.hash != gate.hash
     assert store.state.current.preview is not None and store.state.current.review is not None, "tried again"
     assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[1].startswith("gate gate-1 is answered")
+
+
+def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    body = {"gate": gate.id, "hash": gate.hash, "contract": {"levers": ["harness"], "steps": 2}}
+    assert ask(store, tmp_path, "end-contract") == (False, "no contract stands")
+    assert ask(store, tmp_path, "contract", **{**body, "contract": {"steps": 0}})[0] is False
+    assert ask(store, tmp_path, "contract", **{**body, "hash": "wrong-hash"})[0] is False
+    assert store.state.waiting == gate and store.state.contract is None
+    assert ask(store, tmp_path, "contract", **body)[0]
+    assert store.state.steps[0].verdicts[-1].by == "me" and store.state.contract is not None
+    go_on(store)
+    said = says(store.state)
+    assert said is not None and said.kind == "yes" and said.why.startswith("1 of 2")
+    assert ask(store, tmp_path, "end-contract")[0] and says(store.state) is None
+    assert store.state.contract_ended == "ended by me" and store.state.waiting is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,21 +15,17 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from sia_tui.core.plans import TrainPlan
+from sia_tui.core.standing import says
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
-from sia_tui.store.workspace import Workspace
 from sia_tui.tui.asked import Found, Question, decision, question, title
-from sia_tui.tui.diffing import counts
 from sia_tui.tui.draft import Draft
 from sia_tui.tui.grounds import grounds
-from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.pieces import Line
-from sia_tui.tui.plan_form import changed, plan_fields, taking
 from sia_tui.tui.planned import idle, planned
-from sia_tui.tui.screens.form import Form
+from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
@@ -45,10 +40,10 @@ NARROW = 100
 """Below so many cells, evidence and object stand under each other."""
 
 
-_DECIDING = ("approve", "reject", "defer", "take_back", "edit")
+_DECIDING = ("approve", "reject", "other_lever", "more_evidence", "until", "branch", "defer", "take_back", "edit")
 
 
-class GatePane(Vertical):
+class GatePane(ChangingPane):
     """What waits for a person, or what was decided so far."""
 
     DEFAULT_CSS = """
@@ -77,6 +72,10 @@ class GatePane(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "approve", "approve", tooltip="approve what is shown; held 5 s, z takes it back"),
         Binding("r", "reject", "reject", tooltip="reject what is shown, with a reason; held 5 s, z takes it back"),
+        Binding("l", "other_lever", "other lever", tooltip="reject it, and ask for another lever on this generation"),
+        Binding("m", "more_evidence", "more evidence", tooltip="measure more of it before you decide; held 5 s"),
+        Binding("u", "until", "until…", tooltip="approve this and what follows, within limits; x ends that"),
+        Binding("b", "branch", "branch", show=False, tooltip="the command that starts a run from here"),
         Binding("d", "defer", "defer", tooltip="put it off; the gate stays open"),
         Binding("z", "take_back", "take back", tooltip="take a verdict back before it is sent"),
         Binding("space", "toggle", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
@@ -94,6 +93,7 @@ class GatePane(Vertical):
         self._asked: Question | None = None
         self._view: View | None = None
         self._draft: Draft | None = None
+        self._other_lever = False
         self._lines: list[Line] = []
         self._hash = ""
         self._laid = (0, 0)
@@ -158,35 +158,30 @@ class GatePane(Vertical):
         else:
             self._hold("amend", more=draft.body)
 
-    def action_toggle(self) -> None:
-        self.query_one(DiffView).action_toggle()
-
-    def action_file(self, way: int) -> None:
-        self.query_one(DiffView).action_file(way)
-
-    def action_outside(self) -> None:
-        if self._draft is not None:
-            try:
-                page(self.app, self._draft.patch)
-            except Outside as fault:
-                self._bar.say(str(fault), loud=True)
-
-    def action_edit(self) -> None:
-        """What the editor leaves is shown; only `a` says anything to the engine."""
-        if self.verdicts.held is not None:
-            self._bar.say("a verdict is held: z takes it back")
-        elif self._asked is None or self._asked.gate.kind != "step":
-            self._bar.say("nothing of it can be edited")
-        elif self._draft is not None and (self._asked.step.proposal.plan is None or self.query_one(DiffView).has_focus):
-            self._edit(self._draft, self._asked)
-        elif self._asked.step.proposal.plan is not None:
-            self._edit_plan(self._asked, self._asked.step.proposal.plan)
-
     def action_reject(self) -> None:
+        self._ask_reason(False)
+
+    def action_other_lever(self) -> None:
+        asked = self._asked
+        if asked is not None and (asked.gate.kind != "step" or asked.step.proposal.lever not in ("harness", "weights")):
+            self._bar.say("there is no other lever to ask for here: r rejects")
+        else:
+            self._ask_reason(True)
+
+    def _ask_reason(self, other_lever: bool) -> None:
         if refused := self.verdicts.refusal():
             self._bar.say(refused)
         elif self.verdicts.gate is not None:
+            self._other_lever = other_lever
             self.query_one(Reason).open(self.verdicts.gate.hash)
+
+    def action_more_evidence(self) -> None:
+        self._hold("more-evidence")
+
+    def action_branch(self) -> None:
+        if self._asked is not None:
+            state = self._asked.state
+            self._bar.say(f"a run of its own from here: sia-tui branch {state.run} g{state.incumbent}")
 
     def action_defer(self) -> None:
         gate = self.verdicts.gate
@@ -198,61 +193,6 @@ class GatePane(Vertical):
     def action_take_back(self) -> None:
         self._bar.say(self.verdicts.take_back())
 
-    def action_hunk(self, way: int) -> None:
-        self.query_one(DiffView).action_hunk(way)
-
-    def _edit(self, draft: Draft, asked: Question) -> None:
-        about = asked.gate.hash
-        try:
-            path = draft.path(self.query_one(DiffView).at)
-            before = self._base(asked).get(path)
-            text = draft.text(path, before)
-            after = edit(self.app, text, path)
-            if after == text:
-                self._bar.say(f"{path} is as it was")
-                return
-            edited = draft.edited(path, before, after)
-        except (Outside, ValueError, IndexError) as fault:
-            self._bar.say(one_line(str(fault), 200), loud=True)
-            return
-        if self._hash == about:
-            self._show_draft(edited)
-
-    def _edit_plan(self, asked: Question, plan: TrainPlan) -> None:
-        pilot = asked.step.pilot.pilot if asked.step.pilot else None
-        last = asked.state.last_plan
-
-        def told(values: Mapping[str, str]) -> str:
-            changes = changed(plan, values)
-            return f"{len(changes)} changed · {taking(replace(plan, **changes), plan, pilot)}"
-
-        def saved(values: Mapping[str, str] | None) -> None:
-            changes = changed(plan, values or {})
-            if changes:
-                patch = self._draft.body if self._draft is not None and self._draft.changed else {}
-                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
-            else:
-                self._bar.say("the plan is as it was")
-
-        title = f"the plan of {asked.step.id}, against {'the last one carried out' if last else 'none before'}"
-        self.app.push_screen(Form(title, plan_fields(plan, last), told), saved)
-
-    def _base(self, asked: Question) -> Mapping[str, str]:
-        """The harness that the patch is against. Raises ValueError."""
-        from sia_tui.harness.repository import HarnessRepository, RepositoryError
-
-        root = Workspace(window(self).paths.root.parent.parent).harness_repository
-        try:
-            return HarnessRepository(root).files(asked.step.proposal.base_commit, asked.state.task)
-        except RepositoryError as fault:
-            raise ValueError(f"the harness cannot be read: {fault}") from fault
-
-    @on(DiffView.Toggled)
-    def _toggled(self, event: DiffView.Toggled) -> None:
-        if self._draft is not None:
-            self._draft = replace(self._draft, taken=event.diff.taken)
-            self._bar.rest(self._draft.told)
-
     @on(VerdictBar.Pressed)
     async def _pressed(self, event: VerdictBar.Pressed) -> None:
         await self.run_action(event.what)
@@ -260,7 +200,7 @@ class GatePane(Vertical):
     @on(Reason.Given)
     def _reason_given(self, event: Reason.Given) -> None:
         self.query_one("#evidence").focus()
-        self._hold("reject", event.text, event.about)
+        self._hold("reject", event.text, event.about, {"other_lever": True} if self._other_lever else None)
 
     @on(Reason.Cancelled)
     def _reason_cancelled(self) -> None:
@@ -276,10 +216,6 @@ class GatePane(Vertical):
         if opens is not None:
             window(self).action_pane("rollouts")
             self.app.query_one(RolloutsPane).read(opens, back="gate")
-
-    @property
-    def _bar(self) -> VerdictBar:
-        return self.query_one(VerdictBar)
 
     def _hold(
         self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
@@ -337,7 +273,7 @@ class GatePane(Vertical):
         self.set_class(bool(patch) and not plan, "-diff")
         self.set_class(not patch, "-plan")
         self._draft = None
-        self._bar.rest("")
+        self._bar.rest(_standing(asked))
         if patch:
             self._show_draft(Draft.of(patch))
         else:
@@ -347,15 +283,6 @@ class GatePane(Vertical):
         self._lay()
         self.call_after_refresh(self._lay)
         self.run_worker(partial(self._read, asked), thread=True, exclusive=True, group="found", exit_on_error=False)
-
-    def _show_draft(self, draft: Draft) -> None:
-        """The patch as the person would have it, all of what is left taken."""
-        self._draft = draft
-        view, diff = self.query_one(DiffView), draft.diff
-        asks = self._asked is not None and self._asked.gate.kind == "step"
-        view.show(diff, choosing=asks and draft.divides)
-        self.query_one("#object").border_title = Content(one_line(counts(diff), 200) or "patch")
-        self._bar.rest(draft.told)
 
     def _lay(self) -> None:
         """Lay out everything but the diff for the widths there are."""
@@ -385,6 +312,12 @@ class GatePane(Vertical):
         if self._asked is not None and self._asked.gate.hash == about:
             self._asked = Question(self._asked.state, self._asked.gate, self._asked.step, self._asked.config, found)
             self._lay()
+
+
+def _standing(asked: Question) -> str:
+    """Why a standing yes does not answer this one."""
+    said = says(asked.state)
+    return f"the contract does not answer this one: {said.why} · x ends it" if said and said.kind == "waits" else ""
 
 
 def _found(asked: Question, browser: Browser) -> Found:
