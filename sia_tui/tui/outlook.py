@@ -84,7 +84,7 @@ def agreed(view: View) -> str:
     standing = view.state.contract
     if standing is None:
         ended = view.state.contract_ended
-        return contract(view.config) + (f" · the standing yes ended: {ended}" if ended else "")
+        return (f"the standing yes ended: {ended} · " if ended else "") + contract(view.config)
     return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends · x ends it"
 
 

@@ -151,3 +151,15 @@ def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: R
     assert said is not None and said.kind == "yes" and said.why.startswith("1 of 2")
     assert ask(store, tmp_path, "end-contract")[0] and says(store.state) is None
     assert store.state.contract_ended == "ended by me" and store.state.waiting is not None
+
+
+def test_another_lever_is_asked_for_by_closing_this_one_on_the_generation(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None and store.state.closed_levers == frozenset()
+    assert ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="train", other_lever=True)[0]
+    assert store.state.closed_levers == {"harness"}
+    go_on(store)
+    second = store.state.waiting
+    assert second is not None and ask(store, tmp_path, "approve", gate=second.id, hash=second.hash)[0]
+    go_on(store)
+    assert store.state.incumbent == 1 and store.state.closed_levers == frozenset(), "on that generation alone"

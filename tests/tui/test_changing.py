@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.widgets import Input, Static
 
+from sia_tui.core import events as ev
+from sia_tui.core.contract import Contract
 from sia_tui.core.hunks import hunks, partial
 from sia_tui.core.plans import RANGES
 from sia_tui.core.proposals import Proposal
@@ -25,7 +27,7 @@ from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import Engine, open_on, screen_text, settle
 from tests.tui.opened import until
-from tests.tui.runs import PATCH, PLAN, make_run
+from tests.tui.runs import PATCH, PLAN, make_run, writing
 from tests.tui.test_gate import hasten
 
 FILES = {
@@ -193,3 +195,59 @@ def test_a_form_takes_what_a_plan_takes_and_names_the_range_of_the_rest(name: st
         assert whole or not low <= value <= high
     else:
         assert getattr(replace(PLAN, **made), name) == pytest.approx(value, rel=1e-5)
+
+
+async def test_l_says_no_and_closes_the_lever_and_m_asks_for_more(paths: RunPaths) -> None:
+    engine = Engine(False, "no command 'more-evidence'")
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("b")
+        assert "sia-tui branch sql-repair-07 g3" in screen_text(app) or "sia-tui branch r g3" in screen_text(app)
+        await pilot.press("l", *"train", "enter")
+        hasten(app)
+        await until(pilot, lambda: len(engine.asked) == 1)
+        await settle(pilot)
+        await pilot.press("m")
+        assert "sent for more evidence gate-4" in screen_text(app)
+        hasten(app)
+        await until(pilot, lambda: len(engine.asked) == 2)
+        await settle(pilot)
+        assert "no command 'more-evidence'" in screen_text(app)
+    (said, no), (more, body) = engine.asked
+    assert (said, no["note"], no["other_lever"]) == ("reject", "train", True)
+    assert more == "more-evidence" and body["gate"] == no["gate"] and body["hash"] == no["hash"]
+
+
+async def test_u_asks_for_limits_and_holds_a_standing_yes(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, Form))
+        assert "yes to this, then to harness: at most 3 steps, 2 h of work" in screen_text(app)
+        app.screen.query_one("#wall", Input).value = "soon"
+        await pilot.press("ctrl+s")
+        assert "wall is of work, such as 90m or 2h, got soon" in screen_text(app)
+        app.screen.query_one("#wall", Input).value = "30m"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.query_one(GatePane).verdicts.held is not None)
+        assert engine.asked == []
+        hasten(app)
+        await until(pilot, lambda: bool(engine.asked))
+        kind, body = engine.asked[0]
+        assert kind == "contract" and body["contract"]["wall_s"] == 1800 and body["contract"]["steps"] == 3
+
+
+async def test_a_standing_yes_is_seen_says_why_it_waits_and_x_ends_it(tmp_path: Path) -> None:
+    paths, engine = make_run(tmp_path / "runs" / "r", "plan_gate"), Engine()
+    with writing(paths.root) as run:
+        run.store.record(ev.ContractMade(Contract(("harness",), 4), "ana"))
+    async with open_on(paths, "gate", engine) as (app, pilot):
+        assert "the lever weights is not in the contract · x ends it" in screen_text(app)
+        app.action_pane("live")
+        await settle(pilot)
+        assert "ana says yes to harness, left: 4 of 4 steps" in screen_text(app)
+        await pilot.press("x")
+        await until(pilot, lambda: bool(engine.asked))
+        assert engine.asked == [("end-contract", {})]
+        with writing(paths.root) as run:
+            run.store.record(ev.ContractEnded("the engine", "alarm: somebody opened it"))
+        await until(pilot, lambda: "the standing yes ended: alarm: somebody" in screen_text(app))
