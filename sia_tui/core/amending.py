@@ -57,7 +57,7 @@ def _plan(was: TrainPlan | None, plan: Mapping[str, Any] | None) -> TrainPlan | 
         return was
     if was is None:
         raise NotAmended("it has no plan to change")
-    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
+    lists: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
     return replace(was, **lists)
 
 

@@ -43,8 +43,8 @@ class ChangingPane(Vertical):
     ) -> None:
         raise NotImplementedError
 
-    def action_toggle(self) -> None:
-        self.query_one(DiffView).action_toggle()
+    def action_take(self) -> None:
+        self.query_one(DiffView).action_take()
 
     def action_file(self, way: int) -> None:
         self.query_one(DiffView).action_file(way)

@@ -78,7 +78,7 @@ class GatePane(ChangingPane):
         Binding("b", "branch", "branch", show=False, tooltip="the command that starts a run from here"),
         Binding("d", "defer", "defer", tooltip="put it off; the gate stays open"),
         Binding("z", "take_back", "take back", tooltip="take a verdict back before it is sent"),
-        Binding("space", "toggle", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
+        Binding("space", "take", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
         Binding("e", "edit", "edit", tooltip="edit the hunk's file, as patched, in $EDITOR; or the plan in a form"),
         Binding("D", "outside", "pager", show=False, tooltip="the diff in delta, or in $PAGER"),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -145,7 +145,7 @@ class GatePane(ChangingPane):
             await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("toggle", "outside", "file"):
+        if action in ("take", "outside", "file"):
             return self._draft is not None
         return self._asked is not None or action not in _DECIDING
 

@@ -73,7 +73,7 @@ class DiffView(Lines):
         self.show_rows(len(diff.rows), self._content, wide=self._gutter_width + 2 + diff.width)
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
 
-    def action_toggle(self) -> None:
+    def action_take(self) -> None:
         if self.choosing and self.diff.hunks:
             self.taken ^= {self.at}
             self._redraw()
@@ -93,7 +93,7 @@ class DiffView(Lines):
             self.at = at
             self._redraw()
             if row == self.diff.hunks[at]:
-                self.action_toggle()
+                self.action_take()
 
     @property
     def hunk(self) -> int:
