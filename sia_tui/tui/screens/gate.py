@@ -127,7 +127,7 @@ class GatePane(ChangingPane):
             self.set_class(asked is None, "-idle")
             self.refresh_bindings()
         if asked is None:
-            self._hash = ""
+            self._hash, self._draft = "", None
             self._show_idle(view)
         elif not same:
             self._show_new(asked)
@@ -146,7 +146,7 @@ class GatePane(ChangingPane):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("take", "outside", "file"):
-            return self._draft is not None
+            return self._asked is not None and self._draft is not None
         return self._asked is not None or action not in _DECIDING
 
     def action_approve(self) -> None:
