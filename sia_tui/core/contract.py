@@ -73,6 +73,8 @@ class Standing:
     steps: int
     """Proposals that there were."""
     alarms: int
+    measured: int
+    """Proposals that had a result."""
     given: int = 0
     """Times that it said yes."""
 

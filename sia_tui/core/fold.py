@@ -219,7 +219,10 @@ def _(event: ev.VerdictGiven, state: State) -> State:
 @_on.register
 def _(event: ev.ContractMade, state: State) -> State:
     cost = state.cost
-    standing = Standing(event.contract, event.by, cost.wall_s, cost.tokens, len(state.steps), len(state.alarms))
+    measured = sum(bool(step.measures) for step in state.steps)
+    standing = Standing(
+        event.contract, event.by, cost.wall_s, cost.tokens, len(state.steps), len(state.alarms), measured
+    )
     return replace(state, contract=standing, contract_ended="")
 
 

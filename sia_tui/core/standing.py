@@ -39,6 +39,10 @@ def _tripped(state: State, standing: Standing, step: Step) -> str:
         return f"alarm: {state.alarms[-1].detail}"
     if step.open_gate is not None and step.open_gate.kind == "keep":
         return f"a result for a person: {step.held or 'indecisive on dev'}"
+    results = [one for one in state.steps if one.measures][standing.measured :]
+    doubtful = [one for one in results if one.measured and (one.measured.held or one.measured.outcome == "indecisive")]
+    if doubtful and (found := doubtful[-1].measured):
+        return f"the result of {doubtful[-1].id}: {found.held or 'indecisive on dev'}"
     least = standing.contract.dev
     made = [state.generations[index] for one in state.steps[max(0, standing.steps - 1) :] for index in one.candidates]
     low = [

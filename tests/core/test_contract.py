@@ -42,6 +42,8 @@ def test_it_says_yes_only_within_its_limits_and_to_nothing_after_a_tripwire(
             given_ += 1
             assert gate.kind == "step" and step.proposal.lever in limits.levers and given_ <= limits.steps
             assert not state.alarms and all(one.red is None for one in state.steps)
+            found = [one.measured for one in state.steps if one.measured]
+            assert not any(one.held or one.outcome == "indecisive" for one in found)
             assert limits.wall_s is None or state.cost.wall_s - state.contract.wall_s < limits.wall_s
             assert limits.tokens is None or state.cost.tokens - state.contract.tokens < limits.tokens
             assert limits.preview is None or not step.preview or step.preview.gain >= limits.preview

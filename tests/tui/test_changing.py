@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from textual.widgets import Input, Static
 
 from sia_tui.core import events as ev
+from sia_tui.core.amending import amended
 from sia_tui.core.contract import Contract
 from sia_tui.core.hunks import hunks, partial
 from sia_tui.core.plans import RANGES
@@ -21,6 +22,7 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.asked import decision, question
 from sia_tui.tui.plan_form import changed
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
@@ -251,3 +253,16 @@ async def test_a_standing_yes_is_seen_says_why_it_waits_and_x_ends_it(tmp_path: 
         with writing(paths.root) as run:
             run.store.record(ev.ContractEnded("the engine", "alarm: somebody opened it"))
         await until(pilot, lambda: "the standing yes ended: alarm: somebody" in screen_text(app))
+
+
+def test_the_gate_says_who_changed_what_it_asks_about(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "patch_gate").root) as run:
+        gate = run.store.state.waiting
+        assert gate is not None
+        run.store.record(*amended(run.store.state, gate, "ana", partial(PATCH, [0]), None))
+        run.gate(run.store.state.steps[-1].id)
+        asked = question(run.store.state)
+    assert asked is not None and asked.gate.hash != gate.hash
+    told = [line.plain for line in decision(asked)]
+    assert any(said.startswith("AMENDED by ana from p-4") and "without prompts/ask.md:1 +1 -0" in said for said in told)
+    assert any("no prediction" in said for said in told), "the agent's was of the whole"
