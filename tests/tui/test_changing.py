@@ -253,6 +253,9 @@ async def test_a_standing_yes_is_seen_says_why_it_waits_and_x_ends_it(tmp_path: 
         with writing(paths.root) as run:
             run.store.record(ev.ContractEnded("the engine", "alarm: somebody opened it"))
         await until(pilot, lambda: "the standing yes ended: alarm: somebody" in screen_text(app))
+        app.action_pane("gate")
+        await settle(pilot)
+        assert "is not in the contract" not in screen_text(app)
 
 
 def test_the_gate_says_who_changed_what_it_asks_about(tmp_path: Path) -> None:

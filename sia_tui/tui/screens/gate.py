@@ -94,6 +94,8 @@ class GatePane(ChangingPane):
         self._view: View | None = None
         self._draft: Draft | None = None
         self._other_lever = False
+        self._contracted = False
+        """Whether a standing yes is said not to answer this one."""
         self._lines: list[Line] = []
         self._hash = ""
         self._laid = (0, 0)
@@ -131,6 +133,9 @@ class GatePane(ChangingPane):
             self._show_idle(view)
         elif not same:
             self._show_new(asked)
+        elif view.state.contract is None and self._contracted:
+            self._contracted = False
+            self._bar.rest(self._draft.told if self._draft else "")
 
     def on_show(self) -> None:
         self.verdicts.appear()
@@ -273,7 +278,8 @@ class GatePane(ChangingPane):
         self.set_class(bool(patch) and not plan, "-diff")
         self.set_class(not patch, "-plan")
         self._draft = None
-        self._bar.rest(_standing(asked))
+        self._bar.rest(told := _standing(asked))
+        self._contracted = bool(told)
         if patch:
             self._show_draft(Draft.of(patch))
         else:
