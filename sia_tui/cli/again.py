@@ -39,8 +39,9 @@ def seed_of(config: str) -> int:
 
 
 def pairs_told(again: Remeasures, state: State) -> list[dict[str, Any]]:
-    """The tables of kept pairs whose fourth cell was measured."""
-    found = [(pair, again.apart(pair)) for pair in pairs(state)] if again.all else []
+    """The tables of kept pairs whose fourth cell was measured beside the run; those the run measured stand in its log."""
+    told = {found.new for found in state.tables}
+    found = [(pair, again.apart(pair)) for pair in pairs(state) if pair.new not in told] if again.all else []
     return [
         asdict(pair) | {"cells": asdict(apart), "table": attributed(apart)}
         for pair, apart in found
@@ -50,9 +51,8 @@ def pairs_told(again: Remeasures, state: State) -> list[dict[str, Any]]:
 
 def evidences(again: Remeasures, state: State) -> list[Evidence]:
     """Of every candidate that was measured under more seeds than the run's."""
-    if not again.all:
-        return []
-    measured = [made.index for made in state.generations if made.parent is not None and "dev" in made.results]
+    twice = {one.harness for one in again.all if one.harness == one.weights}
+    measured = [made.index for made in state.generations if made.index in twice and made.parent in twice]
     return [found for found in map(again.evidence, measured) if len(found.draws) > 1]
 
 

@@ -136,7 +136,7 @@ def _verdict(options: argparse.Namespace, kind: str, more: Callable[[Step], Mapp
     state = read(paths)
     if state.waiting is not None and state.waiting.id == gate:
         try:
-            require_hash(state.waiting, options.hash, state.gates)
+            require_hash(state.waiting, options.hash, state.earlier)
         except StaleHash as stale:
             raise UsageError(str(stale)) from stale
     body = {"gate": gate, "hash": options.hash, "note": options.note}

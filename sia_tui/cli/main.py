@@ -227,8 +227,9 @@ def _proving(verbs: _Verbs) -> None:
     apart = _verb(verbs, "attribute", "measure what is missing to tell two kept levers apart", run="RUN", json=True)
     apart.add_argument("steps", nargs="*", metavar="GEN", help="the two generations (default: every kept pair)")
     more = _verb(verbs, "more-evidence", "a gain on dev again under other sampling seeds", run="RUN", json=True)
-    more.add_argument("what", metavar="GATE|GEN", help="a gate about a measured result, or a generation")
-    more.add_argument("--seeds", type=int, default=2, metavar="K", help="how many (default: 2)")
+    what = "a generation, or a gate about a measured result (default: the open gate, which its engine puts again with more)"
+    more.add_argument("what", nargs="?", metavar="GATE|GEN", help=what)
+    more.add_argument("--seeds", type=int, metavar="K", help="how many (default: 2, of an open gate 1)")
 
 
 def _preparing(verbs: _Verbs) -> None:

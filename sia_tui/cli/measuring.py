@@ -1,4 +1,5 @@
-"""Verbs that measure beside a run: `reproduce`, `attribute`, `more-evidence`. None of them writes into the run's log."""
+"""Verbs that measure beside a run: `reproduce`, `attribute`, `more-evidence`. None of them writes into the run's log; of an
+open gate the run's own engine is asked for more evidence."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sia_tui.cli.again import evidence_data, evidence_lines, gain_data, gained
+from sia_tui.cli.asking import ask
 from sia_tui.cli.main import DONE, FAILED, Failure, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.cli.table import table
@@ -24,6 +26,7 @@ from sia_tui.core.state import State
 from sia_tui.core.telling import percent
 from sia_tui.core.text import one_line
 from sia_tui.store.again import Remeasures
+from sia_tui.store.lock import is_held
 from sia_tui.store.workspace import RunPaths, Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ class _Asked:
 
     def measured(self, wanted: Sequence[Wanted]) -> list[MeasuredAgain]:
         """Raises Failure."""
+        if not wanted:
+            return []
         from sia_tui.engine.again import beside, measure
         from sia_tui.engine.engine import EXPECTED, cancel_on_signals
         from sia_tui.store.lock import RunHeld
@@ -94,38 +99,50 @@ def attribute(options: argparse.Namespace) -> int:
 
     asked = _Asked(options)
     chosen = _pairs(asked.state, options.steps)
-    wanted = [Wanted(pair.missing.harness, pair.missing.weights, "dev", asked.config.seed) for pair in chosen]
-    asked.measured(wanted)
+    seed, again = asked.config.seed, asked.again
+    mixes = [pair.missing for pair in chosen if not again.first(pair.missing.harness, pair.missing.weights, seed)]
+    asked.measured([Wanted(mix.harness, mix.weights, "dev", seed) for mix in mixes])
     again, lines, told = asked.again, list[str](), list[dict[str, Any]]()
     for pair in chosen:
         found = again.apart(pair)
         lines += [f"g{pair.between} and g{pair.new}, kept one after the other on g{pair.old}:", *attributed(found), ""]
         told.append(asdict(pair) | {"cells": asdict(found)})
-    lines.append(
-        "intervals of each table hold all at once (Bonferroni); the fourth cell stands beside the run, not in its log"
-    )
+    lines.append("intervals of each table hold all at once (Bonferroni)")
     _print(options, {"run": asked.paths.name, "pairs": told}, lines)
     return DONE
 
 
 def more_evidence(options: argparse.Namespace) -> int:
-    """Candidate and incumbent on dev under other sampling seeds, all of them beside the run's own."""
+    """For the open gate a command like any other; else candidate and incumbent on dev under other sampling seeds, all of
+    them beside the run's own."""
     from sia_tui.engine.again import Wanted
 
     asked = _Asked(options)
+    gate = asked.state.waiting
+    if options.what is None or (gate is not None and options.what == gate.id):
+        return _asked_for(options, asked)
     candidate = _candidate(asked.state, options.what)
     _require_measured(asked.state, candidate, "dev")
     incumbent = asked.state.generations[candidate].parent
     if incumbent is None:
         raise UsageError("g0 is nobody's candidate: there is nothing to pair it with")
-    if options.seeds < 1:
+    seeds = range(asked.config.seed + 1, asked.config.seed + 1 + (2 if options.seeds is None else options.seeds))
+    if not seeds:
         raise UsageError("--seeds: at least 1")
-    seeds = range(asked.config.seed + 1, asked.config.seed + 1 + options.seeds)
     asked.measured([Wanted(index, index, "dev", seed) for seed in seeds for index in (incumbent, candidate)])
     found = asked.again.evidence(candidate)
     told = {"run": asked.paths.name, **evidence_data(found)}
     _print(options, told, [*evidence_lines(found), *_bound(asked.state, found)])
     return DONE
+
+
+def _asked_for(options: argparse.Namespace, asked: _Asked) -> int:
+    if options.seeds not in (None, 1):
+        raise UsageError("an open gate is given one more seed at a time: leave --seeds out, and ask again")
+    code = ask(asked.workspace, asked.paths, "more-evidence", {"gate": options.what} if options.what else {})
+    if not is_held(asked.paths.lock):
+        print(f"go on with: sia-tui resume {asked.paths.name}")
+    return code
 
 
 def _config(paths: RunPaths) -> RunConfig:

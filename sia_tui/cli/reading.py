@@ -108,6 +108,8 @@ def _shown(told: dict[str, Any]) -> str:
     )
     for made in told["attributions"]:
         lines += ["", f"{made['title']}: which lever", *made["table"], ""]
+    for made in told["traced"]:
+        lines += [f"{one_line(made['title'], 60)}, hunk by hunk:", *(f"  {one_line(line)}" for line in made["lines"])]
     for pair in told["kept_pairs"]:
         lines += [
             "",
@@ -210,13 +212,16 @@ def _question(asked: dict[str, Any]) -> str:
 
 
 def _more_evidence(asked: dict[str, Any]) -> list[str]:
-    if not asked["measured"]:
-        return []
-    lines, found = list[str](), asked["more_evidence"]
-    if found is not None:
-        lines = [f"seed {draw['seed']}:    {gain_told(draw)}" for draw in found["draws"][1:]]
-        lines.append(f"together:  {gain_told(found['pooled'])}, over {len(found['draws'])} seeds")
-    return [*lines, f"under other seeds: sia-tui more-evidence {asked['run']} {asked['gate']}"]
+    """What the hash binds, what it does not, and how more is asked for."""
+    lines = [f"more:      {one_line(found['told'], 300)}" for found in asked["under_seeds"]]
+    lines += [f"noise:     {told}" for told in asked["noise"]]
+    lines += [f"hunks:     {one_line(told, 200)}" for told in asked["traced"] or ()]
+    found = asked["more_evidence"]
+    if found is not None and len(found["draws"]) > len(asked["under_seeds"]) + 1:
+        lines += [f"seed {draw['seed']}:    {gain_told(draw)}" for draw in found["draws"][1:]]
+        lines.append(f"together:  {gain_told(found['pooled'])}, over {len(found['draws'])} seeds, beside the run too")
+    more = asked["preview"] or asked["measured"]
+    return [*lines, f"more of it: sia-tui more-evidence {asked['run']} {asked['gate']}"] if more else lines
 
 
 def _within(bounds: Sequence[float] | None) -> str:

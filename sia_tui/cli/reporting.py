@@ -19,6 +19,7 @@ from sia_tui.core.text import one_line
 from sia_tui.report import html, markdown
 from sia_tui.report.facts import Facts
 from sia_tui.report.page import page
+from sia_tui.store import drawn
 from sia_tui.store.again import Remeasures
 from sia_tui.store.openings import openings
 from sia_tui.store.reader import RunReader
@@ -68,6 +69,7 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
             again=again.all,
             apart=[(pair, again.apart(pair)) for pair in pairs(state)],
             evidence=evidences(again, state),
+            drawn=drawn.read(paths.root),
             versions=_versions(),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -115,6 +115,8 @@ class RunConfig(Section):
             stall=self.budget.stall,
             indecisive=self.gate.indecisive,
             critic=self.agents.critic is not None,
+            attribute=self.evaluate.attribute,
+            trace=self.evaluate.trace,
         )
 
     def dump(self) -> str:

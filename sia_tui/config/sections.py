@@ -155,6 +155,8 @@ class HarnessConfig(Section):
     max_calls: int = Field(32, ge=1)
     max_tokens: int = Field(16384, ge=16)
     """Prompt and sampled tokens of one episode."""
+    attempts: int = Field(1, ge=0, le=8)
+    """How often an episode may ask the task's compiler, where the task has one."""
     surface: tuple[str, ...] = ("*.py", "*.md")
     """What a patch may touch, as globs below the task's package; requirements.txt is not for it to choose."""
     agent: Agent | None = None
@@ -266,6 +268,13 @@ class EvaluateConfig(Section):
     """Train cases a patch is tried on before the gate."""
     cascade: int | None = Field(None, ge=2)
     """A candidate is first measured on so many dev cases, and on the others only if it is not clearly worse there."""
+    attribute: bool = True
+    """Of two steps of the two levers kept one after the other, the fourth cell of their two-by-two table is measured too."""
+    trace: int = Field(24, ge=0)
+    """At most so many dev cases that a patch of several hunks changed are answered again without each of them in turn, to
+    tell which came through which. 0: none."""
+    idle_repeats: int = Field(1, ge=0)
+    """While a gate waits for a person the incumbent is measured on dev so many times more, under other sampling seeds."""
 
 
 class GateConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sia_tui.core.episodes import DENIED, Attempt
+from sia_tui.core.episodes import COMPILER, DENIED, Attempt
 from sia_tui.core.events import AlarmKind
 
 _CLAIMS = re.compile(
@@ -16,6 +16,7 @@ _CLAIMS = re.compile(
     re.IGNORECASE,
 )
 """Words by which a model says that something ran."""
+_OF_COMPILING = re.compile(r"compile|builds|编译", re.IGNORECASE)
 
 
 def alarms_in(attempt: Attempt, canary: str | None) -> Iterator[tuple[AlarmKind, str]]:
@@ -42,8 +43,10 @@ def _texts(attempt: Attempt) -> Iterator[str]:
 
 
 def _unbacked(attempt: Attempt) -> str:
-    """A claim to have run something, in an episode without a call of a tool."""
-    if any(call.name != DENIED for call in attempt.tool_calls):
+    """A claim to have run something, in an episode without a call of a tool. The task's compiler backs what is said of
+    compiling, and nothing else: it ran no test."""
+    used = {call.name for call in attempt.tool_calls} - {DENIED}
+    if used - {COMPILER}:
         return ""
-    said = (_CLAIMS.search(call.text) for call in attempt.calls)
-    return next((match.group() for match in said if match), "")
+    said = (match.group() for call in attempt.calls for match in _CLAIMS.finditer(call.text))
+    return next((claim for claim in said if not (used and _OF_COMPILING.search(claim))), "")

@@ -6,46 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sia_tui.core import events as ev
+from sia_tui.core.evidence import Attribution, Cell
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import Gain, paired_gain
 from sia_tui.core.telling import percent, points
 
 Rewards = Mapping[str, float]
 """{case id: reward} over dev."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A paired difference of dev means, in reward units, with its interval."""
-
-    gain: float
-    lo: float
-    hi: float
-
-    @property
-    def told(self) -> str:
-        return f"{points(self.gain)} [{points(self.lo)}, {points(self.hi)}]"
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """The four cells. `old` is the incumbent's dev mean; the other three are paired with it, None where there is nothing
-    to pair, for the reason `absent`."""
-
-    old: float
-    harness: Cell | None
-    weights: Cell | None
-    both: Cell | None
-    interaction: Cell | None = None
-    """Of the gains, paired over cases, where every cell's rewards were at hand."""
-    absent: str = "does not begin"
-
-    @property
-    def together(self) -> float | None:
-        """Gain of both beyond the sum of what each brings alone (their interaction), in reward units."""
-        if self.harness is None or self.weights is None or self.both is None:
-            return None
-        return self.both.gain - self.harness.gain - self.weights.gain
 
 
 @dataclass(frozen=True)
@@ -73,8 +40,11 @@ class Pair:
 
 
 def attribution(state: State, step: Step) -> Attribution | None:
-    """None for a step of one lever, and until its candidates are measured."""
-    if step.proposal.lever != "both" or not step.measures:
+    """Of a step of both levers once its candidates are measured; of the second step of a kept pair once the run has
+    measured its fourth cell."""
+    if step.proposal.lever != "both":
+        return next((found.table for found in state.tables if found.new in step.candidates), None)
+    if not step.measures:
         return None
     generations = [state.generations[index] for index in step.candidates]
     parent = generations[0].parent

@@ -85,12 +85,15 @@ class Evidence:
     incumbent: int
     draws: tuple[Draw, ...]
     """The run's own first."""
+    looks: int = 1
+    """Candidates that are compared at once: the pooled interval holds for all of them."""
 
     @property
     def pooled(self) -> Gain:
         """Over cases, each with its mean over the draws: more draws take away the chance of sampling, not that of the
         cases."""
-        return paired_gain(pooled([draw.old for draw in self.draws]), pooled([draw.new for draw in self.draws]))
+        old, new = pooled([draw.old for draw in self.draws]), pooled([draw.new for draw in self.draws])
+        return paired_gain(old, new, self.looks)
 
     @property
     def moved(self) -> int:

@@ -65,6 +65,8 @@ class Call:
 
 DENIED = "(denied)"
 """Stands as the name of a call in a trajectory where the harness tried to reach the network. No method can have that name."""
+COMPILER = "(compiler)"
+"""Likewise, where the engine asked the task's compiler for the harness."""
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,21 @@ from typing import Literal
 from sia_tui.core.choosing import Recommendation
 from sia_tui.core.contract import Contract
 from sia_tui.core.episodes import Split
+from sia_tui.core.event import Event
+from sia_tui.core.evidence import (
+    Attributed,
+    EvidenceFound,
+    EvidenceMissed,
+    EvidenceWanted,
+    MeasuredAgain,
+    Traced,
+)
 from sia_tui.core.fitness import Finding
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened, known in the log by its name."""
 
 
 @dataclass(frozen=True)
@@ -390,24 +394,7 @@ class RunEnded(Event):
     reason: str
 
 
-@dataclass(frozen=True)
-class MeasuredAgain(Event):
-    """Beside a run, in a log of its own: the harness of one of its generations with the weights of one, on a split."""
-
-    key: str
-    """Its episodes lie under this one; never under a generation's."""
-    harness: int
-    weights: int
-    split: Split
-    seed: int
-    """Of the sampling."""
-    mean: float
-    lo: float
-    hi: float
-    n: int
-    tool_share: float
-
-
+__all__ = ["Attributed", "Event", "EvidenceFound", "EvidenceMissed", "EvidenceWanted", "MeasuredAgain", "Traced"]
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 

@@ -156,7 +156,7 @@ def _(event: ev.ProposalChecked, state: State) -> State:
 
 @_on.register
 def _(event: ev.PreviewDone, state: State) -> State:
-    return _step(state, event.id, preview=event.preview)
+    return _step(state, event.id, preview=event.preview, wanted=None)
 
 
 @_on.register
@@ -299,7 +299,35 @@ def _(event: ev.RunEnded, state: State) -> State:
 
 @_on.register
 def _(event: ev.MeasuredAgain, state: State) -> State:
-    return state
+    return replace(state, again=(*state.again, event))
+
+
+@_on.register
+def _(event: ev.EvidenceWanted, state: State) -> State:
+    """The gate is as if it had not been put: time runs again, nobody is asked, and the next one has its id."""
+    step = next(step for step in state.steps if any(gate.id == event.gate for gate in step.gates))
+    gates, withdrawn = step.gates[:-1], (*step.withdrawn, step.gates[-1])
+    return _step(state, step.id, gates=gates, withdrawn=withdrawn, wanted=event)
+
+
+@_on.register
+def _(event: ev.EvidenceFound, state: State) -> State:
+    return _step(state, event.id, evidence=(*state.step(event.id).evidence, event), wanted=None)
+
+
+@_on.register
+def _(event: ev.EvidenceMissed, state: State) -> State:
+    return _step(state, event.id, wanted=None)
+
+
+@_on.register
+def _(event: ev.Attributed, state: State) -> State:
+    return replace(state, tables=(*state.tables, event))
+
+
+@_on.register
+def _(event: ev.Traced, state: State) -> State:
+    return _step(state, event.id, traced=event)
 
 
 def _ending(status: str) -> Status:

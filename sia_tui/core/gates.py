@@ -55,6 +55,7 @@ def gate_parts(
     result: Sequence[Mapping[str, Any]] | None,
     keep_rule: Mapping[str, str],
     config_hash: str,
+    evidence: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, str]:
     """The digest of each thing the hash binds, by name, so that a stale verdict can be told what changed."""
     parts: dict[str, Any] = {
@@ -70,6 +71,7 @@ def gate_parts(
         "keep rule": dict(keep_rule),
         "config": config_hash,
     }
+    parts |= {"evidence": list(evidence)} if evidence else {}
     return {name: digest(part) for name, part in parts.items()}
 
 

@@ -63,6 +63,12 @@ def partial(patch: str, taken: Collection[int]) -> str:
     return patch if len(set(taken)) == count else "".join(_taken(patch, frozenset(taken)))
 
 
+def without(patch: str, number: int) -> str:
+    """The patch less one of its hunks; empty where there is no other."""
+    left = [at for at in range(len(hunks(patch))) if at != number]
+    return partial(patch, left) if left else ""
+
+
 def lost(before: str, after: str) -> tuple[Hunk, ...]:
     """The hunks of one patch of which nothing is left in another; one that was edited is not among them."""
     there = Counter(hunk.digest for hunk in hunks(after))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from sia_tui.core.episodes import Split
 from sia_tui.core.gates import GateKind, VerdictKind
+from sia_tui.core.meantime import Attribute, Gather, Trace, afterwards
 from sia_tui.core.state import MACHINE, State, Step, undecided
 
 _OWN_NO = ("checks", "preview", "training", MACHINE, "auto")
@@ -33,6 +34,10 @@ class Rules:
     """Mean reward on dev at which the run has what it is for."""
     stall: int | None = None
     """This many steps in a row without one that was kept end the run."""
+    attribute: bool = False
+    """Whether the cell that a kept pair of steps leaves unmeasured is measured."""
+    trace: int = 0
+    """At most so many cases that a patch of several hunks changed are answered again without each of them."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,9 @@ Action = (
     | WriteFirst
     | PlantSeed
     | Evaluate
+    | Gather
+    | Attribute
+    | Trace
     | Propose
     | Check
     | RunPreview
@@ -217,7 +225,10 @@ def next_action(state: State, rules: Rules) -> Action:
     for split in ("dev", "train", "hidden"):
         if split not in best.results:
             return Evaluate(best.index, split)
-    spent = _reached(state, rules) or _stalled(state, rules) or _spent(state, rules)
+    used_up = _used_up(state, rules)
+    if used_up is None and (more := afterwards(state, rules.attribute, rules.trace)):
+        return more
+    spent = _reached(state, rules) or _stalled(state, rules) or _spent(state, rules) or used_up
     return Finish(spent, "budget") if spent else Propose()
 
 
@@ -261,7 +272,7 @@ def _stalled(state: State, rules: Rules) -> str | None:
 
 
 def _spent(state: State, rules: Rules) -> str | None:
-    """The budget that is used up, in words, or None."""
+    """All steps made, or too many of them refused, in words."""
     refused = 0
     for step in reversed(state.made):
         if step.refused is None:
@@ -271,6 +282,11 @@ def _spent(state: State, rules: Rules) -> str | None:
         return f"all {rules.max_steps} steps made"
     if refused >= rules.max_refusals:
         return f"{refused} proposals refused in a row"
+    return None
+
+
+def _used_up(state: State, rules: Rules) -> str | None:
+    """The budget that is used up, in words: nothing more is measured that need not be."""
     if state.cost.wall_s >= rules.max_wall_s:
         return f"wall clock budget of {rules.max_wall_s:.0f} s spent"
     if state.cost.money >= rules.max_money:
@@ -290,7 +306,9 @@ def _asking(step: Step, rules: Rules) -> Action | None:
         return RunPreview(step.id)
     if step.proposal.trains and step.pilot is None:
         return RunPilot(step.id)
-    if rules.critic and step.review is None and not step.gates:
+    if step.wanted is not None and not step.candidates:
+        return Gather(step.id)
+    if rules.critic and step.review is None and not step.gates and not step.withdrawn:
         return AskCritic(step.id)
     if step.open_gate is not None:
         return AwaitVerdict(step.open_gate.id)
@@ -328,6 +346,8 @@ def _measuring(state: State, step: Step, rules: Rules) -> Action:
         return Decide(found.generation, found.outcome == "better", f"{found.outcome} on dev")
     if not found.held and rules.indecisive != "ask":
         return Decide(found.generation, rules.indecisive == "keep", "indecisive on dev, by the keep rule")
+    if step.wanted is not None:
+        return Gather(step.id)
     verdict = step.verdict_on("keep")
     if verdict is None:
         return OpenGate(step.id, "keep")

@@ -76,6 +76,13 @@ class Step:
     amended: ev.ProposalAmended | None = None
     """A person put another one in its place."""
     closed: bool = False
+    withdrawn: tuple[Gate, ...] = ()
+    """Gates that somebody wanted more evidence for; each is put again, under the same id."""
+    wanted: ev.EvidenceWanted | None = None
+    """That is not there yet."""
+    evidence: tuple[ev.EvidenceFound, ...] = ()
+    """Of its best candidate, under one more sampling seed each."""
+    traced: ev.Traced | None = None
 
     @property
     def open_gate(self) -> Gate | None:
@@ -164,6 +171,8 @@ class State:
     contract_ended: str = ""
     """Why the last one ended."""
     alarms: tuple[ev.Alarmed, ...] = ()
+    again: tuple[ev.MeasuredAgain, ...] = ()
+    tables: tuple[ev.Attributed, ...] = ()
     cost: Cost = Cost()
     settled_s: float = 0.0
     """Working time when a generation was last measured or decided on: the same however often the next proposal is begun."""
@@ -213,6 +222,12 @@ class State:
     def best(self) -> Generation | None:
         return None if self.incumbent is None else self.generations[self.incumbent]
 
+    @property
+    def repeats(self) -> tuple[ev.MeasuredAgain, ...]:
+        """The incumbent on dev again: what its score owes to the sampling seed."""
+        best = self.incumbent
+        return tuple(one for one in self.again if one.harness == one.weights == best and one.split == "dev")
+
     def step(self, proposal: str) -> Step:
         return next(step for step in self.steps if step.id == proposal)
 
@@ -246,6 +261,12 @@ class State:
         return tuple(gate for step in self.steps for gate in step.gates)
 
     @property
+    def earlier(self) -> tuple[Gate, ...]:
+        """Every gate as it was once put, but the one that waits."""
+        once = (gate for step in self.steps for gate in (*step.gates, *step.withdrawn))
+        return tuple(gate for gate in once if gate is not self.waiting)
+
+    @property
     def waiting(self) -> Gate | None:
         return self.current.open_gate if self.current else None
 
@@ -262,4 +283,5 @@ def blind(state: State) -> State:
         replace(gen, results={split: found for split, found in gen.results.items() if split in ("train", "dev")})
         for gen in state.generations
     )
-    return replace(state, generations=seen, baselines_test=None, test_opened=None)
+    again = tuple(one for one in state.again if one.split in ("train", "dev"))
+    return replace(state, generations=seen, again=again, baselines_test=None, test_opened=None)

@@ -15,6 +15,7 @@ from sia_tui.core.rewards import rewards
 from sia_tui.core.standing import left
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
+from sia_tui.core.telling import pooled, repeated, traced
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -27,9 +28,15 @@ def summary(state: State) -> dict[str, Any]:
         "incumbent": state.incumbent,
         "generations": [_generation(state, generation) for generation in state.generations],
         "attributions": [
-            {"proposal": step.id, "title": step.proposal.title, "table": table}
+            {"proposal": step.id, "title": _attributed(state, step), "table": table}
             for step in state.steps
             if (table := _attribution(state, step))
+        ],
+        "measured_again": [asdict(one) for one in state.again],
+        "traced": [
+            {"proposal": step.id, "title": step.proposal.title, **asdict(step.traced), "lines": traced(step.traced)}
+            for step in state.steps
+            if step.traced
         ],
         "manifest": _manifest(state),
         "contract": None if state.contract is None else asdict(state.contract) | {"left": left(state, state.contract)},
@@ -101,6 +108,9 @@ def gate(state: State) -> dict[str, Any]:
         },
         "pilot": _pilot(step),
         "measured": _measured(step.measured),
+        "under_seeds": [asdict(found) | {"told": pooled(found)} for found in step.evidence],
+        "noise": [repeated(one) for one in state.repeats],
+        "traced": traced(step.traced) if step.traced else None,
         "attribution": _attribution(state, step),
         "patch": step.proposal.patch,
         "plan": asdict(step.proposal.plan) if step.proposal.plan else None,
@@ -140,6 +150,12 @@ def _generation(state: State, generation: Generation) -> dict[str, Any]:
         "training": asdict(step.trained) if step and step.trained else None,
         "verdict": _verdict(step),
     }
+
+
+def _attributed(state: State, step: Step) -> str:
+    """What the table is about: a step of both levers, or the pair that a step ends."""
+    pair = next((found for found in state.tables if found.new in step.candidates), None)
+    return step.proposal.title if pair is None else f"g{pair.between} and g{pair.new}, kept one after the other"
 
 
 def _attribution(state: State, step: Step) -> list[str] | None:

@@ -30,6 +30,37 @@ def saved(checkpoint: int | None, rollouts: int, generation: int) -> str:
     return f"saved: {last}, {rollouts} rollouts; g{generation} serves on"
 
 
+def repeated(found: ev.MeasuredAgain) -> str:
+    """The incumbent under another sampling seed: the noise of its score."""
+    otherwise = "" if found.differing is None else f" ({found.differing} of {found.n} cases answered differently)"
+    return f"the incumbent again: {percent(found.mean)}{otherwise}"
+
+
+def pooled(found: ev.EvidenceFound) -> str:
+    """A gain under several sampling seeds, together."""
+    moved = f"{found.moved} cases changed with the seed" if found.moved else "no reward changed with the seed"
+    sides = f"fixed {found.fixed}, broke {found.broke}"
+    return (
+        f"seed {found.seed} {found.drawn.told}; {found.draws} seeds pooled by case {found.pooled.told}, {sides}, "
+        f"n = {found.n}: {found.outcome}; {moved}"
+    )
+
+
+def traced(found: ev.Traced) -> list[str]:
+    """A line for each hunk that cases came through, alone or with others, and for those that came through none alone."""
+    lines = []
+    for number, hunk in enumerate(found.hunks):
+        counts = [sum(number in one.hunks for one in side) for side in (found.fixed, found.broke)]
+        if number in found.untold:
+            lines.append(f"hunk {number + 1} ({hunk}): cannot be told, the rest does not stand without it")
+        else:
+            lines.append(f"hunk {number + 1} ({hunk}): {counts[0]} fixed, {counts[1]} broken through it")
+    looked = len(found.fixed) + len(found.broke)
+    none = sum(not one.hunks for one in (*found.fixed, *found.broke))
+    more = f", of {looked + found.left} that changed" if found.left else ""
+    return [*lines, f"{none} of {looked} cases looked at came through no single hunk{more}"]
+
+
 @singledispatch
 def tell(event: Any) -> str | None:
     """The line, or None for an event nobody needs to read."""
@@ -160,6 +191,48 @@ def _(event: ev.AdapterTrained) -> str:
 @tell.register
 def _(event: ev.TrainingCutShort) -> str:
     return f"{event.id}: {event.by} ends the training early; its best look is measured" + _more(event.saved)
+
+
+@tell.register
+def _(event: ev.MeasuredAgain) -> str:
+    of = (
+        f"g{event.harness}"
+        if event.harness == event.weights
+        else f"g{event.harness}'s harness, g{event.weights}'s weights"
+    )
+    otherwise = "" if event.differing is None else f", {event.differing} of {event.n} cases answered differently"
+    bounds = f"[{100 * event.lo:.1f}, {100 * event.hi:.1f}]"
+    return f"{of} again on {event.split}, sampling seed {event.seed}: {percent(event.mean)} {bounds}{otherwise}"
+
+
+@tell.register
+def _(event: ev.EvidenceWanted) -> str:
+    return f"{event.gate}: {event.by} wants more evidence; it is put again with that"
+
+
+@tell.register
+def _(event: ev.EvidenceFound) -> str:
+    return f"g{event.generation} over g{event.incumbent} on dev: {pooled(event)}"
+
+
+@tell.register
+def _(event: ev.EvidenceMissed) -> str:
+    return f"{event.id}: no more evidence: {event.why}"
+
+
+@tell.register
+def _(event: ev.Attributed) -> str:
+    found = event.table
+    named = (("harness alone", found.harness), ("weights alone", found.weights), ("both", found.both))
+    cells = [f"{name} {cell.told}" for name, cell in named if cell] + [
+        f"{found.interaction.told} beyond their sum" if found.interaction else f"the fourth cell {found.absent}"
+    ]
+    return f"g{event.between} and g{event.new} told apart on dev: {', '.join(cells)}"
+
+
+@tell.register
+def _(event: ev.Traced) -> str:
+    return f"{event.id}: {'; '.join(traced(event))}"
 
 
 @tell.register

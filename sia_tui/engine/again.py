@@ -1,11 +1,10 @@
-"""Measuring beside a run: its generations anew, from what they are made of, in a place and a log of their own.
-
-The run's log is never written to, and its stored episodes are never taken for an answer.
+"""Measuring a run's generations anew, from what they are made of: by its engine, into its log, or beside it, in a place
+and a log of its own. Stored episodes are never taken for an answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from sia_tui.engine.prepare import require_same_task
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.session import Session
 from sia_tui.store.lock import hold
+from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 
@@ -57,7 +57,7 @@ async def beside(
 
 async def measure(session: Session, state: State, wanted: Wanted) -> ev.MeasuredAgain:
     """Goes on where it was broken off. Raises HarnessBroken, GatewayDied, VerifierFailed, EngineError."""
-    made = [entry for entry in _measured(session) if _fits(entry, wanted)]
+    made = [one for one in session.state.again if _fits(one, wanted)]
     if made and not wanted.anew:
         return made[0]
     harness, weights = state.generations[wanted.harness], state.generations[wanted.weights]
@@ -70,7 +70,8 @@ async def measure(session: Session, state: State, wanted: Wanted) -> ev.Measured
     rows = session.reader.episodes(key, wanted.split)
     found = estimate([row.reward for row in rows])
     values = (found.mean, found.lo, found.hi, found.n, tool_share(rows))
-    done = ev.MeasuredAgain(key, wanted.harness, wanted.weights, wanted.split, wanted.seed, *values)
+    differing = _differing(session, harness.key, rows) if wanted.harness == wanted.weights else None
+    done = ev.MeasuredAgain(key, wanted.harness, wanted.weights, wanted.split, wanted.seed, *values, differing)
     session.record(done)
     return done
 
@@ -81,8 +82,12 @@ def told(wanted: Wanted) -> str:
     return f"the harness of g{wanted.harness} with the weights of g{wanted.weights}"
 
 
-def _measured(session: Session) -> list[ev.MeasuredAgain]:
-    return [entry.event for entry in session.reader.log() if isinstance(entry.event, ev.MeasuredAgain)]
+def _differing(session: Session, key: str, rows: Sequence[EpisodeRow]) -> int | None:
+    """Cases answered otherwise than by the generation with this key; None beside a run, whose episodes are elsewhere."""
+    first = {row.case_id: row.answer for row in session.reader.episodes(key)}
+    if not all(row.case_id in first for row in rows):
+        return None
+    return sum(row.answer != first[row.case_id] for row in rows)
 
 
 def _fits(made: ev.MeasuredAgain, wanted: Wanted) -> bool:

@@ -11,8 +11,10 @@ from sia_tui.core import events as ev
 from sia_tui.core.amending import NotAmended, amended
 from sia_tui.core.codec import build
 from sia_tui.core.contract import Contract
+from sia_tui.core.evidence import EvidenceWanted
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
+from sia_tui.core.meantime import more_for
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, undecided
 from sia_tui.core.text import one_line
@@ -60,6 +62,8 @@ def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tupl
         case "defer":
             _waiting(state, str(body["gate"]))
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
+        case "more-evidence":
+            return _more(command, body, state)
         case "pause":
             _require(state.status == "running", f"the run is {state.status}")
             return "pausing; episodes under way are made again later", [ev.RunPaused(command.by, saved)]
@@ -88,7 +92,7 @@ def _accept(command: Command, row: str, reason: str) -> tuple[str, list[ev.Event
 
 def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
     gate = _waiting(state, str(body["gate"]))
-    require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
+    require_hash(gate, str(body["hash"]), state.earlier)
     kind: VerdictKind = "approve" if command.kind == "approve" else "reject"
     other = kind == "reject" and bool(body.get("other_lever"))
     lever = state.step(gate.proposal).proposal.lever
@@ -122,8 +126,21 @@ def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -
     ]
 
 
+def _more(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
+    """Without a gate's id: for the one that is open."""
+    gate = _waiting(state, str(body["gate"])) if body.get("gate") else state.waiting
+    step = state.current
+    if gate is None or step is None:
+        raise Refused("no gate is open")
+    told, possible = more_for(state, step)
+    _require(possible, told)
+    return f"{gate.id} is put again with {told}", [EvidenceWanted(gate.id, command.by)]
+
+
 def _waiting(state: State, gate_id: str) -> Gate:
-    gate = state.waiting
+    gate, step = state.waiting, state.current
+    if step is not None and step.wanted is not None and step.wanted.gate == gate_id:
+        raise Refused(f"gate {gate_id} waits for the evidence that {step.wanted.by} wanted, and is then put again")
     if gate is None or gate.id != gate_id:
         known = any(gate_id == old.id for old in state.gates)
         now_open = f"; open now: {gate.id}" if gate else "; no gate is open"

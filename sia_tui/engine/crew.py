@@ -14,6 +14,7 @@ from sia_tui.config import HarnessConfig
 from sia_tui.core.episodes import HarnessError, Score
 from sia_tui.engine import tools
 from sia_tui.engine.canary import KEY, Opened
+from sia_tui.harness.attempts import Compiler
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
@@ -50,6 +51,8 @@ class Place:
     seed: int
     canary: str | None = None
     """The mark of the answer key that is planted beside the rows; None: none is."""
+    compiler: Compiler | None = None
+    """The task's, where it has one that a harness may ask."""
 
 
 @dataclass(frozen=True)

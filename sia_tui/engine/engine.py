@@ -23,9 +23,10 @@ from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.episodes import Split
+from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.room import DiskFull, no_room, unwritten
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, first, history, pilot, prepare, remembering, step, training
+from sia_tui.engine import evaluate, finish, first, history, meantime, pilot, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.fitness import Unfit, refusal
 from sia_tui.engine.jobs import JobFailed
@@ -228,14 +229,18 @@ class _Engine:
         return self._session.config.gate.policy == "ask" or (step is not None and step.held != "")
 
     async def _idle(self, why: str) -> None:
-        """Until a command changes the state; the policy's GPUs are not kept for longer than the grace time."""
-        before, since = self._session.state, time.monotonic()
-        self._session.report.phase(why)
-        while self._session.state is before:
-            await asyncio.sleep(POLL_S)
-            self._session.report.beat()
-            if time.monotonic() - since > self._session.config.gate.release_s:
-                await self._session.release()
+        """Until a command changes the state. For the grace time the policy is kept, and at a gate used to measure what may
+        be measured meanwhile; the answer ends that at once."""
+        session, before, since = self._session, self._session.state, time.monotonic()
+        session.report.phase(why)
+        async with meantime.Meanwhile(session, why) as measuring:
+            while session.state is before or measuring.undisturbed(before):
+                await asyncio.sleep(POLL_S)
+                session.report.beat()
+                measuring.look()
+                if time.monotonic() - since > session.config.gate.release_s:
+                    await measuring.end()
+                    await session.release()
 
     async def _watch(self) -> NoReturn:
         """Answers commands and tells what the machine does, while something long is under way."""
@@ -277,6 +282,8 @@ class _Engine:
                 await self._preview(proposal)
             case loop.RunPilot(proposal=proposal):
                 await pilot.pilot(session, state.step(proposal))
+            case Gather() | Attribute() | Trace():
+                await meantime.perform(session, action)
             case loop.AskCritic(proposal=proposal):
                 await self._interruptible(step.review(session, state.step(proposal)))
             case loop.Train(proposal=proposal):

@@ -76,11 +76,12 @@ async def _hopeless(session: Session, candidate: Generation, cases: Sequence[Cas
     return True
 
 
-async def preview(session: Session, step: Step) -> None:
-    """Try a patch on a slice of train. Raises HarnessBroken when its code does not even begin."""
+async def preview(session: Session, step: Step, most: int | None = None) -> None:
+    """Try a patch on a slice of train, of `most` cases or as many as the config says. Raises HarnessBroken when its code
+    does not even begin."""
     best = session.state.best
     assert best is not None and step.commit is not None and step.tree is not None
-    cases = session.cases("train", min(session.config.evaluate.preview, best.results["train"].n))
+    cases = session.cases("train", min(most or session.config.evaluate.preview, best.results["train"].n))
     key = session.key(step.tree, best.adapter)
     await run_cases(session, step.commit, key, best.adapter, cases, f"preview of {step.id}", step.id)
     old, new = rewards(session, best.key, cases), rewards(session, key, cases)

@@ -20,6 +20,7 @@ from sia_tui.tasks.denoise.task import DenoiseTask
 from sia_tui.tasks.trimul import cases as kernels
 from sia_tui.tasks.trimul.gpu import task as modules
 from sia_tui.tasks.verifier import VerifierProcess
+from sia_tui.tasks.verifier_pool import VerifierPool
 
 BASELINES_S = 1800.0
 
@@ -105,15 +106,15 @@ async def _scored(session: Session, answers: Sequence[tuple[str, str]]) -> list[
 
 async def kernel_nulls(session: Session, cases: Sequence[Case]) -> dict[str, float]:
     """The naive kernel against itself, and numpy's BLAS on one thread, timed as candidates are."""
-    assert isinstance(session.verifier, VerifierProcess)
+    assert isinstance(session.verifier, VerifierPool)
     session.report.phase("null baselines", len(cases))
     naive = (Path(trimul.__file__).with_name("naive.c")).read_text(encoding="utf-8")
-    plain, blas = [], []
+    plain = await _scored(session, [(case.id, naive) for case in cases])
+    blas = []
     for done, case in enumerate(cases):
-        plain.append((await session.verifier.score(case.id, naive)).reward)
         blas.append((await session.verifier.null(case.id)).reward)
         session.report.at(done + 1)
-    return {"naive": sum(plain) / len(plain), "blas": sum(blas) / len(blas)}
+    return {"naive": sum(score.reward for score in plain) / len(plain), "blas": sum(blas) / len(blas)}
 
 
 async def module_nulls(session: Session, cases: Sequence[Case]) -> dict[str, float]:

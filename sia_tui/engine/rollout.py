@@ -17,6 +17,7 @@ from typing import NoReturn
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.core.hashing import digest
 from sia_tui.engine.crew import Crew, Harness, Place, Post
+from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.workers import Outcome, WorkerDied
 from sia_tui.policy.client import Gateway, GatewayError
 
@@ -96,6 +97,7 @@ class _Pass:
         self._interrupted, self._terms, self._done = interrupted, terms, done
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
+        self._attempts: dict[Trial, Attempts] = {}
 
     async def run(self, trials: Iterable[Trial]) -> None:
         by_view: dict[str, list[Trial]] = {}
@@ -161,11 +163,19 @@ class _Pass:
                 max_total_tokens=max(1, config.max_tokens - _tokens(before)),
                 seed=_seed(self._place.seed, trial, self._terms.salt),
             )
-            outcome = await post.worker.solve(slot, self._unnamed(trial), max(1.0, config.deadline_s - waited))
+            left_s, attempts = max(1.0, config.deadline_s - waited), self._offered(trial)
+            outcome = await post.worker.solve(slot, self._unnamed(trial), left_s, attempts)
         finally:
             calls = before + await self._close(lane)
             self._spent[trial] = (calls, waited + time.monotonic() - began)
         await self._finish(trial, outcome, calls)
+
+    def _offered(self, trial: Trial) -> Attempts | None:
+        """The task's compiler, as often as the config lets an episode ask it."""
+        place = self._place
+        if place.compiler is None or not place.config.attempts:
+            return None
+        return self._attempts.setdefault(trial, Attempts(place.compiler, place.config.attempts))
 
     async def _close(self, lane: int) -> tuple[Call, ...]:
         """The lane's calls; none if it was never opened, because opening it was cancelled or refused."""
@@ -182,12 +192,15 @@ class _Pass:
         return replace(trial.case, id=digest([self._harness.key, trial.case.id, trial.sample])[:16])
 
     async def _finish(self, trial: Trial, outcome: Outcome, calls: tuple[Call, ...]) -> None:
+        asked = self._attempts.pop(trial, None)
+        if asked is not None and asked.fault is not None:
+            raise asked.fault
         attempt = Attempt(
             trial.case,
             outcome.answer,
             outcome.source if calls else "tool",
             calls,
-            outcome.tool_calls,
+            (*outcome.tool_calls, *(asked.calls if asked else ())),
             outcome.error,
             outcome.seconds,
             self._place.level,

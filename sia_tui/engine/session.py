@@ -24,6 +24,7 @@ from sia_tui.engine.crew import Harness, Place
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import first_of
 from sia_tui.engine.tissues import TissueVerifier
+from sia_tui.harness.attempts import Compiler
 from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.harness.sandbox import Isolation
@@ -172,11 +173,24 @@ class Session:
                 log=self.paths.logs / "harness.log",
                 seed=self.config.seed,
                 canary=self.canary,
+                compiler=self._compiler,
             )
         if self._asleep:
             self.report.phase("waking the policy")
             await self.wake()
         return self._place
+
+    @property
+    def awake(self) -> bool:
+        """The policy is up and serves."""
+        return self._place is not None and not self._asleep
+
+    @property
+    def _compiler(self) -> Compiler | None:
+        verifier = self.verifier
+        if not self.task.compiles or isinstance(verifier, TissueVerifier):
+            return None
+        return verifier.compiler_says
 
     async def sleep(self) -> None:
         """Give the policy's accelerators back until `wake`, or the next `place`. Safe to call twice. Raises GatewayDied."""
@@ -261,6 +275,8 @@ def serving_hash(config: RunConfig) -> str:
     """Of what decides an answer besides model, adapter and harness."""
     harness, policy = config.harness, config.policy
     limits = [harness.max_calls, harness.max_tokens, harness.deadline_s]
+    if harness.attempts != 1:  # as it was before there were any: keys of older runs stay what they are
+        limits.append(harness.attempts)
     return digest([policy.backend, policy.dtype, policy.context, *limits, config.seed])
 
 

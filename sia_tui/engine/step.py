@@ -185,6 +185,7 @@ def open_gate(session: Session, step: Step, kind: GateKind) -> None:
         result,
         rule,
         state.config_hash,
+        [asdict(found) for found in step.evidence],
     )
     session.record(ev.GateOpened(Gate(f"gate-{len(state.gates) + 1}", kind, step.id, gate_hash(parts), parts)))
 

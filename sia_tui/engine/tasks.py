@@ -28,7 +28,10 @@ from sia_tui.tasks.trimul.gpu import judging as gpu_judging
 from sia_tui.tasks.trimul.gpu import task as gpu
 from sia_tui.tasks.trimul.programs import Command, Wanted
 from sia_tui.tasks.verifier import VerifierProcess
-from sia_tui.tasks.verifier_pool import VerifierPool
+from sia_tui.tasks.verifier_pool import VerifierPool, room
+
+BENCHES = 2
+"""Of TriMul in C: one compiles while the other times, which takes turns."""
 
 
 def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None]) -> Task:
@@ -59,18 +62,20 @@ def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess |
     """A context manager that judges from within; it holds no test gold until test is opened."""
     if isinstance(task, denoise.DenoiseTask):
         return TissueVerifier(folder, task, level)
-    judge = task.judge
-    if task.name in {cases.NAME, gpu.NAME}:
-        judge = _bench(folder, level, judging if task.name == cases.NAME else gpu_judging)
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
-    if judge.at_once > 1:
-        return VerifierPool(folder, gold, task.labels, judge)
-    return VerifierProcess(folder, gold, task.labels, judge)
+    if task.name == cases.NAME:
+        benches = [_bench(room(folder, n), room(folder.with_name("bench"), n), level, judging) for n in range(BENCHES)]
+        return VerifierPool(folder, gold, task.labels, benches)
+    if task.name == gpu.NAME:
+        return VerifierProcess(folder, gold, task.labels, _bench(folder, folder.with_name("bench"), level, gpu_judging))
+    if task.judge.at_once > 1:
+        return VerifierPool(folder, gold, task.labels, [task.judge] * task.judge.at_once)
+    return VerifierProcess(folder, gold, task.labels, task.judge)
 
 
-def _bench(folder: Path, level: Isolation, kind: Any) -> Judge:
-    """Where kernels are compiled and timed, in the walls; one at a time on this machine, whatever the workspace."""
-    python, bench = Path(sys.executable), folder.with_name("bench")
+def _bench(folder: Path, bench: Path, level: Isolation, kind: Any) -> Judge:
+    """Where kernels are compiled and timed, in the walls; timed one at a time on this machine, whatever the workspace."""
+    python = Path(sys.executable)
 
     def wall(wanted: Wanted) -> Command:
         made = confined.command(level, python, confined.Program(**vars(wanted)))

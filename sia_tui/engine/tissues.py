@@ -18,6 +18,7 @@ from sia_tui.engine.candidate import Candidates
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.tasks import denoise
 from sia_tui.tasks.denoise import baselines
+from sia_tui.tasks.denoise.protocol import Yardstick
 from sia_tui.tasks.denoise.store import key_hash
 from sia_tui.tasks.denoise.task import PACKAGED, DenoiseTask
 from sia_tui.tasks.denoise.verify import verify
@@ -35,6 +36,8 @@ class TissueVerifier:
         self._candidates = Candidates(folder, level, Path(sys.executable), folder / "candidates.log")
         self._sealed = set(task.ids("test"))
         self._turns = asyncio.Semaphore(os.cpu_count() or 1)
+        self._ends: dict[str, Yardstick] = {}
+        """By tissue: they cost more than judging an answer by them."""
         self._code = _code()
         self.verifier_hash = hashlib.sha256((self._code + key_hash(task.store)).encode()).hexdigest()
 
@@ -59,8 +62,11 @@ class TissueVerifier:
         if case_id in self._sealed or case_id not in self._task.names:
             raise VerifierFailed(f"case {case_id} is not to be scored: a test case before the test is opened?")
         async with self._turns:
-            tissue = await asyncio.to_thread(self._task.store.tissue, self._task.names[case_id])
-            return Score(**await verify(answer, tissue, self._candidates.run))
+            name = self._task.names[case_id]
+            tissue = await asyncio.to_thread(self._task.store.tissue, name)
+            if name not in self._ends:
+                self._ends[name] = await asyncio.to_thread(Yardstick.of, tissue.train, tissue.test)
+            return Score(**await verify(answer, tissue, self._candidates.run, self._ends[name]))
 
 
 def _code() -> str:

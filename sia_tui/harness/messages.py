@@ -65,6 +65,13 @@ class Done(Untrusted):
         return HarnessError(self.error.kind, self.error.message, self.error.traceback) if self.error else None
 
 
+class AttemptLine(Untrusted):
+    """A question to the task's compiler."""
+
+    id: int
+    answer: str = Field(max_length=CAPS["answer"])
+
+
 class Ready(Untrusted):
     seconds: Seconds
 
@@ -82,17 +89,22 @@ class Prepared(Untrusted):
     pass
 
 
+Said = Ready | Failed | Prepared | AttemptLine | Done
+
+
 class Line(Untrusted):
     """One line of the control socket; exactly one of the fields is set."""
 
     ready: Ready | None = None
     failed: Failed | None = None
     prepared: Prepared | None = None
+    attempt: AttemptLine | None = None
     done: Done | None = None
 
     @property
-    def said(self) -> Ready | Failed | Prepared | Done | None:
-        spoken = [part for part in (self.ready, self.failed, self.prepared, self.done) if part is not None]
+    def said(self) -> Said | None:
+        parts = (self.ready, self.failed, self.prepared, self.attempt, self.done)
+        spoken = [part for part in parts if part is not None]
         return spoken[0] if len(spoken) == 1 else None
 
 
@@ -100,7 +112,7 @@ class Garbage(ValueError):
     """A line that is not a message."""
 
 
-def parse(line: bytes) -> Ready | Failed | Prepared | Done:
+def parse(line: bytes) -> Said:
     try:
         said = Line.model_validate_json(line).said
     except ValidationError as error:

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from sia_tui.core.episodes import Case, HarnessError, Source, ToolCall
 from sia_tui.harness import launch, messages
+from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.launch import Child, Limits, Setup
 
 __all__ = ["HarnessBroken", "Limits", "Outcome", "Setup", "Worker", "WorkerDied", "prepare"]
@@ -62,6 +63,7 @@ class _Pending:
     case_id: str
     lane: int
     watchdog: asyncio.TimerHandle
+    attempts: Attempts | None
     future: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -77,6 +79,7 @@ class Worker:
         self._death: WorkerDied | None = None
         self._child: Child | None = None
         self._listener: asyncio.Task[None] | None = None
+        self._asked: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._child = await launch.spawn(self._setup, "serve", self._sockets)
@@ -92,9 +95,10 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._die("the worker was closed")
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        tasks = [*self._asked, *([self._listener] if self._listener is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._child is not None:
             await self._child.close()
 
@@ -102,7 +106,7 @@ class Worker:
     def alive(self) -> bool:
         return self._child is not None and self._death is None
 
-    async def solve(self, lane: int, case: Case, deadline_s: float) -> Outcome:
+    async def solve(self, lane: int, case: Case, deadline_s: float, attempts: Attempts | None = None) -> Outcome:
         """Solves one case. Raises WorkerDied; whatever the harness itself does wrong is in `Outcome.error`.
 
         The deadline is the harness'; it is killed only after a grace. Cancelling this cancels the episode, and the lane
@@ -113,21 +117,22 @@ class Worker:
             self._lanes[lane].release()
             raise WorkerDied(self._death.reason if self._death else "the worker was not started")
         number = next(self._ids)
-        pending = self._begin(number, lane, case, deadline_s)
+        pending = self._begin(number, lane, case, deadline_s, attempts)
         try:
             return await asyncio.shield(pending.future)
         except asyncio.CancelledError:
             self._tell({"cancel": {"id": number}})
             raise
 
-    def _begin(self, number: int, lane: int, case: Case, deadline_s: float) -> _Pending:
+    def _begin(self, number: int, lane: int, case: Case, deadline_s: float, attempts: Attempts | None) -> _Pending:
         reason = f"case {case.id} did not end within its {deadline_s:g} s and did not give way"
         loop = asyncio.get_running_loop()
         watchdog = loop.call_later(deadline_s + self._setup.limits.grace_s, self._die, reason)
-        pending = self._pending[number] = _Pending(case.id, lane, watchdog)
+        pending = self._pending[number] = _Pending(case.id, lane, watchdog, attempts)
         pending.future.add_done_callback(lambda future: future.exception())
         told = {"id": case.id, "inputs": dict(case.inputs)}
-        self._tell({"solve": {"id": number, "lane": lane, "case": told, "deadline_s": deadline_s}})
+        left = attempts.left if attempts else 0
+        self._tell({"solve": {"id": number, "lane": lane, "case": told, "deadline_s": deadline_s, "attempts": left}})
         return pending
 
     def _tell(self, message: Mapping[str, Any]) -> None:
@@ -151,11 +156,27 @@ class Worker:
         return f"the worker ended: {await child.ending()}"
 
     def _take(self, said: object) -> None:
+        if isinstance(said, messages.AttemptLine):
+            self._take_attempt(said)
+            return
         pending = self._pending.pop(said.id, None) if isinstance(said, messages.Done) else None
         if pending is None or not isinstance(said, messages.Done):
             raise messages.Garbage("an answer to no question")
         self._free(pending)
         pending.future.set_result(_outcome(said))
+
+    def _take_attempt(self, said: messages.AttemptLine) -> None:
+        pending = self._pending.get(said.id)
+        attempts = pending.attempts if pending else None
+        if attempts is None or attempts.asking or attempts.left < 1:
+            raise messages.Garbage("an attempt that was not offered")
+        attempts.asking = True
+        task = asyncio.create_task(self._attempted(said, attempts))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _attempted(self, said: messages.AttemptLine, attempts: Attempts) -> None:
+        self._tell({"said": {"id": said.id, "text": await attempts.ask(said.answer)}})
 
     def _free(self, pending: _Pending) -> None:
         pending.watchdog.cancel()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sia_tui.core.attribution import Attribution, Pair
+from sia_tui.core.attribution import Pair
 from sia_tui.core.comparing import Evidence
 from sia_tui.core.events import MeasuredAgain, Recorded
+from sia_tui.core.evidence import Attribution
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import State
+from sia_tui.store.drawn import Drawn
 from sia_tui.store.openings import Opening
 from sia_tui.store.reader import Metrics, Spent
 
@@ -34,6 +36,8 @@ class Facts:
     apart: Sequence[tuple[Pair, Attribution]]
     evidence: Sequence[Evidence]
     """Of every candidate that was measured under other seeds too."""
+    drawn: Drawn | None
+    """Best of N at the cost of the run, where somebody measured it."""
     versions: Mapping[str, str]
     made_at: str
 

@@ -105,7 +105,7 @@ def levers(facts: Facts) -> Section:
     """The two-by-two tables: of steps that pulled both levers, and of kept pairs of steps."""
     told: list[Block] = []
     for step in facts.state.steps:
-        if found := attribution(facts.state, step):
+        if step.proposal.lever == "both" and (found := attribution(facts.state, step)):
             title = f"{one_line(step.proposal.title, 120)}, one step of both levers"
             told.append(Code(title, "\n".join(attributed(found)), folded=False))
     for pair, found in facts.apart:
@@ -139,7 +139,7 @@ def again(facts: Facts) -> Section:
         for one in seen
     ]
     if not rows:
-        return Section("Measured again", (Words("Nothing was measured again beside the run."),))
+        return Section("Measured again", (Words("Nothing was measured again."),))
     times = Counter((one.harness, one.weights, one.split, one.seed) for one in seen)
     note = f"The run's own sampling seed is {facts.seed}. Every one of them is listed, {max(times.values())} at most of a kind."
     head = ("what", "split", "sampling seed", "mean [95 %]", "n", "the run had")

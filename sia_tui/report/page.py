@@ -45,7 +45,7 @@ def _run(facts: Facts) -> Section:
 
 def _scores(facts: Facts) -> Section:
     state = facts.state
-    figure = generations(state)
+    figure = generations(state, facts.drawn)
     if figure is None:
         return Section("Scores", (Words("No generation is measured yet."),))
     told: list[Block] = [figure]

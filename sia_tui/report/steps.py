@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from sia_tui.core.hunks import hunks
 from sia_tui.core.state import State, Step
-from sia_tui.core.telling import points
+from sia_tui.core.telling import points, traced
 from sia_tui.core.text import one_line
 from sia_tui.report.blocks import Block, Code, Section, Table, Words
 from sia_tui.report.facts import Facts
@@ -134,7 +134,7 @@ def _changed(step: Step) -> list[Block]:
         return []
     found = step.measured
     said = f"Of {found.n} dev cases, g{found.generation} fixed {len(found.fixed)} and broke {len(found.broke)}"
-    told: list[Block] = [Words(f"{said}. {_through(step)}")]
+    told: list[Block] = [Words(f"{said}. {_through(step)}"), *_hunk_by_hunk(step)]
     if found.spared:
         told.append(Words(f"Clearly worse on these, it was not measured on the other {found.spared} dev cases."))
     if found.held:
@@ -145,14 +145,30 @@ def _changed(step: Step) -> list[Block]:
     return told
 
 
+def _hunk_by_hunk(step: Step) -> list[Block]:
+    found = step.traced
+    if found is None:
+        return []
+    sides = (("fixed", found.fixed), ("broke", found.broke))
+    rows = [
+        (one.case, side, ", ".join(str(number + 1) for number in one.hunks) or "none alone")
+        for side, through in sides
+        for one in through
+    ]
+    told: list[Block] = [Words(f"{one_line(text, 200)}.") for text in traced(found)]
+    return [*told, Table(("case", "", "not so without hunk"), rows)]
+
+
 def _through(step: Step) -> str:
-    """No hunk was measured alone: what came through which can be told only where there is one."""
+    """Of several hunks only answering again without each can tell, which is said apart."""
     made = hunks(step.proposal.patch or "")
     named = "; ".join(one_line(hunk.told, 120) for hunk in made)
     if step.proposal.lever == "weights":
         return "All of it came through the new weights."
     if len(made) == 1 and step.proposal.lever == "harness":
         return f"All of it came through the patch's one hunk: {named}."
+    if step.traced is not None:
+        return f"The patch has {len(made)} hunks. Some of the cases were answered again without each of them in turn:"
     return (
         f"The patch has {len(made)} hunks, measured together, so which case came through which is not known: {named}."
     )

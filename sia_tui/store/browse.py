@@ -98,13 +98,22 @@ class Browser(Connection):
         return [found[episode] for episode in episodes if episode in found]
 
     def of_cases(self, cases: Sequence[str]) -> dict[str, EpisodeRow]:
-        """The newest episode on each of these train or dev cases, made by a generation or a preview."""
+        """The newest episode on each of these train or dev cases, made by a generation or a preview; on dev not one that
+        was measured again or without a part of a patch."""
         marks = ", ".join("?" * len(cases))
         query = (
             f"select {_NAMES}, max(rowid) from episodes where case_id in ({marks}) and proposal is null and {_OPEN} "
-            "group by case_id"
+            "and (split = 'train' or key in (select json_extract(data, '$.key') from events "
+            "where kind = 'GenerationCreated')) group by case_id"
         )
         return {row["case_id"]: _row(row) for row in self._rows(query, cases)}
+
+    def on_case(self, case: str, sealed: bool = True) -> list[EpisodeRow]:
+        """Every episode on a case that measured a generation or a preview, oldest first."""
+        query = (
+            f"select {_NAMES} from episodes where case_id = ? and proposal is null and {_OPEN if sealed else 'true'}"
+        )
+        return [_row(row) for row in self._rows(f"{query} order by rowid", [case])]
 
     def seconds(self, key: str, split: str) -> float | None:
         """How long a generation took over a split, from its first episode to its last."""

@@ -45,6 +45,8 @@ class Task:
     """More files of the first harness: text by name."""
     forms: Forms | None = None
     """Of an answer that the nano policy gives in letters; None: it names a label."""
+    compiles: bool = False
+    """Its verifier tells a harness that asks what its compiler says of an answer, and nothing else of it."""
     scores: Scores = "absolute"
     """What its verifier's rewards say: a training learns by places alone where they only rank."""
 

@@ -66,6 +66,8 @@ class VerifierProcess:
         """Of code and gold; the same for the same inputs, and not changed by opening the test."""
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._queue = asyncio.Lock()
+        """What nobody's deadline runs for waits here first, so that whoever asks the compiler waits for two of it at most."""
         self._requests = 0
 
     async def __aenter__(self) -> Self:
@@ -106,7 +108,7 @@ class VerifierProcess:
     async def score(self, case_id: str, answer: object) -> Score:
         """The judgement of an untrusted answer. Raises VerifierFailed; its `score` says so in a record."""
         plain = answer if answer is None or type(answer) is str else {"type": type(answer).__name__}
-        async with self._turn:
+        async with self._queue, self._turn:
             reply = await self._twice({"case": case_id, "answer": plain})
         if "score" not in reply:
             raise VerifierFailed(f"the verifier has no gold for case {case_id}: a test case before the test is opened?")
@@ -114,9 +116,18 @@ class VerifierProcess:
 
     async def null(self, case_id: str) -> Score:
         """The score of the null that the judge itself brings, where it has one. Raises VerifierFailed."""
-        async with self._turn:
+        async with self._queue, self._turn:
             reply = await self._twice({"case": case_id, "null": True, "answer": None})
         return _judgement(reply["score"])
+
+    async def compiler_says(self, answer: str) -> str:
+        """The lines of the judge's own compiler, where it has one; nothing where the answer compiles. Raises VerifierFailed."""
+        async with self._turn:
+            reply = await self._twice({"compile": answer})
+        said = reply.get("said")
+        if not isinstance(said, str):
+            raise VerifierFailed("the verifier has no compiler to ask")
+        return said
 
     async def _twice(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Ask; after a crash, a timeout or nonsense restart once and ask again. Nothing runs once this has raised."""

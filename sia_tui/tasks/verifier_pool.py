@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,11 +15,11 @@ from sia_tui.tasks.verifier import VerifierProcess
 
 
 class VerifierPool:
-    """`judge.at_once` processes with the same code and gold, each judging one answer at a time: a reward need not know of
+    """A process a judge, all with the same code and gold, each judging one answer at a time: a reward need not know of
     the others, whether it is sync or async. To the engine it is one VerifierProcess."""
 
-    def __init__(self, folder: Path, gold: Mapping[str, str], labels: Sequence[str], judge: Judge) -> None:
-        self._all = [VerifierProcess(folder / str(number), gold, labels, judge) for number in range(judge.at_once)]
+    def __init__(self, folder: Path, gold: Mapping[str, str], labels: Sequence[str], judges: Sequence[Judge]) -> None:
+        self._all = [VerifierProcess(room(folder, number), gold, labels, judge) for number, judge in enumerate(judges)]
         self.verifier_hash = self._all[0].verifier_hash
         self._free: asyncio.Queue[VerifierProcess] = asyncio.Queue()
         self._open = AsyncExitStack()
@@ -48,8 +48,28 @@ class VerifierPool:
 
     async def score(self, case_id: str, answer: object) -> Score:
         """By whoever is free. Raises VerifierFailed."""
+        async with self._whoever() as one:
+            return await one.score(case_id, answer)
+
+    async def null(self, case_id: str) -> Score:
+        """By whoever is free. Raises VerifierFailed."""
+        async with self._whoever() as one:
+            return await one.null(case_id)
+
+    async def compiler_says(self, answer: str) -> str:
+        """By whoever is free. Raises VerifierFailed."""
+        async with self._whoever() as one:
+            return await one.compiler_says(answer)
+
+    @asynccontextmanager
+    async def _whoever(self) -> AsyncIterator[VerifierProcess]:
         one = await self._free.get()
         try:
-            return await one.score(case_id, answer)
+            yield one
         finally:
             self._free.put_nowait(one)
+
+
+def room(folder: Path, number: int) -> Path:
+    """Where one of them keeps its code and gold."""
+    return folder / str(number)

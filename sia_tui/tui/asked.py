@@ -130,11 +130,19 @@ def _expected(asked: Question) -> list[Piece]:
             (f"{points(measured.gain)} pt {interval(measured.lo, measured.hi)}", _TONES.get(measured.outcome, "")),
             f" over {measured.n} dev cases: {measured.outcome}",
             (f"   fixed {len(measured.fixed)} · broke {len(measured.broke)}", ""),
+            *_under_seeds(asked.step),
             (f"   ▲ {sentence(measured.held, 160)}" if measured.held else "", WARN),
         ]
     if asked.step.proposal.lever == "stop":
         return [("EXPECT ", DIM), "no further gain: the agent has nothing left that it would try"]
     return [("EXPECT ", DIM), *_prediction(asked)]
+
+
+def _under_seeds(step: Step) -> list[Piece]:
+    if not step.evidence:
+        return []
+    found = step.evidence[-1]
+    return [(f"   {found.draws} seeds pooled {found.pooled.told}: {found.outcome}", _TONES.get(found.outcome, ""))]
 
 
 def _prediction(asked: Question) -> list[Piece]:

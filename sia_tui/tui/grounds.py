@@ -14,7 +14,7 @@ from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
 from sia_tui.core.pulls import said
-from sia_tui.core.telling import percent, points
+from sia_tui.core.telling import percent, points, repeated, traced
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.advised import laid
 from sia_tui.tui.asked import Question
@@ -36,6 +36,7 @@ from sia_tui.tui.pieces import (
     wrap,
 )
 
+_TONES = {"better": GOOD, "worse": BAD, "indecisive": WARN}
 _MOST = 200
 """Cases of one list that are shown; the rest is counted."""
 _DRAWN = ("pass rates", "pass", "useful groups")
@@ -50,6 +51,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
     promise, sides = _promise(asked, width), _sides(asked)
     sections = [
         _measured(asked) if keeping else [],
+        _more(asked, width),
         _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
         *pilot[:1],
         *((sides, promise) if keeping else (promise, sides)),
@@ -160,6 +162,26 @@ def _measured(asked: Question) -> list[Line]:
         line(("the interval holds 0: dev cannot tell", DIM)),
         *(line(text) for text in (attributed(apart) if apart else ())),
     ]
+
+
+def _more(asked: Question, width: int) -> list[Line]:
+    """The same under other seeds; how far the incumbent's own score moves; which hunks the changes came through."""
+    step = asked.step
+    lines: list[Line] = []
+    for found in step.evidence:
+        tone = _TONES.get(found.outcome, "")
+        lines += [
+            line((f"seed {found.seed}  ", DIM), found.drawn.told),
+            line((f"{found.draws} seeds  ", DIM), (found.pooled.told, f"bold {tone}"), f"  {found.outcome}"),
+            line((f"fixed {found.fixed} · broke {found.broke} · {found.moved} cases changed with the seed", DIM)),
+        ]
+    lines = [head("UNDER OTHER SEEDS", "pooled by case"), *lines] if lines else []
+    for one in asked.state.repeats:
+        lines += [line(text) for text in wrap(repeated(one), width)]
+    if step.traced:
+        lines.append(head("HUNK BY HUNK", f"{len(step.traced.hunks)} left out in turn"))
+        lines += [line(text) for told in traced(step.traced) for text in wrap(told, width)]
+    return lines
 
 
 def _sides(asked: Question) -> list[Line]:

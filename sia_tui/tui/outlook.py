@@ -7,6 +7,7 @@ from datetime import datetime
 from sia_tui.config import RunConfig
 from sia_tui.core import loop
 from sia_tui.core.machine import told
+from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
 from sia_tui.tui.view import View, age_s
@@ -134,6 +135,10 @@ def _after(action: loop.Action, view: View, config: RunConfig) -> str:
             return "checks, then a preview or a pilot, then the gate"
         case loop.Check() | loop.RunPreview() | loop.RunPilot() | loop.AskCritic() | loop.OpenGate():
             return gate
+        case Gather():
+            return "the gate is put again, with more evidence"
+        case Attribute() | Trace():
+            return "the Feedback-Agent reads the trajectories and proposes a step"
         case loop.Train() | loop.Apply():
             return f"the candidate is measured on dev against g{view.state.incumbent}"
         case loop.Compare() | loop.Decide() | loop.Refuse():

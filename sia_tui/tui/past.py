@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.state import Generation, State, Step
-from sia_tui.core.telling import percent, points
+from sia_tui.core.telling import percent, points, pooled, traced
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, cells, fit, interval, line, minutes, thousands
 from sia_tui.tui.planned import outcome
 
@@ -150,7 +150,9 @@ def facts(entry: Entry, state: State) -> list[Line]:
         note = f": {verdict.note}" if verdict.note else ""
         lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (f"  {verdict.at[:19]}", DIM)))
     found = attribution(state, step)
-    return [*lines, *(line(text) for text in attributed(found))] if found else lines
+    texts = [*(pooled(one) for one in step.evidence), *(attributed(found) if found else ())]
+    texts += traced(step.traced) if step.traced else []
+    return [*lines, *map(line, texts)]
 
 
 def trained(entry: Entry) -> list[Line]:

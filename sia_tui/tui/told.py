@@ -10,21 +10,31 @@ from typing import Any
 from sia_tui.core.episodes import Attempt, Call, Score, ToolCall
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, STRONG, WARN, Line, head, line, thousands, wrap
+from sia_tui.tui.tokens import Texts, token_lines
 
 LONGEST = 20_000
 """Characters of one text that are shown."""
 _SEALED = ("hidden", "test")
 
 
-def story(row: EpisodeRow, where: str, attempt: Attempt, score: Score, width: int, over: bool = False) -> list[Line]:
-    """The whole trajectory for `width` cells. `where`: what the episode was made for. Sealed cases stay so until `over`."""
+def story(
+    row: EpisodeRow,
+    where: str,
+    attempt: Attempt,
+    score: Score,
+    width: int,
+    over: bool = False,
+    texts: Texts | None = None,
+) -> list[Line]:
+    """The whole trajectory for `width` cells. `where`: what the episode was made for. Sealed cases stay so until `over`.
+    With `texts` replies are told token by token."""
     if row.split in _SEALED and not over:
         return [line(("sealed until the run is over", WARN))]
     lines = [*_outcome(row, where, attempt, score), line()]
     for name, text in attempt.case.inputs.items():
         lines += [head("CASE", f"{row.case_id} · {name}"), *_text(text, width), line()]
     for number, call in enumerate(attempt.calls, 1):
-        lines += [*_call(number, len(attempt.calls), call, width, score), line()]
+        lines += [*_call(number, len(attempt.calls), call, width, score, texts), line()]
     for number, used in enumerate(attempt.tool_calls, 1):
         lines += [*_tool(number, used, width), line()]
     lines += _end(attempt, score, width, row.split)
@@ -59,7 +69,7 @@ def _text(text: str, width: int, style: str = "") -> Iterator[Line]:
         yield line((f"  … {thousands(len(text) - LONGEST)} more characters; whole in run.db", WARN))
 
 
-def _call(number: int, of: int, call: Call, width: int, score: Score) -> Iterator[Line]:
+def _call(number: int, of: int, call: Call, width: int, score: Score, texts: Texts | None) -> Iterator[Line]:
     yield head(
         f"CALL {number} of {of}", f"temperature {call.temperature:g} · top_p {call.top_p:g} · {call.seconds:.2f} s"
     )
@@ -72,7 +82,10 @@ def _call(number: int, of: int, call: Call, width: int, score: Score) -> Iterato
         ("reply", f"bold {GOOD if right else BAD}"),
         (f"  {_sampling(call)}", DIM),
     )
-    yield from _text(call.text, width, GOOD if right else BAD)
+    if texts is not None:
+        yield from token_lines(call, texts, width)
+    else:
+        yield from _text(call.text, width, GOOD if right else BAD)
 
 
 def _sampling(call: Call) -> str:

@@ -28,6 +28,8 @@ from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Rollout, Terms, Trial
 from sia_tui.engine.session import Session, harness_of
+from sia_tui.store import drawn
+from sia_tui.store.drawn import Drawn
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
@@ -63,14 +65,6 @@ class Kept:
             file.write(json.dumps([what, case, answer, reward], ensure_ascii=False) + "\n")
 
 
-@dataclass(frozen=True)
-class Drawn:
-    rollouts: int
-    told: str
-    """The plan, or how many votes a case."""
-    results: dict[Split, Estimate]
-
-
 def spent(name: str) -> int:
     """Rollouts of a run, but for those of hidden and test, whose only use is to be looked at."""
     reader = RunReader(Workspace.locate(None).run(name).db)
@@ -85,7 +79,7 @@ def spent(name: str) -> int:
 
 
 async def draw(name: str) -> Drawn:
-    """By generation 0 of a run that has ended, as many as it spent. Its log is left as it is."""
+    """By generation 0 of a run that has ended, as many as it spent. Its log is left as it is; its report tells of it."""
     workspace = Workspace.locate(None)
     paths, n = workspace.run(name), spent(name)
     kept = Kept(paths.root / f"best-of-{n}.jsonl")
@@ -93,7 +87,9 @@ async def draw(name: str) -> Drawn:
         report, config = Reporter(store, print), load_config(paths.config)
         async with open_session(workspace, paths, config, store, report, lambda: False) as session:
             plans = bool(session.task.forms)
-            return await (_best_plan if plans else _vote)(session, n, kept)
+            found = await (_best_plan if plans else _vote)(session, n, kept)
+    drawn.write(paths.root, found)
+    return found
 
 
 async def _vote(session: Session, n: int, kept: Kept) -> Drawn:
@@ -105,7 +101,7 @@ async def _vote(session: Session, n: int, kept: Kept) -> Drawn:
         said = Counter(answer for vote in range(votes) if (answer := kept.found[_drawn(vote), case.id][0]) is not None)
         chosen = said.most_common(1)[0][0] if said else None
         rewards.append((await session.verifier.score(case.id, chosen)).reward)
-    return Drawn(votes * len(cases), f"{votes} votes a case", {"dev": estimate(rewards)})
+    return Drawn(votes * len(cases), f"{votes} votes a case", estimate(rewards), None)
 
 
 async def _best_plan(session: Session, n: int, kept: Kept) -> Drawn:
@@ -125,7 +121,7 @@ async def _best_plan(session: Session, n: int, kept: Kept) -> Drawn:
         some = session.cases(split, getattr(session.config.evaluate, split))
         await _judge(session, plans[:1], some, kept)
         results[split] = estimate([kept.found[plans[0], case.id][1] for case in some])
-    return Drawn(n, plans[0], results)
+    return Drawn(n, plans[0], results["dev"], results["hidden"])
 
 
 async def _roll_out(session: Session, trials: Sequence[Trial], kept: Kept) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,27 @@ import pytest
 from sia_tui.cli.main import main
 from sia_tui.config import load_config
 from sia_tui.core import events as ev
+from sia_tui.core.attribution import pairs
 from sia_tui.core.hashing import digest
+from sia_tui.core.meantime import Attribute, Gather
 from sia_tui.core.state import State
+from sia_tui.core.telling import repeated
+from sia_tui.engine import evaluate, meantime
 from sia_tui.engine import session as sessions
+from sia_tui.engine import step as steps
 from sia_tui.engine.again import Wanted, beside, measure
+from sia_tui.engine.opening import open_session
+from sia_tui.engine.progress import Reporter
+from sia_tui.engine.session import Session
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.store.again import Remeasures
+from sia_tui.store.browse import Browser
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
 from tests.cli.exported import Shop, _seeds
+from tests.e2e.script import unified
 
 pytestmark = pytest.mark.xdist_group("export")
 
@@ -135,6 +146,80 @@ def test_a_kept_pair_gets_its_fourth_cell_and_other_seeds_stand_beside_it(
     code, told = asked(copied, capsys, "more-evidence", "real", "g1", "--seeds", "1")
     assert code == 0 and [draw["seed"] for draw in told["draws"]] == [config.seed, 1]
     assert told["pooled"]["n"] == len(recorded)
+
+
+def test_the_engine_learns_more_of_its_own_steps_into_its_own_log(
+    copied: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A patch of three hunks that answers every case with one charge: the hunk that says it, the file it is said in, and
+    one that does nothing. It waits at a gate about its result, as if dev could not tell."""
+    put_steps(copied)
+    config = load_config(copied.run.config)
+
+    async def work() -> None:
+        said: list[str] = []
+        with RunStore(copied.run.db) as store:
+            report = Reporter(store, said.append)
+            async with open_session(copied.workspace, copied.run, config, store, report, lambda: False) as session:
+                await learn(session, said)
+
+    asyncio.run(work())
+    state = state_of(copied)
+    step = state.steps[-1]
+    assert step.traced is not None and step.measured is not None
+    named = {hunk.split(":")[0]: number for number, hunk in enumerate(step.traced.hunks)}
+    assert step.traced.untold == (named["said.py"],) and step.measured.fixed
+    assert sorted(one.case for one in step.traced.fixed) == list(step.measured.fixed)
+    assert {one.hunks for one in step.traced.fixed} == {(named["harness.py"],)}
+    with closing(Browser(copied.run.db)) as browser:
+        newest = browser.of_cases(step.measured.fixed)
+    assert {row.key for row in newest.values()} == {state.generations[step.measured.generation].key}
+    code, told = asked(copied, capsys, "attribute", "real", "g1", "g2")
+    assert code == 0 and told["pairs"][0]["cells"]["interaction"] and not copied.run.again.db.is_file()
+    code, told = asked(copied, capsys, "show", "real")
+    assert [len(told[name]) for name in ("attributions", "traced", "kept_pairs", "more_evidence")] == [1, 1, 0, 1]
+    assert told["more_evidence"][0]["pooled"]["n"] == step.measured.n
+
+
+async def learn(session: Session, said: list[str]) -> None:
+    """As the engine would: measured, asked, asked again with more, and meanwhile whatever waiting leaves time for."""
+    session.record(ev.RunResumed("me"))
+    await meantime.perform(session, Attribute(pairs(session.state)[0]))
+    best = session.state.best
+    assert best is not None
+    files = session.repository.files(best.commit, session.package)
+    label = session.task.gold[session.task.ids("dev")[0]]
+    spoken = files["harness.py"].replace("import Answer", "import Answer\nfrom said import SAID")
+    spoken = spoken[: spoken.index("    return")] + "    return Answer(SAID)\n"
+    new = {"harness.py": spoken, "said.py": f"SAID = {label!r}\n", "tools.py": "NOTHING = 0\n" + files["tools.py"]}
+    made = replace(stub("harness"), base_commit=best.commit, patch=unified(files, files | new))
+    session.record(ev.ProposalMade("p-3", made))
+    steps.check(session, session.state.steps[-1])
+    steps.apply(session, session.state.steps[-1])
+    (index,) = session.state.steps[-1].candidates
+    await evaluate.evaluate(session, index, "dev")
+    evaluate.compare(session, session.state.steps[-1])
+    steps.open_gate(session, session.state.steps[-1], "keep")
+    first = session.state.waiting
+    assert first is not None
+    async with meantime.Meanwhile(session, "waiting") as measuring:
+        before = session.state
+        while session.state.steps[-1].traced is None:
+            measuring.look()
+            assert measuring.undisturbed(before)
+            await asyncio.sleep(0.05)
+    (again,) = session.state.repeats
+    assert again.differing and session.state.waiting == first, "that noise is no evidence for the answer"
+    assert f"the incumbent again: {100 * again.mean:.1f} % ({again.differing} of" in repeated(again)
+    session.record(ev.EvidenceWanted(first.id, "me"))
+    await meantime.perform(session, Gather("p-3"))
+    steps.open_gate(session, session.state.steps[-1], "keep")
+    second, (found,) = session.state.waiting, session.state.steps[-1].evidence
+    assert second is not None and (second.id, second.parts.keys() - first.parts.keys()) == (first.id, {"evidence"})
+    assert (found.seed, found.draws, found.generation) == (again.seed, 2, index)
+    assert sum(f"g{best.index} again on dev" in line for line in said) == 1, (
+        "what idle time measured is not measured twice"
+    )
 
 
 def put_steps(shop: Shop) -> State:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sia_tui.cli.main import main
+from sia_tui.core import events as ev
 from sia_tui.core.advice import page, text
+from sia_tui.core.evidence import Cell, Through
 from sia_tui.core.pulls import Advice, Pay, said
+from sia_tui.store.writer import RunStore
 from sia_tui.tui.asked import question
 from sia_tui.tui.grounds import grounds
 from tests.tui.runs import CLONING, HOSTILE, make_run, writing
@@ -94,3 +98,25 @@ def test_a_measured_result_may_be_looked_at_again_before_it_is_answered(
     assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
     told = capsys.readouterr().out
     assert "points on dev, n = 796: indecisive" in told and "sia-tui more-evidence r gate-4" in told
+    with RunStore(tmp_path / "w" / "runs" / "r" / "run.db") as store:
+        step, gate, best = store.state.current, store.state.waiting, store.state.incumbent
+        assert step is not None and gate is not None and step.generation is not None and best is not None
+        store.record(ev.EvidenceWanted(gate.id, "ana"))
+        assert store.state.waiting is None
+        again = ev.MeasuredAgain("k", best, best, "dev", 1, 0.5, 0.47, 0.53, 796, 0.0, 31)
+        cells = (Cell(0.01, -0.02, 0.04), 2, Cell(0.012, -0.008, 0.03))
+        found = ev.EvidenceFound(step.id, step.generation, best, 1, *cells, "indecisive", 796, 40, 30, 55)  # type: ignore[arg-type]
+        traced = ev.Traced(
+            step.id, step.generation, ("a.py:1 +1 -1", "a.py:9 +2 -0"), (Through("c1", (1,)),), (), (0,), 3
+        )
+        store.record(again, found, traced, ev.GateOpened(replace(gate, hash="e" * 64)))
+        asked = question(store.state)
+    assert main(["pending", "--workspace", str(tmp_path / "w")]) == 0
+    told = capsys.readouterr().out
+    assert "seed 1 +1.0 [-2.0, +4.0]; 2 seeds pooled by case +1.2 [-0.8, +3.0], fixed 40, broke 30" in told
+    assert "noise:     the incumbent again: 50.0 % (31 of 796 cases answered differently)" in told
+    assert "hunk 1 (a.py:1 +1 -1): cannot be told" in told and "eeeeeeeeeeee" in told
+    assert asked is not None
+    window = " ".join(" ".join(line.plain for line in grounds(asked, 60)).split())
+    assert "2 seeds +1.2 [-0.8, +3.0] indecisive" in window and "hunk 2 (a.py:9 +2 -0): 1 fixed" in window
+    assert "the incumbent again: 50.0 % (31 of 796 cases answered differently)" in window

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.contract import BY, Contract
+from sia_tui.core.evidence import Attribution, Cell, Through
 from sia_tui.core.fitness import Finding
 from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Light, Preview, Proposal, Review
 from sia_tui.core.standing import says
@@ -26,7 +28,18 @@ RULES = loop.Rules(
     max_refusals=3,
     indecisive="ask",
     critic=True,
+    attribute=True,
+    trace=4,
 )
+PATCH = """--- a/harness.py
++++ b/harness.py
+@@ -1 +1 @@
+-a
++b
+@@ -9 +9 @@
+-c
++d
+"""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 Choose = Callable[[list[object]], object]
@@ -34,7 +47,7 @@ Choose = Callable[[list[object]], object]
 
 
 def proposal(idea: str, lever: str = "harness") -> Proposal:
-    return Proposal(lever, f"try {idea}", "because", idea, "c0", patch="--- a\n+++ b\n", predicted_gain=0.1)  # type: ignore[arg-type]
+    return Proposal(lever, f"try {idea}", "because", idea, "c0", patch=PATCH, predicted_gain=0.1)  # type: ignore[arg-type]
 
 
 def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
@@ -84,7 +97,11 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]
         case loop.AwaitVerdict(gate=gate):
             assert step is not None
+            if len(step.withdrawn) < 2 and choose(["enough", "enough", "more"]) == "more":
+                return [ev.EvidenceWanted(gate, "me")]
             return _answered(choose, state, step, gate)
+        case Gather() | Attribute() | Trace():
+            return [_learned(action, state, choose)]
         case loop.Refuse(proposal=name, by=by, reason=reason):
             return [ev.ProposalRefused(name, by, reason)]
         case loop.Apply(proposal=name):
@@ -129,6 +146,30 @@ def _answered(choose: Choose, state: State, step: Step, gate: str) -> list[ev.Ev
 def _may_amend(state: State, step: Step) -> bool:
     """Once, before it is carried out."""
     return not step.candidates and state.amends(step) is None and step.proposal.patch is not None
+
+
+def _learned(action: Gather | Attribute | Trace, state: State, choose: Choose) -> ev.Event:
+    match action:
+        case Gather(proposal=name):
+            return _gathered(state.step(name), choose)
+        case Attribute(pair=pair):
+            cell = Cell(0.1, 0.0, 0.2)
+            return ev.Attributed(pair.old, pair.between, pair.new, Attribution(0.5, cell, cell, cell, cell))
+        case Trace(proposal=name):
+            made = state.step(name).generation
+            assert made is not None
+            return ev.Traced(name, made, ("x:1 +1 -1", "x:9 +1 -1"), (Through("a", (1,)),), (), (0,))
+
+
+def _gathered(step: Step, choose: Choose) -> ev.Event:
+    """A longer preview before the yes, another seed after it; or nothing comes of it."""
+    name, cell = step.id, Cell(0.01, -0.02, 0.04)
+    if choose([True, True, False]) is False:
+        return ev.EvidenceMissed(name, "the harness does not begin")
+    if step.measured is None:
+        return ev.PreviewDone(name, Preview(10, 0.4, 0.6, 0.2, 0.0, 0.4, ("a",), (), 10.0, 11.0))
+    made, count = step.measured.generation, len(step.evidence) + 2
+    return ev.EvidenceFound(name, made, made - 1, count - 1, cell, count, cell, "indecisive", 10, 1, 1, 2)
 
 
 OUTCOMES = ["better", "worse", "indecisive"]

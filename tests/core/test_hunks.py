@@ -11,23 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sia_tui.core.hunks import fresh, hunks, lost, partial, patched, rewritten
+from sia_tui.core.hunks import fresh, hunks, lost, partial, patched, rewritten, without
 
 LINES = st.lists(st.sampled_from(["a", "b", "", "--- a/x.py", "+++ b/x.py", "@@ -1 +1 @@", "c"]), max_size=14)
-
-
-@given(st.lists(st.tuples(LINES, LINES), min_size=1, max_size=3))
-def test_every_hunk_is_found_with_its_lines(files: list[tuple[list[str], list[str]]]) -> None:
-    patch, wanted = "", []
-    for number, (old, new) in enumerate(files):
-        name = f"f{number}.py"
-        sides = [[f"{line}\n" for line in side] for side in (old, new)]
-        patch += "".join(difflib.unified_diff(*sides, f"a/{name}", f"b/{name}", n=1))
-        groups = difflib.SequenceMatcher(None, *sides).get_grouped_opcodes(1)
-        for group in groups:
-            changed = [(b - a, d - c) for tag, a, b, c, d in group if tag != "equal"]
-            wanted.append((name, sum(d for _, d in changed), sum(b for b, _ in changed)))
-    assert [(hunk.path, hunk.added, hunk.removed) for hunk in hunks(patch)] == wanted
 
 
 def test_a_file_that_is_gone_keeps_its_name() -> None:
@@ -130,3 +116,27 @@ def test_what_is_lost_is_told_from_what_was_edited() -> None:
     assert [hunk.digest for hunk in lost(patch, partial(edited, [1]))] == [whole[0].digest]
     with pytest.raises(ValueError, match="there is no hunk 3: the patch has 2"):
         partial(patch, [2])
+
+
+@given(st.lists(st.tuples(LINES, LINES), min_size=1, max_size=3))
+def test_every_hunk_is_found_with_its_lines(files: list[tuple[list[str], list[str]]]) -> None:
+    patch, wanted = "", []
+    for number, (old, new) in enumerate(files):
+        name = f"f{number}.py"
+        sides = [[f"{line}\n" for line in side] for side in (old, new)]
+        patch += "".join(difflib.unified_diff(*sides, f"a/{name}", f"b/{name}", n=1))
+        groups = difflib.SequenceMatcher(None, *sides).get_grouped_opcodes(1)
+        for group in groups:
+            changed = [(b - a, d - c) for tag, a, b, c, d in group if tag != "equal"]
+            wanted.append((name, sum(d for _, d in changed), sum(b for b, _ in changed)))
+    made = hunks(patch)
+    assert [(hunk.path, hunk.added, hunk.removed) for hunk in made] == wanted
+    for number in range(len(made)):
+        left = [hunk.digest for hunk in hunks(without(patch, number))]
+        assert left == [hunk.digest for hunk in made[:number] + made[number + 1 :]]
+
+
+def test_a_file_goes_with_its_only_hunk_and_keeps_what_git_said_of_it() -> None:
+    new = "diff --git a/n.py b/n.py\nnew file mode 100644\n--- /dev/null\n+++ b/n.py\n@@ -0,0 +1 @@\n+a\n"
+    last = "diff --git a/o.py b/o.py\n--- a/o.py\n+++ b/o.py\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n"
+    assert (without(new + last, 0), without(new + last, 1), without(last, 0)) == (last, new, "")

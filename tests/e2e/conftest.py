@@ -66,7 +66,7 @@ def make_desk(root: Path) -> Desk:
             "recipe": {"hidden": 64, "heads": 4, "vocab": 1200, "steps": 150, "batch": 16, "excerpt": 90, "threads": 1}
         },
         "harness": {"lanes": 8},
-        "evaluate": {"train": 18, "preview": 12, "hidden": 8, "test": 16},
+        "evaluate": {"train": 18, "preview": 12, "hidden": 8, "test": 16, "trace": 0},
         "weights": {"pilot": 16},
         "gate": {"policy": "auto", "indecisive": "roll_back"},
         "budget": {"steps": 8},

@@ -30,8 +30,20 @@ def pending(desk: Desk) -> dict[str, Any]:
 def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]) -> None:
     assert desk.show(RUN)["status"] == "waiting"
     assert waiting["title"] == "script: worse" and "READERS[:0]" in waiting["patch"] and waiting["preview"]["n"] == 12
+    wanted = desk.cli("more-evidence", RUN)
+    assert wanted.returncode == 0 and "its preview on as many further train cases" in wanted.stdout, wanted.stderr
+    assert "no gate is waiting" in desk.cli("pending").stdout
     again = desk.cli("resume", RUN, "--headless", script="gates")
-    assert again.returncode == 3 and pending(desk)["hash"] == waiting["hash"]
+    assert again.returncode == 3, again.stdout + again.stderr
+    early, waiting = waiting, pending(desk)
+    assert waiting["preview"]["n"] == 18 and (waiting["gate"], waiting["hash"] != early["hash"]) == (
+        early["gate"],
+        True,
+    )
+    before = desk.cli("approve", f"{RUN}/{early['gate']}", "--hash", early["hash"])
+    assert before.returncode == 2 and "since then changed: preview" in before.stderr
+    none = desk.cli("more-evidence", RUN)
+    assert none.returncode == 2 and "over all 18 train cases already" in none.stderr
 
     stale = desk.cli("approve", f"{RUN}/{waiting['gate']}", "--hash", "0123456789abcdef")
     assert stale.returncode == 2 and "is not that of gate" in stale.stderr

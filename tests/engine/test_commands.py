@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.gates import Gate
+from sia_tui.core.meantime import Gather
 from sia_tui.core.standing import says
 from sia_tui.engine.commands import heed
 from sia_tui.store.reader import RunReader, append_command
@@ -106,6 +109,31 @@ def test_putting_off_is_no_verdict(store: RunStore, tmp_path: Path) -> None:
     gate = store.state.waiting
     assert gate is not None and ask(store, tmp_path, "defer", gate=gate.id)[0]
     assert store.state.waiting == gate
+
+
+def test_a_gate_that_more_evidence_is_wanted_for_is_put_again_under_another_hash(
+    store: RunStore, tmp_path: Path
+) -> None:
+    """The preview of this world grows from 5 cases to 10 of 10; then there is nothing left to ask for."""
+    first = store.state.waiting
+    assert first is not None and ask(store, tmp_path, "more-evidence", gate="gate-9")[0] is False
+    assert ask(store, tmp_path, "more-evidence")[1].startswith("gate-1 is put again with its preview on as many")
+    assert store.state.waiting is None, "nobody can answer what is not asked"
+    for kind in ("approve", "more-evidence"):
+        ok, said = ask(store, tmp_path, kind, gate=first.id, hash=first.hash)
+        assert not ok and said == "gate gate-1 waits for the evidence that me wanted, and is then put again"
+    assert ask(store, tmp_path, "more-evidence") == (False, "no gate is open")
+    assert ask(store, tmp_path, "pause")[0] and ask(store, tmp_path, "resume")[0]
+    step = store.state.current
+    assert step is not None and step.preview is not None and step.preview.n == 5
+    assert loop.next_action(store.state, RULES) == Gather(step.id)
+    store.record(ev.PreviewDone(step.id, replace(step.preview, n=10)))
+    parts = {**first.parts, "preview": "another"}
+    store.record(ev.GateOpened(Gate(first.id, "step", step.id, "another-hash", parts)))
+    ok, said = ask(store, tmp_path, "approve", gate=first.id, hash=first.hash)
+    assert not ok and said.endswith("since then changed: preview")
+    assert ask(store, tmp_path, "more-evidence") == (False, "the preview is over all 10 train cases already")
+    assert ask(store, tmp_path, "approve", gate=first.id, hash="another-hash")[0]
 
 
 def test_a_training_is_cut_short_once_and_only_while_there_is_one(store: RunStore, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from sia_tui.core.episodes import Attempt, Call, Case, Score
 from sia_tui.engine.crew import Crew, Harness
 from sia_tui.engine.rollout import Terms, Trial, _Pass
+from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.workers import Outcome
 from sia_tui.tasks.judge import Judge
-from sia_tui.tasks.verifier import VerifierDied, VerifierProcess
+from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess
 
 CALL = Call((), "A", (1,), (2,), (-0.1,), None, 0.7, 1.0, 24, "stop", 0.1)
 
@@ -65,3 +66,23 @@ async def test_what_a_dead_verifier_did_not_judge_is_no_episode(tmp_path: Path) 
         with pytest.raises(VerifierDied, match="ended with code 0"):
             await asked._finish(Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
     assert done == []
+
+
+async def test_what_the_compiler_said_is_in_the_trajectory_and_its_silence_is_nobodys_zero() -> None:
+    async def says(answer: str) -> str:
+        if answer == "late":
+            raise VerifierFailed("gone")
+        return "an error"
+
+    for answer, faulty in (("x", False), ("late", True)):
+        done: list[tuple[Attempt, Score]] = []
+        asked, trial = rollout(done), Trial(Case("c", "train", {}, 0))
+        asked._attempts[trial] = Attempts(says, 1)
+        await asked._attempts[trial].ask(answer)
+        finish = asked._finish(trial, Outcome("y", "policy", (), {}, None, 0.1), (CALL,))
+        if faulty:
+            with pytest.raises(VerifierFailed, match="gone"):
+                await finish
+        else:
+            await finish
+        assert [call.result for attempt, _ in done for call in attempt.tool_calls] == ([] if faulty else ["an error"])

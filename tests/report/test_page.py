@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia_tui.cli.main import main
+from sia_tui.core.stats import Estimate
 from sia_tui.core.text import clean
 from sia_tui.report import html, markdown, svg
 from sia_tui.report.blocks import Code, Figure, Page, Section, Table, Words
+from sia_tui.store import drawn
 from sia_tui.store.workspace import Workspace
 from tests.tui.runs import Scene, make_run
 
@@ -52,7 +54,10 @@ class Reader(HTMLParser):
 
 
 def written(tmp_path: Path, scene: Scene, capsys: pytest.CaptureFixture[str]) -> tuple[Reader, str]:
-    make_run(Workspace(tmp_path / "w").runs / "sql-repair-07", scene)
+    root = Workspace(tmp_path / "w").runs / "sql-repair-07"
+    make_run(root, scene)
+    if scene == "done":
+        drawn.write(root, drawn.Drawn(4321, "AB", Estimate(0.123, 0.1, 0.15, 40), Estimate(0.987, 0.9, 1.0, 40)))
     out = tmp_path / "out"
     assert main(["report", "sql-repair-07", "--workspace", str(tmp_path / "w"), "--out", str(out), "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
@@ -95,10 +100,21 @@ def test_it_tells_what_was_tried_by_whom_and_what_it_rests_on(
         "g2 rolled back",
         "+9.2",
         "the best of them 20",
+        "best of 4321",
+        "12.3",
     ):
         assert said in page.text, said
+    assert "no step" in page.text, "drawing alone has its place on the axis"
     assert "restore it" in page.text, "data that is not there is not fetched for a look"
     assert re.search(r"\| p-\w+ \| amber \| more tokens \| .* \| ana, 2026", text)
+
+
+@pytest.mark.parametrize(
+    "junk", ["", "[]", '{"rollouts": 3}', '{"rollouts": "x", "told": "", "dev": null, "hidden": null}']
+)
+def test_what_is_no_best_of_n_is_left_out(tmp_path: Path, junk: str) -> None:
+    (tmp_path / "best-of-n.json").write_text(junk)
+    assert drawn.read(tmp_path) is None
 
 
 ANY = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&\"'`|*_[]()#!\\\n"), max_size=60)

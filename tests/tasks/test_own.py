@@ -289,7 +289,7 @@ def slow(answer, case):
 async def test_answers_are_judged_side_by_side_and_a_hung_one_holds_up_no_other(tmp_path: Path) -> None:
     task = made(tmp_path, {"function": "asleep", "deadline_s": 0.5, "at_once": 3})
     gold = {id: task.gold[id] for id in task.ids("train")}
-    async with VerifierPool(tmp_path / "verifier", gold, task.labels, task.judge) as pool:
+    async with VerifierPool(tmp_path / "verifier", gold, task.labels, [task.judge] * task.judge.at_once) as pool:
         assert pool.verifier_hash == VerifierProcess(tmp_path / "one", gold, task.labels, task.judge).verifier_hash
         case = task.ids("train")[0]
         scores = await asyncio.gather(*(pool.score(case, said) for said in ("sleep", "a", "b", "sleep", "c", "d")))

@@ -227,6 +227,7 @@ class Writer:
             [asdict(found) for found in step.measures] or None,
             {"indecisive": "ask"},
             CONFIG_HASH,
+            [asdict(found) for found in step.evidence],
         )
         gate = f"gate-{len(self.store.state.gates) + 1}"
         self.store.record(ev.GateOpened(Gate(gate, kind, name, gate_hash(parts), parts)))

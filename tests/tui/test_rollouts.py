@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from array import array
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from sia_tui.core.episodes import Attempt, Call, Case, Score
@@ -17,7 +20,9 @@ from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.reader import EpisodeRow, RunReader
 from sia_tui.store.trajectories import pack
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.screens.across import Across
 from sia_tui.tui.screens.rollouts import RolloutsPane
+from sia_tui.tui.tokens import token_lines
 from sia_tui.tui.told import LONGEST, story
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
@@ -183,6 +188,35 @@ async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPath
         await pilot.press("escape")
         await settle(pilot)
         assert app.focused is rows and not reader.display
+
+
+async def test_a_case_is_read_token_by_token_beside_other_answers_and_taken_along(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        await pilot.press("s", "s")
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        await pilot.press("t")
+        await settle(pilot)
+        assert "│#" in screen_text(app), "no tokenizer here: tokens go by their numbers"
+        await pilot.press("y")
+        assert "CALL 1 of 1" in app.clipboard and clean(app.clipboard) == app.clipboard
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        left, right = (str(lines.border_title) for lines in app.screen.query(Lines))
+        assert left.split(" on ")[1].split(" ")[0] == right.split(" on ")[1].split(" ")[0] and left != right
+        await pilot.press("left_square_bracket", "right_square_bracket", "right_curly_bracket", "escape")
+        assert not isinstance(app.screen, Across)
+
+
+@given(st.lists(st.tuples(st.text(max_size=6), st.floats(-30, 0)), min_size=1, max_size=40), st.integers(24, 90))
+def test_every_token_is_told_and_an_unsure_one_with_its_probability(told: list[tuple[str, float]], width: int) -> None:
+    texts, logprobs = [text for text, _ in told], tuple(chance for _, chance in told)
+    call = Call((), "", (), tuple(range(len(told))), logprobs, None, 1, 1, 9, "stop", 0.1)
+    lines = token_lines(call, lambda ids: [texts[number] for number in ids], width)
+    pieces = [text for row in lines for text, _ in row.pieces if text not in ("  ", "│")]
+    assert len(pieces) >= len(told) - sum(text in ("  ", "│") for text in texts)
+    assert sum(piece.endswith("%)") for piece in pieces) >= sum(math.exp(chance) < 0.9 for chance in logprobs)
 
 
 async def test_new_rollouts_come_in_on_top_and_the_cursor_stays_with_its_row(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["LLM", "Answer", "Case", "LLMError", "Reply"]
+__all__ = ["LLM", "Answer", "AttemptError", "Case", "LLMError", "Reply"]
 
 HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 32 * 1024 * 1024
@@ -25,12 +25,23 @@ class LLMError(Exception):
     """The gateway refused, failed or went away; the message says which."""
 
 
+class AttemptError(Exception):
+    """Nobody compiles this: the task offers no compiler, or the episode's attempts are used up."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One problem to solve."""
 
     id: str
     inputs: dict[str, str]
+    compiler: Callable[[str], Awaitable[str]] | None = field(default=None, repr=False, compare=False)
+
+    async def attempt(self, answer: str) -> str:
+        """What the task's own compiler says of an answer, in its own lines; nothing where it compiles. Raises AttemptError."""
+        if self.compiler is None:
+            raise AttemptError("this task has no compiler to ask")
+        return await self.compiler(answer)
 
 
 @dataclass(frozen=True)

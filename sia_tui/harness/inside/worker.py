@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sia_tui.harness.inside import confine, recording, sia
+    from sia_tui.harness.inside import attempts, confine, recording, sia
 else:
+    import attempts
     import confine
     import recording
     import sia
@@ -54,7 +55,7 @@ def main() -> None:
 def _make_room() -> None:
     """Takes this package's own names away, but for `sia`, so that a harness may have a `recording.py` of its own."""
     sys.path.remove(str(Path(__file__).parent))
-    for name in ("confine", "recording"):
+    for name in ("attempts", "confine", "recording"):
         del sys.modules[name]
 
 
@@ -135,12 +136,18 @@ class _Host:
         self._writer = writer
         self._running: dict[int, asyncio.Task[None]] = {}
         self._cancelled: dict[int, asyncio.Event] = {}
+        self._attempts: dict[int, attempts.Attempts] = {}
 
     def take(self, message: dict[str, Any]) -> None:
         if "cancel" in message:
             event = self._cancelled.get(message["cancel"]["id"])
             if event is not None:
                 event.set()
+            return
+        if "said" in message:
+            asked = self._attempts.get(message["said"]["id"])
+            if asked is not None:
+                asked.hear(message["said"]["text"])
             return
         request = message["solve"]
         self._cancelled[request["id"]] = asyncio.Event()
@@ -156,12 +163,14 @@ class _Host:
         outcome |= {"id": number, "seconds": time.monotonic() - started, "tool_calls": record.entries}
         outcome["tool_calls_dropped"] = record.dropped
         del self._cancelled[number], self._running[number]
+        self._attempts.pop(number, None)
         self._writer.write(_line({"done": outcome}))
 
     async def _outcome(self, request: dict[str, Any], record: recording.Record) -> dict[str, Any]:
         """The harness' answer or why there is none. A harness that swallows its cancellation is left behind."""
         is_open = True
-        case = sia.Case(request["case"]["id"], request["case"]["inputs"])
+        asked = self._offered(request)
+        case = sia.Case(request["case"]["id"], request["case"]["inputs"], asked)
         llm = sia.LLM(self._lanes[request["lane"]], lambda: is_open)
         task = asyncio.create_task(self._solved(case, llm, record))
         stop = asyncio.create_task(self._cancelled[request["id"]].wait())
@@ -177,7 +186,20 @@ class _Host:
         finally:
             is_open = False
             stop.cancel()
+            if asked is not None:
+                asked.close()
         return self._judged(task)
+
+    def _offered(self, request: dict[str, Any]) -> attempts.Attempts | None:
+        if not request["attempts"]:
+            return None
+        number = request["id"]
+
+        def ask(answer: str) -> None:
+            self._writer.write(_line({"attempt": {"id": number, "answer": answer}}))
+
+        self._attempts[number] = attempts.Attempts(request["attempts"], self._caps["answer"], ask)
+        return self._attempts[number]
 
     async def _solved(self, case: sia.Case, llm: sia.LLM, record: recording.Record) -> Any:
         recording.current.set(record)

@@ -124,13 +124,13 @@ class Yardstick:
         )
 
 
-def measure(train: Counts, test: Counts, denoised: Matrix) -> dict[str, float]:
-    """Every figure of a legal answer; nothing is clipped.
+def measure(train: Counts, test: Counts, denoised: Matrix, ends: Yardstick | None = None) -> dict[str, float]:
+    """Every figure of a legal answer; nothing is clipped. `ends` are the tissue's, where they are known already.
 
     `mse_norm` and `poisson_norm`: 0 is no denoising, 1 the held-out counts. `likelihood_norm`: 1 is the mean profile and 0 no
     denoising (2 where no denoising is the better of the two, as on very deep counts). `scale`: the answer's total over train's.
     """
-    ends = Yardstick.of(train, test)
+    ends = ends or Yardstick.of(train, test)
     unit = abs(ends.likelihood - ends.mean_likelihood)
     return {
         "mse_norm": 1.0 - mse(test, denoised) / ends.mse,
@@ -160,7 +160,7 @@ def fault(train: Counts, denoised: Any) -> str | None:
     return None
 
 
-def judge(train: Counts, test: Counts, denoised: Any) -> dict[str, Any]:
+def judge(train: Counts, test: Counts, denoised: Any, ends: Yardstick | None = None) -> dict[str, Any]:
     """{"reward", "failure", "metrics", "detail"}: the reward is `mse_norm`, cut to [0, 1], where both floors hold.
 
     `failure` names the first rule that was broken; "no_gain" is a legal answer that is no better than no denoising.
@@ -168,7 +168,7 @@ def judge(train: Counts, test: Counts, denoised: Any) -> dict[str, Any]:
     wrong = fault(train, denoised)
     if wrong is not None:
         return failed(wrong)
-    figures = measure(train, test, np.asarray(denoised, dtype=np.float64))
+    figures = measure(train, test, np.asarray(denoised, dtype=np.float64), ends)
     if figures["mse_norm"] < GAIN:
         return failed("no_gain", figures)
     for kind, floor in (("poisson", POISSON_FLOOR), ("likelihood", LIKELIHOOD_FLOOR)):

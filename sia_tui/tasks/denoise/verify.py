@@ -10,6 +10,7 @@ Another split of the same molecules moves `mse_norm` by 0.001 (standard deviatio
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tokenize
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sia_tui.tasks.denoise.protocol import Counts, failed, judge
+from sia_tui.tasks.denoise.protocol import Counts, Yardstick, failed, judge
 from sia_tui.tasks.denoise.simulator import Tissue
 
 LONGEST = 50_000
@@ -43,8 +44,8 @@ class Ran:
 Run = Callable[[str, Counts], Awaitable[Ran]]
 
 
-async def verify(source: object, tissue: Tissue, run: Run) -> dict[str, Any]:
-    """The judgement as plain data, as `protocol.judge` gives it; the failure kinds before it are
+async def verify(source: object, tissue: Tissue, run: Run, ends: Yardstick | None = None) -> dict[str, Any]:
+    """The judgement as plain data, as `protocol.judge` gives it by the tissue's `ends`; the failure kinds before it are
 
     `no_answer`, `bad_answer` (no text), `over_long`, those of `Ran` (`syntax`, `no_function`, `no_array`, `memory`,
     `timeout`, `crash`), and `no_file`, `size` (too long a file) and `format` (no array in it).
@@ -60,8 +61,12 @@ async def verify(source: object, tissue: Tissue, run: Run) -> dict[str, Any]:
         return failed(ran.failure, detail=ran.detail)
     if ran.answer is None:
         return failed("no_file")
-    found = read_matrix(ran.answer, tissue.train.shape)
-    return failed(found) if isinstance(found, str) else judge(tissue.train, tissue.test, found)
+    return await asyncio.to_thread(_judged, ran.answer, tissue, ends)
+
+
+def _judged(answer: bytes, tissue: Tissue, ends: Yardstick | None) -> dict[str, Any]:
+    found = read_matrix(answer, tissue.train.shape)
+    return failed(found) if isinstance(found, str) else judge(tissue.train, tissue.test, found, ends)
 
 
 def most_bytes(shape: tuple[int, ...]) -> int:

@@ -13,12 +13,12 @@ from sia_tui.tasks.attempts import Attempt, always, attempt, read
 from sia_tui.tasks.probe import Probe
 from sia_tui.tasks.probes import texts
 from sia_tui.tasks.task import Task
-from sia_tui.tasks.trimul.bench import LONGEST
 from sia_tui.tasks.trimul.cases import shape_of
 from sia_tui.tasks.trimul.grammar import parse
 from sia_tui.tasks.trimul.programs import find_blas
 from sia_tui.tasks.trimul.render_c import render
 from sia_tui.tasks.trimul.spec import SIGNATURE
+from sia_tui.tasks.trimul.verdict import LONGEST
 
 FOLDER = Path(trimul.__file__).parent
 NAIVE: Final = (FOLDER / "naive.c").read_text("utf-8")

@@ -3,13 +3,12 @@
 Every timed call is checked in full against double precision and every checked call is timed, so there is nothing for a
 kernel to tell apart. A pair is one call of the candidate and one of the naive kernel on the same inputs, in either order
 in turn, on one processor, drawn anew for each verification, so that what else is busy there slows both; the speed-up is
-the median of the pairs' ratios, its interval the smallest to the largest (97 % for six pairs).
+the median of the pairs' ratios, its interval the smallest to the largest (97 % for six pairs, 75 % for three).
 What is fast enough to be impossible is held for a person: not paid, and not called a cheat.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import statistics
@@ -17,13 +16,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
 from sia_tui.core.episodes import Score
-from sia_tui.tasks.trimul.compiling import compiled
+from sia_tui.tasks.trimul.compiling import Compiler, compiled
 from sia_tui.tasks.trimul.kernel import Answer, Kernel
 from sia_tui.tasks.trimul.machine import Machine, measured
 from sia_tui.tasks.trimul.peer import KernelFailed, RunnerFailed
@@ -31,26 +31,20 @@ from sia_tui.tasks.trimul.programs import LIBRARY, Place
 from sia_tui.tasks.trimul.reference import Doubles, Inputs, arithmetic, make_inputs, reference, traffic, wrong
 from sia_tui.tasks.trimul.spec import Shape
 from sia_tui.tasks.trimul.turn import turn
+from sia_tui.tasks.trimul.verdict import MARGIN, SLOWEST, Timed, complaints, judged, reward_of
 
 PAIRS: Final = 6
 FEWEST: Final = 3
-"""Pairs for a candidate so slow that six of them take more than BUDGET_S: of the rest of a verification, six references cost more
-than the calls, and pairs repeat to a few percent, where plans differ by factors."""
+"""Pairs for a candidate so slow that six of them take more than BUDGET_S, or whose first ones agree: of the rest of a
+verification, six references cost more than the calls, and pairs repeat to a few percent, where plans differ by factors."""
+CLOSE: Final = 1.04
+"""The largest ratio over the smallest at which they agree: then the median is within 0.007 of any other reward they allow."""
 BUDGET_S: Final = 0.2
-SLOWEST, FASTEST = 1 / 8, 32.0
-"""Speed-ups over the naive kernel that earn nothing and all: slower than the first is a timeout; the second is more than
-fp32 arithmetic at its measured peak allows for nine cases in ten (the median of 24 allows 16)."""
-LEAST: Final = 0.02
-"""What a right answer earns at least."""
 GRACE_S: Final = 0.3
 WALL_S: Final = 20.0
 """All calls of one verification together, whoever has the processors meanwhile: what sleeps ends here."""
-LONGEST: Final = 65_536
-"""Characters of a source."""
 SURE: Final = 60
 """Repeats of the peak before something is held."""
-MARGIN: Final = 1.1
-"""How far beyond the measured peak is not yet beyond what is possible."""
 LOADED: Final = 8
 """Baselines kept loaded, a process and some tens of MB each."""
 NAIVE, BLAS = "naive", "blas"
@@ -91,11 +85,6 @@ class Timing:
         }
 
 
-def reward_of(speedup: float) -> float:
-    """Even on a log scale: 0 at an eighth of the naive kernel's speed, 3/8 at the same, 6/8 at 8 times, 1 at 32 times."""
-    return min(1.0, max(LEAST, math.log(speedup / SLOWEST) / math.log(FASTEST / SLOWEST)))
-
-
 class Bench:
     """Scores sources for shapes, one at a time; context manager. Loaded baselines are kept, one process a shape.
 
@@ -105,6 +94,7 @@ class Bench:
 
     def __init__(self, candidates: Place, ours: Place, lock: Path) -> None:
         self._candidates, self._ours, self._lock = candidates, ours, lock
+        self._compiler = Compiler(candidates)
         self._baselines: dict[Shape, Kernel] = {}
         self._machine: Machine | None = None
 
@@ -127,36 +117,38 @@ class Bench:
         return self._machine
 
     def score(self, source: object, shape: Shape) -> Score:
-        """The judgement of an untrusted answer. What is not C, not right or not believed earns 0, and says why."""
-        if source is None or (type(source) is str and not source.strip()):
-            return Score(0.0, "no_answer")
-        if type(source) is not str:
-            return Score(0.0, "bad_answer")
-        try:
-            timing = self.time(source, shape)
-        except KernelFailed as failed:
-            return Score(0.0, failed.kind, detail={"message": str(failed)})
+        """The judgement of an untrusted answer."""
+        return judged(source, partial(self._timed, shape))
+
+    def compiler_says(self, source: str) -> str:
+        """gcc's own lines on an untrusted source; nothing where it compiles."""
+        return complaints(source, self._compiler.build)
+
+    def time(self, source: str, shape: Shape, pairs: int = PAIRS) -> Timing:
+        """Raises KernelFailed as soon as anything is wrong."""
+        with Kernel(self._candidates, shape) as candidate:
+            self._baseline(shape)
+            self._compiler.build(source)
+            with turn(self._lock):
+                candidate.load(LIBRARY)
+                return self._paired(candidate, shape, pairs)
+
+    def _timed(self, shape: Shape, source: str) -> Timed:
+        timing = self.time(source, shape)
         if timing.impossible(self.machine):
             self._measure_again()
         measures = timing.measures(self.machine)
         if timing.impossible(self.machine):
             why = f"{measures['ms']:.3g} ms, where this core's fp32 arithmetic needs {measures['bound_ms']:.3g}"
-            return Score(0.0, "held", measures, {"message": why})
-        return Score(reward_of(timing.speedup), None, measures)
-
-    def time(self, source: str, shape: Shape, pairs: int = PAIRS) -> Timing:
-        """Raises KernelFailed as soon as anything is wrong."""
-        if len(source) > LONGEST:
-            raise KernelFailed("compile", f"the source has {len(source):,} characters, {LONGEST:,} are allowed")
-        compiled(self._candidates, source)
-        with turn(self._lock), Kernel(self._candidates, LIBRARY, shape) as candidate:
-            return self._paired(candidate, shape, pairs)
+            return Timed(timing.speedup, measures, why)
+        return Timed(timing.speedup, measures)
 
     def time_null(self, shape: Shape, pairs: int = PAIRS) -> Timing | None:
         """The one-thread BLAS version's, where there is a BLAS."""
         if self._ours.preload is None:
             return None
-        with _machines_fault(), turn(self._lock), Kernel(self._ours, f"{BLAS}.so", shape) as blas:
+        with _machines_fault(), turn(self._lock), Kernel(self._ours, shape) as blas:
+            blas.load(f"{BLAS}.so")
             return self._paired(blas, shape, pairs)
 
     def score_null(self, shape: Shape) -> Score:
@@ -185,6 +177,8 @@ class Bench:
         seconds: list[tuple[float, float]] = []
         operations: list[int] = []
         for pair in range(rounds):
+            if pair == FEWEST and _close(seconds):
+                break
             inputs = make_inputs(shape, rng)
             expected = reference(inputs)
             if pair % 2:
@@ -205,15 +199,22 @@ class Bench:
         """Seconds of the baseline; the first call of one, which meets its pages, does not count."""
         with _machines_fault(), ExitStack() as broken:
             broken.callback(self._forget, shape)
-            if shape not in self._baselines:
-                if len(self._baselines) >= LOADED:
-                    self._forget(next(iter(self._baselines)))
-                self._baselines[shape] = Kernel(self._ours, f"{NAIVE}.so", shape)
-                self._baselines[shape].call(inputs, WALL_S, time.monotonic() + WALL_S)
-            self._baselines[shape].pin(processor)
-            seconds = _right(self._baselines[shape].call(inputs, WALL_S, time.monotonic() + WALL_S), expected)
+            naive = self._baseline(shape)
+            if not naive.loaded:
+                naive.load(f"{NAIVE}.so")
+                naive.call(inputs, WALL_S, time.monotonic() + WALL_S)
+            naive.pin(processor)
+            seconds = _right(naive.call(inputs, WALL_S, time.monotonic() + WALL_S), expected)
             broken.pop_all()
             return seconds
+
+    def _baseline(self, shape: Shape) -> Kernel:
+        """The naive kernel of a shape, whose process is there or on its way."""
+        if shape not in self._baselines:
+            if len(self._baselines) >= LOADED:
+                self._forget(next(iter(self._baselines)))
+            self._baselines[shape] = Kernel(self._ours, shape)
+        return self._baselines[shape]
 
     def _forget(self, shape: Shape) -> None:
         if kernel := self._baselines.pop(shape, None):
@@ -225,6 +226,11 @@ def _right(answer: Answer, expected: Doubles) -> float:
     if why := wrong(answer.out, expected):
         raise KernelFailed("wrong", why)
     return answer.seconds
+
+
+def _close(seconds: list[tuple[float, float]]) -> bool:
+    ratios = [naive_s / candidate_s for candidate_s, naive_s in seconds]
+    return max(ratios) <= CLOSE * min(ratios)
 
 
 @contextmanager

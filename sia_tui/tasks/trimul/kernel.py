@@ -46,10 +46,12 @@ class Answer:
 
 
 class Kernel:
-    """A kernel loaded for one shape; context manager. Raises RunnerFailed, and KernelFailed for the kernel's own faults."""
+    """A kernel of one shape; context manager. Its process comes up at once, beside whatever compiles the kernel, and holds
+    none of its code until `load`. Raises RunnerFailed, and KernelFailed for the kernel's own faults."""
 
-    def __init__(self, place: Place, library: str, shape: Shape) -> None:
-        self._shape = shape
+    def __init__(self, place: Place, shape: Shape) -> None:
+        self._place, self._shape = place, shape
+        self.loaded = False
         self._read_at = 0.0
         self._placed = tuple(placed(shape))
         _, start, length = self._placed[-1]
@@ -58,12 +60,6 @@ class Kernel:
         self._outputs = Shared(PAGE + self._out_bytes + PAGE, writable_by_others=True)
         self._guards = (slice(0, PAGE), slice(PAGE + self._out_bytes, None))
         self._peer = Peer(place.run)
-        try:
-            self._clock = _clock_of(self._peer.greeted(START_S))
-            self._load(place, library)
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -98,10 +94,13 @@ class Kernel:
         self._inputs.close()
         self._outputs.close()
 
-    def _load(self, place: Place, library: str) -> None:
+    def load(self, library: str) -> None:
+        """A file of the place's folder; once, before the first call."""
+        preload = self._place.preload
+        self._clock = _clock_of(self._peer.greeted(START_S))
         header = {
             "library": library,
-            "preload": str(place.preload) if place.preload else None,
+            "preload": str(preload) if preload else None,
             "inputs": self._inputs.size,
             "outputs": self._outputs.size,
             "starts": [start for _, start, _ in self._placed],
@@ -110,7 +109,7 @@ class Kernel:
             "sizes": self._shape.sizes,
         }
         self._peer.load(header, [self._inputs.descriptor, self._outputs.descriptor], LOAD_S)
-        self._read_at = self._now()
+        self._read_at, self.loaded = self._now(), True
 
     def _watch(self, cpu_limit: float, ends: float) -> Callable[[], None]:
         spent = self._now()

@@ -46,6 +46,7 @@ def measured(place: Place, repeats: int = REPEATS) -> Machine:
 def _best(place: Place, source: str, repeats: int) -> float:
     compiled(place, source)
     inputs = make_inputs(_SHAPE, np.random.default_rng(0))
-    with Kernel(place, LIBRARY, _SHAPE) as kernel:
+    with Kernel(place, _SHAPE) as kernel:
+        kernel.load(LIBRARY)
         answers = [kernel.call(inputs, CALL_S, time.monotonic() + CALL_S) for _ in range(repeats)]
     return max(float(answer.out.flat[0]) / answer.seconds for answer in answers)

@@ -72,6 +72,8 @@ def _answer(request: Mapping[str, Any], known: dict[str, str], bench: Any) -> di
         opened, digest = _read(Path(request["open"]))
         known.update(opened)
         return {"opened": digest}
+    if "compile" in request:
+        return {"said": bench.compiler_says(request["compile"])}
     if request["case"] not in known:
         return {"unknown": request["case"]}
     shape = shape_of(json.loads(known[request["case"]]))

@@ -35,4 +35,5 @@ def load(seed: int, folds: int, limit: int | None) -> Task:
         gold=gold_of(cases.values()),
         packaged=packaged(__package__, PACKAGED, fields),
         forms=forms_of(fields),
+        compiles=True,
     )

@@ -23,6 +23,7 @@ from sia_tui.store.search import keep_up
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import WARN, Opens, line
 from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
+from sia_tui.tui.screens.across import Across
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.newest import NewestFirst
@@ -152,6 +153,12 @@ class RolloutsPane(Vertical):
             self._follows = to == 0
             self._list.go(to)
             self.read(Opens("episode", row.id), self._back)
+
+    @on(TrajectoryView.Across)
+    def _across(self, event: TrajectoryView.Across) -> None:
+        if self._view is not None:
+            row, view = event.row, self._view
+            self.app.push_screen(Across(window(self).source, view.state, row.case_id, row.id, view.over))
 
     @on(TrajectoryView.Closed)
     def _leave_reader(self) -> None:

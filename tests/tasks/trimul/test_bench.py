@@ -14,7 +14,7 @@ from sia_tui.harness.sandbox import Isolation
 from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.trimul import bench as benching
 from sia_tui.tasks.trimul import judging
-from sia_tui.tasks.trimul.bench import Bench, Timing, reward_of
+from sia_tui.tasks.trimul.bench import Bench, Timing
 from sia_tui.tasks.trimul.cases import PUBLISHED, make_cases, scaled, shape_of
 from sia_tui.tasks.trimul.compiling import compiled
 from sia_tui.tasks.trimul.kernel import Kernel
@@ -23,6 +23,7 @@ from sia_tui.tasks.trimul.programs import LIBRARY, place
 from sia_tui.tasks.trimul.reference import TOLERANCE, arithmetic, make_inputs, reference, wrong
 from sia_tui.tasks.trimul.spec import SIGNATURE, Shape
 from sia_tui.tasks.trimul.turn import turn
+from sia_tui.tasks.trimul.verdict import LEAST, reward_of
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
 from tests.harness.world import LEVELS
 from tests.tasks.trimul.conftest import SMALL, wall_at
@@ -117,7 +118,8 @@ static double used(void) {{ struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTI
     here = place(tmp_path, wall_at(level), trusted=False)
     compiled(here, source)
     inputs = make_inputs(TINY, np.random.default_rng(0))
-    with Kernel(here, LIBRARY, TINY) as kernel:
+    with Kernel(here, TINY) as kernel:
+        kernel.load(LIBRARY)
         started = time.monotonic()
         seconds = [kernel.call(inputs, 1.0, time.monotonic() + 5).seconds for _ in range(5)]
     assert time.monotonic() - started > 0.25
@@ -138,11 +140,21 @@ def test_blas_is_right_and_faster_than_the_naive_kernel(bench: Bench) -> None:
 
 
 def test_a_slower_kernel_earns_less_and_the_interval_is_that_of_the_pairs() -> None:
-    assert reward_of(1 / 100) == benching.LEAST
+    assert reward_of(1 / 100) == LEAST
     assert [reward_of(1 / 8 * 2**k) for k in range(1, 9)] == pytest.approx([k / 8 for k in range(1, 9)])
     assert reward_of(1000) == 1
     timing = Timing((1.0, 2.0, 4.0), (4.0, 4.0, 4.0), 10, 10)
     assert (timing.speedups, timing.speedup) == ([1, 2, 4], 2)
+
+
+@pytest.mark.parametrize(("third", "pairs"), [(1.03, 3), (1.06, 6)])
+def test_pairs_that_agree_are_enough_and_others_are_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, third: float, pairs: int
+) -> None:
+    ratios = iter([1.0, 1.0, 1.0, third, 1.0, 1.0, 1.0])
+    monkeypatch.setattr(bench, "_naive", lambda *_: 1e-3 * next(ratios))
+    monkeypatch.setattr(benching, "_right", lambda *_: 1e-3)
+    assert bench.time(NAIVE, SMALL).measures(bench.machine)["pairs"] == pairs
 
 
 def test_two_are_not_timed_at_once(bench: Bench) -> None:
@@ -192,6 +204,8 @@ async def test_the_verifiers_process_judges_with_its_own_copies(tmp_path: Path, 
         first = await process.score(known.id, NAIVE)
         assert first.failure is None
         assert first.reward > 0.2
+        assert "error" in await process.compiler_says("void trimul(")
+        assert await process.compiler_says(NAIVE) == ""
         with pytest.raises(VerifierFailed, match="no gold"):
             await process.score(sealed.id, NAIVE)
         await process.open_test({sealed.id: gold[sealed.id]})

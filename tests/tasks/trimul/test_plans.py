@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sia_tui.tasks.probes.kernels import GOOD
-from sia_tui.tasks.trimul.bench import LONGEST, Bench
+from sia_tui.tasks.trimul.bench import Bench
 from sia_tui.tasks.trimul.grammar import CHOICES, NoPlan, Plan, parse, random_plan, written
 from sia_tui.tasks.trimul.render_c import render
 from sia_tui.tasks.trimul.spec import Shape
+from sia_tui.tasks.trimul.verdict import LONGEST
 
 pytestmark = pytest.mark.xdist_group("trimul")
 

@@ -13,7 +13,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sia_tui.tasks.trimul.bench import LONGEST
 from sia_tui.tasks.trimul.cases import PUBLISHED
 from sia_tui.tasks.trimul.gpu.contract import NAMED, config_of
 from sia_tui.tasks.trimul.gpu.trial import Trial
@@ -22,6 +21,7 @@ from sia_tui.tasks.trimul.grammar import parse_as, written
 from sia_tui.tasks.trimul.grammar_triton import CHOICES, Plan
 from sia_tui.tasks.trimul.render_triton import SHARED, render
 from sia_tui.tasks.trimul.spec import Shape
+from sia_tui.tasks.trimul.verdict import LONGEST
 
 pytestmark = pytest.mark.xdist_group("trimul-gpu")
 interpreted = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed: make test-triton")

@@ -22,18 +22,20 @@ _HERE: Final = Path(__file__).parent
 class Home:
     folder: Path
     run: Command
+    check: Command
+    """Python's compiler on MODULE, which it does not run."""
 
     def plain(self) -> dict[str, Any]:
         return {**asdict(self), "folder": str(self.folder)}
 
 
 def home_from(told: Mapping[str, Any]) -> Home:
-    run = told["run"]
-    return Home(Path(told["folder"]), Command(tuple(run["argv"]), dict(run["environment"])))
+    run, check = (Command(tuple(told[it]["argv"]), dict(told[it]["environment"])) for it in ("run", "check"))
+    return Home(Path(told["folder"]), run, check)
 
 
 def home(folder: Path, device: Device, wall: Wall, code: Path = _HERE, gpu: str = "0") -> Home:
-    """Makes the folder. The worker is the one in `code`, with `memory` and `driver` beside it."""
+    """Makes the folder. The worker is the one in `code`, with `memory`, `driver` and `syntax` beside it."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sites = tuple(dict.fromkeys(path for name in ("torch", "numpy", "triton") if (path := _site(name))))
@@ -50,7 +52,9 @@ def home(folder: Path, device: Device, wall: Wall, code: Path = _HERE, gpu: str 
         environment=_environment(folder, device, gpu),
         devices=on_gpu,
     )
-    return Home(folder, wall(runs))
+    syntax = code / "syntax.py"
+    checks = Wanted(argv=(str(syntax), str(folder / MODULE)), reads=(syntax, folder), cpu_s=20)
+    return Home(folder, wall(runs), wall(checks))
 
 
 def _environment(folder: Path, device: Device, gpu: str) -> dict[str, str]:

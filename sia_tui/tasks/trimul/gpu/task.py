@@ -51,4 +51,5 @@ def load(seed: int, folds: int, limit: int | None, module: Path | None = None) -
         seed=module,
         packaged={} if module else packaged("sia_tui.tasks.trimul", PACKAGED, fields),
         forms=None if module else forms_of(fields),
+        compiles=True,
     )

@@ -23,7 +23,7 @@ from typing import Final, Self
 
 from sia_tui.core.episodes import Score
 from sia_tui.core.hardware import Card
-from sia_tui.tasks.trimul.bench import LONGEST, reward_of
+from sia_tui.tasks.trimul.compiling import said, written
 from sia_tui.tasks.trimul.gpu.driver import DriverFailed
 from sia_tui.tasks.trimul.gpu.home import MODULE, Home
 from sia_tui.tasks.trimul.gpu.memory import Device
@@ -33,6 +33,7 @@ from sia_tui.tasks.trimul.peer import KernelFailed, Peer, RunnerFailed
 from sia_tui.tasks.trimul.reference import traffic
 from sia_tui.tasks.trimul.spec import Shape
 from sia_tui.tasks.trimul.turn import turn
+from sia_tui.tasks.trimul.verdict import MARGIN, Timed, complaints, judged
 
 START_S: Final = 120.0
 """For torch, and a context on the GPU, to come up."""
@@ -45,8 +46,6 @@ WARM: Final = 3
 SURE: Final = 1e-3
 """The standard error of a mean, as a share of it, at which there are repeats enough."""
 IDLE, PLAIN = "idle", "plain"
-MARGIN: Final = 1.1
-"""How far beyond the card's peak is not yet beyond what is possible."""
 
 
 @dataclass(frozen=True)
@@ -125,20 +124,13 @@ class Trial:
         self._clear()
 
     def score(self, source: object, shape: Shape) -> Score:
-        """The judgement of an untrusted answer. What is no module, not right or not believed earns 0, and says why."""
-        if source is None or (type(source) is str and not source.strip()):
-            return Score(0.0, "no_answer")
-        if type(source) is not str:
-            return Score(0.0, "bad_answer")
-        try:
-            timing = self.time(source, shape)
-        except KernelFailed as failed:
-            return Score(0.0, failed.kind, detail={"message": str(failed)})
-        measures = timing.measures()
-        if timing.impossible:
-            why = f"{measures['us']:.3g} us, where this card's peak needs {measures['bound_us']:.3g}"
-            return Score(0.0, "held", measures, {"message": why})
-        return Score(reward_of(timing.speedup), None, measures | {"speedup": timing.speedup})
+        """The judgement of an untrusted answer."""
+        return judged(source, partial(self._timed, shape))
+
+    def compiler_says(self, source: str) -> str:
+        """Python's own lines on an untrusted module, which is not run, so that Triton, which compiles what is called, is not
+        asked; nothing where it compiles."""
+        return complaints(source, self._checked)
 
     def score_null(self, shape: Shape) -> Score:
         """Plain PyTorch's, beside itself."""
@@ -146,8 +138,6 @@ class Trial:
 
     def time(self, source: str, shape: Shape) -> Timing:
         """Raises KernelFailed as soon as anything is wrong."""
-        if len(source) > LONGEST:
-            raise KernelFailed("compile", f"the source has {len(source):,} characters, {LONGEST:,} are allowed")
         with turn(self._lock):
             stage = self._staged(shape)
             before = self._null_times(stage)
@@ -156,6 +146,20 @@ class Trial:
         idle, plain = (min(pair) for pair in zip(before, after, strict=True))
         bound = max(operations / self._card.flops, traffic(shape) / self._card.bandwidth)
         return Timing(raw, idle, plain, bound)
+
+    def _timed(self, shape: Shape, source: str) -> Timed:
+        timing = self.time(source, shape)
+        measures = timing.measures()
+        if timing.impossible:
+            why = f"{measures['us']:.3g} us, where this card's peak needs {measures['bound_us']:.3g}"
+            return Timed(0.0, measures, why)
+        return Timed(timing.speedup, measures | {"speedup": timing.speedup})
+
+    def _checked(self, source: str) -> None:
+        """Raises KernelFailed with what Python's compiler says."""
+        _emptied(self._theirs.folder)
+        written(self._theirs.folder / MODULE, source)
+        said(self._theirs.check, self._theirs.folder, "Python's compiler")
 
     def _candidate(self, source: str, stage: Stage, idle: float) -> tuple[Mean, int]:
         _emptied(self._theirs.folder)
@@ -209,7 +213,7 @@ class Trial:
 
     def _loaded(self, home: Home, name: str, source: str, stage: Stage) -> Peer:
         module = home.folder / name
-        module.write_text(source, "utf-8", errors="backslashreplace")
+        written(module, source)
         peer = Peer(home.run, listens=True)
         try:
             peer.greeted(START_S)
