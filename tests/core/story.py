@@ -138,7 +138,7 @@ def _answered(choose: Choose, state: State, step: Step, gate: str) -> list[ev.Ev
         name, gone = f"p-{len(state.steps) + 1}", Dropped("x.py:1 +1 -0", "d", "@@ -0,0 +1 @@\n+x\n")
         return [
             ev.ProposalAmended(step.id, name, gate, "me", (gone,), True),
-            ev.ProposalMade(name, replace(step.proposal, patch="another", predicted_gain=None)),
+            ev.ProposalMade(name, replace(step.proposal, patch=f"{step.proposal.patch}\n", predicted_gain=None)),
         ]
     return [ev.VerdictGiven(Verdict(gate, "reject" if said == "reject" else "approve", "me", "", "now"))]
 
