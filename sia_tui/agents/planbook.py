@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from sia_tui.agents import plan_rules
-from sia_tui.agents.diffs import patch
 from sia_tui.agents.lever import HOW, LEFT, glance
 from sia_tui.agents.plan_effects import choices
 from sia_tui.agents.plan_trials import CASES, Tried, best_tried
 from sia_tui.agents.protocol import Reading, Record
 from sia_tui.core.choosing import Setting, recommend
+from sia_tui.core.diffs import patch
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import RIGHT, Lever, Proposal
 from sia_tui.core.starting import house

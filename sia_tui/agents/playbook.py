@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from sia_tui.agents import planbook
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.diagnosis import CLASSES, Diagnosis, diagnose
-from sia_tui.agents.diffs import patch
 from sia_tui.agents.lever import HOW, Training, glance, training, weights_first
 from sia_tui.agents.protocol import Brief, Reading, Record, Workbench, Written
 from sia_tui.core.choosing import Setting, recommend
+from sia_tui.core.diffs import patch
 from sia_tui.core.proposals import RIGHT, Lever, Proposal
 from sia_tui.core.state import State, Step
 

@@ -6,13 +6,17 @@ import argparse
 import getpass
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import generation_index, read, readable
+from sia_tui.core.contract import parsed
 from sia_tui.core.gates import StaleHash, require_hash
+from sia_tui.core.standing import left
+from sia_tui.core.state import Step
 from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -21,11 +25,41 @@ ANSWER_S = 20.0
 
 
 def approve(options: argparse.Namespace) -> int:
+    changes = bool(options.hunks or options.patch or options.plan or options.fields)
+    if options.until:
+        if changes:
+            raise UsageError("--until is about what was proposed: first approve the changed one, at a gate of its own")
+        return _until(options)
+    if changes:
+        from sia_tui.cli.amending import change
+
+        return _verdict(options, "amend", lambda step: change(options, step))
     return _verdict(options, "approve")
 
 
+def contract(options: argparse.Namespace) -> int:
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    if options.end:
+        return ask(workspace, paths, "end-contract", {})
+    state = read(paths)
+    if state.contract is not None:
+        print(f"contract of {state.contract.by}: {left(state, state.contract)}")
+    else:
+        print("no contract stands" + (f"; the last one ended: {state.contract_ended}" if state.contract_ended else ""))
+    return DONE
+
+
+def _until(options: argparse.Namespace) -> int:
+    try:
+        limits = asdict(parsed(options.until))
+    except ValueError as fault:
+        raise UsageError(str(fault)) from fault
+    return _verdict(options, "contract", lambda step: {"contract": limits})
+
+
 def reject(options: argparse.Namespace) -> int:
-    return _verdict(options, "reject")
+    return _verdict(options, "reject", lambda step: {"other_lever": options.other_lever})
 
 
 def defer(options: argparse.Namespace) -> int:
@@ -95,7 +129,8 @@ def _plain(options: argparse.Namespace, kind: str) -> int:
     return ask(workspace, workspace.existing(options.run), kind, {})
 
 
-def _verdict(options: argparse.Namespace, kind: str) -> int:
+def _verdict(options: argparse.Namespace, kind: str, more: Callable[[Step], Mapping[str, Any]] | None = None) -> int:
+    """`more`: what else the command says, by the step that the gate is about."""
     workspace = Workspace.locate(options.workspace)
     paths, gate = _gate(workspace, options.gate)
     state = read(paths)
@@ -104,7 +139,8 @@ def _verdict(options: argparse.Namespace, kind: str) -> int:
             require_hash(state.waiting, options.hash, state.earlier)
         except StaleHash as stale:
             raise UsageError(str(stale)) from stale
-    code = ask(workspace, paths, kind, {"gate": gate, "hash": options.hash, "note": options.note})
+    body = {"gate": gate, "hash": options.hash, "note": options.note}
+    code = ask(workspace, paths, kind, body | dict(more(state.current) if more and state.current else {}))
     if not is_held(paths.lock):
         print(f"go on with: sia-tui resume {paths.name}")
     return code

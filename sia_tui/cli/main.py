@@ -31,6 +31,7 @@ _VERBS = {
     "approve": "sia_tui.cli.asking",
     "reject": "sia_tui.cli.asking",
     "defer": "sia_tui.cli.asking",
+    "contract": "sia_tui.cli.asking",
     "pause": "sia_tui.cli.asking",
     "stop": "sia_tui.cli.asking",
     "stop-training": "sia_tui.cli.asking",
@@ -155,13 +156,31 @@ def _deciding(verbs: _Verbs) -> None:
         verb.add_argument("gate", metavar="GATE", help="GATE, or RUN/GATE when several runs wait")
     for verb in (approve, reject):
         verb.add_argument("--hash", required=True, metavar="H", help="the hash you looked at (8 characters or more)")
+    part = approve.add_argument_group("a yes to something else, which is checked, tried and asked about anew")
+    part.add_argument("--hunks", metavar="1,3", help="these hunks of the patch alone")
+    part.add_argument("--patch", metavar="FILE", help="this patch in the place of the proposed one")
+    part.add_argument(
+        "--plan", metavar="FILE", help="fields of the plan, as YAML or JSON, in place of the proposed ones"
+    )
+    part.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=V", dest="fields", help="one field of the plan"
+    )
+    approve.add_argument(
+        "--until",
+        metavar="LIMITS",
+        help="and what comes after it, as in levers=harness+weights,steps=5,wall=2h,tokens=2M,preview=1,dev=45",
+    )
     approve.add_argument("--note", default="", metavar="T", help="a note for the record and the Feedback-Agent")
+    reject.add_argument("--other-lever", action="store_true", help="and none of this lever's on this generation")
     reject.add_argument("--reason", default="", metavar="T", dest="note", help="why not; the Feedback-Agent reads it")
 
     digest = _verb(verbs, "digest", "what was decided meanwhile, why, and what it cost; on one page", "RUN", json=True)
     digest.add_argument(
         "--since", default="last", metavar="12h|last", help="30m, 12h, 2d, all, or when you last looked (default)"
     )
+
+    contract = _verb(verbs, "contract", "the standing yes of `approve --until`: what is left of it", run="RUN")
+    contract.add_argument("--end", action="store_true", help="end it: gates ask again")
 
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")

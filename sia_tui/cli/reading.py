@@ -123,6 +123,8 @@ def _shown(told: dict[str, Any]) -> str:
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
     lines += [f"alarm: {a['kind']}: {one_line(a['detail'], 300)}" for a in told["alarms"]]
     lines += _evaluator(told["evaluator"])
+    if told["contract"]:
+        lines.append(f"contract of {told['contract']['by']}: {told['contract']['left']}")
     if told["waiting"]:
         asked = told["waiting"]
         lines.append(f"waiting: {asked['gate']} {asked['hash'][:12]}: {one_line(asked['title'])}; see: sia-tui pending")
@@ -176,6 +178,11 @@ def _question(asked: dict[str, Any]) -> str:
     seen, measured = asked["preview"], asked["measured"]
     lines = [f"{asked['run']}/{asked['gate']}  {asked['hash'][:12]}  {asked['lever']}: {one_line(asked['title'])}"]
     lines.append(one_line(asked["reason"], 2000))
+    if made := asked["amended"]:
+        gone = (
+            f", without {', '.join(one_line(hunk['told'], 80) for hunk in made['dropped'])}" if made["dropped"] else ""
+        )
+        lines.append(f"amended:   {made['id']} as {made['by']} changed it{gone}")
     if asked["predicted_gain"] is not None:
         sees = f"; dev can tell about {points(asked['resolvable_gain'])} from noise" if asked["resolvable_gain"] else ""
         lines.append(f"predicted: {points(asked['predicted_gain'])} points{_within(asked['predicted_range'])}{sees}")

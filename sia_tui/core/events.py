@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sia_tui.core.choosing import Recommendation
+from sia_tui.core.contract import Contract
 from sia_tui.core.episodes import Split
 from sia_tui.core.event import Event
 from sia_tui.core.evidence import (
@@ -21,7 +22,7 @@ from sia_tui.core.fitness import Finding
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
-from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
+from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
 
 
@@ -253,12 +254,40 @@ class GateDeferred(Event):
 
 
 @dataclass(frozen=True)
+class ContractMade(Event):
+    """A person says yes beforehand, within limits; an earlier one ends by it."""
+
+    contract: Contract
+    by: str
+
+
+@dataclass(frozen=True)
+class ContractEnded(Event):
+    by: str
+    """The person, or the engine where a limit or a tripwire ended it."""
+    why: str
+
+
+@dataclass(frozen=True)
 class ProposalRefused(Event):
     id: str
     by: str
     reason: str
     saved: str = ""
     """Of a training that came to nothing."""
+
+
+@dataclass(frozen=True)
+class ProposalAmended(Event):
+    """A person put another proposal in its place, made of it: the one that is recorded next."""
+
+    id: str
+    into: str
+    gate: str
+    by: str
+    dropped: tuple[Dropped, ...] = ()
+    edited: bool = False
+    """Whether it has lines that the agent's had not."""
 
 
 @dataclass(frozen=True)

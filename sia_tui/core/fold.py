@@ -10,6 +10,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import light
+from sia_tui.core.contract import BY, Standing
 from sia_tui.core.fitness import Risk
 from sia_tui.core.fitting import rehearsal_light
 from sia_tui.core.state import Generation, State, Status, Step, undecided
@@ -38,6 +39,8 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
             return replace(state, risks=(*others, Risk(row, reason, by, entry.at)))
         case ev.ProposalMade(id=proposal):
             return _step(state, proposal, made_at=entry.at)
+        case ev.ProposalAmended(id=proposal):
+            return _step(state, proposal, ended_at=entry.at)
         case ev.TestOpened():
             return replace(state, test_opened_at=entry.at)
         case ev.Evaluated() | ev.GenerationKept() | ev.GenerationRolledBack() | ev.ProposalRefused():
@@ -141,6 +144,8 @@ def _(event: ev.Evaluated, state: State) -> State:
 @_on.register
 def _(event: ev.ProposalMade, state: State) -> State:
     step = Step(event.id, event.proposal, advice=event.advice, began_s=state.cost.wall_s)
+    was = state.amends(step)
+    step = replace(step, began_s=was.began_s) if was else step
     return replace(state, steps=(*state.steps, step))
 
 
@@ -206,12 +211,34 @@ def _(event: ev.GateOpened, state: State) -> State:
 @_on.register
 def _(event: ev.VerdictGiven, state: State) -> State:
     step = next(step for step in state.steps if any(gate.id == event.verdict.gate for gate in step.gates))
+    if state.contract is not None and event.verdict.by.startswith(BY):
+        state = replace(state, contract=replace(state.contract, given=state.contract.given + 1))
     return _step(state, step.id, verdicts=(*step.verdicts, event.verdict))
+
+
+@_on.register
+def _(event: ev.ContractMade, state: State) -> State:
+    cost = state.cost
+    measured = sum(bool(step.measures) for step in state.steps)
+    standing = Standing(
+        event.contract, event.by, cost.wall_s, cost.tokens, len(state.steps), len(state.alarms), measured
+    )
+    return replace(state, contract=standing, contract_ended="")
+
+
+@_on.register
+def _(event: ev.ContractEnded, state: State) -> State:
+    return replace(state, contract=None, contract_ended=event.why)
 
 
 @_on.register
 def _(event: ev.ProposalRefused, state: State) -> State:
     return _step(state, event.id, refused=event, closed=True, ended_s=state.cost.wall_s)
+
+
+@_on.register
+def _(event: ev.ProposalAmended, state: State) -> State:
+    return _step(state, event.id, amended=event, closed=True, ended_s=state.cost.wall_s)
 
 
 @_on.register

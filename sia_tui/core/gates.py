@@ -35,6 +35,8 @@ class Verdict:
     """`auto` for the configured policy, else the person's login name."""
     note: str
     at: str
+    other_lever: bool = False
+    """A no that also closes its lever on this generation."""
 
 
 class StaleHash(ValueError):

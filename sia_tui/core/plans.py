@@ -14,7 +14,7 @@ COMPARING: frozenset[Algorithm] = frozenset({"grpo", "dr_grpo", "rloo", "entropi
 """Those that compare inside a group and so learn nothing from one whose rewards are all alike."""
 TARGETS = ("all-linear", "attention")
 
-_RANGES: dict[str, tuple[float, float]] = {
+RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, 100_000),
     "cases_per_step": (1, 4096),
     "samples": (2, 1024),
@@ -41,6 +41,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "stop_s": (0.0, 10_000_000.0),
     "seed": (0, 2**31 - 1),
 }
+"""Lowest and highest value of each number of a plan."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class TrainPlan:
             raise ValueError(f"plan: algorithm {self.algorithm!r} is not one of {', '.join(ALGORITHMS)}")
         if self.targets not in TARGETS:
             raise ValueError(f"plan: targets {self.targets!r} is not one of {', '.join(TARGETS)}")
-        for name, (low, high) in _RANGES.items():
+        for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"plan: {name} must lie in [{low:g}, {high:g}], got {value!r}")

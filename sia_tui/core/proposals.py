@@ -81,6 +81,18 @@ class Light:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """A hunk that a person took out of a proposal."""
+
+    told: str
+    """File, line and size."""
+    digest: str
+    """Of its file and its changed lines."""
+    text: str
+    """Its beginning, to be read."""
+
+
+@dataclass(frozen=True)
 class Preview:
     """A proposal tried on a slice of train before anybody is asked. A hint, not proof."""
 

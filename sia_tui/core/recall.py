@@ -202,7 +202,27 @@ def _clusters(state: State) -> list[Cluster]:
 
 
 def _constraints(state: State) -> list[Constraint]:
-    """The reason of every no that a person gave one with."""
+    """The reason of every no that a person gave one with, and every hunk that one dropped."""
+    return [*_dropped(state), *_reasons(state)]
+
+
+def _dropped(state: State) -> Iterator[Constraint]:
+    for step in state.steps:
+        for hunk in step.amended.dropped if step.amended else ():
+            assert step.amended is not None and step.ended_at
+            lines = " ".join(line.strip() for line in hunk.text.splitlines()[1:] if line[:1] in ("+", "-"))
+            yield Constraint(
+                short_id("c", [state.run, step.amended.gate, hunk.digest]),
+                state.run,
+                step.ended_at,
+                f"dropped hunk {hunk.told}: {lines}",
+                step.amended.by,
+                step.amended.gate,
+                step.proposal.title,
+            )
+
+
+def _reasons(state: State) -> list[Constraint]:
     return [
         Constraint(
             short_id("c", [state.run, said.gate]),

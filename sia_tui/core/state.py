@@ -8,6 +8,7 @@ from typing import Literal
 
 from sia_tui.core import events as ev
 from sia_tui.core.choosing import Recommendation
+from sia_tui.core.contract import Standing
 from sia_tui.core.episodes import Split
 from sia_tui.core.fitness import Finding, Risk, refused
 from sia_tui.core.forecast import TrackRecord
@@ -50,6 +51,8 @@ class Step:
     began_s: float = 0.0
     """Working time of the run, in seconds, when it was proposed; and when it was decided, None before."""
     ended_s: float | None = None
+    ended_at: str = ""
+    """When a person put another one in its place."""
     lights: tuple[Light, ...] | None = None
     commit: str | None = None
     tree: str | None = None
@@ -70,6 +73,8 @@ class Step:
     measures: tuple[ev.Measured, ...] = ()
     """Of each candidate against the incumbent."""
     refused: ev.ProposalRefused | None = None
+    amended: ev.ProposalAmended | None = None
+    """A person put another one in its place."""
     closed: bool = False
     withdrawn: tuple[Gate, ...] = ()
     """Gates that somebody wanted more evidence for; each is put again, under the same id."""
@@ -161,6 +166,10 @@ class State:
     stop_asked: ev.StopAsked | None = None
     test_opened: ev.TestOpened | None = None
     test_opened_at: str | None = None
+    contract: Standing | None = None
+    """A person's standing yes."""
+    contract_ended: str = ""
+    """Why the last one ended."""
     alarms: tuple[ev.Alarmed, ...] = ()
     again: tuple[ev.MeasuredAgain, ...] = ()
     tables: tuple[ev.Attributed, ...] = ()
@@ -186,8 +195,12 @@ class State:
 
     @property
     def made(self) -> tuple[Step, ...]:
-        """The steps that count: all but the Meta-Agent's, which makes generation 0."""
-        return tuple(step for step in self.steps if not step.proposal.first)
+        """The steps that count: all but the Meta-Agent's, which makes generation 0, and those that became another one."""
+        return tuple(step for step in self.steps if not step.proposal.first and step.amended is None)
+
+    def amends(self, step: Step) -> Step | None:
+        """The one that a person made it of, if any did."""
+        return next((was for was in self.steps if was.amended is not None and was.amended.into == step.id), None)
 
     @property
     def first(self) -> Step | None:
@@ -235,6 +248,13 @@ class State:
     def advised(self) -> Recommendation | None:
         """What the last pilot on the incumbent recommends to train by; None before there was one."""
         return self.piloted.advised if self.piloted else None
+
+    @property
+    def closed_levers(self) -> frozenset[Lever]:
+        """Those that a person wants none of on the incumbent."""
+        commit = self.best.commit if self.best else None
+        on_it = (step for step in self.steps if step.proposal.base_commit == commit)
+        return frozenset(step.proposal.lever for step in on_it if any(said.other_lever for said in step.verdicts))
 
     @property
     def gates(self) -> tuple[Gate, ...]:

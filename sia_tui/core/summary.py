@@ -12,6 +12,7 @@ from sia_tui.core.attribution import told as attributed
 from sia_tui.core.memo import told
 from sia_tui.core.pulls import said
 from sia_tui.core.rewards import rewards
+from sia_tui.core.standing import left
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
 from sia_tui.core.telling import pooled, repeated, traced
@@ -38,6 +39,8 @@ def summary(state: State) -> dict[str, Any]:
             if step.traced
         ],
         "manifest": _manifest(state),
+        "contract": None if state.contract is None else asdict(state.contract) | {"left": left(state, state.contract)},
+        "contract_ended": state.contract_ended or None,
         "alarms": [asdict(alarm) for alarm in state.alarms],
         "refused": [_refused(step) for step in state.steps if step.refused is not None],
         "evaluator": {
@@ -80,6 +83,7 @@ def gate(state: State) -> dict[str, Any]:
         "title": step.proposal.title,
         "reason": step.proposal.reason,
         "agent": step.proposal.agent,
+        "amended": asdict(was.amended) if (was := state.amends(step)) and was.amended else None,
         "predicted_gain": step.proposal.predicted_gain,
         "predicted_range": step.proposal.predicted_range,
         "refuted_by": step.proposal.refuted_by,

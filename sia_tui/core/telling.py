@@ -244,7 +244,18 @@ def _(event: ev.GateOpened) -> str:
 @tell.register
 def _(event: ev.VerdictGiven) -> str:
     note = f": {event.verdict.note}" if event.verdict.note else ""
+    note += "; another lever is asked for" if event.verdict.other_lever else ""
     return f"{event.verdict.gate}: {event.verdict.kind} by {event.verdict.by}{note}"
+
+
+@tell.register
+def _(event: ev.ContractMade) -> str:
+    return f"contract of {event.by}: approves {event.contract.told}; any red light, alarm or doubtful result ends it"
+
+
+@tell.register
+def _(event: ev.ContractEnded) -> str:
+    return f"contract ended by {event.by}: {event.why}"
 
 
 @tell.register
@@ -255,6 +266,13 @@ def _(event: ev.GateDeferred) -> str:
 @tell.register
 def _(event: ev.ProposalRefused) -> str:
     return f"{event.id} refused by {event.by}: {event.reason}" + _more(event.saved)
+
+
+@tell.register
+def _(event: ev.ProposalAmended) -> str:
+    dropped = [f"dropped {hunk.told}" for hunk in event.dropped]
+    how = "; ".join([*dropped, *(["edited lines"] if event.edited else [])])
+    return f"{event.id} amended by {event.by} into {event.into}" + _more(how)
 
 
 @tell.register

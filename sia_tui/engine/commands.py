@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.amending import NotAmended, amended
+from sia_tui.core.codec import build
+from sia_tui.core.contract import Contract
 from sia_tui.core.evidence import EvidenceWanted
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
 from sia_tui.core.meantime import more_for
+from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, undecided
 from sia_tui.core.text import one_line
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import Command, RunStore, now
 
+Fault = Callable[[Proposal], str | None]
+"""What the checks have against a proposal, where they can be made."""
+
 
 class Refused(Exception):
     """The command cannot be carried out; the message says why and what to do."""
 
 
-def heed(store: RunStore, paths: RunPaths) -> list[str]:
+def heed(store: RunStore, paths: RunPaths, fault: Fault = lambda proposal: None) -> list[str]:
     """Answer every open command. Returns the answers, for the log."""
     said = []
     for command in store.commands():
         try:
-            message, events = _carry_out(command, store.state, what_is_saved(store, paths))
+            message, events = _carry_out(command, store.state, what_is_saved(store, paths), fault)
             store.answer(command, True, message, *events)
-        except (Refused, StaleHash) as error:
+        except (Refused, StaleHash, NotAmended) as error:
             message = str(error)
             store.answer(command, False, message)
         except Exception as error:  # noqa: BLE001 - a command is untrusted, and one that stays unanswered comes again
@@ -38,11 +47,18 @@ def heed(store: RunStore, paths: RunPaths) -> list[str]:
     return said
 
 
-def _carry_out(command: Command, state: State, saved: str) -> tuple[str, list[ev.Event]]:
+def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tuple[str, list[ev.Event]]:
     body: dict[str, Any] = json.loads(command.body)
     match command.kind:
         case "approve" | "reject":
             return _verdict(command, body, state)
+        case "contract":
+            return _contract(command, body, state)
+        case "end-contract":
+            _require(state.contract is not None, "no contract stands")
+            return "the contract is ended; gates ask again", [ev.ContractEnded(command.by, f"ended by {command.by}")]
+        case "amend":
+            return _amend(command, body, state, fault)
         case "defer":
             _waiting(state, str(body["gate"]))
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
@@ -78,8 +94,36 @@ def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str,
     gate = _waiting(state, str(body["gate"]))
     require_hash(gate, str(body["hash"]), state.earlier)
     kind: VerdictKind = "approve" if command.kind == "approve" else "reject"
-    verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now())
+    other = kind == "reject" and bool(body.get("other_lever"))
+    lever = state.step(gate.proposal).proposal.lever
+    if other and (gate.kind != "step" or lever not in ("harness", "weights")):
+        raise Refused(f"there is no other lever to ask for in place of {lever} here; reject it with a reason")
+    verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now(), other)
     return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict)]
+
+
+def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
+    """A yes to what is asked, and to what comes after it within limits."""
+    try:
+        contract = build(Contract, body["contract"])
+    except (ValueError, TypeError) as fault:
+        raise Refused(str(fault)) from fault
+    said, events = _verdict(replace(command, kind="approve"), body, state)
+    return f"{said}, and until further: {contract.told}", [*events, ev.ContractMade(contract, command.by)]
+
+
+def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
+    gate = _waiting(state, str(body["gate"]))
+    require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
+    patch = None if body.get("patch") is None else str(body["patch"])
+    closed, made = amended(state, gate, command.by, patch, body.get("plan"))
+    assert isinstance(made, ev.ProposalMade)
+    if wrong := fault(made.proposal):
+        raise Refused(f"{gate.id} stays open: {wrong}")
+    return f"{made.id} takes its place; it is checked and tried again, and asked about by a gate of its own", [
+        closed,
+        made,
+    ]
 
 
 def _more(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:

@@ -208,6 +208,8 @@ class _Engine:
             if isinstance(action, loop.Ended):
                 return DONE
             if isinstance(action, loop.AwaitVerdict) and self._asks_a_person():
+                if step.answer_by_contract(session):
+                    continue
                 if self._options.exit_at_gate:
                     return WAITING
                 session.report.say(f"{action.gate} waits for a person; decide in another terminal: sia-tui pending")
@@ -267,7 +269,7 @@ class _Engine:
             await asyncio.sleep(POLL_S)
 
     def _heed(self) -> None:
-        for said in heed(self._session.store, self._session.paths):
+        for said in heed(self._session.store, self._session.paths, partial(step.fault, self._session)):
             self._session.report.say(said)
 
     async def _perform(self, action: loop.Action) -> None:

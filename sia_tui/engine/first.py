@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sia_tui.agents import make_meta_agent
-from sia_tui.agents.diffs import patch
 from sia_tui.agents.protocol import Reading, Solved
 from sia_tui.core import events as ev
+from sia_tui.core.diffs import patch
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import Step
 from sia_tui.engine.calls import StoredCalls

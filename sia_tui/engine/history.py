@@ -70,7 +70,6 @@ def step_note(step: Step) -> str:
         lines.append(f"preview: {points(step.preview.gain)} points on {step.preview.n} train cases")
     lines += [line for event in (step.pilot, step.trained) if event and (line := tell(event))]
     lines += [f"verdict: {verdict.kind} by {verdict.by}, {verdict.note or 'no note'}" for verdict in step.verdicts]
-    lines += [
-        line for event in (*step.measures, *step.evidence, step.traced, step.refused) if event and (line := tell(event))
-    ]
+    happened = (*step.measures, *step.evidence, step.traced, step.refused, step.amended)
+    lines += [line for event in happened if event and (line := tell(event))]
     return clean("\n".join(one_line(line, 1000) for line in lines)) or "no verdict yet"

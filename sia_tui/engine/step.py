@@ -9,10 +9,13 @@ from sia_tui.agents.advisor import advise
 from sia_tui.agents.protocol import Brief
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
+from sia_tui.core.amending import check_dropped
 from sia_tui.core.checks import check_flagged, check_marked, check_patch, check_plan, check_served, check_tried
+from sia_tui.core.contract import BY
 from sia_tui.core.gates import Gate, GateKind, Verdict, gate_hash, gate_parts
 from sia_tui.core.loop import auto_verdict
-from sia_tui.core.proposals import Lever, Light
+from sia_tui.core.proposals import Lever, Light, Proposal
+from sia_tui.core.standing import says
 from sia_tui.core.state import State, Step, undecided
 from sia_tui.core.text import clean, one_line
 from sia_tui.engine.calls import StoredCalls
@@ -62,13 +65,15 @@ def brief_for(task: Task, config: RunConfig, state: State) -> Brief:
     left_steps = config.budget.steps - len(state.made)
     left = {"steps": f"{left_steps} of {config.budget.steps}"}
     left["wall clock"] = f"{left_min:.0f} min"
+    if state.closed_levers:
+        left["levers a person closed on this generation"] = ", ".join(sorted(state.closed_levers))
     left["train cases to try a harness on before you answer"] = str(config.agents.trials)
     return Brief(
         task.name,
         task.description,
         task.labels,
         task.glosses,
-        config.agents.levers,
+        tuple(lever for lever in config.agents.levers if lever not in state.closed_levers),
         config.agents.algorithms,
         config.weights.plans(config.seed),
         config.harness.surface,
@@ -94,6 +99,7 @@ def check(session: Session, step: Step) -> None:
     if proposal.patches:
         tree, lights = _patched(session, step)
     applies = not lights or lights[0].level == "ok"
+    lights += check_dropped(proposal.patch or "", session.state.steps[:-1])
     lights += _plan_lights(session, step) if proposal.trains else ()
     lights += check_tried(proposal, tried_elsewhere(session)) if applies else ()
     subtree = repository.subtree(tree, session.package)
@@ -102,6 +108,13 @@ def check(session: Session, step: Step) -> None:
     lights += check_flagged(proposal) + check_marked(proposal, session.canary)
     lights += tuple(risk.light for risk in session.state.risks)
     session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record_of(session, proposal)))
+
+
+def fault(session: Session, proposal: Proposal) -> str | None:
+    """The red light that a proposal would get for what it changes, in words."""
+    lit = _patched(session, Step("", proposal))[1] if proposal.patches else ()
+    lit += _plan_lights(session, Step("", proposal)) if proposal.trains else ()
+    return next((f"{light.name}: {light.detail}" for light in lit if light.level == "red"), None)
 
 
 def _patched(session: Session, step: Step) -> tuple[str, tuple[Light, ...]]:
@@ -184,6 +197,18 @@ def answer_by_policy(session: Session, step: Step) -> None:
     left_s = session.config.budget.wall_s - session.state.cost.wall_s
     kind, note = auto_verdict(step, left_s)
     session.record(ev.VerdictGiven(Verdict(gate.id, kind, "auto", note, now())))
+
+
+def answer_by_contract(session: Session) -> bool:
+    """A person's standing yes, or its end; False where the gate waits for a person."""
+    said, standing, gate = says(session.state), session.state.contract, session.state.waiting
+    if said is None or said.kind == "waits" or standing is None or gate is None:
+        return False
+    if said.kind == "over":
+        session.record(ev.ContractEnded("the engine", one_line(said.why, 300)))
+    else:
+        session.record(ev.VerdictGiven(Verdict(gate.id, "approve", f"{BY}{standing.by}", said.why, now())))
+    return True
 
 
 def refuse(session: Session, step: Step, by: str, reason: str) -> None:

@@ -47,6 +47,8 @@ def _row(state: State, number: int, step: Step) -> tuple[str, ...]:
 def fate(state: State, step: Step) -> str:
     if step.refused is not None:
         return "refused"
+    if step.amended is not None:
+        return f"amended into {step.amended.into}"
     kept = [f"g{index} kept" for index in step.candidates if state.generations[index].kept]
     back = [f"g{index} rolled back" for index in step.candidates if state.generations[index].kept is False]
     if kept or back:
@@ -59,6 +61,8 @@ def fate(state: State, step: Step) -> str:
 def _decided(state: State, step: Step) -> str:
     if step.refused is not None:
         return one_line(f"{step.refused.by}: {step.refused.reason}", 300)
+    if step.amended is not None:
+        return step.amended.by
     why = next((state.generations[index].why for index in step.candidates if state.generations[index].why), "")
     by = f"{step.verdicts[-1].by} said {step.verdicts[-1].kind}" if step.verdicts else ""
     return one_line("; ".join(filter(None, (by, why))), 300) or "–"

@@ -95,6 +95,7 @@ class SiaApp(App[None]):
             "S", "end_training", "end training", tooltip="end the training now; its best adapter so far is measured"
         ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
+        Binding("x", "end_contract", "end contract", tooltip="end the standing yes: gates ask again"),
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
         Binding("w", "why", "digest", show=False, tooltip="what was decided while you were away, and why"),
         Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
@@ -338,6 +339,9 @@ class SiaApp(App[None]):
     def action_end_training(self) -> None:
         self.ask_later("stop-training")
 
+    def action_end_contract(self) -> None:
+        self.ask_later("end-contract")
+
     def action_start(self) -> None:
         self.notify("starting an engine")
         self.run_worker(self._start, thread=True, exit_on_error=False, group="start", exclusive=True)
@@ -348,6 +352,8 @@ class SiaApp(App[None]):
             return on_run and not (self.view.alive or self.view.over)
         if action == "end_training":
             return on_run and self.view.in_training
+        if action == "end_contract":
+            return on_run and self.view.state.contract is not None
         if action in ("dialogue", "why"):
             return on_run
         return action != "pause" or (on_run and not self.view.over)
@@ -388,7 +394,7 @@ class SiaApp(App[None]):
         view = self._feed.view if self._feed is not None else self.view
         changed = view is not self.view
         if changed:
-            if (view.alive, view.over, view.in_training) != (self.view.alive, self.view.over, self.view.in_training):
+            if _keys_of(view) != _keys_of(self.view):
                 self.call_later(self.refresh_bindings)
             if self.view.alive and not view.alive and not view.over:
                 self.notify(f"the engine is gone; go on with R, or: sia-tui resume {view.run}", severity="warning")
@@ -459,3 +465,8 @@ def _near(path: Path) -> str:
 def _digest_page(source: Source, since: str | None) -> str:
     with closing(source.reader()) as reader:
         return page(reader.digest(since))
+
+
+def _keys_of(view: View) -> tuple[bool, ...]:
+    """What decides which keys there are."""
+    return view.alive, view.over, view.in_training, view.state.contract is not None

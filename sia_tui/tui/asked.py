@@ -93,11 +93,23 @@ def decision(asked: Question, brief: bool = False) -> list[Line]:
     lines = [
         line((f" {_BADGES[proposal.lever]} ", "bold reverse"), "  ", (proposal.title, STRONG), (_size(asked), DIM)),
         line(sentence(proposal.reason, 76 if brief else 240)),
+        *_amended(asked),
         line(*_expected(asked)),
         *_spent(asked, brief),
         line(*_lights(asked), *([] if brief else _then(asked))),
     ]
     return [*lines, *_warnings(asked)]
+
+
+def _amended(asked: Question) -> list[Line]:
+    """Who made it of another one, and what they dropped."""
+    was = asked.state.amends(asked.step)
+    made = was.amended if was else None
+    if made is None:
+        return []
+    gone = f", without {', '.join(sentence(hunk.told, 60) for hunk in made.dropped)}" if made.dropped else ""
+    edited = ", with lines of their own" if made.edited else ""
+    return [line((f"AMENDED by {made.by} from {made.id}{gone}{edited}; the agent promised nothing of this", WARN))]
 
 
 def _size(asked: Question) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,16 @@ class Diff:
 def parse(text: str) -> Diff:
     """Rows of a unified diff. Never raises: what is no diff becomes notes, so that nothing is left out of sight."""
     return Diff(tuple(_rows(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")))) if text else Diff()
+
+
+def counts(diff: Diff) -> str:
+    """Every file with what it gains and loses, on one line."""
+    edges = [*diff.files, len(diff.rows)]
+    told = []
+    for start, end in itertools.pairwise(edges):
+        kinds = [row.kind for row in diff.rows[start:end]]
+        told.append(f"{diff.rows[start].text} +{kinds.count('add')} −{kinds.count('remove')}")
+    return " · ".join(told)
 
 
 def _rows(lines: Sequence[str]) -> Iterator[Row]:

@@ -97,6 +97,11 @@ def _engine(view: View, now: datetime) -> list[Piece]:
 
 def parting(view: View) -> str:
     """What is printed when the window closes."""
+    waiting = view.state.waiting
+    if view.alive and waiting is not None and view.state.contract is None:
+        said = f"sia-tui approve {view.run}/{waiting.id} --hash {waiting.hash[:12]} --until steps=3,wall=2h"
+        back = f"come back with: sia-tui attach {view.run}"
+        return f"{view.run}: the engine goes on and waits at {waiting.id}; {back}; or a yes with limits: {said}"
     if view.alive:
         return f"{view.run}: the engine goes on; come back with: sia-tui attach {view.run}"
     if view.over:

@@ -10,6 +10,7 @@ from sia_tui.core.digest import Digest
 from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
+from sia_tui.core.standing import left
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
 from sia_tui.tui.view import View, age_s
 
@@ -22,7 +23,7 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
         *_machine(view, now, width),
         *_agents(view, width),
         line(*_budget(view, width)),
-        line(("CONTRACT  ", HEAD), fit(contract(view.config), max(4, width - _ROOM))),
+        line(("CONTRACT  ", HEAD), fit(agreed(view), max(4, width - _ROOM))),
         line(
             ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
         ),
@@ -89,6 +90,15 @@ def _count(number: int) -> str:
 
 
 _INDECISIVE = {"ask": "indecisive: asks you", "keep": "indecisive: kept", "roll_back": "indecisive: rolled back"}
+
+
+def agreed(view: View) -> str:
+    """A person's standing yes and what is left of it, else what the config says."""
+    standing = view.state.contract
+    if standing is None:
+        ended = view.state.contract_ended
+        return (f"the standing yes ended: {ended} · " if ended else "") + contract(view.config)
+    return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends · x ends it"
 
 
 def contract(config: RunConfig | None) -> str:

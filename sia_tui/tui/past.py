@@ -113,8 +113,10 @@ def _lever(entry: Entry) -> str:
 def _title(entry: Entry) -> str:
     if entry.step is None:
         return "the first harness"
-    refused = entry.step.refused
-    return f"{entry.step.proposal.title} (refused by {refused.by})" if refused else entry.step.proposal.title
+    title, refused, amended = entry.step.proposal.title, entry.step.refused, entry.step.amended
+    if amended:
+        return f"{title} (amended by {amended.by})"
+    return f"{title} (refused by {refused.by})" if refused else title
 
 
 def _dev(generation: Generation | None) -> str:

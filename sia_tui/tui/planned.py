@@ -22,8 +22,8 @@ _NAMES = {
     "entropic": "entropic weighting",
     "ppo": "PPO with GAE",
 }
-_PPO = ("gamma", "gae_lambda", "value_warmup")
-_SAID = {
+PPO = ("gamma", "gae_lambda", "value_warmup")
+SAID = {
     "algorithm": ("algorithm", _NAMES),
     "steps": ("optimizer steps", "at most"),
     "cases_per_step": ("cases a step", ""),
@@ -62,7 +62,7 @@ def planned(asked: Question, width: int) -> list[Line]:
         return _ending(asked, width)
     changes = plan.changes(before) if before else {}
     against = f"against the last one carried out, {len(changes)} changed" if before else "the first of this run"
-    names = [item.name for item in fields(plan) if plan.algorithm == "ppo" or item.name not in _PPO]
+    names = [item.name for item in fields(plan) if plan.algorithm == "ppo" or item.name not in PPO]
     rows = [_row(plan, name) for name in names]
     lines = [head("THE PLAN", against)]
     for name, cells in zip(names, table(rows), strict=True):
@@ -71,11 +71,11 @@ def planned(asked: Question, width: int) -> list[Line]:
 
 
 def _row(plan: TrainPlan, name: str) -> tuple[str, str, str]:
-    label, unit = _SAID.get(name, (name.replace("_", " "), ""))
-    return label, _value(name, getattr(plan, name), unit), ""
+    label, unit = SAID.get(name, (name.replace("_", " "), ""))
+    return label, value_told(name, getattr(plan, name), unit), ""
 
 
-def _value(name: str, value: object, unit: object) -> str:
+def value_told(name: str, value: object, unit: object) -> str:
     if isinstance(unit, dict):
         return str(unit.get(value, value))
     if isinstance(value, tuple):
@@ -91,7 +91,7 @@ def _against(name: str, changes: dict[str, tuple[object, object]], before: Train
         return "", ""
     if name not in changes:
         return "same", DIM
-    return f"▲ was {_value(name, changes[name][0], _SAID.get(name, ('', ''))[1])}", f"bold {WARN}"
+    return f"▲ was {value_told(name, changes[name][0], SAID.get(name, ('', ''))[1])}", f"bold {WARN}"
 
 
 def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
@@ -179,6 +179,8 @@ def outcome(step: Step, generation: int | None = None) -> tuple[str, str, str]:
     """How a step ended, or one of its candidates: glyph, tone, words."""
     if step.refused is not None:
         return "✗", BAD, f"refused by {step.refused.by}: {step.refused.reason}"
+    if step.amended is not None:
+        return "↷", WARN, f"amended by {step.amended.by} into {step.amended.into}"
     found = step.measured if generation is None else step.measure_of(generation)
     if found is not None:
         told = f"{found.outcome} on dev, {points(found.gain)} {interval(found.lo, found.hi)}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sia_tui.core.gates import Gate
@@ -15,8 +15,14 @@ UNDO_S = 5.0
 ANSWER_S = 20.0
 """A verdict that was sent and changed nothing for so long may be given again."""
 
-Kind = Literal["approve", "reject"]
-_DONE = {"approve": "approved", "reject": "rejected"}
+Kind = Literal["approve", "reject", "amend", "more-evidence", "contract"]
+DONE: dict[Kind, str] = {
+    "approve": "approved",
+    "reject": "rejected",
+    "amend": "amended",
+    "more-evidence": "sent for more evidence",
+    "contract": "approved, with what comes after,",
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,12 @@ class Held:
     hash: str
     note: str
     due: float
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else the command says."""
 
     @property
     def body(self) -> dict[str, Any]:
-        return {"gate": self.gate, "hash": self.hash, "note": self.note}
+        return {"gate": self.gate, "hash": self.hash, "note": self.note, **self.more}
 
 
 class Verdicts:
@@ -63,7 +71,7 @@ class Verdicts:
         held, self.held, self._sent = self.held, None, None
         if held is None:
             return None
-        return f"not {_DONE[held.kind]}: {held.gate} {'changed' if gate else 'was settled'} before it was sent"
+        return f"not {DONE[held.kind]}: {held.gate} {'changed' if gate else 'was settled'} before it was sent"
 
     def appear(self) -> None:
         """What is asked came into sight, again or for the first time."""
@@ -76,28 +84,30 @@ class Verdicts:
         if self._clock() - self._since < SETTLE_S:
             return f"dropped: pressed within {SETTLE_S:g} s of the question coming up"
         if self.held is not None:
-            return f"{_DONE[self.held.kind]} already; z takes it back"
+            return f"{DONE[self.held.kind]} already; z takes it back"
         if self._sent is not None and self._clock() - self._sent[1] < ANSWER_S:
-            return f"{_DONE[self._sent[0].kind]} already, and sent; waiting for the answer"
+            return f"{DONE[self._sent[0].kind]} already, and sent; waiting for the answer"
         return None
 
-    def hold(self, kind: Kind, note: str = "", about: str | None = None) -> str | None:
+    def hold(
+        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+    ) -> str | None:
         """Hold a verdict on what is shown. Returns why not, or None. `about`: hash of what the note was written about."""
         if refused := self.refusal():
             return refused
         assert self._gate is not None
         if about is not None and about != self._gate.hash:
             return "dropped: what is asked changed meanwhile"
-        self.held = Held(kind, self._gate.id, self._gate.hash, note, self._clock() + UNDO_S)
+        self.held = Held(kind, self._gate.id, self._gate.hash, note, self._clock() + UNDO_S, more or {})
         return None
 
     def take_back(self) -> str:
         """Returns what to tell the person."""
         held, self.held = self.held, None
         if held is not None:
-            return f"taken back: {held.gate} is not {_DONE[held.kind]}"
+            return f"taken back: {held.gate} is not {DONE[held.kind]}"
         if self._sent is not None:
-            return f"too late: {_DONE[self._sent[0].kind]} and sent"
+            return f"too late: {DONE[self._sent[0].kind]} and sent"
         return "nothing to take back"
 
     def due(self) -> Held | None:

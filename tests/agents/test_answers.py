@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sia_tui.agents.diffs import patch
 from sia_tui.agents.llm.answers import Edit, Invalid, Plan, Proposed, edited, planned, proposal
 from sia_tui.config import WeightsConfig
+from sia_tui.core.diffs import patch
 from sia_tui.harness.repository import HarnessRepository
 
 FILES = {"harness.py": "async def solve(case, llm, tools):\n    return None\n", "prompt.md": "Say: {facts}\n"}

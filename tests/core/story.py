@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.contract import BY, Contract
 from sia_tui.core.evidence import Attribution, Cell, Through
 from sia_tui.core.fitness import Finding
 from sia_tui.core.fold import advance
 from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.plans import Pilot
-from sia_tui.core.proposals import Light, Preview, Proposal, Review
+from sia_tui.core.proposals import Dropped, Light, Preview, Proposal, Review
+from sia_tui.core.standing import says
 from sia_tui.core.state import State, Step, undecided
 
 RULES = loop.Rules(
@@ -94,9 +96,10 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             number = len(state.gates) + 1
             return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]
         case loop.AwaitVerdict(gate=gate):
-            if step and len(step.withdrawn) < 2 and choose(["enough", "enough", "more"]) == "more":
+            assert step is not None
+            if len(step.withdrawn) < 2 and choose(["enough", "enough", "more"]) == "more":
                 return [ev.EvidenceWanted(gate, "me")]
-            return [ev.VerdictGiven(Verdict(gate, str(choose(["approve", "reject"])), "me", "", "now"))]  # type: ignore[arg-type]
+            return _answered(choose, state, step, gate)
         case Gather() | Attribute() | Trace():
             return [_learned(action, state, choose)]
         case loop.Refuse(proposal=name, by=by, reason=reason):
@@ -127,6 +130,22 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.End(status=status, reason=reason):
             return [ev.RunEnded(status, reason)]
     raise AssertionError(action)
+
+
+def _answered(choose: Choose, state: State, step: Step, gate: str) -> list[ev.Event]:
+    said = str(choose(["approve", "approve", "reject", "reject", "amend"]))
+    if said == "amend" and _may_amend(state, step):
+        name, gone = f"p-{len(state.steps) + 1}", Dropped("x.py:1 +1 -0", "d", "@@ -0,0 +1 @@\n+x\n")
+        return [
+            ev.ProposalAmended(step.id, name, gate, "me", (gone,), True),
+            ev.ProposalMade(name, replace(step.proposal, patch=f"{step.proposal.patch}\n", predicted_gain=None)),
+        ]
+    return [ev.VerdictGiven(Verdict(gate, "reject" if said == "reject" else "approve", "me", "", "now"))]
+
+
+def _may_amend(state: State, step: Step) -> bool:
+    """Once, before it is carried out."""
+    return not step.candidates and state.amends(step) is None and step.proposal.patch is not None
 
 
 def _learned(action: Gather | Attribute | Trace, state: State, choose: Choose) -> ev.Event:
@@ -176,8 +195,10 @@ def _measured(name: str, index: int, outcome: str, held: bool) -> ev.Measured:
     return ev.Measured(name, index, outcome, (lo + hi) / 2, lo, hi, 10, ("a",), (), held=held_for)
 
 
-def tell_story(choose: Choose, most: int = 400, rules: loop.Rules = RULES) -> list[ev.Recorded]:
-    """The log of a whole run."""
+def tell_story(
+    choose: Choose, most: int = 400, rules: loop.Rules = RULES, contract: Contract | None = None
+) -> list[ev.Recorded]:
+    """The log of a whole run; with a `contract` it answers what it may."""
     log: list[ev.Recorded] = []
     state = State()
 
@@ -189,8 +210,16 @@ def tell_story(choose: Choose, most: int = 400, rules: loop.Rules = RULES) -> li
 
     record(ev.RunCreated("r", "lawbench", "config"))
     record(ev.EngineStarted(1, "here", "bwrap"))
+    if contract is not None:
+        record(ev.ContractMade(contract, "ana"))
     while not isinstance(action := loop.next_action(state, rules), loop.Ended):
         assert len(log) < most, "the loop does not come to an end"
+        said = says(state)
+        if said is not None and said.kind == "over":
+            record(ev.ContractEnded("the engine", said.why))
+        if said is not None and said.kind == "yes" and state.waiting:
+            record(ev.VerdictGiven(Verdict(state.waiting.id, "approve", f"{BY}ana", said.why, "now")))
+            continue
         for event in answer(action, state, choose):
             record(event)
     return log

@@ -41,13 +41,17 @@ def test_nothing_of_hidden_or_test_changes_what_is_remembered(log: list[ev.Recor
 def test_every_step_that_is_over_is_an_idea_and_every_measured_promise_a_forecast(log: list[ev.Recorded]) -> None:
     state = fold(log)
     found = recall(state)
-    over = {step.id: step for step in state.steps if step.closed and step.proposal.lever != "stop"}
+    over = {step.id: step for step in state.made if step.closed and step.proposal.lever != "stop"}
     assert {idea.id for idea in found.ideas} == over.keys()
     for idea in found.ideas:
         step = over[idea.id]
         assert (idea.outcome == "refused") == (step.refused is not None) and idea.why
         assert (idea.outcome == "kept") == (step.generation is not None and state.generations[step.generation].kept)
-    assert {made.id for made in found.forecasts} == {name for name, step in over.items() if step.measured}
+    promised = {name for name, step in over.items() if step.measured and step.proposal.predicted_gain is not None}
+    assert {made.id for made in found.forecasts} == promised
+    amended = [step for step in state.steps if step.amended]
+    told = [said for said in found.constraints if said.text.startswith("dropped hunk x.py:1")]
+    assert [said.about for said in told] == [step.proposal.title for step in amended], "the agents are told"
 
 
 @settings(max_examples=25)

@@ -29,7 +29,7 @@ def test_every_run_comes_to_an_end_and_opens_test_once(log: list[ev.Recorded]) -
     state = fold(log)
     assert state.status == "done" and state.stop_reason
     assert sum(isinstance(entry.event, ev.TestOpened) for entry in log) == 1
-    assert len(state.steps) <= RULES.max_steps
+    assert len(state.made) <= RULES.max_steps
     tested = [g for g in state.generations if "test" in g.results]
     assert [g.index for g in tested] == [state.incumbent]
 

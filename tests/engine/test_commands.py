@@ -12,6 +12,7 @@ from sia_tui.core import events as ev
 from sia_tui.core import loop
 from sia_tui.core.gates import Gate
 from sia_tui.core.meantime import Gather
+from sia_tui.core.standing import says
 from sia_tui.engine.commands import heed
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths
@@ -34,9 +35,9 @@ def go_on(store: RunStore) -> None:
         store.record(*answer(action, store.state, lambda options: options[0]))
 
 
-def ask(store: RunStore, tmp_path: Path, kind: str, **body: object) -> tuple[bool, str]:
+def ask(store: RunStore, tmp_path: Path, kind: str, *, fault: str | None = None, **body: object) -> tuple[bool, str]:
     number = append_command(tmp_path / "run.db", kind, "me", body)
-    heed(store, RunPaths(tmp_path))
+    heed(store, RunPaths(tmp_path), lambda proposal: fault)
     found = RunReader(tmp_path / "run.db").answer_to(number)
     assert found is not None
     return found.ok, found.message
@@ -142,3 +143,51 @@ def test_a_training_is_cut_short_once_and_only_while_there_is_one(store: RunStor
     store.record(ev.TrainingBegan(step.id, None))
     assert ask(store, tmp_path, "stop-training")[0] and store.state.step(step.id).cut_short_by == "me"
     assert ask(store, tmp_path, "stop-training") == (False, "me has asked for it already")
+
+
+def test_an_amended_patch_is_checked_before_it_takes_the_place_of_the_open_one(store: RunStore, tmp_path: Path) -> None:
+    gate, step = store.state.waiting, store.state.current
+    assert gate is not None and step is not None
+    body = {"gate": gate.id, "hash": gate.hash, "patch": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"}
+    assert ask(store, tmp_path, "amend", **{**body, "hash": "wrong-hash"})[0] is False
+    assert ask(store, tmp_path, "amend", **body, fault="applies: not here") == (
+        False,
+        "gate-1 stays open: applies: not here",
+    )
+    assert store.state.waiting == gate
+    assert ask(store, tmp_path, "amend", **body)[0] and store.state.waiting is None
+    go_on(store)
+    assert store.state.current is not None and store.state.current.proposal.patch == body["patch"]
+    asked = store.state.waiting
+    assert asked is not None and asked.id == "gate-2" and asked.hash != gate.hash
+    assert store.state.current.preview is not None and store.state.current.review is not None, "tried again"
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[1].startswith("gate gate-1 is answered")
+
+
+def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    body = {"gate": gate.id, "hash": gate.hash, "contract": {"levers": ["harness"], "steps": 2}}
+    assert ask(store, tmp_path, "end-contract") == (False, "no contract stands")
+    assert ask(store, tmp_path, "contract", **{**body, "contract": {"steps": 0}})[0] is False
+    assert ask(store, tmp_path, "contract", **{**body, "hash": "wrong-hash"})[0] is False
+    assert store.state.waiting == gate and store.state.contract is None
+    assert ask(store, tmp_path, "contract", **body)[0]
+    assert store.state.steps[0].verdicts[-1].by == "me" and store.state.contract is not None
+    go_on(store)
+    said = says(store.state)
+    assert said is not None and said.kind == "yes" and said.why.startswith("1 of 2")
+    assert ask(store, tmp_path, "end-contract")[0] and says(store.state) is None
+    assert store.state.contract_ended == "ended by me" and store.state.waiting is not None
+
+
+def test_another_lever_is_asked_for_by_closing_this_one_on_the_generation(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None and store.state.closed_levers == frozenset()
+    assert ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="train", other_lever=True)[0]
+    assert store.state.closed_levers == {"harness"}
+    go_on(store)
+    second = store.state.waiting
+    assert second is not None and ask(store, tmp_path, "approve", gate=second.id, hash=second.hash)[0]
+    go_on(store)
+    assert store.state.incumbent == 1 and store.state.closed_levers == frozenset(), "on that generation alone"

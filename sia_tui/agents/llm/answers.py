@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia_tui.agents.diffs import patch
+from sia_tui.core.diffs import patch
 from sia_tui.core.plans import Algorithm, TrainPlan
 from sia_tui.core.proposals import Proposal
 

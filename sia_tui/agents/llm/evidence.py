@@ -127,6 +127,8 @@ def steps(state: State) -> Iterator[str]:
         yield f"- {step.id} [{said.lever}] {said.title} (idea {said.idea}{predicted}): {_outcome(state, step)}"
         if _declined(step) and said.patch:
             yield "  what they said no to:\n" + fenced(said.patch[:HUNKS], f"patch of {step.id}")
+        for hunk in step.amended.dropped if step.amended else ():
+            yield "  what they dropped of it, not to come again:\n" + fenced(hunk.text[:HUNKS], hunk.told)
 
 
 def _declined(step: Step) -> bool:
@@ -147,6 +149,8 @@ def _outcome(state: State, step: Step) -> str:
     notes = [f"{verdict.by} said {verdict.kind}: {verdict.note}" for verdict in step.verdicts if verdict.note]
     if step.refused is not None:
         ending = f"refused by {step.refused.by}: {step.refused.reason}"
+    elif step.amended is not None:
+        ending = f"amended by {step.amended.by} into {step.amended.into}"
     elif step.measured is not None:
         found = step.measured
         ending = f"measured {100 * found.gain:+.1f} [{100 * found.lo:+.1f}, {100 * found.hi:+.1f}], {found.outcome}"

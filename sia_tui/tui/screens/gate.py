@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -14,16 +15,18 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from sia_tui.core.standing import says
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.tui.asked import Found, Question, decision, question, title
-from sia_tui.tui.diffing import parse
+from sia_tui.tui.draft import Draft
 from sia_tui.tui.grounds import grounds
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
-from sia_tui.tui.verdicts import Held, Kind, Verdicts
+from sia_tui.tui.screens.changing import ChangingPane
+from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
@@ -37,7 +40,10 @@ NARROW = 100
 """Below so many cells, evidence and object stand under each other."""
 
 
-class GatePane(Vertical):
+_DECIDING = ("approve", "reject", "other_lever", "more_evidence", "until", "branch", "defer", "take_back", "edit")
+
+
+class GatePane(ChangingPane):
     """What waits for a person, or what was decided so far."""
 
     DEFAULT_CSS = """
@@ -66,10 +72,19 @@ class GatePane(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "approve", "approve", tooltip="approve what is shown; held 5 s, z takes it back"),
         Binding("r", "reject", "reject", tooltip="reject what is shown, with a reason; held 5 s, z takes it back"),
+        Binding("l", "other_lever", "other lever", tooltip="reject it, and ask for another lever on this generation"),
+        Binding("m", "more_evidence", "more evidence", tooltip="measure more of it before you decide; held 5 s"),
+        Binding("u", "until", "until…", tooltip="approve this and what follows, within limits; x ends that"),
+        Binding("b", "branch", "branch", show=False, tooltip="the command that starts a run from here"),
         Binding("d", "defer", "defer", tooltip="put it off; the gate stays open"),
         Binding("z", "take_back", "take back", tooltip="take a verdict back before it is sent"),
+        Binding("space", "take", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
+        Binding("e", "edit", "edit", tooltip="edit the hunk's file, as patched, in $EDITOR; or the plan in a form"),
+        Binding("D", "outside", "pager", show=False, tooltip="the diff in delta, or in $PAGER"),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
         Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
+        Binding("right_curly_bracket", "file(1)", "next file", show=False),
+        Binding("left_curly_bracket", "file(-1)", "previous file", show=False),
     ]
 
     def __init__(self, id: str | None = None) -> None:
@@ -77,6 +92,10 @@ class GatePane(Vertical):
         self.verdicts = Verdicts(time.monotonic)
         self._asked: Question | None = None
         self._view: View | None = None
+        self._draft: Draft | None = None
+        self._other_lever = False
+        self._contracted = False
+        """Whether a standing yes is said not to answer this one."""
         self._lines: list[Line] = []
         self._hash = ""
         self._laid = (0, 0)
@@ -110,10 +129,13 @@ class GatePane(Vertical):
             self.set_class(asked is None, "-idle")
             self.refresh_bindings()
         if asked is None:
-            self._hash = ""
+            self._hash, self._draft = "", None
             self._show_idle(view)
         elif not same:
             self._show_new(asked)
+        elif view.state.contract is None and self._contracted:
+            self._contracted = False
+            self._bar.rest(self._draft.told if self._draft else "")
 
     def on_show(self) -> None:
         self.verdicts.appear()
@@ -128,16 +150,43 @@ class GatePane(Vertical):
             await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._asked is not None or action not in ("approve", "reject", "defer", "take_back")
+        if action in ("take", "outside", "file"):
+            return self._asked is not None and self._draft is not None
+        return self._asked is not None or action not in _DECIDING
 
     def action_approve(self) -> None:
-        self._hold("approve")
+        draft = self._draft
+        if draft is None or not draft.changed:
+            self._hold("approve")
+        elif not draft.taken:
+            self._bar.say(draft.told)
+        else:
+            self._hold("amend", more=draft.body)
 
     def action_reject(self) -> None:
+        self._ask_reason(False)
+
+    def action_other_lever(self) -> None:
+        asked = self._asked
+        if asked is not None and (asked.gate.kind != "step" or asked.step.proposal.lever not in ("harness", "weights")):
+            self._bar.say("there is no other lever to ask for here: r rejects")
+        else:
+            self._ask_reason(True)
+
+    def _ask_reason(self, other_lever: bool) -> None:
         if refused := self.verdicts.refusal():
             self._bar.say(refused)
         elif self.verdicts.gate is not None:
+            self._other_lever = other_lever
             self.query_one(Reason).open(self.verdicts.gate.hash)
+
+    def action_more_evidence(self) -> None:
+        self._hold("more-evidence")
+
+    def action_branch(self) -> None:
+        if self._asked is not None:
+            state = self._asked.state
+            self._bar.say(f"a run of its own from here: sia-tui branch {state.run} g{state.incumbent}")
 
     def action_defer(self) -> None:
         gate = self.verdicts.gate
@@ -149,9 +198,6 @@ class GatePane(Vertical):
     def action_take_back(self) -> None:
         self._bar.say(self.verdicts.take_back())
 
-    def action_hunk(self, way: int) -> None:
-        self.query_one(DiffView).action_hunk(way)
-
     @on(VerdictBar.Pressed)
     async def _pressed(self, event: VerdictBar.Pressed) -> None:
         await self.run_action(event.what)
@@ -159,7 +205,7 @@ class GatePane(Vertical):
     @on(Reason.Given)
     def _reason_given(self, event: Reason.Given) -> None:
         self.query_one("#evidence").focus()
-        self._hold("reject", event.text, event.about)
+        self._hold("reject", event.text, event.about, {"other_lever": True} if self._other_lever else None)
 
     @on(Reason.Cancelled)
     def _reason_cancelled(self) -> None:
@@ -176,12 +222,10 @@ class GatePane(Vertical):
             window(self).action_pane("rollouts")
             self.app.query_one(RolloutsPane).read(opens, back="gate")
 
-    @property
-    def _bar(self) -> VerdictBar:
-        return self.query_one(VerdictBar)
-
-    def _hold(self, kind: Kind, note: str = "", about: str | None = None) -> None:
-        refused = self.verdicts.hold(kind, note, about)
+    def _hold(
+        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+    ) -> None:
+        refused = self.verdicts.hold(kind, note, about, more)
         self._bar.say(refused) if refused else self._count_down()
 
     @property
@@ -204,8 +248,9 @@ class GatePane(Vertical):
     def _count_down(self) -> None:
         held = self.verdicts.held
         if held is not None:
-            done = "approved" if held.kind == "approve" else "rejected"
-            self._bar.say(f" {done} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True)
+            self._bar.say(
+                f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True
+            )
 
     def _send(self, held: Held) -> None:
         self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
@@ -229,15 +274,17 @@ class GatePane(Vertical):
         """Another question than the one on the screen, from its beginning."""
         self._hash = asked.gate.hash
         self._bar.say("")
-        diff = parse(asked.patch) if asked.patch else None
-        plan = asked.step.proposal.plan is not None
-        self.set_class(diff is not None and not plan, "-diff")
-        self.set_class(diff is None, "-plan")
-        if diff is not None:
-            self.query_one(DiffView).show(diff)
-        box = self.query_one("#object")
-        parts = [name for name, there in (("patch", diff is not None), ("plan", plan)) if there]
-        box.border_title = Content(" and ".join(parts) or "end")
+        patch, plan = asked.patch, asked.step.proposal.plan is not None
+        self.set_class(bool(patch) and not plan, "-diff")
+        self.set_class(not patch, "-plan")
+        self._draft = None
+        self._bar.rest(told := _standing(asked))
+        self._contracted = bool(told)
+        if patch:
+            self._show_draft(Draft.of(patch))
+        else:
+            self.query_one("#object").border_title = Content("plan" if plan else "end")
+        self.refresh_bindings()
         self.query_one("#evidence", Lines).go(0)
         self._lay()
         self.call_after_refresh(self._lay)
@@ -271,6 +318,12 @@ class GatePane(Vertical):
         if self._asked is not None and self._asked.gate.hash == about:
             self._asked = Question(self._asked.state, self._asked.gate, self._asked.step, self._asked.config, found)
             self._lay()
+
+
+def _standing(asked: Question) -> str:
+    """Why a standing yes does not answer this one."""
+    said = says(asked.state)
+    return f"the contract does not answer this one: {said.why} · x ends it" if said and said.kind == "waits" else ""
 
 
 def _found(asked: Question, browser: Browser) -> Found:

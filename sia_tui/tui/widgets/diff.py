@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.message import Message
 from textual.strip import Strip
 
 from sia_tui.tui.diffing import Diff, Row, Shown
@@ -36,22 +39,61 @@ class DiffView(Lines):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right_square_bracket,n", "hunk(1)", "next hunk", show=False),
         Binding("left_square_bracket,N", "hunk(-1)", "previous hunk", show=False),
-        Binding("left,h", "sideways(-8)", "left", show=False),
-        Binding("right,l", "sideways(8)", "right", show=False),
+        Binding("left", "sideways(-8)", "left", show=False),
+        Binding("right", "sideways(8)", "right", show=False),
         Binding("0", "sideways(-100000)", "start of the line", show=False),
     ]
+
+    @dataclass
+    class Toggled(Message):
+        """The person took a hunk, or dropped it."""
+
+        diff: DiffView
+
+        @property
+        def control(self) -> DiffView:
+            return self.diff
 
     def __init__(self, *, empty: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(has_cursor=False, empty=empty, id=id, classes=classes)
         self.diff = Diff()
+        self.choosing = False
+        """Whether hunks can be taken one by one."""
+        self.taken: frozenset[int] = frozenset()
+        """Numbers of the hunks that are, from 0."""
+        self.at = 0
+        """The one that the next toggle is about."""
         self._digits = 0
 
-    def show(self, diff: Diff) -> None:
-        """Show another diff, from its beginning."""
-        self.diff = diff
+    def show(self, diff: Diff, choosing: bool = False) -> None:
+        """Show another diff, from its beginning, all hunks taken."""
+        self.diff, self.choosing, self.at = diff, choosing, 0
+        self.taken = frozenset(range(len(diff.hunks)))
         self._digits = len(str(diff.last_line))
         self.show_rows(len(diff.rows), self._content, wide=self._gutter_width + 2 + diff.width)
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+
+    def action_take(self) -> None:
+        if self.choosing and self.diff.hunks:
+            self.taken ^= {self.at}
+            self._redraw()
+            self.post_message(self.Toggled(self))
+
+    def action_file(self, way: int) -> None:
+        """To the first hunk of the next file, or of the one before."""
+        rows, here = self.diff.files, self.diff.hunks[self.at] if self.diff.hunks else 0
+        at = bisect_right(rows, here) if way > 0 else bisect_left(rows, here) - 2
+        if self.diff.hunks and 0 <= at < len(rows):
+            self._go(min(bisect_left(self.diff.hunks, rows[at]), len(self.diff.hunks) - 1), rows[at])
+
+    def on_click(self, event: events.Click) -> None:
+        row = self.scroll_offset.y + event.y - self.gutter.top
+        at = bisect_right(self.diff.hunks, row) - 1
+        if self.choosing and 0 <= row < len(self.diff.rows) and at >= 0:
+            self.at = at
+            self._redraw()
+            if row == self.diff.hunks[at]:
+                self.action_take()
 
     @property
     def hunk(self) -> int:
@@ -67,6 +109,11 @@ class DiffView(Lines):
         return Strip.join([Strip([numbers], self._gutter_width), body.crop(0, body.cell_length - self._gutter_width)])
 
     def action_hunk(self, way: int) -> None:
+        if self.choosing:
+            at = self.at + way
+            if 0 <= at < len(self.diff.hunks):
+                self._go(at, self.diff.hunks[at])
+            return
         top, hunks = int(self.scroll_offset.y), self.diff.hunks
         at = bisect_right(hunks, top) if way > 0 else bisect_left(hunks, top) - 1
         if 0 <= at < len(hunks):
@@ -74,6 +121,17 @@ class DiffView(Lines):
 
     def action_sideways(self, by: int) -> None:
         self.scroll_to(x=max(0, self.scroll_x + by), animate=False, immediate=True, force=True)
+
+    def _go(self, hunk: int, row: int) -> None:
+        """To a hunk, whose first row of interest this is; where all of the diff is in sight nothing has to move."""
+        self.at = hunk
+        self._redraw()
+        if not self.scroll_offset.y <= row < self.scroll_offset.y + max(1, self.size.height - 2):
+            self.scroll_to(y=row, animate=False, immediate=True, force=True)
+
+    def _redraw(self) -> None:
+        self._strips.clear()
+        self.refresh()
 
     @property
     def _gutter_width(self) -> int:
@@ -86,11 +144,25 @@ class DiffView(Lines):
     def _content(self, index: int, width: int) -> Content:
         row = self.diff.rows[index]
         shown = self.diff.shown(index)
+        if row.kind == "hunk" and self.choosing:
+            return self._header(bisect_left(self.diff.hunks, index), shown)
         if row.kind in _WHOLE:
             return Content.assemble((shown.text, _WHOLE[row.kind]))
         if row.kind == "context":
             return Content(f"  {shown.text}")
         return _changed(row, shown, width)
+
+    def _header(self, number: int, shown: Shown) -> Content:
+        """What stands over a hunk that may be taken or dropped."""
+        taken, here = number in self.taken, number == self.at
+        box = ("[✓] take", "bold $text-success") if taken else ("[ ] dropped", "bold $text-warning")
+        told = f"  hunk {number + 1} of {len(self.diff.hunks)}"
+        return Content.assemble(
+            ("▸ " if here else "  ", "bold $accent"),
+            box,
+            (told, "bold" if here else ""),
+            (f"  {shown.text}", "$text-muted"),
+        )
 
 
 def _changed(row: Row, shown: Shown, width: int) -> Content:

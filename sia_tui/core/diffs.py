@@ -1,4 +1,4 @@
-"""From the files an agent wants to the diff that is proposed."""
+"""From the files that somebody wants to the diff that makes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ def patch(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 
 def _file(path: str, before: str | None, after: str | None) -> str:
     heads = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
-    lines = difflib.unified_diff(
-        (before or "").splitlines(keepends=True), (after or "").splitlines(keepends=True), *heads
-    )
+    lines = difflib.unified_diff(lines_of(before or ""), lines_of(after or ""), *heads)
     return "".join(line if line.endswith("\n") else line + _NO_NEWLINE for line in lines)
+
+
+def lines_of(text: str) -> list[str]:
+    """By line feeds alone, which stay: what else may end a line is text to git."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    return [*lines[:-1], *([lines[-1][:-1]] if lines[-1] != "\n" else [])]

@@ -1,0 +1,158 @@
+"""The part of the gate that changes what is asked: hunks dropped, files and plans edited, a yes with limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from textual import on
+from textual.containers import Vertical
+from textual.content import Content
+
+from sia_tui.core.contract import NAMES, made
+from sia_tui.core.plans import TrainPlan
+from sia_tui.core.text import one_line
+from sia_tui.store.workspace import Workspace
+from sia_tui.tui.asked import Question
+from sia_tui.tui.diffing import counts
+from sia_tui.tui.draft import Draft
+from sia_tui.tui.outside import Outside, edit, page
+from sia_tui.tui.plan_form import Field, changed, plan_fields, taking
+from sia_tui.tui.screens.form import Form
+from sia_tui.tui.verdicts import Kind, Verdicts
+from sia_tui.tui.widgets.diff import DiffView
+from sia_tui.tui.widgets.verdict_bar import VerdictBar
+from sia_tui.tui.window import window
+
+
+class ChangingPane(Vertical):
+    """Nothing here says anything to the engine: what is to be sent is held like any verdict."""
+
+    verdicts: Verdicts
+    _asked: Question | None
+    _draft: Draft | None
+    _hash: str
+
+    @property
+    def _bar(self) -> VerdictBar:
+        return self.query_one(VerdictBar)
+
+    def _hold(
+        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+    ) -> None:
+        raise NotImplementedError
+
+    def action_take(self) -> None:
+        self.query_one(DiffView).action_take()
+
+    def action_file(self, way: int) -> None:
+        self.query_one(DiffView).action_file(way)
+
+    def action_outside(self) -> None:
+        if self._draft is not None:
+            try:
+                page(self.app, self._draft.patch)
+            except Outside as fault:
+                self._bar.say(str(fault), loud=True)
+
+    def action_edit(self) -> None:
+        """What the editor leaves is shown; only `a` says anything to the engine."""
+        if self.verdicts.held is not None:
+            self._bar.say("a verdict is held: z takes it back")
+        elif self._asked is None or self._asked.gate.kind != "step":
+            self._bar.say("nothing of it can be edited")
+        elif self._draft is not None and (self._asked.step.proposal.plan is None or self.query_one(DiffView).has_focus):
+            self._edit(self._draft, self._asked)
+        elif self._asked.step.proposal.plan is not None:
+            self._edit_plan(self._asked, self._asked.step.proposal.plan)
+
+    def action_hunk(self, way: int) -> None:
+        self.query_one(DiffView).action_hunk(way)
+
+    def action_until(self) -> None:
+        """A yes to this and to what comes after it, within limits that are asked for."""
+        asked = self._asked
+        if refused := self.verdicts.refusal():
+            self._bar.say(refused)
+        elif self._draft is not None and self._draft.changed:
+            self._bar.say("approve until is of what was proposed: a first makes a proposal of what you changed")
+        elif asked is not None:
+            self._ask_limits(asked)
+
+    def _ask_limits(self, asked: Question) -> None:
+        lever = asked.step.proposal.lever
+        begins = {"levers": "harness" if lever == "stop" else lever, "steps": "3", "wall": "2h"}
+        lines = [Field(name, name, begins.get(name, ""), hint) for name, hint in NAMES.items()]
+
+        def told(values: Mapping[str, str]) -> str:
+            return f"yes to this, then to {made(values).told}; any red light, alarm or doubtful result ends it"
+
+        def saved(values: Mapping[str, str] | None) -> None:
+            if values is not None:
+                self._hold("contract", about=asked.gate.hash, more={"contract": asdict(made(values))})
+
+        self.app.push_screen(Form(f"approve {asked.gate.id}, and until …", lines, told), saved)
+
+    def _edit(self, draft: Draft, asked: Question) -> None:
+        about = asked.gate.hash
+        try:
+            path = draft.path(self.query_one(DiffView).at)
+            before = self._base(asked).get(path)
+            text = draft.text(path, before)
+            after = edit(self.app, text, path)
+            if after == text:
+                self._bar.say(f"{path} is as it was")
+                return
+            edited = draft.edited(path, before, after)
+        except (Outside, ValueError, IndexError) as fault:
+            self._bar.say(one_line(str(fault), 200), loud=True)
+            return
+        if self._hash == about:
+            self._show_draft(edited)
+
+    def _edit_plan(self, asked: Question, plan: TrainPlan) -> None:
+        pilot = asked.step.pilot.pilot if asked.step.pilot else None
+        last = asked.state.last_plan
+
+        def told(values: Mapping[str, str]) -> str:
+            changes = changed(plan, values)
+            return f"{len(changes)} changed · {taking(replace(plan, **changes), plan, pilot)}"
+
+        def saved(values: Mapping[str, str] | None) -> None:
+            changes = changed(plan, values or {})
+            if changes:
+                patch = (
+                    self._draft.body if self._draft is not None and self._draft.changed and self._draft.taken else {}
+                )
+                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
+            else:
+                self._bar.say("the plan is as it was")
+
+        title = f"the plan of {asked.step.id}, against {'the last one carried out' if last else 'none before'}"
+        self.app.push_screen(Form(title, plan_fields(plan, last), told), saved)
+
+    def _base(self, asked: Question) -> Mapping[str, str]:
+        """The harness that the patch is against. Raises ValueError."""
+        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+        root = Workspace(window(self).paths.root.parent.parent).harness_repository
+        try:
+            return HarnessRepository(root).files(asked.step.proposal.base_commit, asked.state.task)
+        except RepositoryError as fault:
+            raise ValueError(f"the harness cannot be read: {fault}") from fault
+
+    @on(DiffView.Toggled)
+    def _toggled(self, event: DiffView.Toggled) -> None:
+        if self._draft is not None:
+            self._draft = replace(self._draft, taken=event.diff.taken)
+            self._bar.rest(self._draft.told)
+
+    def _show_draft(self, draft: Draft) -> None:
+        """The patch as the person would have it, all of what is left taken."""
+        self._draft = draft
+        view, diff = self.query_one(DiffView), draft.diff
+        asks = self._asked is not None and self._asked.gate.kind == "step"
+        view.show(diff, choosing=asks and draft.divides)
+        self.query_one("#object").border_title = Content(one_line(counts(diff), 200) or "patch")
+        self._bar.rest(draft.told)

@@ -1,0 +1,93 @@
+"""Values to be changed, laid over the window: a line each, and below them what they come to, as they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, Static
+
+from sia_tui.core.text import one_line
+from sia_tui.tui.plan_form import Field
+
+Told = Callable[[Mapping[str, str]], str]
+"""What the values come to. Raises ValueError, in one line, where they cannot be."""
+
+
+class Form(ModalScreen[Mapping[str, str] | None]):
+    """Dismissed with the values, or with nothing. Enter goes to the next line: it saves nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "leave", tooltip="leave it as it was"),
+        Binding("ctrl+s", "save", "save", tooltip="use these values"),
+    ]
+
+    DEFAULT_CSS = """
+    Form {
+        align: center middle;
+        & > Vertical {
+            width: 96; max-width: 100%; height: auto; max-height: 100%;
+            border: round $primary; padding: 0 1; background: $surface;
+        }
+        & VerticalScroll { height: auto; max-height: 32; }
+        & Horizontal { height: 1; }
+        & Label { width: 20; color: $text-muted; }
+        & Input { width: 16; }
+        & Input.-wrong { background: $error 30%; }
+        & .hint { width: 1fr; color: $text-muted; padding: 0 1; }
+        & #told { height: auto; margin-top: 1; }
+        & #told.-wrong { color: $text-error; text-style: bold; }
+    }
+    """
+
+    def __init__(self, title: str, fields: Sequence[Field], told: Told) -> None:
+        super().__init__()
+        self._title, self._fields, self._told = title, fields, told
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = one_line(self._title, 80)
+            box.border_subtitle = "ctrl+s saves · esc leaves · Enter goes on"
+            with VerticalScroll(can_focus=False):
+                for field in self._fields:
+                    with Horizontal():
+                        yield Label(field.label, markup=False)
+                        yield Input(field.value, id=field.name, compact=True, select_on_focus=False)
+                        yield Static(field.hint, classes="hint", markup=False)
+            yield Static(id="told", markup=False)
+
+    def on_mount(self) -> None:
+        self._tell()
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        return {field.name: self.query_one(f"#{field.name}", Input).value for field in self._fields}
+
+    def action_save(self) -> None:
+        if self._tell():
+            self.dismiss(self.values)
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        self._tell()
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.focus_next()
+
+    def _tell(self) -> bool:
+        """Whether the values can be."""
+        told = self.query_one("#told", Static)
+        try:
+            said, wrong = self._told(self.values), False
+        except ValueError as fault:
+            said, wrong = str(fault), True
+        told.set_class(wrong, "-wrong")
+        told.update(one_line(said, 400))
+        return not wrong
