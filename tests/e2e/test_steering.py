@@ -12,7 +12,7 @@ from sia_tui.store.lock import is_held
 from sia_tui.store.workspace import Workspace
 from tests.e2e.conftest import ROOT, Desk
 
-pytestmark = pytest.mark.xdist_group("e2e-gates")
+pytestmark = pytest.mark.long
 
 RUN = "steered"
 
