@@ -14,6 +14,7 @@ from sia_tui.core.proposals import Dropped, Light, Proposal
 from sia_tui.core.state import State, Step
 from sia_tui.core.text import clean
 
+_CHANGED, _INSTEAD = ", changed by ", ", instead of: "
 LONGEST = 2000
 """Characters of a dropped hunk that are kept in words; its digest is of all of it."""
 
@@ -29,7 +30,7 @@ def amended(state: State, gate: Gate, by: str, patch: str | None, plan: Mapping[
     """
     step = state.step(gate.proposal)
     made = _changed(step, gate, patch, plan)
-    new = replace(made, predicted_gain=None, predicted_range=None)
+    new = replace(made, title=_title(step.proposal, made, by), predicted_gain=None, predicted_range=None)
     name = new.id_at(state.run, len(state.steps) + 1)
     before, after = step.proposal.patch or "", new.patch or ""
     dropped = tuple(Dropped(hunk.told, hunk.digest, clean(hunk.text[:LONGEST])) for hunk in lost(before, after))
@@ -50,6 +51,14 @@ def _changed(step: Step, gate: Gate, patch: str | None, plan: Mapping[str, Any] 
     if (changed.patch, changed.plan) == (was.patch, was.plan):
         raise NotAmended("nothing of it is changed: approve it, or reject it")
     return changed
+
+
+def _title(was: Proposal, made: Proposal, by: str) -> str:
+    """What it is now: an agent's title may say what a person has just changed."""
+    first = (was.title.partition(_INSTEAD)[2] or was.title).partition(_CHANGED)[0]
+    if made.plan is None or made.plan == was.plan:
+        return f"{first}{_CHANGED}{by}"
+    return f"{made.plan.algorithm}, LoRA r {made.plan.rank}, {made.plan.steps} steps{_INSTEAD}{first}"
 
 
 def _plan(was: TrainPlan | None, plan: Mapping[str, Any] | None) -> TrainPlan | None:

@@ -69,7 +69,7 @@ def test_wrong_usage_is_one_line_and_exit_2(
     assert not (workspace / "runs").exists() or not list((workspace / "runs").glob("*/run.db"))
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["approve", "gate-1"], ["run", "x", "--gate", "maybe"]])
+@pytest.mark.parametrize("arguments", [["fly"], ["run"], ["approve", "gate-1"], ["run", "x", "--gate", "maybe"]])
 def test_what_argparse_refuses_is_exit_2_too(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -48,9 +48,12 @@ def test_a_partial_patch_takes_the_place_of_the_whole() -> None:
     assert state.current is new and state.waiting is None and old.closed and state.made == (new,)
     assert old.amended is not None and not old.amended.edited and state.amends(new) is old
     assert [hunk.told for hunk in old.amended.dropped] == ["x.py:8 +1 -0"]
-    same = replace(was, patch=partial(PATCH, [0]), plan=replace(PLAN, learning_rate=2e-5))
+    title = f"{PLAN.algorithm}, LoRA r {PLAN.rank}, {PLAN.steps} steps, instead of: t"
+    same = replace(was, title=title, patch=partial(PATCH, [0]), plan=replace(PLAN, learning_rate=2e-5))
     assert new.proposal == replace(same, predicted_gain=None, predicted_range=None), "which was of the whole"
     assert not old.refuted, "its idea is not to be refused for this"
+    _, again = amended(replace(state, steps=(replace(new, id="p-1"),)), gate, "bo", PATCH, None)
+    assert again.proposal.title == "t, changed by bo", "each title is of the last change"  # type: ignore[union-attr]
 
 
 def test_what_comes_back_is_amber_and_counted() -> None:
