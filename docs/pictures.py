@@ -1,95 +1,90 @@
-"""Pictures of the window, taken by itself while a real run goes on behind it: `make pictures`.
-
-Starts a run, opens the window without a terminal, decides at its gates by the keys a person would press, and saves what
-is on the screen at the moments worth showing. Nothing in them is made up.
+"""Pictures of the window: `make pictures` opens the recorded run that ships with the package (`sia-tui demo`) and saves what is
+on the screen at the moments worth showing. The run was a real one; nothing in them is made up.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
-from sia_tui.cli.background import spawn
-from sia_tui.cli.window import window
-from sia_tui.config import load_config
-from sia_tui.core.events import RunCreated
-from sia_tui.store.workspace import Workspace
-from sia_tui.store.writer import RunStore
-from sia_tui.tui.app import SiaApp
+from sia_tui.cli.recording import unpack
+from sia_tui.cli.replaying import DEMO
+from sia_tui.tui.film import Mark
+from sia_tui.tui.replay import Replay
+from sia_tui.tui.replayed import ReplayApp
+from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.view import View
 
 HERE = Path(__file__).parent
 SIZE = (120, 40)
-READ_S = 1.5
-"""A gate is looked at for longer than the half second in which keys are dropped."""
-MOST_S = 1800.0
-STEPS = 4
+MOST_S = 60.0
+STEPS_IN = 13
+"""Optimizer steps of a training that is looked at under way."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=HERE.parent / "configs" / "lawbench-nano.yaml")
-    parser.add_argument("--name", default=time.strftime("pictures-%H%M%S"))
-    options = parser.parse_args()
-    asyncio.run(take(options.config, options.name))
+    with tempfile.TemporaryDirectory(prefix="sia-pictures-") as folder:
+        _, paths = unpack(DEMO, Path(folder))
+        replay = Replay(paths)
+        asyncio.run(take(ReplayApp(paths, replay), replay))
 
 
-async def take(path: Path, name: str) -> None:
-    workspace = Workspace.locate(None)
-    workspace.create()
-    config = load_config(path, [f"budget.steps={STEPS}", "gate.policy=ask", "evaluate.open_test=false"])
-    paths = workspace.run(name)
-    paths.root.mkdir(parents=True)
-    paths.config.write_text(config.dump())
-    with RunStore(paths.db) as store:
-        store.record(RunCreated(name, config.task.name, config.hash))
-    spawn(workspace, paths)
-    app = window(workspace, paths)
+async def take(app: ReplayApp, replay: Replay) -> None:
     async with app.run_test(size=SIZE) as pilot:
-        await decide(app, pilot, "gate-harness")
-        await decide(app, pilot, "gate-weights")
-        await pilot.press("2")
-        await until(app, pilot, lambda view: any(len(found) > 12 for found in view.metrics.values()))
-        await save(app, pilot, "live")
-        await pilot.press("4")
-        await save(app, pilot, "rollouts")
-        for _ in range(STEPS - 2):
-            await decide(app, pilot, None)
-        await pilot.press("5")
-        await until(app, pilot, lambda view: view.state.status == "done")
-        await save(app, pilot, "curves")
+        replay.playing = False
+        await first(app, pilot, replay, lambda view: _asks(view, trains=False))
+        await save(app, pilot, "3", "gate-harness")
+        await first(app, pilot, replay, lambda view: _asks(view, trains=True))
+        await save(app, pilot, "3", "gate-weights")
+        while not any(len(rows) > STEPS_IN for rows in app.view.metrics.values()):
+            await at(app, pilot, replay, replay.at_s + 2.0)
+        await save(app, pilot, "2", "live")
+        await save(app, pilot, "4", "rollouts")
+        await at(app, pilot, replay, replay.film.length_s)
+        await save(app, pilot, "5", "curves")
         await pilot.press("6", "G")
-        await save(app, pilot, "history")
+        await save(app, pilot, "6", "history")
 
 
-async def decide(app: SiaApp, pilot: Pilot[None], picture: str | None) -> None:
-    """Say yes at the next gate, after reading it."""
-    answered = len([step for step in app.view.state.steps if step.verdicts])
-    await until(app, pilot, lambda view: view.state.waiting is not None or view.state.status == "done")
-    if app.view.state.waiting is None:
-        return
-    await pilot.press("3")
-    await pilot.pause(READ_S)
-    if picture:
-        await save(app, pilot, picture)
-    await pilot.press("a")
-    await until(app, pilot, lambda view: len([step for step in view.state.steps if step.verdicts]) > answered)
+def _asks(view: View, trains: bool) -> bool:
+    step = view.state.current
+    return view.state.waiting is not None and step is not None and step.proposal.trains is trains
 
 
-async def until(app: SiaApp, pilot: Pilot[None], holds: Callable[[View], bool]) -> None:
+async def first(app: ReplayApp, pilot: Pilot[None], replay: Replay, holds: Callable[[View], bool]) -> None:
+    """Go to the first gate at which it holds."""
+    gates: list[Mark] = [mark for mark in replay.film.marks if mark.kind == "gate"]
+    for gate in gates:
+        await at(app, pilot, replay, gate.at_s)
+        if holds(app.view):
+            return
+    raise SystemExit("the recorded run has no such gate")
+
+
+async def at(app: ReplayApp, pilot: Pilot[None], replay: Replay, at_s: float) -> None:
+    """Until the window shows this moment."""
+    before, end = app.view, time.monotonic() + MOST_S
+    moved = replay.film.moment(at_s) != replay.moment()
+    replay.seek(at_s)
+    while moved and app.view is before:
+        assert time.monotonic() < end, "the window does not follow"
+        await pilot.pause(0.1)
+    await pilot.pause(0.3)
+
+
+async def save(app: ReplayApp, pilot: Pilot[None], pane: str, name: str) -> None:
+    await pilot.press(pane)
+    await pilot.app.workers.wait_for_complete()
     end = time.monotonic() + MOST_S
-    while not holds(app.view):
-        assert time.monotonic() < end, f"the run does not come to it: {app.view.progress}"
-        await pilot.pause(0.2)
-
-
-async def save(app: SiaApp, pilot: Pilot[None], name: str) -> None:
-    await pilot.pause(READ_S)
+    while pane == "3" and not app.query_one(GatePane).settled:
+        assert time.monotonic() < end, "the gate is not laid out"
+        await pilot.pause(0.1)
+    await pilot.pause(1.0)
     (HERE / f"{name}.svg").write_text(app.export_screenshot(title="sia-tui"), encoding="utf-8")
     print(f"docs/{name}.svg", flush=True)
 

@@ -28,6 +28,11 @@ def better(files: Files) -> dict[str, str]:
     return changed
 
 
+def better_and_a_note(files: Files) -> dict[str, str]:
+    """And a file that nobody asked for, of a name that comes first."""
+    return better(files) | {"a_note.md": "made by an agent\n"}
+
+
 def worse(files: Files) -> dict[str, str]:
     """Throws every other reply away, as a clumsy patch might."""
     return {"answers.py": files["answers.py"] + "\n\nREADERS = READERS[:0]\n"}
@@ -113,7 +118,7 @@ SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
     "spy": (("spying", spying), ("prying", prying), ("reaching-out", reaching_out)),
     "gates": (("worse", worse), ("better", better)),
     "levers": (("both", (better, CLONING)), ("grpo", GRPO)),
-    "window": (("worse", worse), ("better", better), ("cloning", CLONING)),
+    "window": (("worse", worse), ("better", better_and_a_note)),
 }
 
 

@@ -208,7 +208,9 @@ def test_harness_code_sees_no_label_and_not_its_own_case(desk: Desk, fates: dict
     Nor does any trajectory of dev, hidden or test hold the expected answer, or any prompt more than its own case. One that
     opens the planted answer key too is refused for it.
     """
-    carried = ("--set", "agents.memory=task")
+    carried = ["--set", "agents.memory=task"]
+    for few in ("train=9", "preview=6", "hidden=4", "test=4"):
+        carried += ["--set", f"evaluate.{few}"]
     ended = desk.cli("run", str(desk.config), "--name", "spy", *carried, script="spy")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     reader = RunReader(Workspace(desk.workspace).run("spy").db)

@@ -32,7 +32,7 @@ def run(desk: Desk) -> Iterator[str]:
 
 
 @pytest.mark.timeout(400)
-def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk, run: str) -> None:
+def test_a_person_supervises_leaves_comes_back_and_plays_it_again(desk: Desk, run: str) -> None:
     paths = paths_of(desk, run)
     start = desk.command("run", str(desk.config), "--name", run, "--gate", "ask", script="window")
     with Terminal(start, desk.environment()) as first:
@@ -46,28 +46,42 @@ def test_a_person_supervises_both_levers_leaves_and_comes_back(desk: Desk, run: 
         first.see("why not?")
         first.press("throws replies away\r")
         first.see("gate-2 ·", within_s=90 + UNDO_S)
+        first.see("a_note.md")
         time.sleep(DROPPED_S)
+        first.press("\t ")
+        first.see("[ ]")
         first.press("a")
-        first.see("gate-3 ·", within_s=120 + UNDO_S)
-        assert "script: cloning" in first.see("WILL IT LEARN")
+        first.see("gate-3 ·", within_s=90 + UNDO_S)
+        assert "without a_note.md:1 +1 -0" in first.see("changed by")
         time.sleep(DROPPED_S)
-        first.press("a")
+        first.press("u")
+        first.see("at most 3 steps")
+        first.press("\x13")
         first.see("No gate waits.", within_s=30 + UNDO_S)
-        first.press("q")
+        first.press("\x11")
         assert first.wait() == 0
         assert "sia-tui attach window" in first.screen()
     assert is_held(paths.lock)
 
     with Terminal(desk.command("attach", run, script="window"), desk.environment()) as second:
         second.press("3")
+        # A standing yes to harness steps is none to the end of the run.
         second.see("gate-4 ·", within_s=180)
         second.press("6")
-        second.see("script: cloning")
-        history = second.see("script: worse")
-        assert "weights" in history
-        second.press("q")
+        second.see("script: better")
+        second.press("\x11")
         assert second.wait() == 0
     told = desk.show(run)
-    assert [g["lever"] for g in told["generations"]] == ["seed", "harness", "weights"]
+    assert [g["lever"] for g in told["generations"]] == ["seed", "harness"]
+    assert told["generations"][1]["verdict"]["by"].startswith("contract of ")
     assert told["refused"][0]["reason"] == "throws replies away"
+    names = desk.git("ls-tree", "--name-only", f"{run}/g1", "lawbench/").split()
+    assert "lawbench/harness.py" in names and "lawbench/a_note.md" not in names
     assert desk.cli("stop", run).returncode == 0
+
+    with Terminal(desk.command("replay", run), desk.environment()) as again:
+        again.see("p plays")
+        again.press(">")
+        assert "script: worse" in again.see("GATE waits")
+        again.press("q")
+        assert again.wait() == 0
