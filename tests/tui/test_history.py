@@ -121,6 +121,18 @@ async def test_any_two_are_compared_through_a_mark(paths: RunPaths) -> None:
         assert "− prompt = 'two'" in screen_text(app)
 
 
+async def test_a_wide_window_shows_both_sides_and_a_key_turns_it(paths: RunPaths) -> None:
+    async with open_on(paths, "history", size=(160, 40)) as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        row = next(row for row in screen_text(app).splitlines() if "'one'" in row)
+        assert "− prompt = 'one'" in row and "+ prompt = 'two'" in row
+        await pilot.press("enter", "s")
+        await settle(pilot)
+        row = next(row for row in screen_text(app).splitlines() if "'one'" in row)
+        assert "'two'" not in row and app.focused is app.query_one(DiffView)
+
+
 async def test_weights_show_what_was_trained(paths: RunPaths) -> None:
     async with open_on(paths, "history") as (app, _pilot):
         shown = screen_text(app)

@@ -15,13 +15,18 @@ from textual.widgets import Static
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.diffing import Diff, parse
-from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained
+from sia_tui.tui.lineage import Rail
+from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained, tree
 from sia_tui.tui.pieces import WARN, line
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.window import window
+
+SIDES = 150
+"""From so many cells on a diff is shown side by side."""
 
 
 class HistoryPane(Vertical):
@@ -35,10 +40,10 @@ class HistoryPane(Vertical):
             height: auto; max-height: 9; padding: 0 1; border-top: solid $panel-lighten-2;
             text-wrap: nowrap; text-overflow: ellipsis;
         }
-        & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
-        & > #diff:focus, & > #trained:focus { border-top: solid $accent; }
-        &.-trained > #diff { display: none; }
-        &.-diff > #trained { display: none; }
+        & > #diff, & > #split, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
+        & > #diff:focus, & > #split:focus, & > #trained:focus { border-top: solid $accent; }
+        & > #diff, & > #split, & > #trained { display: none; }
+        &.-trained > #trained, &.-diff > #diff, &.-split > #split { display: block; }
         & > #confirm { display: none; height: 1; padding: 0 1; }
         &.-confirming > #confirm { display: block; }
     }
@@ -48,6 +53,7 @@ class HistoryPane(Vertical):
         Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
         Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
+        Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -58,8 +64,10 @@ class HistoryPane(Vertical):
         super().__init__(id=id, classes="-diff")
         self._view: View | None = None
         self._entries: list[Entry] = []
+        self._rails: list[Rail] = []
         self._marked: str | None = None
         self._asking: Entry | None = None
+        self._weights = self._turned = False
         self._shown: tuple[str | None, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -67,19 +75,27 @@ class HistoryPane(Vertical):
         yield Lines(id="list", empty="no generation yet")
         yield Static(id="facts", markup=False)
         yield DiffView(id="diff", empty="no difference in the harness")
+        yield SplitView(id="split", empty="no difference in the harness")
         yield Lines(id="trained", has_cursor=False)
         yield Static(id="confirm", markup=False)
 
     def show(self, view: View) -> None:
         known, self._view = len(self._entries), view
         self._entries = entries(view.state)
+        self._rails = tree(self._entries, view.state)
+        self._head(self.size.width)
         self._lay()
         if not known and self._entries:
             self._list.go(len(self._entries) - 1)
         self._select()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#heading", Static).update(content(heading(max(20, event.size.width - 1))))
+        self._head(event.size.width)
+        self._face()
+
+    def _head(self, width: int) -> None:
+        rail = len(self._rails[0].before + self._rails[0].after) if self._rails else 0
+        self.query_one("#heading", Static).update(content(heading(max(20, width - 1), rail)))
 
     def action_mark(self) -> None:
         entry = self._entry
@@ -116,7 +132,28 @@ class HistoryPane(Vertical):
         self._ask(None)
 
     def action_hunk(self, way: int) -> None:
-        self.query_one(DiffView).action_hunk(way)
+        (self.query_one(SplitView) if self.has_class("-split") else self.query_one(DiffView)).action_hunk(way)
+
+    def action_split(self) -> None:
+        """The other way than the window's width asks for, and back."""
+        self._turned = not self._turned
+        self._face()
+
+    def _face(self) -> None:
+        """Which of the three fills the lower part."""
+        split = not self._weights and (self.size.width >= SIDES) is not self._turned
+        focused = self.app.focused is self._lower
+        self.set_class(self._weights, "-trained")
+        self.set_class(split, "-split")
+        self.set_class(not split and not self._weights, "-diff")
+        if focused:
+            self._lower.focus()
+
+    @property
+    def _lower(self) -> Lines:
+        """What fills the lower part."""
+        found = "#trained" if self.has_class("-trained") else "#split" if self.has_class("-split") else "#diff"
+        return self.query_one(found, Lines)
 
     @on(Lines.Moved, "#list")
     def _moved(self) -> None:
@@ -125,7 +162,7 @@ class HistoryPane(Vertical):
 
     @on(Lines.Chosen, "#list")
     def _chosen(self) -> None:
-        self.query_one(DiffView if self.has_class("-diff") else "#trained").focus()
+        self._lower.focus()
 
     @property
     def _list(self) -> Lines:
@@ -150,7 +187,7 @@ class HistoryPane(Vertical):
 
         def row(index: int, width: int) -> Content:
             entry = self._entries[index]
-            return content(told(entry, state, entry.name == self._marked, width))
+            return content(told(entry, state, entry.name == self._marked, width, self._rails[index]))
 
         self._list.show_rows(len(self._entries), row)
 
@@ -166,12 +203,12 @@ class HistoryPane(Vertical):
             return
         self._shown = (entry.name, *sides)
         lines = [] if other else trained(entry)
-        self.set_class(bool(lines), "-trained")
-        self.set_class(not lines, "-diff")
+        self._weights = bool(lines)
+        self._face()
         if lines:
             self.query_one("#trained", Lines).show_list([content(one) for one in lines])
             return
-        self.query_one(DiffView).show(Diff())
+        self._put(Diff())
         title = f"{other.name if other else 'its parent' if entry.step else 'nothing'} → {entry.name}"
         work = partial(self._compare, self._shown, entry, view.state.task, title)
         self.run_worker(work, thread=True, exclusive=True, group="diff", exit_on_error=False)
@@ -194,6 +231,10 @@ class HistoryPane(Vertical):
 
     def _compared(self, shown: tuple[str | None, ...], diff: Diff, title: str) -> None:
         if shown == self._shown:
-            view = self.query_one(DiffView)
-            view.border_title = Content(f"{title}   +{diff.added} −{diff.removed}")
+            self._put(diff, f"{title}   +{diff.added} −{diff.removed}")
+
+    def _put(self, diff: Diff, title: str | None = None) -> None:
+        """Into both ways of showing it; what is out of sight costs nothing but the rows' kinds."""
+        for view in (self.query_one(DiffView), self.query_one(SplitView)):
+            view.border_title = view.border_title if title is None else Content(title)
             view.show(diff)
