@@ -27,6 +27,8 @@ _VERBS = {
     "pending": "sia_tui.cli.reading",
     "history": "sia_tui.cli.reading",
     "diff": "sia_tui.cli.reading",
+    "blame": "sia_tui.cli.looking",
+    "decisions": "sia_tui.cli.looking",
     "samples": "sia_tui.cli.samples",
     "approve": "sia_tui.cli.asking",
     "reject": "sia_tui.cli.asking",
@@ -192,6 +194,9 @@ def _looking_back(verbs: _Verbs) -> None:
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
     diff.add_argument("b", metavar="B")
+    blame = _verb(verbs, "blame", "which generation wrote each line of a file, and what it gained", "RUN", json=True)
+    blame.add_argument("generation", metavar="GEN", help="a generation (g2) or proposal (p-…)")
+    blame.add_argument("file", metavar="FILE", nargs="?", help="of the harness (default: lists its files)")
     samples = _verb(verbs, "samples", "rollouts of a training to read: best, worst, random, changed", "RUN", json=True)
     samples.add_argument("step", nargs="?", metavar="STEP", help="a weights step (p-…; default: the newest)")
     samples.add_argument("--at", type=int, metavar="N", help="only rollouts made N optimizer steps into the training")

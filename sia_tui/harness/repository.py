@@ -234,6 +234,23 @@ class HarnessRepository:
         """Unified diff between two commits, of one package if named."""
         return self._run("diff", "--no-color", "--no-ext-diff", old, new, "--", *([package] if package else []))
 
+    def blame(self, commit: str, package: str, path: str) -> str:
+        """Which commit every line of the package's file came by, as `git blame --porcelain` says it."""
+        self._must(f"{commit}:{package}/{path}")
+        return self._text("blame", "--porcelain", commit, "--", f"{package}/{path}")
+
+    def names(self) -> dict[str, str]:
+        """Every tagged commit as `run/g2`."""
+        pairs = self._run("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/tags").splitlines()
+        return dict(pair.split(" ", 1) for pair in pairs)
+
+    def messages(self, commits: Sequence[str]) -> dict[str, str]:
+        """What was written with these commits; those that are not there are left out."""
+        there = [commit for commit in commits if self.resolve(f"{commit}^{{commit}}")]
+        found = self._text("log", "--no-walk=unsorted", "--format=%H%n%B%x00", *there) if there else ""
+        pairs = (one.lstrip("\n").split("\n", 1) for one in found.split("\0") if one.strip())
+        return {pair[0]: pair[-1] for pair in pairs}
+
     def resolve(self, name: str) -> str | None:
         try:
             return self._run("rev-parse", "--verify", "--quiet", name) or None
@@ -277,6 +294,10 @@ class HarnessRepository:
 
     def _run(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         return self._bytes(*arguments, env=env).decode("utf-8", "replace").strip()
+
+    def _text(self, *arguments: str) -> str:
+        """As it stands, white space at its ends too."""
+        return self._bytes(*arguments).decode("utf-8", "replace")
 
     def _bytes(self, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
         variables = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]

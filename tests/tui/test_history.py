@@ -9,75 +9,22 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from sia_tui.core import events as ev
-from sia_tui.core.proposals import Light, Proposal
-from sia_tui.harness.repository import SEED_DATE, HarnessRepository
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.diffing import parse
 from sia_tui.tui.past import entries, facts, told, trained
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
+from tests.tui.grown import grown_run
 from tests.tui.opened import until
-from tests.tui.runs import HOSTILE, PLAN, Writer, make_run, writing
+from tests.tui.runs import make_run, writing
 
 Compare = Callable[..., bool]
-BEFORE = "ASK = 1\nprompt = 'one'\nEND = 3\n"
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    """g0, g1 (kept), a refused patch, g2 (weights, rolled back): commits and all."""
-    root = tmp_path_factory.mktemp("workspace")
-    seeds = root / "seeds" / "lawbench"
-    seeds.mkdir(parents=True)
-    (seeds / "harness.py").write_text(BEFORE, encoding="utf-8")
-    repository, seed = HarnessRepository.plant(root / "harness", "lawbench", HarnessRepository.package_in(seeds))
-    with writing(root / "runs" / "r") as run:
-        run.prepare("r")
-        run.store.record(ev.GenerationCreated(0, None, seed, "t0", "k0"))
-        run.evaluate(0, "dev", 0.1, 3)
-        run.evaluate(0, "hidden", 0.1, 3)
-        first = grown(run, repository, seed, "two", "Ask for two " + HOSTILE)
-        run.verdict(run.gate("p-two"), note="go on " + HOSTILE)
-        generation(run, 1, "harness", first, "p-two", "better")
-        grown(run, repository, first, "three", "Ask for three")
-        run.verdict(run.gate("p-three"), "reject", "too dear")
-        run.store.record(ev.ProposalRefused("p-three", "ana", "too dear"))
-        same = commit(repository, first, BEFORE.replace("one", "two"), "Train")
-        proposed(run, "p-plan", Proposal("weights", "Train on it", "because", "i3", first, plan=PLAN), same)
-        run.pilot("p-plan")
-        run.verdict(run.gate("p-plan"))
-        run.store.record(ev.TrainingBegan("p-plan", None))
-        run.trained("p-plan", PLAN)
-        generation(run, 2, "weights", same, "p-plan", "worse")
-    return RunPaths(root / "runs" / "r")
-
-
-def commit(repository: HarnessRepository, base: str, text: str, message: str) -> str:
-    tree = repository.tree_of(base, "lawbench", {"harness.py": text})
-    return repository.commit_generation(tree, {}, base, message, {"Run": "r"}, SEED_DATE)
-
-
-def grown(run: Writer, repository: HarnessRepository, base: str, word: str, title: str) -> str:
-    made = commit(repository, base, BEFORE.replace("one", word), word)
-    proposed(run, f"p-{word}", Proposal("harness", title, "because", word, base, patch="--- a\n+++ b\n"), made)
-    run.preview(f"p-{word}")
-    return made
-
-
-def proposed(run: Writer, name: str, proposal: Proposal, made: str) -> None:
-    run.store.record(ev.ProposalMade(name, proposal), ev.ProposalChecked(name, (Light("applies", "ok"),), made, "t"))
-
-
-def generation(run: Writer, index: int, lever: Any, made: str, name: str, outcome: str) -> None:
-    parent = run.store.state.incumbent
-    run.store.record(ev.GenerationCreated(index, lever, made, f"t{index}", f"k{index}", None, parent, name))
-    run.evaluate(index, "dev", 0.2, 3)
-    run.evaluate(index, "hidden", 0.777, 3)
-    run.store.record(ev.Measured(name, index, outcome, 0.1, 0.05, 0.15, 796, ("a",), ("b",)))
-    better = outcome == "better"
-    run.store.record(ev.GenerationKept(index, "x") if better else ev.GenerationRolledBack(index, "x"))
+    return grown_run(tmp_path_factory.mktemp("workspace"))
 
 
 def test_generations_and_refusals_stand_in_the_order_they_came(paths: RunPaths) -> None:
@@ -131,6 +78,19 @@ async def test_a_wide_window_shows_both_sides_and_a_key_turns_it(paths: RunPaths
         await settle(pilot)
         row = next(row for row in screen_text(app).splitlines() if "'one'" in row)
         assert "'two'" not in row and app.focused is app.query_one(DiffView)
+
+
+async def test_blame_names_the_step_behind_a_line_and_leads_to_it(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("end", "B")
+        await settle(pilot)
+        shown = screen_text(app)
+        two = next(row for row in shown.splitlines() if "'two'" in row)
+        assert "g1" in two and "+10.0" in two and "H" in two
+        assert "lines by: g0 2  g1 1" in shown and "harness.py" in shown
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert "approve by ana: go on" in screen_text(app), "g1 is selected"
 
 
 async def test_weights_show_what_was_trained(paths: RunPaths) -> None:

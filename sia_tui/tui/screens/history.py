@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -18,6 +19,7 @@ from sia_tui.tui.diffing import Diff, parse
 from sia_tui.tui.lineage import Rail
 from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained, tree
 from sia_tui.tui.pieces import WARN, line
+from sia_tui.tui.screens.blame import Blame
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
@@ -54,6 +56,7 @@ class HistoryPane(Vertical):
         Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
         Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
+        Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -121,6 +124,26 @@ class HistoryPane(Vertical):
             self.notify(f"{entry.name} is the incumbent already", markup=False)
         else:
             self._ask(entry)
+
+    def action_blame(self) -> None:
+        entry = self._entry
+        if entry is None or entry.commit is None or self._view is None:
+            self.notify("it has no commit, so no line of it can be told", markup=False)
+            return
+        self.app.push_screen(Blame(self._repository, self._view.state, entry.name, entry.commit), self.go_to)
+
+    def go_to(self, name: str | None) -> None:
+        """Select a generation or proposal by its name."""
+        row = next((row for row, entry in enumerate(self._entries) if entry.name == name), None)
+        if row is not None:
+            self._list.go(row)
+            self._select()
+        elif name is not None:
+            self.notify(f"{name} is no step of this run", markup=False)
+
+    @property
+    def _repository(self) -> Path:
+        return Workspace(window(self).paths.root.parent.parent).harness_repository
 
     def action_confirm(self) -> None:
         entry = self._asking
@@ -218,7 +241,7 @@ class HistoryPane(Vertical):
         from sia_tui.harness.repository import HarnessRepository, RepositoryError
 
         _, old, new = shown
-        root = Workspace(window(self).paths.root.parent.parent).harness_repository
+        root = self._repository
         try:
             if old is not None and new is not None:
                 text = HarnessRepository(root).diff(old, new, task)
