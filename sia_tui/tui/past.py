@@ -34,7 +34,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 @dataclass(frozen=True)
 class Entry:
-    """A generation, or a proposal that was refused."""
+    """A generation, or a proposal that was refused or that a person put another one in the place of."""
 
     generation: Generation | None
     step: Step | None
@@ -74,7 +74,8 @@ def entries(state: State) -> list[Entry]:
     found = [Entry(generation, None) for generation in state.generations if generation.proposal is None]
     for step in state.steps:
         found += [Entry(state.generations[index], step) for index in step.candidates]
-        found += [Entry(None, step)] if step.refused is not None and not step.candidates else []
+        over = step.refused is not None or step.amended is not None
+        found += [Entry(None, step)] if over and not step.candidates else []
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from textual.pilot import Pilot
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.diffing import parse
+from sia_tui.tui.finding import Place, found
 from sia_tui.tui.past import entries, facts, told, trained
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
@@ -91,6 +93,36 @@ async def test_blame_names_the_step_behind_a_line_and_leads_to_it(paths: RunPath
         await pilot.press("down", "enter")
         await settle(pilot)
         assert "approve by ana: go on" in screen_text(app), "g1 is selected"
+
+
+async def test_text_is_found_in_reasons_verdicts_messages_and_diffs(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("slash", *"dear", "enter")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "p-three" in shown and "g1 " not in shown and "in its verdict: reject by ana: too dear" in shown
+        await pilot.press("slash", *("backspace" for _ in "dear"), *"zzz", "enter")
+        await settle(pilot)
+        assert "no step says" in screen_text(app)
+        await pilot.press("escape")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "p-three" in shown and "g0" in shown and "╰─○" in shown
+
+
+def test_where_text_stands_is_told(paths: RunPaths) -> None:
+    reader = RunReader(paths.db)
+    state = reader.state()
+    reader.close()
+    seed, two, three, _ = entries(state)
+    patched = replace(three.step.proposal, patch="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+盗窃 NEW\n")  # type: ignore[union-attr]
+    three = replace(three, step=replace(three.step, proposal=patched))  # type: ignore[type-var]
+    assert found(three, "盗窃 new THREE", {}) == Place("name", "p-three p-three")
+    assert found(three, "窃 new", {}) == Place("diff", "-old +盗窃 NEW")
+    assert found(seed, "planted", {seed.commit or "": "as it was\nplanted"}) == Place(
+        "commit message", "as it was planted"
+    )
+    assert found(two, "nowhere", {}) is None and found(two, " ", {}) is None
 
 
 async def test_weights_show_what_was_trained(paths: RunPaths) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -11,14 +12,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.diffing import Diff, parse
-from sia_tui.tui.lineage import Rail
+from sia_tui.tui.finding import found
+from sia_tui.tui.lineage import ALONE, Rail
 from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained, tree
-from sia_tui.tui.pieces import WARN, line
+from sia_tui.tui.pieces import DIM, STRONG, WARN, line
 from sia_tui.tui.screens.blame import Blame
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
@@ -27,6 +29,7 @@ from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.window import window
 
+SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
 SIDES = 150
 """From so many cells on a diff is shown side by side."""
 
@@ -37,6 +40,7 @@ class HistoryPane(Vertical):
     DEFAULT_CSS = """
     HistoryPane {
         & > #heading { height: 1; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #search { display: none; }
         & > #list { height: auto; max-height: 40%; }
         & > #facts {
             height: auto; max-height: 9; padding: 0 1; border-top: solid $panel-lighten-2;
@@ -57,6 +61,7 @@ class HistoryPane(Vertical):
         Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
         Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
+        Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -66,8 +71,13 @@ class HistoryPane(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, classes="-diff")
         self._view: View | None = None
+        self._all: list[Entry] = []
         self._entries: list[Entry] = []
+        """Of them, those in which the text stands that is searched for."""
         self._rails: list[Rail] = []
+        self._wanted = ""
+        self._messages: dict[str, str] = {}
+        """Of commits, once something was searched for."""
         self._marked: str | None = None
         self._asking: Entry | None = None
         self._weights = self._turned = False
@@ -75,6 +85,7 @@ class HistoryPane(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="heading", markup=False)
+        yield Input(id="search", placeholder=SEARCHED, compact=True, disabled=True)
         yield Lines(id="list", empty="no generation yet")
         yield Static(id="facts", markup=False)
         yield DiffView(id="diff", empty="no difference in the harness")
@@ -83,14 +94,23 @@ class HistoryPane(Vertical):
         yield Static(id="confirm", markup=False)
 
     def show(self, view: View) -> None:
-        known, self._view = len(self._entries), view
-        self._entries = entries(view.state)
-        self._rails = tree(self._entries, view.state)
-        self._head(self.size.width)
-        self._lay()
+        known, self._view = len(self._all), view
+        self._all = entries(view.state)
+        self._sift()
         if not known and self._entries:
             self._list.go(len(self._entries) - 1)
         self._select()
+
+    def _sift(self) -> None:
+        """List what is searched for; everything, with its lineage, where nothing is."""
+        if self._view is None:
+            return
+        wanted = self._wanted
+        self._entries = [one for one in self._all if not wanted or found(one, wanted, self._messages)]
+        self._rails = [ALONE] * len(self._entries) if wanted else tree(self._all, self._view.state)
+        self._list.empty = f"no step says “{one_line(wanted, 60)}”" if wanted else "no generation yet"
+        self._head(self.size.width)
+        self._lay()
 
     def on_resize(self, event: events.Resize) -> None:
         self._head(event.size.width)
@@ -134,6 +154,8 @@ class HistoryPane(Vertical):
 
     def go_to(self, name: str | None) -> None:
         """Select a generation or proposal by its name."""
+        if self._wanted and all(entry.name != name for entry in self._entries):
+            self._search("")
         row = next((row for row, entry in enumerate(self._entries) if entry.name == name), None)
         if row is not None:
             self._list.go(row)
@@ -152,7 +174,52 @@ class HistoryPane(Vertical):
             window(self).ask_later("rollback", {"generation": entry.generation.index})
 
     def action_cancel(self) -> None:
+        if self._asking is None and self._wanted:
+            self._search("")
         self._ask(None)
+
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display, search.disabled = True, False
+        search.focus()
+        commits = [entry.commit for entry in self._all if entry.commit and entry.commit not in self._messages]
+        work = partial(self._read_messages, self._repository, commits)
+        self.run_worker(work, thread=True, group="messages", exclusive=True, exit_on_error=False)
+
+    def _read_messages(self, repository: Path, commits: list[str]) -> None:
+        """In a thread. Without the repository the log's own words are searched alone."""
+        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+        with suppress(RepositoryError):
+            self.app.call_from_thread(self._heard, HarnessRepository(repository).messages(commits))
+
+    def _heard(self, messages: dict[str, str]) -> None:
+        self._messages |= messages
+        self._sift()
+        self._select()
+
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        self._wanted = event.value.strip()
+        self._sift()
+        self._list.go(0)
+        self._select()
+
+    @on(Input.Submitted, "#search")
+    def _typed_all(self, event: Input.Submitted) -> None:
+        self._search(event.value.strip())
+
+    def _search(self, wanted: str) -> None:
+        """List these alone and go on in the list; nothing wanted: all of them, with the selected one still selected."""
+        here = self._entry
+        search = self.query_one("#search", Input)
+        search.display, search.disabled = bool(wanted), not wanted
+        self._wanted = wanted
+        with self.prevent(Input.Changed):
+            search.value = wanted
+        self._sift()
+        self.go_to(here.name if here is not None else None)
+        self._list.focus()
 
     def action_hunk(self, way: int) -> None:
         (self.query_one(SplitView) if self.has_class("-split") else self.query_one(DiffView)).action_hunk(way)
@@ -219,7 +286,9 @@ class HistoryPane(Vertical):
         entry, view = self._entry, self._view
         if entry is None or view is None:
             return
-        self.query_one("#facts", Static).update(paragraph(facts(entry, view.state)))
+        place = found(entry, self._wanted, self._messages) if self._wanted else None
+        where = [line((f"in its {place.part}: ", DIM), (place.text, STRONG))] if place else []
+        self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state)]))
         other = next((one for one in self._entries if one.name == self._marked), None)
         sides = (other.commit if other else entry.base(view.state), entry.commit)
         if self._shown == (entry.name, *sides):

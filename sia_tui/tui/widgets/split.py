@@ -21,8 +21,8 @@ class SplitView(Lines):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right_square_bracket,n", "hunk(1)", "next hunk", show=False),
         Binding("left_square_bracket,N", "hunk(-1)", "previous hunk", show=False),
-        Binding("left,h", "sideways(-8)", "left", show=False),
-        Binding("right,l", "sideways(8)", "right", show=False),
+        Binding("left", "sideways(-8)", "left", show=False),
+        Binding("right", "sideways(8)", "right", show=False),
         Binding("0", "sideways(-100000)", "start of the line", show=False),
     ]
 
