@@ -118,7 +118,7 @@ def test_where_text_stands_is_told(paths: RunPaths) -> None:
     patched = replace(three.step.proposal, patch="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+盗窃 NEW\n")  # type: ignore[union-attr]
     three = replace(three, step=replace(three.step, proposal=patched))  # type: ignore[type-var]
     assert found(three, "盗窃 new THREE", {}) == Place("name", "p-three p-three")
-    assert found(three, "窃 new", {}) == Place("diff", "-old +盗窃 NEW")
+    assert found(three, "窃 new", {}) == Place("diff", "+盗窃 NEW")
     assert found(seed, "planted", {seed.commit or "": "as it was\nplanted"}) == Place(
         "commit message", "as it was planted"
     )

@@ -154,7 +154,7 @@ class HistoryPane(Vertical):
 
     def go_to(self, name: str | None) -> None:
         """Select a generation or proposal by its name."""
-        if self._wanted and all(entry.name != name for entry in self._entries):
+        if name is not None and self._wanted and all(entry.name != name for entry in self._entries):
             self._search("")
         row = next((row for row, entry in enumerate(self._entries) if entry.name == name), None)
         if row is not None:
