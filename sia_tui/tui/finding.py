@@ -61,7 +61,7 @@ def _place(part: str, text: str, words: list[str]) -> Place:
     at = min(place for word in words if (place := flat.find(word)) >= 0)
     start = max(0, at - BEFORE, text.rfind("\n", 0, at) + 1)
     lead = "…" if start and text[start - 1] != "\n" else ""
-    return Place(part, one_line(lead + text[start : at + AFTER].split("\n")[0], BEFORE + AFTER))
+    return Place(part, one_line(lead + text[start : at + AFTER].split("\n", 1)[0], BEFORE + AFTER))
 
 
 def _changes(line: str) -> bool:

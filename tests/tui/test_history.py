@@ -119,9 +119,7 @@ def test_where_text_stands_is_told(paths: RunPaths) -> None:
     three = replace(three, step=replace(three.step, proposal=patched))  # type: ignore[type-var]
     assert found(three, "盗窃 new THREE", {}) == Place("name", "p-three p-three")
     assert found(three, "窃 new", {}) == Place("diff", "+盗窃 NEW")
-    assert found(seed, "planted", {seed.commit or "": "as it was\nplanted"}) == Place(
-        "commit message", "as it was planted"
-    )
+    assert found(seed, "planted", {seed.commit or "": "as it was\nplanted"}) == Place("commit message", "planted")
     assert found(two, "nowhere", {}) is None and found(two, " ", {}) is None
 
 
