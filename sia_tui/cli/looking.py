@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import commit_of, read
+from sia_tui.cli.table import table
 from sia_tui.core.blame import Credit, credit, parse
+from sia_tui.core.ledger import Decision, calibration, ledger
+from sia_tui.core.memo import told
 from sia_tui.core.telling import points
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.workspace import Workspace
@@ -57,3 +61,27 @@ def _data(found: Credit) -> dict[str, Any]:
 def _margin(found: Credit) -> str:
     gain = "" if found.gain is None else points(found.gain)
     return f"{one_line(found.name, 12):<12} {found.lever or '':<8} {gain:>6}  {one_line(found.outcome, 16):<16}"
+
+
+def decisions(options: argparse.Namespace) -> int:
+    state = read(Workspace.locate(options.workspace).existing(options.run))
+    made, records = ledger(state), calibration(state)
+    if options.json:
+        held = [asdict(record) | {"told": told(record)} for record in records]
+        steps = [asdict(one) | {"sign_right": one.sign_right} for one in made]
+        print(json.dumps({"run": state.run, "decisions": steps, "records": held}, ensure_ascii=False, indent=2))
+        return DONE
+    rows = [_decided(one) for one in made]
+    print(table(("step", "", "lever", "title", "promised", "expected", "measured on dev", "verdict"), rows))
+    print("\n".join(f"{one_line(record.name)}: {told(record)}" for record in records))
+    return DONE
+
+
+def _decided(one: Decision) -> tuple[str, ...]:
+    spans = [f"[{points(one.lo or 0)}, {points(one.hi or 0)}]" if one.gain is not None else ""]
+    gains = ["" if gain is None else points(gain) for gain in (one.predicted, one.expected, one.gain)]
+    said = "; ".join(f"{said.kind} by {said.by}{f': {said.note}' if said.note else ''}" for said in one.verdicts)
+    name = one.step if one.generation is None else f"g{one.generation}"
+    measured = f"{gains[2]} {spans[0]}".strip()
+    title, by = one_line(one.title, 48), one_line(said, 60)
+    return name, one.outcome, one.lever, title, gains[0], gains[1], measured, by

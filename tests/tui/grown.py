@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.diffs import patch
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.harness.repository import SEED_DATE, HarnessRepository
 from sia_tui.store.workspace import RunPaths
@@ -47,8 +48,10 @@ def commit(repository: HarnessRepository, base: str, text: str, message: str) ->
 
 
 def grown(run: Writer, repository: HarnessRepository, base: str, word: str, title: str) -> str:
-    made = commit(repository, base, BEFORE.replace("one", word), word)
-    proposed(run, f"p-{word}", Proposal("harness", title, "because", word, base, patch="--- a\n+++ b\n"), made)
+    text = BEFORE.replace("one", word)
+    change = patch({"harness.py": repository.files(base, "lawbench")["harness.py"]}, {"harness.py": text})
+    made = commit(repository, base, text, word)
+    proposed(run, f"p-{word}", Proposal("harness", title, "because", word, base, patch=change), made)
     run.preview(f"p-{word}")
     return made
 

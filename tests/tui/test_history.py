@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
 
-from sia_tui.store.reader import RunReader
+from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.app import SiaApp
 from sia_tui.tui.diffing import parse
 from sia_tui.tui.finding import Place, found
 from sia_tui.tui.past import entries, facts, told, trained
+from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.grown import grown_run
@@ -27,6 +30,10 @@ Compare = Callable[..., bool]
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     return grown_run(tmp_path_factory.mktemp("workspace"))
+
+
+def notified(app: SiaApp) -> str:
+    return "\n".join(str(note.message) for note in app._notifications)
 
 
 def test_generations_and_refusals_stand_in_the_order_they_came(paths: RunPaths) -> None:
@@ -121,6 +128,59 @@ def test_where_text_stands_is_told(paths: RunPaths) -> None:
     assert found(three, "窃 new", {}) == Place("diff", "+盗窃 NEW")
     assert found(seed, "planted", {seed.commit or "": "as it was\nplanted"}) == Place("commit message", "planted")
     assert found(two, "nowhere", {}) is None and found(two, " ", {}) is None
+
+
+async def test_a_refused_patch_is_shown_as_it_would_be_and_then_proposed(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "history", engine) as (app, pilot):
+        await pilot.press("end", "up", "u")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "REVIVE p-three on g1" in shown and "1 of 1 hunks fit" in shown and "+ prompt = 'three'" in shown
+        await pilot.press("escape", "u")
+        await settle(pilot)
+        assert engine.asked == []
+        await pilot.press("y")
+        await until(pilot, lambda: bool(engine.asked))
+        ((kind, body),) = engine.asked
+        assert kind == "propose" and body["revives"] == "p-three" and "+prompt = 'three'" in body["patch"]
+        await pilot.press("home", "down", "u")
+        await settle(pilot)
+        assert "part of what serves" in notified(app) and len(engine.asked) == 1
+
+
+async def test_a_generation_is_branched_from_under_a_name(paths: RunPaths) -> None:
+    made: list[tuple[str, int, str]] = []
+
+    def branch(run: str, index: int, name: str) -> Answer:
+        made.append((run, index, name))
+        return Answer(True, name)
+
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "down", "o")
+        await settle(pilot)
+        assert "sia-tui branch r g1" in notified(app), "without a workspace at hand the command is said"
+        app.place = cast(Any, SimpleNamespace(branch=branch))
+        await pilot.press("o")
+        await settle(pilot)
+        assert "starts from g1 of r" in screen_text(app)
+        await pilot.press("escape", "o", *"-x", "enter")
+        await until(pilot, lambda: bool(made))
+        await settle(pilot)
+        assert made == [("r", 1, "r-g1-x")] and "r-g1-x has begun" in notified(app)
+        app.place = None
+
+
+async def test_decisions_stand_beside_what_was_promised(tmp_path: Path) -> None:
+    async with open_on(make_run(tmp_path / "runs" / "r", "done"), "history") as (app, pilot):
+        await pilot.press("d", "home", "down")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "promised +6.0" in shown and "wrong sign" in shown and "playbook/harness: " in shown
+        assert "measured -4.0 [-6.0, -2.0]" in shown and "promised ×1.40" in shown
+        await pilot.press("enter")
+        await settle(pilot)
+        assert app.query_one(HistoryPane)._entry.name == "g2"  # type: ignore[union-attr]
 
 
 async def test_weights_show_what_was_trained(paths: RunPaths) -> None:

@@ -14,7 +14,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from sia_tui.core.own import NotProposed, revivable
+from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
+from sia_tui.store.reader import Answer
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.diffing import Diff, parse
 from sia_tui.tui.finding import found
@@ -22,12 +26,16 @@ from sia_tui.tui.lineage import ALONE, Rail
 from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained, tree
 from sia_tui.tui.pieces import DIM, STRONG, WARN, line
 from sia_tui.tui.screens.blame import Blame
+from sia_tui.tui.screens.ledger import Ledger
+from sia_tui.tui.screens.naming import Naming
+from sia_tui.tui.screens.revive import Revive
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.window import window
+from sia_tui.tui.workplace import Workplace
 
 SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
 SIDES = 150
@@ -59,8 +67,11 @@ class HistoryPane(Vertical):
         Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
         Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
+        Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
+        Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
         Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
+        Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
         Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
@@ -151,6 +162,50 @@ class HistoryPane(Vertical):
             self.notify("it has no commit, so no line of it can be told", markup=False)
             return
         self.app.push_screen(Blame(self._repository, self._view.state, entry.name, entry.commit), self.go_to)
+
+    def action_decisions(self) -> None:
+        if self._view is not None:
+            self.app.push_screen(Ledger(self._view.state), self.go_to)
+
+    def action_branch(self) -> None:
+        entry, view, place = self._entry, self._view, window(self).place
+        if entry is None or entry.generation is None or view is None:
+            self.notify("only a generation can be branched from", markup=False)
+        elif place is None:
+            self.notify("\n".join(commands(view.run, entry)[1:]), title="type this", markup=False)
+        else:
+            said = f"A new run that starts from {entry.name} of {view.run}, with an engine of its own. Its name:"
+            work = partial(self._branch, place, view.run, entry.generation.index)
+            self.app.push_screen(Naming(said, f"{view.run}-{entry.name}"), work)
+
+    def _branch(self, place: Workplace, run: str, index: int, name: str | None) -> None:
+        if name is not None:
+            work = partial(self._branched, place, run, index, name)
+            self.run_worker(work, thread=True, group="branch", exit_on_error=False)
+
+    def _branched(self, place: Workplace, run: str, index: int, name: str) -> None:
+        """In a thread."""
+        try:
+            answer = place.branch(run, index, name)
+        except (StoreError, OSError) as error:
+            answer = Answer(False, str(error))
+        said = f"{answer.message} has begun; home has it" if answer.ok else answer.message
+        self.app.call_from_thread(window(self).say, said, answer.ok)
+
+    def action_revive(self) -> None:
+        entry, view = self._entry, self._view
+        if entry is None or view is None:
+            return
+        try:
+            step = revivable(view.state, entry.name)
+        except NotProposed as fault:
+            self.notify(one_line(str(fault), 200), markup=False)
+            return
+        self.app.push_screen(Revive(self._repository, view.state, step), partial(self._revive, step))
+
+    def _revive(self, step: Step, patch: str | None) -> None:
+        if patch:
+            window(self).ask_later("propose", {"patch": patch, "revives": step.id})
 
     def go_to(self, name: str | None) -> None:
         """Select a generation or proposal by its name."""
