@@ -139,6 +139,8 @@ def _stairs(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float],
 COLORS = {"reward": "primary", "held_out": "success"}
 _OTHERS = ("accent", "warning", "secondary", "primary")
 _LAID = ("secondary", "warning", "accent")
+NEAR = 4
+"""A limit this many times above all that was measured is not drawn: it would press the line flat."""
 OVERLAID = 2
 """Measures of an axis that other trainings are laid over."""
 
@@ -180,7 +182,8 @@ def metric_chart(
     drawn = [one for one in (*own, *others) if one.points or one in own]
     if looks.smoothing:
         drawn = [replace(one, points=smoothed(one.points, looks.smoothing)) for one in drawn]
-    level = levels[0] if levels and drawn else None
+    highest = max((y for one in drawn for _, y in one.points), default=0.0)
+    level = next((one for one in levels if one[1] <= NEAR * highest), None)
     return Chart(tuple(drawn), level, window=looks.window, cursor=looks.cursor, marks=tuple(marks))
 
 

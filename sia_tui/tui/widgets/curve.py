@@ -13,6 +13,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Offset
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Static
@@ -51,9 +52,22 @@ class Labels(NumericAxisFormatter):
 
 
 class Plot(PlotWidget):
-    """A plot that is looked at only: no zoom, no focus."""
+    """A plot without a zoom of its own and without focus."""
 
     can_focus = False
+
+    @dataclass
+    class Wheeled(Message):
+        """The package's plot lets no turn of the wheel go further up."""
+
+        at: Offset
+        factor: float
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.post_message(self.Wheeled(event.screen_offset, 1 / ZOOM))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.post_message(self.Wheeled(event.screen_offset, ZOOM))
 
     def compose(self) -> ComposeResult:
         for widget in super().compose():
@@ -178,27 +192,21 @@ class Curve(Vertical):
         return Content.assemble(*pieces)
 
     def on_click(self, event: events.Click) -> None:
-        x = self._x_at(event)
+        x = self._x_at(event.screen_offset)
         if x is not None:
             self.post_message(self.Pointed(self, x))
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self._wheel(event, 1 / ZOOM)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self._wheel(event, ZOOM)
-
-    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
-        x = self._x_at(event)
+    def on_plot_wheeled(self, event: Plot.Wheeled) -> None:
+        event.stop()
+        x = self._x_at(event.at)
         if x is not None:
-            event.stop()
-            self.post_message(self.Zoomed(self, x, factor))
+            self.post_message(self.Zoomed(self, x, event.factor))
 
-    def _x_at(self, event: events.MouseEvent) -> float | None:
+    def _x_at(self, place: Offset) -> float | None:
         """The x under the mouse; None outside the plot."""
         plot = self.query_one(PlotWidget)
         canvas = plot.query_one("#plot", Canvas)
-        at = event.screen_offset - canvas.region.offset
+        at = place - canvas.region.offset
         if (
             self._chart.empty
             or not plot.display
@@ -229,11 +237,11 @@ def _named(series: Series, told: Callable[[Series], str]) -> str:
 
 
 def _course(series: Series) -> str:
-    return f"{series.name} {short(series.points[0][1])} → {_value(series)}"
+    return f"{series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}"
 
 
 def _last(series: Series) -> str:
-    return f"{series.name} {_value(series)}"
+    return f"{series.name} {short(series.points[-1][1])}"
 
 
 def _under(series: Series, x: float) -> str:
@@ -245,7 +253,7 @@ def _under(series: Series, x: float) -> str:
 
 
 def _value(series: Series) -> str:
-    return short(series.points[-1][1])
+    return f"{series.tag} {short(series.points[-1][1])}".strip()
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:
