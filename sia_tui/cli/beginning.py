@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from sia_tui.cli.main import UsageError
+from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import RunCreated
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -20,6 +21,19 @@ def begin(
     workspace.create()
     name = name or free_name(workspace, path.stem)
     return create(workspace, config, RunCreated(name, config.task.name, config.hash)), config
+
+
+def branched(workspace: Workspace, source: RunPaths, wanted: str, name: str | None, overrides: list[str]) -> RunPaths:
+    """A new run that starts from a generation of another. Raises UsageError, StoreError."""
+    state = read(source)
+    generation = state.generations[generation_index(state, wanted)]
+    config, before = read_config(source.config, overrides, None), read_config(source.config, [], None)
+    if (config.task, config.policy) != (before.task, before.policy):
+        raise UsageError("a branch keeps the task and the policy of its generation; start a new run for others")
+    parent = f"{source.name}/g{generation.index}"
+    name = name or free_name(workspace, f"{source.name}-g{generation.index}")
+    created = RunCreated(name, state.task, config.hash, parent, generation.commit, generation.adapter)
+    return create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
 
 
 def read_config(path: Path, overrides: list[str], gate: str | None) -> RunConfig:

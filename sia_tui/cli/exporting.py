@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError, load_config
+from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from sia_tui.core.state import State
     from sia_tui.engine.export import Source
 
 
@@ -32,6 +34,8 @@ def export(options: argparse.Namespace) -> int:
     paths = workspace.existing(options.run)
     state = read(paths)
     index = generation_index(state, options.generation)
+    if options.patches:
+        return _patches(options, workspace, state, index)
     form = "bundle" if options.bundle else "merged" if options.merge else "hf"
     out = Path(options.out or f"{paths.name}-g{index}-{form}").absolute()
     if form != "bundle" and out.name.endswith(ARCHIVE):
@@ -52,6 +56,54 @@ def export(options: argparse.Namespace) -> int:
         raise Failure(str(error)) from error
     _tell(options, source, form, out, files)
     return DONE
+
+
+def _patches(options: argparse.Namespace, workspace: Workspace, state: State, index: int) -> int:
+    """Of the generations that led to this one; each was kept until it was changed."""
+    from sia_tui.engine.export import ExportError, beside
+    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+    if options.out:
+        raise UsageError("--patches names its folder itself; leave --out away")
+    out, repository = Path(options.patches).absolute(), HarnessRepository(workspace.harness_repository)
+    try:
+        with beside(out) as part:
+            part.mkdir(exist_ok=True)
+            names = repository.series(state.generations[index].commit, state.task, _gains(state), part)
+    except FileExistsError as error:
+        raise UsageError(str(error)) from error
+    except (ExportError, OSError, RepositoryError) as error:
+        raise Failure(str(error)) from error
+    same = _unchanged(state, index)
+    if options.json:
+        told = {"run": state.run, "generation": index, "path": str(out), "files": names, "without_a_patch": same}
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+        return DONE
+    print(f"{state.run} g{index}: {len(names)} patches in {out}")
+    print(f"put them on an empty repository with: git am {shlex.quote(str(out))}/*.patch")
+    if same:
+        print(f"{', '.join(same)}: weights only, which change no file of the harness")
+    return DONE
+
+
+def _gains(state: State) -> dict[str, str]:
+    """By commit, what its step gained."""
+    found = {}
+    for step in state.steps:
+        for measure in step.measures:
+            span = f"{points(measure.gain)} [{points(measure.lo)}, {points(measure.hi)}]"
+            found[state.generations[measure.generation].commit] = f"Gain: {span} points on dev, n = {measure.n}"
+    return found
+
+
+def _unchanged(state: State, index: int) -> list[str]:
+    """Those on the way to a generation that left the harness as it was."""
+    found, at = list[str](), state.generations[index]
+    while at.parent is not None:
+        before = state.generations[at.parent]
+        found += [f"g{at.index}"] if at.tree == before.tree else []
+        at = before
+    return found[::-1]
 
 
 def _bundle(workspace: Workspace, source: Source, config: Path, part: Path) -> None:

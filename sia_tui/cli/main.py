@@ -27,10 +27,13 @@ _VERBS = {
     "pending": "sia_tui.cli.reading",
     "history": "sia_tui.cli.reading",
     "diff": "sia_tui.cli.reading",
+    "blame": "sia_tui.cli.looking",
+    "decisions": "sia_tui.cli.looking",
     "samples": "sia_tui.cli.samples",
     "approve": "sia_tui.cli.asking",
     "reject": "sia_tui.cli.asking",
     "defer": "sia_tui.cli.asking",
+    "propose": "sia_tui.cli.proposing",
     "contract": "sia_tui.cli.asking",
     "pause": "sia_tui.cli.asking",
     "stop": "sia_tui.cli.asking",
@@ -182,6 +185,14 @@ def _deciding(verbs: _Verbs) -> None:
     contract = _verb(verbs, "contract", "the standing yes of `approve --until`: what is left of it", run="RUN")
     contract.add_argument("--end", action="store_true", help="end it: gates ask again")
 
+    own = _verb(verbs, "propose", "a patch of yours as the next proposal, or an earlier one revived", "RUN", json=True)
+    what = own.add_mutually_exclusive_group(required=True)
+    what.add_argument("--patch", metavar="FILE", help="a unified diff of the harness, paths as in the harness")
+    what.add_argument("--revive", metavar="P|GEN", help="a refused or rolled-back step, made to fit what serves now")
+    own.add_argument("--title", default="", metavar="T", help="what it does (--revive: as before)")
+    own.add_argument("--reason", default="", metavar="T", help="why; the Feedback-Agent reads it")
+    own.add_argument("--yes", action="store_true", help="really; without it what would be proposed is shown")
+
     _verb(verbs, "pause", "finish the episodes under way, then hold", run="RUN")
     _verb(verbs, "stop", "end a run early; test stays sealed", run="RUN")
     _verb(verbs, "stop-training", "end the training under way early; its best adapter is measured", run="RUN")
@@ -192,6 +203,10 @@ def _looking_back(verbs: _Verbs) -> None:
     diff = _verb(verbs, "diff", "the harness diff between two generations or proposals", run="RUN", json=True)
     diff.add_argument("a", metavar="A", help="a generation (g0) or proposal (p-…)")
     diff.add_argument("b", metavar="B")
+    _verb(verbs, "decisions", "every step: promised against measured, who decided and why", run="RUN", json=True)
+    blame = _verb(verbs, "blame", "which generation wrote each line of a file, and what it gained", "RUN", json=True)
+    blame.add_argument("generation", metavar="GEN", help="a generation (g2) or proposal (p-…)")
+    blame.add_argument("file", metavar="FILE", nargs="?", help="of the harness (default: lists its files)")
     samples = _verb(verbs, "samples", "rollouts of a training to read: best, worst, random, changed", "RUN", json=True)
     samples.add_argument("step", nargs="?", metavar="STEP", help="a weights step (p-…; default: the newest)")
     samples.add_argument("--at", type=int, metavar="N", help="only rollouts made N optimizer steps into the training")
@@ -227,6 +242,7 @@ def _looking_back(verbs: _Verbs) -> None:
     form = export.add_mutually_exclusive_group(required=True)
     form.add_argument("--hf", action="store_true", help="its adapter, as a folder that PEFT and vLLM load")
     form.add_argument("--bundle", action="store_true", help="harness and policy, to answer new cases with one command")
+    form.add_argument("--patches", metavar="DIR", help="the harness' way there, as mails that git am takes")
     export.add_argument("--merge", action="store_true", help="with --hf: one model, the adapter merged into the base")
     export.add_argument(
         "--out", metavar="PATH", help="a new folder; a bundle may be a file, X.tar.gz (default: RUN-GEN-… here)"

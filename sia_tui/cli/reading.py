@@ -282,7 +282,7 @@ def diff(options: argparse.Namespace) -> int:
 
     workspace = Workspace.locate(options.workspace)
     state = read(workspace.existing(options.run))
-    old, new = _commit(state, options.a), _commit(state, options.b)
+    old, new = commit_of(state, options.a), commit_of(state, options.b)
     try:
         text = HarnessRepository(workspace.harness_repository).diff(old, new, state.task)
     except RepositoryError as error:
@@ -300,7 +300,7 @@ def generation_index(state: State, name: str) -> int:
     return int(number)
 
 
-def _commit(state: State, name: str) -> str:
+def commit_of(state: State, name: str) -> str:
     step = next((step for step in state.steps if step.id == name), None)
     if step is not None and step.commit is not None:
         return step.commit

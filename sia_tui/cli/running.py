@@ -9,12 +9,11 @@ from pathlib import Path
 
 from sia_tui.cli.asking import ask, whoami
 from sia_tui.cli.background import spawn
-from sia_tui.cli.beginning import begin, create, free_name, read_config
+from sia_tui.cli.beginning import begin, branched, read_config
 from sia_tui.cli.main import DONE, UsageError
-from sia_tui.cli.reading import generation_index, read
+from sia_tui.cli.reading import read
 from sia_tui.cli.window import fits, open_window
 from sia_tui.config import RunConfig
-from sia_tui.core.events import RunCreated
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
@@ -92,15 +91,8 @@ def _printed(paths: RunPaths) -> int:
 def branch(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     source = workspace.existing(options.run)
-    state = read(source)
-    generation = state.generations[generation_index(state, options.generation)]
-    config, before = read_config(source.config, options.overrides, None), read_config(source.config, [], None)
-    if (config.task, config.policy) != (before.task, before.policy):
-        raise UsageError("a branch keeps the task and the policy of its generation; start a new run for others")
-    parent = f"{source.name}/g{generation.index}"
-    name = options.name or free_name(workspace, f"{source.name}-g{generation.index}")
-    created = RunCreated(name, state.task, config.hash, parent, generation.commit, generation.adapter)
-    paths = create(workspace, config, created, source.adapter(generation.adapter) if generation.adapter else None)
+    paths = branched(workspace, source, options.generation, options.name, options.overrides)
+    parent = read(paths).parent
     print(f"{paths.name}: branched from {parent}; start it with: sia-tui resume {paths.name}")
     return DONE
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sia_tui.cli.asking import answered, whoami
 from sia_tui.cli.background import spawn
-from sia_tui.cli.beginning import begin
+from sia_tui.cli.beginning import begin, branched
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.reading import read
 from sia_tui.store.reader import Answer, append_command
@@ -101,6 +101,14 @@ class House:
     def begin(self, draft: Draft) -> Answer:
         try:
             paths = begin(self.workspace, draft.config, list(draft.overrides), draft.gate, draft.name)[0]
+        except UsageError as error:
+            return Answer(False, str(error))
+        answer = self._spawn(paths)
+        return Answer(True, paths.name) if answer.ok else answer
+
+    def branch(self, run: str, generation: int, name: str) -> Answer:
+        try:
+            paths = branched(self.workspace, self.workspace.existing(run), f"g{generation}", name, [])
         except UsageError as error:
             return Answer(False, str(error))
         answer = self._spawn(paths)

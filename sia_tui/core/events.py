@@ -130,6 +130,14 @@ class ProposalMade(Event):
 
 
 @dataclass(frozen=True)
+class ProposalWanted(Event):
+    """A person's own; its turn comes when no step is under way, before the Feedback-Agent's next."""
+
+    proposal: Proposal
+    by: str
+
+
+@dataclass(frozen=True)
 class ProposalChecked(Event):
     id: str
     lights: tuple[Light, ...]

@@ -146,7 +146,16 @@ def _(event: ev.ProposalMade, state: State) -> State:
     step = Step(event.id, event.proposal, advice=event.advice, began_s=state.cost.wall_s)
     was = state.amends(step)
     step = replace(step, began_s=was.began_s) if was else step
-    return replace(state, steps=(*state.steps, step))
+    # What was wanted of one generation may get its turn on another.
+    left = [
+        one for one in state.wanted if replace(one.proposal, base_commit=step.proposal.base_commit) != step.proposal
+    ]
+    return replace(state, steps=(*state.steps, step), wanted=tuple(left))
+
+
+@_on.register
+def _(event: ev.ProposalWanted, state: State) -> State:
+    return replace(state, wanted=(*state.wanted, event))
 
 
 @_on.register

@@ -34,6 +34,13 @@ class Hunk:
         return tuple(line for line in self.text.split("\n")[1:] if line[:1] in ("+", "-"))
 
     @property
+    def was(self) -> int:
+        """How many lines of the old file stand before it."""
+        header = _AT.match(self.text)
+        assert header is not None
+        return int(header["was"]) - (header["old"] != "0")
+
+    @property
     def digest(self) -> str:
         """Of its file and its changed lines, wherever they stand."""
         return digest([self.path, *self.changed])
@@ -95,10 +102,8 @@ def patched(patch: str, path: str, before: str | None) -> str | None:
         return None
     old, done, at = lines_of(before or ""), list[str](), 0
     for hunk in of_it:
-        gone, came = _sides(hunk)
-        header = _AT.match(hunk.text)
-        assert header is not None
-        start = int(header["was"]) - (1 if gone else 0)
+        gone, came = sides(hunk)
+        start = hunk.was
         if start < at or old[start : start + len(gone)] != gone:
             raise ValueError(f"{path} is not as the patch has it at line {start + 1}")
         done += [*old[at:start], *came]
@@ -119,22 +124,22 @@ def rewritten(patch: str, path: str, before: str | None, after: str | None) -> s
     return "".join([*said, new])
 
 
-def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
+def sides(hunk: Hunk) -> tuple[list[str], list[str]]:
     """Its lines before and after."""
-    sides: tuple[list[str], list[str]] = ([], [])
+    found: tuple[list[str], list[str]] = ([], [])
     last = ""
     for line in lines_of(hunk.text)[1:]:
         if line.startswith("\\"):
-            for side, signs in zip(sides, ("- ", "+ "), strict=True):
+            for side, signs in zip(found, ("- ", "+ "), strict=True):
                 if last in signs:
                     side[-1] = side[-1].removesuffix("\n")
             continue
         last = line[:1] if line.strip("\r\n") or line[:1] in "+- " else " "
         body = line[1:] if line[:1] in "+- " else line
-        for side, signs in zip(sides, ("- ", "+ "), strict=True):
+        for side, signs in zip(found, ("- ", "+ "), strict=True):
             if last in signs:
                 side.append(body)
-    return sides
+    return found
 
 
 def _taken(patch: str, taken: frozenset[int]) -> Iterator[str]:

@@ -163,6 +163,8 @@ class State:
     generations: tuple[Generation, ...] = ()
     incumbent: int | None = None
     steps: tuple[Step, ...] = ()
+    wanted: tuple[ev.ProposalWanted, ...] = ()
+    """Proposals of people whose turn has not come yet."""
     stop_asked: ev.StopAsked | None = None
     test_opened: ev.TestOpened | None = None
     test_opened_at: str | None = None

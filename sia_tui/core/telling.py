@@ -264,6 +264,11 @@ def _(event: ev.GateDeferred) -> str:
 
 
 @tell.register
+def _(event: ev.ProposalWanted) -> str:
+    return f"{event.by} proposes: {event.proposal.title}"
+
+
+@tell.register
 def _(event: ev.ProposalRefused) -> str:
     return f"{event.id} refused by {event.by}: {event.reason}" + _more(event.saved)
 

@@ -15,6 +15,7 @@ from sia_tui.core.evidence import EvidenceWanted
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
 from sia_tui.core.meantime import more_for
+from sia_tui.core.own import NotProposed, proposed
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, undecided
 from sia_tui.core.text import one_line
@@ -37,7 +38,7 @@ def heed(store: RunStore, paths: RunPaths, fault: Fault = lambda proposal: None)
         try:
             message, events = _carry_out(command, store.state, what_is_saved(store, paths), fault)
             store.answer(command, True, message, *events)
-        except (Refused, StaleHash, NotAmended) as error:
+        except (Refused, StaleHash, NotAmended, NotProposed) as error:
             message = str(error)
             store.answer(command, False, message)
         except Exception as error:  # noqa: BLE001 - a command is untrusted, and one that stays unanswered comes again
@@ -59,6 +60,8 @@ def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tupl
             return "the contract is ended; gates ask again", [ev.ContractEnded(command.by, f"ended by {command.by}")]
         case "amend":
             return _amend(command, body, state, fault)
+        case "propose":
+            return _propose(command, body, state, fault)
         case "defer":
             _waiting(state, str(body["gate"]))
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
@@ -135,6 +138,18 @@ def _more(command: Command, body: dict[str, Any], state: State) -> tuple[str, li
     told, possible = more_for(state, step)
     _require(possible, told)
     return f"{gate.id} is put again with {told}", [EvidenceWanted(gate.id, command.by)]
+
+
+def _propose(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
+    """A person's patch of the incumbent, in the next turn."""
+    words = (str(body.get(name) or "").strip() for name in ("title", "reason"))
+    revives = str(body["revives"]) if body.get("revives") else None
+    made = proposed(state, command.by, str(body["patch"]), *words, revives)
+    if wrong := fault(made):
+        raise Refused(wrong)
+    turn = "now" if state.current is None else f"after {state.current.id}"
+    said = f"“{one_line(made.title, 80)}” is checked, tried and asked about {turn}, like any proposal"
+    return said, [ev.ProposalWanted(made, command.by)]
 
 
 def _waiting(state: State, gate_id: str) -> Gate:

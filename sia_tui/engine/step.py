@@ -30,8 +30,12 @@ from sia_tui.tasks.task import Task, text_of
 
 
 async def propose(session: Session) -> None:
-    """Let the Feedback-Agent read everything it may and say what to do next."""
-    number = len(session.state.steps) + 1
+    """Let the Feedback-Agent read everything it may and say what to do next; where a person has, that comes first."""
+    number, best = len(session.state.steps) + 1, session.state.best
+    if session.state.wanted and best is not None:
+        own = replace(session.state.wanted[0].proposal, base_commit=best.commit)
+        session.record(ev.ProposalMade(own.id_at(session.state.run, number), own))
+        return
     session.report.phase("the Feedback-Agent reads the trajectories")
     agent = make_feedback_agent(session.config.agents.feedback, StoredCalls(session, number))
     record = _record(session)

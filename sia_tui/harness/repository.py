@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -234,6 +235,39 @@ class HarnessRepository:
         """Unified diff between two commits, of one package if named."""
         return self._run("diff", "--no-color", "--no-ext-diff", old, new, "--", *([package] if package else []))
 
+    def blame(self, commit: str, package: str, path: str) -> str:
+        """Which commit every line of the package's file came by, as `git blame --porcelain` says it."""
+        self._must(f"{commit}:{package}/{path}")
+        return self._text("blame", "--porcelain", commit, "--", f"{package}/{path}")
+
+    def names(self) -> dict[str, str]:
+        """Every tagged commit as `run/g2`."""
+        pairs = self._run("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/tags").splitlines()
+        return dict(pair.split(" ", 1) for pair in pairs)
+
+    def series(self, commit: str, package: str, told: Mapping[str, str], folder: Path) -> list[str]:
+        """Mails that `git am` takes, of every commit on the way to this one that changes the package, from the first on.
+        `told`: one more line for those of these commits. The names of the files.
+
+        Messages are other people's words, and whatever in a mail looks like a patch is one to `git am`: so they are
+        rewritten, on commits that no name leads to.
+        """
+        chain = self._run("rev-list", "--reverse", commit, "--", package).splitlines()
+        messages, parent = self.messages(chain), ""
+        for one in chain:
+            tame, at = _tame(messages[one], told.get(one, "")), self._run("show", "-s", "--format=%aI", one)
+            parent = self._commit_tree(f"{one}^{{tree}}", parent or None, tame, at)
+        options = ("--root", "--numbered", "--no-signature", "--no-color", "--no-ext-diff")
+        self._run("format-patch", "-q", *options, "-o", str(folder), parent, "--", package)
+        return sorted(path.name for path in folder.glob("*.patch"))
+
+    def messages(self, commits: Sequence[str]) -> dict[str, str]:
+        """What was written with these commits; those that are not there are left out."""
+        there = [commit for commit in commits if self.resolve(f"{commit}^{{commit}}")]
+        found = self._text("log", "--no-walk=unsorted", "--format=%H%n%B%x00", *there) if there else ""
+        pairs = (one.lstrip("\n").split("\n", 1) for one in found.split("\0") if one.strip())
+        return {pair[0]: pair[-1] for pair in pairs}
+
     def resolve(self, name: str) -> str | None:
         try:
             return self._run("rev-parse", "--verify", "--quiet", name) or None
@@ -278,6 +312,10 @@ class HarnessRepository:
     def _run(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         return self._bytes(*arguments, env=env).decode("utf-8", "replace").strip()
 
+    def _text(self, *arguments: str) -> str:
+        """As it stands, white space at its ends too."""
+        return self._bytes(*arguments).decode("utf-8", "replace")
+
     def _bytes(self, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
         variables = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
@@ -317,3 +355,15 @@ def _require_allowed(change: Change, package: str, surface: tuple[str, ...]) -> 
         raise PatchFailed(f"touches {change.path}, outside the edit surface ({', '.join(surface)} of {package}/)")
     if change.mode not in ("100644", "000000"):
         raise PatchFailed(f"makes {change.path} a file of mode {change.mode}; only plain files may be patched")
+
+
+def _tame(message: str, told: str) -> str:
+    """The message with all but its first line and our own trailers indented, so that nothing in it begins a patch, a
+    header or another mail."""
+    title, _, rest = message.strip().partition("\n")
+    body, _, last = rest.strip("\n").rpartition("\n\n")
+    ours = [line for line in last.split("\n") if re.match(r"(Run|Lever|Proposal): ", line)]
+    kept = body if ours else rest
+    indented = "\n".join(f"  {line}".rstrip() for line in kept.strip("\n").split("\n"))
+    foot = "\n".join([*ours, *([told] if told else [])])
+    return "\n\n".join(filter(None, (title, indented.rstrip(), foot))) + "\n"

@@ -214,6 +214,11 @@ class RunReader(Connection):
         rows = self._rows(query, [proposal, after, since])
         return [Metrics(row["step"], row["at"], json.loads(row["data"])) for row in rows]
 
+    def trainings(self) -> list[tuple[str, int]]:
+        """Every training with its last step, the oldest first."""
+        rows = self._rows("select proposal, max(step) last from metrics group by proposal order by min(at)")
+        return [(row["proposal"], row["last"]) for row in rows]
+
     def trajectory(self, episode: str) -> tuple[Attempt, Score] | None:
         rows = self._rows("select body from trajectories where episode = ?", [episode])
         return unpack(rows[0]["body"]) if rows else None

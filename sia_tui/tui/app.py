@@ -122,7 +122,7 @@ class SiaApp(App[None]):
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-tall")]
         self.now = now
         self._ask, self._resume = ask, resume
-        self._place, self._manners, self._given = place, manners or Manners(), feed
+        self.place, self._manners, self._given = place, manners or Manners(), feed
         self._shelf = Shelf(place.workspace) if place else None
         self._header, self._tabs = Header(), Tabs(TABS)
         self._begins_at = "home" if paths is None else "live"
@@ -147,7 +147,7 @@ class SiaApp(App[None]):
         self._feed: Follows | None = (given or Feed(paths)) if paths is not None else None
         self._shown: dict[str, View] = {}
         self.away: Digest | None = None
-        self._presence = Presence(paths, self._place.user, self.now) if paths is not None and self._place else None
+        self._presence = Presence(paths, self.place.user, self.now) if paths is not None and self.place else None
 
     def _made(self) -> list[Widget]:
         return [pane(id=name) for name, pane in PANES.items()]
@@ -206,11 +206,11 @@ class SiaApp(App[None]):
 
     async def open_run(self, name: str) -> None:
         """Put the panes on this run and show it."""
-        if self._place is None or self._held_back():
+        if self.place is None or self._held_back():
             return
         if self._feed is None or self.paths.name != name:
             try:
-                access = self._place.open(name)
+                access = self.place.open(name)
             except StoreError as error:
                 self.say(str(error), False)
                 return
@@ -446,7 +446,7 @@ class SiaApp(App[None]):
     def _show_home(self) -> None:
         shelf, waits = self._shelf, len(self._caller.waiting)
         views = shelf.views if shelf is not None else ()
-        self._head(*home_heading(_near(self._place.workspace.root) if self._place else "", views, waits), waits > 0)
+        self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
         if shelf is not None:
             self.query_one(HomePane).show_runs(views, shelf.complete)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
@@ -12,15 +12,24 @@ from sia_tui.store.reader import Metrics
 from sia_tui.tui.panels import label
 from sia_tui.tui.scores import best_null, dev_points
 
+Points = tuple[tuple[float, float], ...]
+Window = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Series:
     """A line (or, with `marks`, separate marks) in a colour of the theme."""
 
     name: str
-    points: tuple[tuple[float, float], ...]
+    points: Points
     color: str = "primary"
     marks: str = ""
+    tag: str = ""
+    """A letter at the line's end, to know it by without colours."""
+
+    def at(self, x: float) -> tuple[float, float] | None:
+        """The point nearest to `x`."""
+        return min(self.points, key=lambda point: abs(point[0] - x), default=None)
 
 
 @dataclass(frozen=True)
@@ -30,19 +39,65 @@ class Chart:
     """A horizontal line with its name."""
     whole_x: bool = False
     """x counts things: no ticks between them."""
+    window: Window | None = None
+    """First and last x that are shown; None: all."""
+    cursor: float | None = None
+    """Where every line's value is told."""
+    marks: tuple[tuple[float, str], ...] = ()
+    """Vertical lines with their names."""
+
+    @property
+    def seen(self) -> tuple[Series, ...]:
+        """The series as far as they lie in the window."""
+        if self.window is None:
+            return self.series
+        first, last = self.window
+        return tuple(
+            replace(one, points=tuple(point for point in one.points if first <= point[0] <= last))
+            for one in self.series
+        )
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """First and last x, lowest and highest y, with a margin so that nothing lies on the frame."""
-        xs = [x for series in self.series for x, _ in series.points]
-        ys = [y for series in self.series for _, y in series.points] + ([self.level[1]] if self.level else [])
+        points = [point for series in self.seen for point in series.points]
+        if not points and self.window is not None:
+            return replace(self, window=None).bounds
+        xs, ys = [x for x, _ in points], [y for _, y in points] + ([self.level[1]] if self.level else [])
         side = 0.5 if self.whole_x else 0.02 * (max(xs) - min(xs)) or 0.5
         edge = 0.06 * (max(ys) - min(ys)) or 0.1 * abs(max(ys)) or 0.1
-        return min(xs) - side, max(xs) + side, min(ys) - edge, max(ys) + edge
+        first, last = self.window or (min(xs) - side, max(xs) + side)
+        return first, last, min(ys) - edge, max(ys) + edge
 
     @property
     def empty(self) -> bool:
         return not any(series.points for series in self.series)
+
+
+def smoothed(points: Points, weight: float) -> Points:
+    """The exponential moving average, without the pull of its beginning towards nothing; `weight`, 0 to 1, is the past's."""
+    found, mean, total = list[tuple[float, float]](), 0.0, 0.0
+    for x, y in points:
+        if not math.isfinite(y):
+            continue
+        mean, total = weight * mean + (1 - weight) * y, weight * total + (1 - weight)
+        found.append((x, mean / total))
+    return tuple(found)
+
+
+def zoomed(window: Window, whole: Window, x: float, factor: float) -> Window | None:
+    """The window `factor` times as wide, with `x` where it was in it; None where that is the whole."""
+    first, last = window
+    wide = max(MOST_ZOOM * (whole[1] - whole[0]), factor * (last - first))
+    if wide >= whole[1] - whole[0]:
+        return None
+    share = (min(max(x, first), last) - first) / (last - first)
+    start = min(max(x - share * wide, whole[0]), whole[1] - wide)
+    return start, start + wide
+
+
+MOST_ZOOM = 0.02
+"""Of the whole width that a window shows at least."""
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
@@ -83,11 +138,53 @@ def _stairs(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float],
 
 COLORS = {"reward": "primary", "held_out": "success"}
 _OTHERS = ("accent", "warning", "secondary", "primary")
+_LAID = ("secondary", "warning", "accent")
+NEAR = 4
+"""A limit this many times above all that was measured is not drawn: it would press the line flat."""
+OVERLAID = 2
+"""Measures of an axis that other trainings are laid over."""
 
 
-def metric_chart(rows: Sequence[Metrics], names: Sequence[str]) -> Chart:
-    """Measures of a training over its steps, on one axis."""
-    return Chart(tuple(_series(rows, name, _OTHERS[place % len(_OTHERS)]) for place, name in enumerate(names)))
+@dataclass(frozen=True)
+class Training:
+    """Whose measures are drawn over another's."""
+
+    name: str
+    tag: str
+    rows: Sequence[Metrics]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How the measures of a training are looked at."""
+
+    smoothing: float = 0.0
+    window: Window | None = None
+    cursor: float | None = None
+    laid: tuple[Training, ...] = ()
+
+
+def metric_chart(
+    rows: Sequence[Metrics],
+    names: Sequence[str],
+    looks: Looks | None = None,
+    levels: Sequence[tuple[str, float]] = (),
+    marks: Sequence[tuple[float, str]] = (),
+) -> Chart:
+    """Measures of a training over its steps, on one axis, with those of others laid over them."""
+    looks = looks or Looks()
+    own = [_series(rows, name, _OTHERS[place % len(_OTHERS)]) for place, name in enumerate(names)]
+    others = [
+        replace(_series(one.rows, name, _LAID[place % len(_LAID)]), name=f"{one.tag} {label(name)}", tag=one.tag)
+        for place, one in enumerate(looks.laid)
+        for name in names[:OVERLAID]
+    ]
+    drawn = [one for one in (*own, *others) if one.points or one in own]
+    if looks.smoothing:
+        drawn = [replace(one, points=smoothed(one.points, looks.smoothing)) for one in drawn]
+    highest = max((y for one in drawn for _, y in one.points), default=0.0)
+    level = next((one for one in levels if one[1] <= NEAR * highest), None)
+    return Chart(tuple(drawn), level, window=looks.window, cursor=looks.cursor, marks=tuple(marks))
 
 
 def _series(rows: Sequence[Metrics], name: str, color: str) -> Series:

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 
 from sia_tui.config import ConfigError, RunConfig, load_config
-from sia_tui.core.events import EngineStarted
+from sia_tui.core.events import Alarmed, EngineStarted
 from sia_tui.core.fold import fold
 from sia_tui.core.state import State
 from sia_tui.core.telling import tell
@@ -79,6 +79,7 @@ class Tail:
         self._tally = Tally(0, 0, 0, "")
         self._recent: deque[EpisodeRow] = deque(maxlen=RECENT)
         self._story: deque[tuple[str, str]] = deque(maxlen=STORY)
+        self._alarms: list[tuple[str, Alarmed]] = []
         self._metrics: dict[str, dict[int, Metrics]] = {}
 
     def again(self) -> None:
@@ -101,6 +102,7 @@ class Tail:
             machine=self._reader.machine(),
             alive=self.alive,
             story=tuple(self._story),
+            alarms=tuple(self._alarms),
             metrics={name: tuple(rows.values()) for name, rows in self._metrics.items()},
             recent=tuple(self._recent),
             dropped=self._tally.episodes - len(self._recent),
@@ -114,6 +116,8 @@ class Tail:
             self._seen = entry.seq
             if line := tell(entry.event):
                 self._story.append((entry.at, one_line(line, 600)))
+            if isinstance(entry.event, Alarmed):
+                self._alarms.append((entry.at, entry.event))
             if isinstance(entry.event, EngineStarted):
                 self._metrics.clear()
 

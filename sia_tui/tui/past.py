@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, pooled, traced
-from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, cells, fit, interval, line, minutes, thousands
+from sia_tui.tui.lineage import ALONE, Node, Rail, rails
+from sia_tui.tui.pieces import (
+    BAD,
+    DIM,
+    GOOD,
+    STRONG,
+    WARN,
+    Line,
+    Piece,
+    bar,
+    cells,
+    fit,
+    interval,
+    line,
+    minutes,
+    thousands,
+)
 from sia_tui.tui.planned import outcome
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -17,7 +34,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 @dataclass(frozen=True)
 class Entry:
-    """A generation, or a proposal that was refused."""
+    """A generation, or a proposal that was refused or that a person put another one in the place of."""
 
     generation: Generation | None
     step: Step | None
@@ -30,6 +47,18 @@ class Entry:
     @property
     def commit(self) -> str | None:
         return self.generation.commit if self.generation else self.step.commit if self.step else None
+
+    @property
+    def lasting(self) -> bool:
+        """Not given up."""
+        return self.generation is not None and self.generation.kept is not False
+
+    def parent(self, state: State) -> int | None:
+        """The generation that it was made from."""
+        if self.generation is not None:
+            return self.generation.parent
+        base = self.base(state)
+        return next((made.index for made in state.generations if made.commit == base), None)
 
     def base(self, state: State) -> str | None:
         """The commit it was made from; of the seed, nothing at all."""
@@ -45,57 +74,84 @@ def entries(state: State) -> list[Entry]:
     found = [Entry(generation, None) for generation in state.generations if generation.proposal is None]
     for step in state.steps:
         found += [Entry(state.generations[index], step) for index in step.candidates]
-        found += [Entry(None, step)] if step.refused is not None and not step.candidates else []
+        over = step.refused is not None or step.amended is not None
+        found += [Entry(None, step)] if over and not step.candidates else []
     return found
 
 
-def heading(width: int) -> Line:
-    return line(
-        (_ruled("", "", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "by", "commit", width=width), DIM)
-    )
+def tree(found: Sequence[Entry], state: State) -> list[Rail]:
+    """The lineage beside these entries."""
+    rows = {entry.generation.index: row for row, entry in enumerate(found) if entry.generation}
+    return rails([_node(entry, state, rows) for entry in found])
 
 
-def told(entry: Entry, state: State, marked: bool, width: int) -> Line:
+def _node(entry: Entry, state: State, rows: Mapping[int, int]) -> Node:
+    parent = entry.parent(state)
+    return Node(rows.get(parent) if parent is not None else None, entry.lasting)
+
+
+def heading(width: int, rail: int = 0) -> Line:
+    """`rail`: cells that the lineage takes up beside its mark."""
+    names = ("", "lever", "step", "dev [95 %]", "gain [95 %]", "hidden", "verdict", "dev", "commit")
+    return line((_ruled(*names, width=width, rail=rail), DIM))
+
+
+def told(entry: Entry, state: State, marked: bool, width: int, rail: Rail = ALONE) -> Line:
     """One row of the list."""
-    glyph, tone = _mark(entry, state)
+    glyph, tone = mark(entry, state)
     row = _ruled(
-        "",
         entry.name,
         _lever(entry),
         _title(entry),
         _dev(entry.generation),
         _gain(entry),
         _hidden(entry.generation),
-        entry.step.verdicts[-1].by if entry.step and entry.step.verdicts else "",
+        _verdict(entry),
+        _bar(entry.generation, state),
         (entry.commit or "–")[:8],
         width=width,
+        rail=len(rail.before + rail.after),
     )
-    marks = 2 * _MARK
     return line(
         ("◆ " if marked else "  ", f"bold {WARN}"),
-        (f"{glyph} ", tone),
-        (row[marks:], "" if entry.generation else DIM),
+        (rail.before, DIM),
+        (glyph, tone),
+        (rail.after, DIM),
+        (row[_LEFT + len(rail.before + rail.after) :], "" if entry.generation else DIM),
     )
 
 
-_MARK = 2
-_NAMED, _LEVER, _DEV, _GAINED, _HID, _BY, _COMMIT = 12, 8, 20, 21, 7, 8, 8
+_LEFT = 3
+_NAMED, _LEVER, _DEV, _MEAN, _GAINED, _HID, _BY, _BAR, _COMMIT = 10, 7, 20, 7, 21, 7, 10, 8, 8
 
 
 def _ruled(
-    mark: str, name: str, lever: str, title: str, dev: str, gain: str, hidden: str, by: str, commit: str, width: int
+    name: str,
+    lever: str,
+    title: str,
+    dev: str,
+    gain: str,
+    hidden: str,
+    by: str,
+    score: str,
+    commit: str,
+    width: int,
+    rail: int,
 ) -> str:
     """The columns of a row; a narrow window goes without the last ones."""
-    right = f" {fit(dev, _DEV)} {fit(gain, _GAINED)}"
-    if width >= 100:
+    wide = width >= 100
+    right = f" {fit(dev, _DEV) if wide else fit(dev.split(' [', 1)[0], _MEAN)} {fit(gain, _GAINED)}"
+    if wide:
         right += f" {hidden:>{_HID}}"
     if width >= 112:
-        right += f"  {fit(by, _BY)} {commit:<{_COMMIT}}"
-    left = f"{mark:<{2 * _MARK}}{fit(name, _NAMED)} {fit(lever, _LEVER)}"
+        right += f"  {fit(by, _BY)} {fit(score, _BAR)}"
+    if width >= 136:
+        right += f" {commit:<{_COMMIT}}"
+    left = f"{'':<{_LEFT + rail}} {fit(name, _NAMED)} {fit(lever, _LEVER)}"
     return f"{left} {fit(title, max(4, width - cells(left) - cells(right) - 1))}{right}"
 
 
-def _mark(entry: Entry, state: State) -> tuple[str, str]:
+def mark(entry: Entry, state: State) -> tuple[str, str]:
     generation = entry.generation
     if generation is None:
         return "✗", DIM
@@ -108,6 +164,19 @@ def _lever(entry: Entry) -> str:
     if entry.step is None:
         return "seed"
     return (entry.generation and entry.generation.lever) or entry.step.proposal.lever
+
+
+def _verdict(entry: Entry) -> str:
+    """The last one, and whose it was."""
+    last = entry.step.verdicts[-1] if entry.step and entry.step.verdicts else None
+    return f"{'✓' if last.kind == 'approve' else '✗'} {last.by}" if last else ""
+
+
+def _bar(generation: Generation | None, state: State) -> str:
+    """Dev as a bar, the longest of the run filling its cells."""
+    means = [made.results["dev"].mean for made in state.generations if "dev" in made.results]
+    found = generation.results.get("dev") if generation else None
+    return bar(found.mean / max(means), _BAR) if found and max(means) > 0 else ""
 
 
 def _title(entry: Entry) -> str:

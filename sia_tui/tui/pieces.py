@@ -76,7 +76,11 @@ def cells(text: str) -> int:
 
 def fit(text: str, width: int) -> str:
     """One cleaned line of exactly `width` cells: cut with an ellipsis or filled."""
-    text = one_line(text, 4 * max(width, 1))
+    return cut(one_line(text, 4 * max(width, 1)), width)
+
+
+def cut(text: str, width: int) -> str:
+    """Cleaned text, its spaces as they are, of exactly `width` cells: cut with an ellipsis or filled."""
     if cells(text) > width:
         kept = ""
         for char in text:

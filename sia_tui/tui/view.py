@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from sia_tui.config import RunConfig
+from sia_tui.core.events import Alarmed
 from sia_tui.core.state import State
 from sia_tui.store.reader import EpisodeRow, Metrics, Progress, Reading
 
@@ -29,6 +30,8 @@ class View:
     """Whether an engine holds the run."""
     story: tuple[tuple[str, str], ...] = ()
     """When, and one line, oldest first."""
+    alarms: tuple[tuple[str, Alarmed], ...] = ()
+    """When, and what was seen that should not be."""
     metrics: Mapping[str, tuple[Metrics, ...]] = field(default_factory=dict)
     """Of each training, by proposal."""
     recent: tuple[EpisodeRow, ...] = ()

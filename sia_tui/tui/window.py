@@ -16,6 +16,7 @@ from sia_tui.store.connection import Moment
 from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.view import View
+from sia_tui.tui.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Window(Protocol):
     source: Source
     view: View
     now: Callable[[], datetime]
+    place: Workplace | None
+    """The workspace, where more than one run can be reached."""
     away: Digest | None
     """What was decided while the person was away, until they have asked why."""
 

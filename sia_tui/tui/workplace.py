@@ -52,6 +52,9 @@ class Workplace(Protocol):
     def begin(self, draft: Draft) -> Answer:
         """Make the run and start its engine; the message is its name, or what is wrong."""
 
+    def branch(self, run: str, generation: int, name: str) -> Answer:
+        """A new run that starts from a generation, with its engine; the message is its name, or what is wrong."""
+
     def delete(self, name: str) -> Answer: ...
 
     def compare(self, one: str, other: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sia_tui.core.plans import TrainPlan
+from sia_tui.core.stops import GAP, limits
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,10 @@ def tripped(plan: TrainPlan, step: int, values: Mapping[str, float], rewards: Se
 
     `rewards`: mean reward of each step so far. `seconds`: since the training began.
     """
-    limits = (
-        ("KL to the base", values.get("kl"), plan.stop_kl, "nats a token"),
-        ("truncated", values.get("completions/clipped_ratio"), plan.stop_truncated, "of the completions"),
-        ("gap of served and trained", values.get("sampling/sampling_logp_difference/mean"), plan.stop_gap, "nats"),
-        ("wall clock", seconds, plan.stop_s, "s"),
-    )
-    for name, value, most, unit in limits:
-        # Of stale rollouts the gap is mostly the steps in between, which the importance ratio is there for.
-        stale_gap = unit == "nats" and values.get("staleness", 0) > 0
-        if most and value is not None and value > most and not stale_gap:
-            return f"stop rule: {name} {value:.3g} {unit}, limit {most:g}"
+    for limit in limits(plan):
+        value = values.get(limit.measure) if limit.measure else seconds
+        if limit.broken(value) and not (limit.measure == GAP and values.get("staleness", 0) > 0):
+            return f"stop rule: {limit.name} {value:.3g} {limit.unit}, limit {limit.most:g}"
     learned = rewards[plan.value_warmup :] if plan.algorithm == "ppo" else rewards
     if plan.stop_slope and step == plan.stop_slope and len(learned) > 1 and slope(learned) <= 0:
         return f"stop rule: reward does not rise, slope {slope(learned):+.2g} a step over {len(learned)} steps"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,6 +16,8 @@ from sia_tui.core.gates import Gate
 from sia_tui.core.meantime import Gather
 from sia_tui.core.standing import says
 from sia_tui.engine.commands import heed
+from sia_tui.engine.session import Session
+from sia_tui.engine.step import propose
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import RunStore
@@ -191,3 +195,59 @@ def test_another_lever_is_asked_for_by_closing_this_one_on_the_generation(store:
     assert second is not None and ask(store, tmp_path, "approve", gate=second.id, hash=second.hash)[0]
     go_on(store)
     assert store.state.incumbent == 1 and store.state.closed_levers == frozenset(), "on that generation alone"
+
+
+OWN = "--- a/h.py\n+++ b/h.py\n@@ -1 +1 @@\n-x\n+y\n"
+
+
+async def test_a_persons_own_patch_waits_for_its_turn_and_comes_before_the_agents_next(
+    store: RunStore, tmp_path: Path
+) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    said = ask(store, tmp_path, "propose", patch=OWN, title="Try y", reason="x is worn out")
+    assert said[0] and "after p-1" in said[1]
+    assert ask(store, tmp_path, "propose", patch=OWN, title="The same") == (
+        False,
+        "the same change waits for its turn already",
+    )
+    assert store.state.waiting == gate, "what is asked stays asked"
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[0]
+    while not isinstance(action := loop.next_action(store.state, RULES), loop.Propose):
+        store.record(*answer(action, store.state, lambda options: options[0]))
+    await propose(cast(Session, SimpleNamespace(state=store.state, record=store.record)))
+    best, step = store.state.best, store.state.current
+    assert step is not None and best is not None and store.state.wanted == ()
+    asked = step.proposal
+    assert (asked.title, asked.agent, asked.patch, asked.predicted_gain) == ("Try y", "person:me", OWN, None)
+    assert best.index == 1 and asked.base_commit == best.commit, "it was wanted of g0, and is tried on what serves"
+
+
+def test_an_earlier_patch_is_revived_with_its_words_and_its_fate(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="too dear")
+    go_on(store)
+    refused = store.state.steps[0]
+    assert ask(store, tmp_path, "propose", patch=OWN, revives=refused.id)[0]
+    made = store.state.wanted[0].proposal
+    assert made.title == refused.proposal.title and "refused by me (too dear)" in made.reason
+    assert made.idea != refused.proposal.idea and refused.id in made.idea, "a refuted idea is not refused unasked"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"patch": "x", "title": "t"}, "no unified diff"),
+        ({"patch": OWN, "title": " "}, "has a title"),
+        ({"patch": OWN, "revives": "p-9"}, "no step with a patch"),
+        ({"title": "t"}, "malformed"),
+    ],
+)
+def test_what_is_no_proposal_is_said(store: RunStore, tmp_path: Path, body: dict[str, str], said: str) -> None:
+    ok, message = ask(store, tmp_path, "propose", **body)
+    assert not ok and said in message and store.state.wanted == ()
+
+
+def test_what_the_checks_refuse_is_refused_at_once(store: RunStore, tmp_path: Path) -> None:
+    assert ask(store, tmp_path, "propose", fault="parses: not", patch=OWN, title="t") == (False, "parses: not")

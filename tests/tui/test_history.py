@@ -3,81 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
 
-from sia_tui.core import events as ev
-from sia_tui.core.proposals import Light, Proposal
-from sia_tui.harness.repository import SEED_DATE, HarnessRepository
-from sia_tui.store.reader import RunReader
+from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.app import SiaApp
 from sia_tui.tui.diffing import parse
+from sia_tui.tui.finding import Place, found
 from sia_tui.tui.past import entries, facts, told, trained
+from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
+from tests.tui.grown import grown_run
 from tests.tui.opened import until
-from tests.tui.runs import HOSTILE, PLAN, Writer, make_run, writing
+from tests.tui.runs import make_run, writing
 
 Compare = Callable[..., bool]
-BEFORE = "ASK = 1\nprompt = 'one'\nEND = 3\n"
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    """g0, g1 (kept), a refused patch, g2 (weights, rolled back): commits and all."""
-    root = tmp_path_factory.mktemp("workspace")
-    seeds = root / "seeds" / "lawbench"
-    seeds.mkdir(parents=True)
-    (seeds / "harness.py").write_text(BEFORE, encoding="utf-8")
-    repository, seed = HarnessRepository.plant(root / "harness", "lawbench", HarnessRepository.package_in(seeds))
-    with writing(root / "runs" / "r") as run:
-        run.prepare("r")
-        run.store.record(ev.GenerationCreated(0, None, seed, "t0", "k0"))
-        run.evaluate(0, "dev", 0.1, 3)
-        run.evaluate(0, "hidden", 0.1, 3)
-        first = grown(run, repository, seed, "two", "Ask for two " + HOSTILE)
-        run.verdict(run.gate("p-two"), note="go on " + HOSTILE)
-        generation(run, 1, "harness", first, "p-two", "better")
-        grown(run, repository, first, "three", "Ask for three")
-        run.verdict(run.gate("p-three"), "reject", "too dear")
-        run.store.record(ev.ProposalRefused("p-three", "ana", "too dear"))
-        same = commit(repository, first, BEFORE.replace("one", "two"), "Train")
-        proposed(run, "p-plan", Proposal("weights", "Train on it", "because", "i3", first, plan=PLAN), same)
-        run.pilot("p-plan")
-        run.verdict(run.gate("p-plan"))
-        run.store.record(ev.TrainingBegan("p-plan", None))
-        run.trained("p-plan", PLAN)
-        generation(run, 2, "weights", same, "p-plan", "worse")
-    return RunPaths(root / "runs" / "r")
+    return grown_run(tmp_path_factory.mktemp("workspace"))
 
 
-def commit(repository: HarnessRepository, base: str, text: str, message: str) -> str:
-    tree = repository.tree_of(base, "lawbench", {"harness.py": text})
-    return repository.commit_generation(tree, {}, base, message, {"Run": "r"}, SEED_DATE)
-
-
-def grown(run: Writer, repository: HarnessRepository, base: str, word: str, title: str) -> str:
-    made = commit(repository, base, BEFORE.replace("one", word), word)
-    proposed(run, f"p-{word}", Proposal("harness", title, "because", word, base, patch="--- a\n+++ b\n"), made)
-    run.preview(f"p-{word}")
-    return made
-
-
-def proposed(run: Writer, name: str, proposal: Proposal, made: str) -> None:
-    run.store.record(ev.ProposalMade(name, proposal), ev.ProposalChecked(name, (Light("applies", "ok"),), made, "t"))
-
-
-def generation(run: Writer, index: int, lever: Any, made: str, name: str, outcome: str) -> None:
-    parent = run.store.state.incumbent
-    run.store.record(ev.GenerationCreated(index, lever, made, f"t{index}", f"k{index}", None, parent, name))
-    run.evaluate(index, "dev", 0.2, 3)
-    run.evaluate(index, "hidden", 0.777, 3)
-    run.store.record(ev.Measured(name, index, outcome, 0.1, 0.05, 0.15, 796, ("a",), ("b",)))
-    better = outcome == "better"
-    run.store.record(ev.GenerationKept(index, "x") if better else ev.GenerationRolledBack(index, "x"))
+def notified(app: SiaApp) -> str:
+    return "\n".join(str(note.message) for note in app._notifications)
 
 
 def test_generations_and_refusals_stand_in_the_order_they_came(paths: RunPaths) -> None:
@@ -119,6 +75,112 @@ async def test_any_two_are_compared_through_a_mark(paths: RunPaths) -> None:
         await pilot.press("home", "v", "down", "down")
         await settle(pilot)
         assert "− prompt = 'two'" in screen_text(app)
+
+
+async def test_a_wide_window_shows_both_sides_and_a_key_turns_it(paths: RunPaths) -> None:
+    async with open_on(paths, "history", size=(160, 40)) as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        row = next(row for row in screen_text(app).splitlines() if "'one'" in row)
+        assert "− prompt = 'one'" in row and "+ prompt = 'two'" in row
+        await pilot.press("enter", "s")
+        await settle(pilot)
+        row = next(row for row in screen_text(app).splitlines() if "'one'" in row)
+        assert "'two'" not in row and app.focused is app.query_one(DiffView)
+
+
+async def test_blame_names_the_step_behind_a_line_and_leads_to_it(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("end", "B")
+        await settle(pilot)
+        shown = screen_text(app)
+        two = next(row for row in shown.splitlines() if "'two'" in row)
+        assert "g1" in two and "+10.0" in two and "H" in two
+        assert "lines by: g0 2  g1 1" in shown and "harness.py" in shown
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert "approve by ana: go on" in screen_text(app), "g1 is selected"
+
+
+async def test_text_is_found_in_reasons_verdicts_messages_and_diffs(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("slash", *"dear", "enter")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "p-three" in shown and "g1 " not in shown and "in its verdict: reject by ana: too dear" in shown
+        await pilot.press("slash", *("backspace" for _ in "dear"), *"zzz", "enter")
+        await settle(pilot)
+        assert "no step says" in screen_text(app)
+        await pilot.press("escape")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "p-three" in shown and "g0" in shown and "╰─○" in shown
+
+
+def test_where_text_stands_is_told(paths: RunPaths) -> None:
+    reader = RunReader(paths.db)
+    state = reader.state()
+    reader.close()
+    seed, two, three, _ = entries(state)
+    patched = replace(three.step.proposal, patch="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+盗窃 NEW\n")  # type: ignore[union-attr]
+    three = replace(three, step=replace(three.step, proposal=patched))  # type: ignore[type-var]
+    assert found(three, "盗窃 new THREE", {}) == Place("name", "p-three p-three")
+    assert found(three, "窃 new", {}) == Place("diff", "+盗窃 NEW")
+    assert found(seed, "planted", {seed.commit or "": "as it was\nplanted"}) == Place("commit message", "planted")
+    assert found(two, "nowhere", {}) is None and found(two, " ", {}) is None
+
+
+async def test_a_refused_patch_is_shown_as_it_would_be_and_then_proposed(paths: RunPaths) -> None:
+    engine = Engine()
+    async with open_on(paths, "history", engine) as (app, pilot):
+        await pilot.press("end", "up", "u")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "REVIVE p-three on g1" in shown and "1 of 1 hunks fit" in shown and "+ prompt = 'three'" in shown
+        await pilot.press("escape", "u")
+        await settle(pilot)
+        assert engine.asked == []
+        await pilot.press("y")
+        await until(pilot, lambda: bool(engine.asked))
+        ((kind, body),) = engine.asked
+        assert kind == "propose" and body["revives"] == "p-three" and "+prompt = 'three'" in body["patch"]
+        await pilot.press("home", "down", "u")
+        await settle(pilot)
+        assert "part of what serves" in notified(app) and len(engine.asked) == 1
+
+
+async def test_a_generation_is_branched_from_under_a_name(paths: RunPaths) -> None:
+    made: list[tuple[str, int, str]] = []
+
+    def branch(run: str, index: int, name: str) -> Answer:
+        made.append((run, index, name))
+        return Answer(True, name)
+
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "down", "o")
+        await settle(pilot)
+        assert "sia-tui branch r g1" in notified(app), "without a workspace at hand the command is said"
+        app.place = cast(Any, SimpleNamespace(branch=branch))
+        await pilot.press("o")
+        await settle(pilot)
+        assert "starts from g1 of r" in screen_text(app)
+        await pilot.press("escape", "o", *"-x", "enter")
+        await until(pilot, lambda: bool(made))
+        await settle(pilot)
+        assert made == [("r", 1, "r-g1-x")] and "r-g1-x has begun" in notified(app)
+        app.place = None
+
+
+async def test_decisions_stand_beside_what_was_promised(tmp_path: Path) -> None:
+    async with open_on(make_run(tmp_path / "runs" / "r", "done"), "history") as (app, pilot):
+        await pilot.press("d", "home", "down")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert "promised +6.0" in shown and "wrong sign" in shown and "playbook/harness: " in shown
+        assert "measured -4.0 [-6.0, -2.0]" in shown and "promised ×1.40" in shown
+        await pilot.press("enter")
+        await settle(pilot)
+        assert app.query_one(HistoryPane)._entry.name == "g2"  # type: ignore[union-attr]
 
 
 async def test_weights_show_what_was_trained(paths: RunPaths) -> None:

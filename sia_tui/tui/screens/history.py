@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -10,18 +12,34 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from sia_tui.core.own import NotProposed, revivable
+from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
+from sia_tui.store.reader import Answer
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.diffing import Diff, parse
-from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained
-from sia_tui.tui.pieces import WARN, line
+from sia_tui.tui.finding import found
+from sia_tui.tui.lineage import ALONE, Rail
+from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained, tree
+from sia_tui.tui.pieces import DIM, STRONG, WARN, line
+from sia_tui.tui.screens.blame import Blame
+from sia_tui.tui.screens.ledger import Ledger
+from sia_tui.tui.screens.naming import Naming
+from sia_tui.tui.screens.revive import Revive
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.window import window
+from sia_tui.tui.workplace import Workplace
+
+SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
+SIDES = 150
+"""From so many cells on a diff is shown side by side."""
 
 
 class HistoryPane(Vertical):
@@ -30,15 +48,16 @@ class HistoryPane(Vertical):
     DEFAULT_CSS = """
     HistoryPane {
         & > #heading { height: 1; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #search { display: none; }
         & > #list { height: auto; max-height: 40%; }
         & > #facts {
             height: auto; max-height: 9; padding: 0 1; border-top: solid $panel-lighten-2;
             text-wrap: nowrap; text-overflow: ellipsis;
         }
-        & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
-        & > #diff:focus, & > #trained:focus { border-top: solid $accent; }
-        &.-trained > #diff { display: none; }
-        &.-diff > #trained { display: none; }
+        & > #diff, & > #split, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
+        & > #diff:focus, & > #split:focus, & > #trained:focus { border-top: solid $accent; }
+        & > #diff, & > #split, & > #trained { display: none; }
+        &.-trained > #trained, &.-diff > #diff, &.-split > #split { display: block; }
         & > #confirm { display: none; height: 1; padding: 0 1; }
         &.-confirming > #confirm { display: block; }
     }
@@ -48,6 +67,12 @@ class HistoryPane(Vertical):
         Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
         Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
+        Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
+        Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
+        Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
+        Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
+        Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
+        Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -57,29 +82,54 @@ class HistoryPane(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, classes="-diff")
         self._view: View | None = None
+        self._all: list[Entry] = []
         self._entries: list[Entry] = []
+        """Of them, those in which the text stands that is searched for."""
+        self._rails: list[Rail] = []
+        self._wanted = ""
+        self._messages: dict[str, str] = {}
+        """Of commits, once something was searched for."""
         self._marked: str | None = None
         self._asking: Entry | None = None
+        self._weights = self._turned = False
         self._shown: tuple[str | None, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(id="heading", markup=False)
+        yield Input(id="search", placeholder=SEARCHED, compact=True, disabled=True)
         yield Lines(id="list", empty="no generation yet")
         yield Static(id="facts", markup=False)
         yield DiffView(id="diff", empty="no difference in the harness")
+        yield SplitView(id="split", empty="no difference in the harness")
         yield Lines(id="trained", has_cursor=False)
         yield Static(id="confirm", markup=False)
 
     def show(self, view: View) -> None:
-        known, self._view = len(self._entries), view
-        self._entries = entries(view.state)
-        self._lay()
+        known, self._view = len(self._all), view
+        self._all = entries(view.state)
+        self._sift()
         if not known and self._entries:
             self._list.go(len(self._entries) - 1)
         self._select()
 
+    def _sift(self) -> None:
+        """List what is searched for; everything, with its lineage, where nothing is."""
+        if self._view is None:
+            return
+        wanted = self._wanted
+        self._entries = [one for one in self._all if not wanted or found(one, wanted, self._messages)]
+        self._rails = [ALONE] * len(self._entries) if wanted else tree(self._all, self._view.state)
+        self._list.empty = f"no step says “{one_line(wanted, 60)}”" if wanted else "no generation yet"
+        self._head(self.size.width)
+        self._lay()
+
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#heading", Static).update(content(heading(max(20, event.size.width - 1))))
+        self._head(event.size.width)
+        self._face()
+
+    def _head(self, width: int) -> None:
+        rail = len(self._rails[0].before + self._rails[0].after) if self._rails else 0
+        self.query_one("#heading", Static).update(content(heading(max(20, width - 1), rail)))
 
     def action_mark(self) -> None:
         entry = self._entry
@@ -106,6 +156,72 @@ class HistoryPane(Vertical):
         else:
             self._ask(entry)
 
+    def action_blame(self) -> None:
+        entry = self._entry
+        if entry is None or entry.commit is None or self._view is None:
+            self.notify("it has no commit, so no line of it can be told", markup=False)
+            return
+        self.app.push_screen(Blame(self._repository, self._view.state, entry.name, entry.commit), self.go_to)
+
+    def action_decisions(self) -> None:
+        if self._view is not None:
+            self.app.push_screen(Ledger(self._view.state), self.go_to)
+
+    def action_branch(self) -> None:
+        entry, view, place = self._entry, self._view, window(self).place
+        if entry is None or entry.generation is None or view is None:
+            self.notify("only a generation can be branched from", markup=False)
+        elif place is None:
+            self.notify("\n".join(commands(view.run, entry)[1:]), title="type this", markup=False)
+        else:
+            said = f"A new run that starts from {entry.name} of {view.run}, with an engine of its own. Its name:"
+            work = partial(self._branch, place, view.run, entry.generation.index)
+            self.app.push_screen(Naming(said, f"{view.run}-{entry.name}"), work)
+
+    def _branch(self, place: Workplace, run: str, index: int, name: str | None) -> None:
+        if name is not None:
+            work = partial(self._branched, place, run, index, name)
+            self.run_worker(work, thread=True, group="branch", exit_on_error=False)
+
+    def _branched(self, place: Workplace, run: str, index: int, name: str) -> None:
+        """In a thread."""
+        try:
+            answer = place.branch(run, index, name)
+        except (StoreError, OSError) as error:
+            answer = Answer(False, str(error))
+        said = f"{answer.message} has begun; home has it" if answer.ok else answer.message
+        self.app.call_from_thread(window(self).say, said, answer.ok)
+
+    def action_revive(self) -> None:
+        entry, view = self._entry, self._view
+        if entry is None or view is None:
+            return
+        try:
+            step = revivable(view.state, entry.name)
+        except NotProposed as fault:
+            self.notify(one_line(str(fault), 200), markup=False)
+            return
+        self.app.push_screen(Revive(self._repository, view.state, step), partial(self._revive, step))
+
+    def _revive(self, step: Step, patch: str | None) -> None:
+        if patch:
+            window(self).ask_later("propose", {"patch": patch, "revives": step.id})
+
+    def go_to(self, name: str | None) -> None:
+        """Select a generation or proposal by its name."""
+        if name is not None and self._wanted and all(entry.name != name for entry in self._entries):
+            self._search("")
+        row = next((row for row, entry in enumerate(self._entries) if entry.name == name), None)
+        if row is not None:
+            self._list.go(row)
+            self._select()
+        elif name is not None:
+            self.notify(f"{name} is no step of this run", markup=False)
+
+    @property
+    def _repository(self) -> Path:
+        return Workspace(window(self).paths.root.parent.parent).harness_repository
+
     def action_confirm(self) -> None:
         entry = self._asking
         self._ask(None)
@@ -113,10 +229,76 @@ class HistoryPane(Vertical):
             window(self).ask_later("rollback", {"generation": entry.generation.index})
 
     def action_cancel(self) -> None:
+        if self._asking is None and self._wanted:
+            self._search("")
         self._ask(None)
 
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display, search.disabled = True, False
+        search.focus()
+        commits = [entry.commit for entry in self._all if entry.commit and entry.commit not in self._messages]
+        work = partial(self._read_messages, self._repository, commits)
+        self.run_worker(work, thread=True, group="messages", exclusive=True, exit_on_error=False)
+
+    def _read_messages(self, repository: Path, commits: list[str]) -> None:
+        """In a thread. Without the repository the log's own words are searched alone."""
+        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+
+        with suppress(RepositoryError):
+            self.app.call_from_thread(self._heard, HarnessRepository(repository).messages(commits))
+
+    def _heard(self, messages: dict[str, str]) -> None:
+        self._messages |= messages
+        self._sift()
+        self._select()
+
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        self._wanted = event.value.strip()
+        self._sift()
+        self._list.go(0)
+        self._select()
+
+    @on(Input.Submitted, "#search")
+    def _typed_all(self, event: Input.Submitted) -> None:
+        self._search(event.value.strip())
+
+    def _search(self, wanted: str) -> None:
+        """List these alone and go on in the list; nothing wanted: all of them, with the selected one still selected."""
+        here = self._entry
+        search = self.query_one("#search", Input)
+        search.display, search.disabled = bool(wanted), not wanted
+        self._wanted = wanted
+        with self.prevent(Input.Changed):
+            search.value = wanted
+        self._sift()
+        self.go_to(here.name if here is not None else None)
+        self._list.focus()
+
     def action_hunk(self, way: int) -> None:
-        self.query_one(DiffView).action_hunk(way)
+        (self.query_one(SplitView) if self.has_class("-split") else self.query_one(DiffView)).action_hunk(way)
+
+    def action_split(self) -> None:
+        """The other way than the window's width asks for, and back."""
+        self._turned = not self._turned
+        self._face()
+
+    def _face(self) -> None:
+        """Which of the three fills the lower part."""
+        split = not self._weights and (self.size.width >= SIDES) is not self._turned
+        focused = self.app.focused is self._lower
+        self.set_class(self._weights, "-trained")
+        self.set_class(split, "-split")
+        self.set_class(not split and not self._weights, "-diff")
+        if focused:
+            self._lower.focus()
+
+    @property
+    def _lower(self) -> Lines:
+        """What fills the lower part."""
+        found = "#trained" if self.has_class("-trained") else "#split" if self.has_class("-split") else "#diff"
+        return self.query_one(found, Lines)
 
     @on(Lines.Moved, "#list")
     def _moved(self) -> None:
@@ -125,7 +307,7 @@ class HistoryPane(Vertical):
 
     @on(Lines.Chosen, "#list")
     def _chosen(self) -> None:
-        self.query_one(DiffView if self.has_class("-diff") else "#trained").focus()
+        self._lower.focus()
 
     @property
     def _list(self) -> Lines:
@@ -150,7 +332,7 @@ class HistoryPane(Vertical):
 
         def row(index: int, width: int) -> Content:
             entry = self._entries[index]
-            return content(told(entry, state, entry.name == self._marked, width))
+            return content(told(entry, state, entry.name == self._marked, width, self._rails[index]))
 
         self._list.show_rows(len(self._entries), row)
 
@@ -159,19 +341,21 @@ class HistoryPane(Vertical):
         entry, view = self._entry, self._view
         if entry is None or view is None:
             return
-        self.query_one("#facts", Static).update(paragraph(facts(entry, view.state)))
+        place = found(entry, self._wanted, self._messages) if self._wanted else None
+        where = [line((f"in its {place.part}: ", DIM), (place.text, STRONG))] if place else []
+        self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state)]))
         other = next((one for one in self._entries if one.name == self._marked), None)
         sides = (other.commit if other else entry.base(view.state), entry.commit)
         if self._shown == (entry.name, *sides):
             return
         self._shown = (entry.name, *sides)
         lines = [] if other else trained(entry)
-        self.set_class(bool(lines), "-trained")
-        self.set_class(not lines, "-diff")
+        self._weights = bool(lines)
+        self._face()
         if lines:
             self.query_one("#trained", Lines).show_list([content(one) for one in lines])
             return
-        self.query_one(DiffView).show(Diff())
+        self._put(Diff())
         title = f"{other.name if other else 'its parent' if entry.step else 'nothing'} → {entry.name}"
         work = partial(self._compare, self._shown, entry, view.state.task, title)
         self.run_worker(work, thread=True, exclusive=True, group="diff", exit_on_error=False)
@@ -181,7 +365,7 @@ class HistoryPane(Vertical):
         from sia_tui.harness.repository import HarnessRepository, RepositoryError
 
         _, old, new = shown
-        root = Workspace(window(self).paths.root.parent.parent).harness_repository
+        root = self._repository
         try:
             if old is not None and new is not None:
                 text = HarnessRepository(root).diff(old, new, task)
@@ -194,6 +378,10 @@ class HistoryPane(Vertical):
 
     def _compared(self, shown: tuple[str | None, ...], diff: Diff, title: str) -> None:
         if shown == self._shown:
-            view = self.query_one(DiffView)
-            view.border_title = Content(f"{title}   +{diff.added} −{diff.removed}")
+            self._put(diff, f"{title}   +{diff.added} −{diff.removed}")
+
+    def _put(self, diff: Diff, title: str | None = None) -> None:
+        """Into both ways of showing it; what is out of sight costs nothing but the rows' kinds."""
+        for view in (self.query_one(DiffView), self.query_one(SplitView)):
+            view.border_title = view.border_title if title is None else Content(title)
             view.show(diff)

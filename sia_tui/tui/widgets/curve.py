@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Offset
+from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Static
 from textual_hires_canvas import Canvas
@@ -20,6 +25,7 @@ from sia_tui.tui.decimate import decimate
 from sia_tui.tui.sparks import short
 
 REDRAW_S = 0.5
+ZOOM = 1.5
 SMALL = 1e-3
 DECIMALS = 4
 """Of a number with one figure before them: more do not fit beside an axis."""
@@ -46,9 +52,22 @@ class Labels(NumericAxisFormatter):
 
 
 class Plot(PlotWidget):
-    """A plot that is looked at only: no zoom, no focus."""
+    """A plot without a zoom of its own and without focus."""
 
     can_focus = False
+
+    @dataclass
+    class Wheeled(Message):
+        """The package's plot lets no turn of the wheel go further up."""
+
+        at: Offset
+        factor: float
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.post_message(self.Wheeled(event.screen_offset, 1 / ZOOM))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.post_message(self.Wheeled(event.screen_offset, ZOOM))
 
     def compose(self) -> ComposeResult:
         for widget in super().compose():
@@ -56,7 +75,19 @@ class Plot(PlotWidget):
 
 
 class Curve(Vertical):
-    """Draws the newest chart it was given, at most twice a second and only while in sight."""
+    """Draws the newest chart it was given, at most twice a second and only while in sight. A click points at an x, the
+    wheel asks to be shown more of it or less."""
+
+    @dataclass
+    class Pointed(Message):
+        curve: Curve
+        x: float
+
+    @dataclass
+    class Zoomed(Message):
+        curve: Curve
+        x: float
+        factor: float
 
     DEFAULT_CSS = """
     Curve {
@@ -128,8 +159,12 @@ class Curve(Vertical):
         if chart.level is not None:
             level = chart.level[1]
             plot.plot([first, last], [level, level], self._hex("warning"), HiResMode.BRAILLE)
-        for series in chart.series:
+        for series in chart.seen:
             self._add(plot, series)
+        for x, _ in chart.marks:
+            plot.add_v_line(x, self._hex("error"))
+        if chart.cursor is not None:
+            plot.add_v_line(chart.cursor, self._hex("accent"))
         plot.set_yticks(ticks(low, high, (self.size.height - 2) // 2))
         plot.set_xticks(_whole(first, last, self.size.width) if chart.whole_x else None)
 
@@ -144,17 +179,46 @@ class Curve(Vertical):
             plot.plot(xs, ys, self._hex(series.color), HiResMode.BRAILLE)
             if len(points) == 1:
                 plot.scatter(xs, ys, "•", self._hex(series.color))
+            if series.tag:
+                plot.scatter(xs[-1:], ys[-1:], series.tag, self._hex(series.color))
 
     def _key(self, chart: Chart) -> Content:
         if chart.empty:
             return Content.styled(self._empty, "$foreground-muted")
         pieces = [(name, f"${series.color}") for series, name in zip(chart.series, self._names(chart), strict=True)]
         if chart.level is not None:
-            pieces.append((f"┄ {chart.level[0]}", "$warning"))
+            pieces.append((f"┄ {chart.level[0]}  ", "$warning"))
+        pieces += [(f"│ {name} at {x:g}  ", "bold $error") for x, name in chart.marks]
         return Content.assemble(*pieces)
+
+    def on_click(self, event: events.Click) -> None:
+        x = self._x_at(event.screen_offset)
+        if x is not None:
+            self.post_message(self.Pointed(self, x))
+
+    def on_plot_wheeled(self, event: Plot.Wheeled) -> None:
+        event.stop()
+        x = self._x_at(event.at)
+        if x is not None:
+            self.post_message(self.Zoomed(self, x, event.factor))
+
+    def _x_at(self, place: Offset) -> float | None:
+        """The x under the mouse; None outside the plot."""
+        plot = self.query_one(PlotWidget)
+        canvas = plot.query_one("#plot", Canvas)
+        at = place - canvas.region.offset
+        if (
+            self._chart.empty
+            or not plot.display
+            or not (0 <= at.x < canvas.size.width and 0 <= at.y < canvas.size.height)
+        ):
+            return None
+        return float(plot.get_coordinate_from_pixel(at.x, at.y)[0])
 
     def _names(self, chart: Chart) -> list[str]:
         """As much of the key as there is room for."""
+        if chart.cursor is not None:
+            return [_named(series, partial(_under, x=chart.cursor)) for series in chart.series]
         for told in (_course, _last, _value):
             names = [_named(series, told) for series in chart.series]
             if sum(map(len, names)) <= self.size.width:
@@ -173,15 +237,23 @@ def _named(series: Series, told: Callable[[Series], str]) -> str:
 
 
 def _course(series: Series) -> str:
-    return f"{series.name} {short(series.points[0][1])} → {_value(series)}"
+    return f"{series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}"
 
 
 def _last(series: Series) -> str:
-    return f"{series.name} {_value(series)}"
+    return f"{series.name} {short(series.points[-1][1])}"
+
+
+def _under(series: Series, x: float) -> str:
+    """The value at a step; where none was measured, at the nearest one."""
+    found = series.at(x)
+    if found is None:
+        return series.name
+    return f"{series.name} {short(found[1])}" + ("" if found[0] == x else f"@{found[0]:g}")
 
 
 def _value(series: Series) -> str:
-    return short(series.points[-1][1])
+    return f"{series.tag} {short(series.points[-1][1])}".strip()
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:

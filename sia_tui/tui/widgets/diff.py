@@ -16,11 +16,11 @@ from textual.strip import Strip
 from sia_tui.tui.diffing import Diff, Row, Shown
 from sia_tui.tui.widgets.lines import Lines
 
-_SIGNS = {"add": "+", "remove": "−"}
-_GROUNDS = {"add": "on $success 14%", "remove": "on $error 14%"}
-_WORDS = {"add": "bold underline on $success 38%", "remove": "bold underline on $error 38%"}
-_SIGN_STYLES = {"add": "bold $text-success", "remove": "bold $text-error"}
-_WHOLE = {"file": "bold $text-accent", "hunk": "$text-primary", "note": "italic $text-muted"}
+SIGNS = {"add": "+", "remove": "−"}
+GROUNDS = {"add": "on $success 14%", "remove": "on $error 14%"}
+WORDS = {"add": "bold underline on $success 38%", "remove": "bold underline on $error 38%"}
+SIGN_STYLES = {"add": "bold $text-success", "remove": "bold $text-error"}
+WHOLE = {"file": "bold $text-accent", "hunk": "$text-primary", "note": "italic $text-muted"}
 
 
 class DiffView(Lines):
@@ -146,8 +146,8 @@ class DiffView(Lines):
         shown = self.diff.shown(index)
         if row.kind == "hunk" and self.choosing:
             return self._header(bisect_left(self.diff.hunks, index), shown)
-        if row.kind in _WHOLE:
-            return Content.assemble((shown.text, _WHOLE[row.kind]))
+        if row.kind in WHOLE:
+            return Content.assemble((shown.text, WHOLE[row.kind]))
         if row.kind == "context":
             return Content(f"  {shown.text}")
         return _changed(row, shown, width)
@@ -166,8 +166,8 @@ class DiffView(Lines):
 
 
 def _changed(row: Row, shown: Shown, width: int) -> Content:
-    content = Content.assemble((f"{_SIGNS[row.kind]} ", _SIGN_STYLES[row.kind]), shown.text)
-    content = content.pad_right(max(0, width - content.cell_length)).stylize(_GROUNDS[row.kind])
+    content = Content.assemble((f"{SIGNS[row.kind]} ", SIGN_STYLES[row.kind]), shown.text)
+    content = content.pad_right(max(0, width - content.cell_length)).stylize(GROUNDS[row.kind])
     for start, end in shown.marks:
-        content = content.stylize(_WORDS[row.kind], start + 2, end + 2)
+        content = content.stylize(WORDS[row.kind], start + 2, end + 2)
     return content

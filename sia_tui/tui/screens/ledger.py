@@ -1,0 +1,67 @@
+"""The ledger of decisions, laid over the history; Enter goes to the step."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from sia_tui.core.ledger import calibration, ledger
+from sia_tui.core.state import State
+from sia_tui.tui.decided import calibrated, detail, heading, row
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content, paragraph
+from sia_tui.tui.widgets.titled import titled
+
+
+class Ledger(ModalScreen[str | None]):
+    """Ends with the name of the step to go to."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,d,q", "dismiss(None)", "back", key_display="esc")]
+
+    DEFAULT_CSS = """
+    Ledger {
+        & > Vertical { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
+        & Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+        & #heading { padding: 0 0 0 1; }
+        & #detail, & #records { border-top: solid $panel-lighten-2; max-height: 9; }
+    }
+    """
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self._made, self._records = ledger(state), calibration(state)
+
+    def compose(self) -> ComposeResult:
+        with titled(Vertical(), "DECISIONS · promised against measured · Enter goes to the step, Esc goes back"):
+            yield Static(id="heading", markup=False)
+            yield Lines(id="ledger", empty="nothing was proposed yet")
+            yield Static(id="detail", markup=False)
+            yield Static(paragraph(calibrated(self._records)), id="records", markup=False)
+
+    def on_mount(self) -> None:
+        lines = self.query_one("#ledger", Lines)
+        lines.show_rows(len(self._made), lambda index, width: content(row(self._made[index], width)))
+        lines.go(len(self._made) - 1)
+        lines.focus()
+        self._moved()
+
+    def on_resize(self, event: events.Resize) -> None:
+        # What frame, padding, scrollbar and cursor take up.
+        self.query_one("#heading", Static).update(content(heading(max(20, event.size.width - 6))))
+
+    @on(Lines.Moved)
+    def _moved(self) -> None:
+        at = self.query_one("#ledger", Lines).cursor
+        if at < len(self._made):
+            self.query_one("#detail", Static).update(paragraph(detail(self._made[at])))
+
+    @on(Lines.Chosen)
+    def _chosen(self, event: Lines.Chosen) -> None:
+        made = self._made[event.row]
+        self.dismiss(made.step if made.generation is None else f"g{made.generation}")

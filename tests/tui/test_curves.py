@@ -1,0 +1,167 @@
+"""Curves that are read: smoothed, zoomed, pointed at, laid over each other, with the rules that spoke on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual.events import MouseScrollUp
+from textual.pilot import Pilot
+from textual_hires_canvas import Canvas
+
+from sia_tui.core import events as ev
+from sia_tui.core.state import Step
+from sia_tui.store.reader import Metrics
+from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.alerts import levels, marks
+from sia_tui.tui.charts import Looks, Series, Training, metric_chart, smoothed, zoomed
+from sia_tui.tui.screens.curves import CurvesPane
+from sia_tui.tui.screens.overlays import Overlays
+from sia_tui.tui.widgets.curve import Curve
+from tests.tui.desk import open_on, screen_text, settle
+from tests.tui.opened import until
+from tests.tui.runs import PLAN, make_run, writing
+
+VALUES = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(VALUES, min_size=1), st.sampled_from([0.0, 0.6, 0.9]))
+def test_a_moving_average_stays_within_what_was_measured(values: list[float], weight: float) -> None:
+    points = tuple((float(x), y) for x, y in enumerate(values))
+    found = smoothed(points, weight)
+    assert [x for x, _ in found] == [x for x, _ in points] and math.isclose(found[0][1], values[0])
+    slack = 1e-6 * (1 + max(map(abs, values)))
+    assert all(min(values) - slack <= y <= max(values) + slack for _, y in found)
+    if weight == 0:
+        assert all(math.isclose(y, was) for (_, y), (_, was) in zip(found, points, strict=True))
+
+
+@given(st.floats(0, 100), st.floats(0.1, 0.9))
+def test_zooming_in_keeps_the_pointer_in_place_and_out_again_leads_back(x: float, factor: float) -> None:
+    whole = (0.0, 100.0)
+    found = zoomed(whole, whole, x, factor)
+    assert found is not None and found[0] - 1e-9 <= x <= found[1] + 1e-9 and found[1] - found[0] < 100
+    assert whole[0] <= found[0] and found[1] <= whole[1] + 1e-9
+    assert zoomed(found, whole, x, 2 / factor) is None
+
+
+def test_a_chart_in_a_window_is_as_high_as_what_is_in_it() -> None:
+    rows = [Metrics(step, "", {"kl": float(step)}) for step in range(100)]
+    chart = metric_chart(rows, ("kl",), Looks(window=(10.0, 20.0)))
+    first, last, low, high = chart.bounds
+    assert (first, last) == (10, 20) and 9 < low < 10 and 20 < high < 21
+    assert metric_chart(rows, ("kl",), Looks(window=(200.0, 300.0))).bounds[:2] != (200, 300), "nothing is there"
+    assert Series("kl", ((0.0, 1.0), (10.0, 2.0))).at(6.0) == (10.0, 2.0)
+
+
+def test_others_are_laid_over_with_a_letter() -> None:
+    rows = [Metrics(step, "", {"reward": 0.1 * step}) for step in range(3)]
+    other = Training("r2 p-1", "a", [Metrics(0, "", {"reward": 0.5}), Metrics(9, "", {"kl": 1.0})])
+    chart = metric_chart(rows, ("reward", "held_out"), Looks(laid=(other,)))
+    assert [(one.name, one.tag) for one in chart.series] == [("reward", ""), ("held out", ""), ("a reward", "a")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Step, tuple[Metrics, ...]]:
+    """A training step and ten rows whose KL passes 0.05 at step 6."""
+    with writing(make_run(tmp_path_factory.mktemp("w") / "r", "done").root) as run:
+        step = next(step for step in run.store.state.steps if step.proposal.plan is not None)
+    values = [{"reward": 0.1, "kl": 0.01 * step} for step in range(10)]
+    return step, tuple(Metrics(n, f"2026-01-05T07:00:{n:02d}", one) for n, one in enumerate(values))
+
+
+def test_a_limit_is_drawn_and_where_it_was_passed(trained: tuple[Step, tuple[Metrics, ...]]) -> None:
+    step, rows = trained
+    plan = replace(PLAN, stop_kl=0.055, stop_truncated=0.5)
+    step = replace(step, proposal=replace(step.proposal, plan=plan))
+    assert levels(plan, ("kl",)) == (("stops above 0.055", 0.055),) and levels(plan, ("reward",)) == ()
+    assert marks(step, rows, ("kl",), ()) == ((6.0, "stop rule: KL to the base"),)
+    assert metric_chart(rows, ("kl",), None, levels(plan, ("kl",))).level is not None
+    far = metric_chart(rows, ("kl",), None, (("stops above 9", 9.0),))
+    assert far.level is None, "it would press the line flat"
+
+
+def test_the_reward_says_why_a_training_ended_and_what_was_seen(trained: tuple[Step, tuple[Metrics, ...]]) -> None:
+    step, rows = trained
+    alarms = [
+        (rows[4].at, ev.Alarmed("network", "k", "x", step.id)),
+        (rows[5].at, ev.Alarmed("claim", "k", "x", "p-other")),
+    ]
+    assert marks(step, rows, ("reward",), alarms) == ((4.0, "alarm network"),), "all steps made is no rule"
+    assert step.trained is not None
+    stopped = replace(step, trained=replace(step.trained, stopped="stop rule: KL to the base 0.09 nats, limit 0.05"))
+    assert marks(stopped, rows, ("reward",), ()) == ((9.0, "stop rule: KL to the base 0.09 nats"),)
+    assert marks(stopped, rows, ("entropy",), alarms) == ()
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    make_run(tmp_path / "runs" / "other", "done")
+    return make_run(tmp_path / "runs" / "r", "training")
+
+
+async def drawn(pilot: Pilot[None]) -> None:
+    """Until the newest charts are on the screen."""
+    await settle(pilot)
+    await until(pilot, lambda: all(one.settled for one in pilot.app.query(Curve) if one.is_on_screen))
+    await pilot.pause(0.1)
+
+
+async def test_the_cursor_tells_every_lines_value_at_its_step(paths: RunPaths) -> None:
+    async with open_on(paths, "curves") as (app, pilot):
+        app.query_one(CurvesPane).focus()
+        await pilot.press("right", *("left",) * 5)
+        await drawn(pilot)
+        shown = screen_text(app)
+        assert "at step 13" in shown and "reward 0.40" in shown and "held out 0.40@10" in shown
+        await pilot.press("escape")
+        await drawn(pilot)
+        assert "at step" not in screen_text(app) and "reward 0.31 → 0.43" in screen_text(app)
+
+
+async def test_keys_zoom_about_the_cursor_and_smooth(paths: RunPaths) -> None:
+    async with open_on(paths, "curves") as (app, pilot):
+        app.query_one(CurvesPane).focus()
+        await pilot.press("z", "s")
+        await drawn(pilot)
+        assert "steps 4–14" in screen_text(app) or "steps 4–13" in screen_text(app)
+        assert "smoothed 0.6" in screen_text(app)
+        await pilot.press("Z", "Z", "s", "s")
+        await drawn(pilot)
+        assert "steps" not in screen_text(app).splitlines()[2] and "smoothed" not in screen_text(app)
+
+
+async def test_the_mouse_points_and_zooms(paths: RunPaths) -> None:
+    async with open_on(paths, "curves") as (app, pilot):
+        curve = app.query_one("#reward", Curve)
+        canvas = curve.query_one("#plot", Canvas)
+        await pilot.click(canvas, offset=(canvas.size.width // 2, 4))
+        await drawn(pilot)
+        assert "at step 9" in screen_text(app)
+        await pilot._post_mouse_events([MouseScrollUp], canvas, offset=(canvas.size.width // 2, 4), button=0)
+        await drawn(pilot)
+        assert "steps 3–15" in screen_text(app)
+
+
+async def test_a_training_of_another_run_is_laid_over(paths: RunPaths) -> None:
+    async with open_on(paths, "curves") as (app, pilot):
+        app.query_one(CurvesPane).focus()
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, Overlays))
+        await settle(pilot)
+        assert "other" in screen_text(app) and "step 30" in screen_text(app)
+        await pilot.press("space", "enter")
+        await settle(pilot)
+        await drawn(pilot)
+        shown = screen_text(app)
+        assert "a = other p-3f3a9c2e" in shown and "━ a 0.5" in shown
+        await pilot.press("o")
+        await settle(pilot)
+        assert "[x] other" in screen_text(app)
+        await pilot.press("space", "enter")
+        await drawn(pilot)
+        assert "a = other" not in screen_text(app)
