@@ -13,7 +13,12 @@ from sia_tui.config.user import UiConfig
 from sia_tui.tui.ascii import Ascii
 from sia_tui.tui.theme import THEMES, own_themes
 
-STEERING = frozenset({"approve", "reject", "defer", "go_back", "confirm", "pause", "end_training", "start", "begin"})
+STEERING = frozenset(
+    {
+        *("approve", "reject", "other_lever", "more_evidence", "until", "edit", "defer", "end_contract"),
+        *("go_back", "confirm", "pause", "end_training", "start", "begin"),
+    }
+)
 """Actions that a window opened to read only does not do."""
 READ_ONLY = "this window only reads: open it without --read-only to decide"
 
