@@ -103,7 +103,7 @@ NAMES: Mapping[str, str] = {
     "steps": "at most so many",
     "wall": "of work, such as 90m or 2h",
     "tokens": "of episodes, such as 500k or 2M",
-    "preview": "points it gains at least, else it waits",
+    "preview": "points at least, else it waits",
     "dev": "per cent; below, it ends",
 }
 """What each limit of the written form may be."""

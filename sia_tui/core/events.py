@@ -24,6 +24,7 @@ from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
+from sia_tui.core.replies import AgentCalled, AgentFailed
 
 
 @dataclass(frozen=True)
@@ -213,37 +214,6 @@ class AdapterTrained(Event):
 
 
 @dataclass(frozen=True)
-class AgentCalled(Event):
-    """A language model was asked in the part of an agent; what was said lies in the table `agent_calls` under the id."""
-
-    id: str
-    role: str
-    model: str
-    host: str
-    """That received it."""
-    prompt: str
-    """Digest of the prompt files behind it."""
-    tokens_in: int
-    """Read, cached ones included."""
-    cached: int
-    tokens_out: int
-    cost: float | None
-    """US dollars; None where no price is known."""
-    seconds: float
-    tries: int
-
-
-@dataclass(frozen=True)
-class AgentFailed(Event):
-    """A model gave no valid answer within its limits."""
-
-    role: str
-    reason: str
-    instead: str
-    """What happens in its place."""
-
-
-@dataclass(frozen=True)
 class GateOpened(Event):
     gate: Gate
 
@@ -402,7 +372,17 @@ class RunEnded(Event):
     reason: str
 
 
-__all__ = ["Attributed", "Event", "EvidenceFound", "EvidenceMissed", "EvidenceWanted", "MeasuredAgain", "Traced"]
+__all__ = [
+    "AgentCalled",
+    "AgentFailed",
+    "Attributed",
+    "Event",
+    "EvidenceFound",
+    "EvidenceMissed",
+    "EvidenceWanted",
+    "MeasuredAgain",
+    "Traced",
+]
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol, cast
 
 from textual import events
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
@@ -24,9 +24,9 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
-from sia_tui.tui.heading import Piece, heading, home_heading, terminal_title
+from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
 from sia_tui.tui.keymap import name_bindings
-from sia_tui.tui.manners import READ_ONLY, STEERING, Manners, dress
+from sia_tui.tui.manners import Manners, dress
 from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.dialogue import Dialogue
@@ -34,10 +34,12 @@ from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.help import Help
 from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.screens.home import HomePane
+from sia_tui.tui.screens.leaving import Leaving, Parting
 from sia_tui.tui.screens.live import LivePane
 from sia_tui.tui.screens.page import Page
 from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.shelf import Shelf
+from sia_tui.tui.steering import Steering
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
@@ -77,8 +79,20 @@ PANES: dict[str, type[Widget]] = {
 TABS = ("home", *PANES)
 
 
-class SiaApp(App[None]):
+class Main(Screen[None]):
+    """What lies under every dialogue. The part in the focus is never one of a pane out of sight."""
+
+    AUTO_FOCUS = ""
+
+    def on_screen_resume(self) -> None:
+        cast(SiaApp, self.app).call_later(cast(SiaApp, self.app).focus_pane)
+
+
+class SiaApp(Steering):
     """`1` is home; `2` to `6` are panes on one run."""
+
+    shown: ClassVar[tuple[str, ...]] = TABS
+    """Of these there is a tab."""
 
     TITLE = "sia-tui"
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "screens/live.tcss", "screens/curves.tcss"]
@@ -124,7 +138,10 @@ class SiaApp(App[None]):
         self._ask, self._resume = ask, resume
         self.place, self._manners, self._given = place, manners or Manners(), feed
         self._shelf = Shelf(place.workspace) if place else None
-        self._header, self._tabs = Header(), Tabs(TABS)
+        self._header, self._tabs = (
+            Header(),
+            Tabs({number: name for number, name in enumerate(TABS, 1) if name in self.shown}),
+        )
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher(HomePane(place, id="home"), initial="home")
         self._caller = Caller(rings_at_once=paths is None)
@@ -152,6 +169,9 @@ class SiaApp(App[None]):
     def _made(self) -> list[Widget]:
         return [pane(id=name) for name, pane in PANES.items()]
 
+    def get_default_screen(self) -> Screen[Any]:
+        return Main(id="_default")
+
     def compose(self) -> ComposeResult:
         yield self._header
         yield self._tabs
@@ -162,7 +182,7 @@ class SiaApp(App[None]):
         for reader in (self._feed, self._shelf):
             if reader is not None:
                 reader.start()
-        self._focus_pane()
+        self.focus_pane()
         self._show()
         self._touch()
         self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
@@ -194,6 +214,7 @@ class SiaApp(App[None]):
         since, paths = self.away.since if self.away else None, self.paths
         self.away = None
         self._shown.clear()
+        self._show()
         self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since)))
 
     def on_unmount(self) -> None:
@@ -236,7 +257,7 @@ class SiaApp(App[None]):
             if pane.id != "home":
                 await pane.remove()
         self._face(None)
-        self._focus_pane()
+        self.focus_pane()
 
     def _hidden(self) -> list[Widget]:
         panes = self._made()
@@ -255,8 +276,17 @@ class SiaApp(App[None]):
         """To home when the window was opened there, else out."""
         if self.here != self._begins_at == "home":
             self.action_pane("home")
+        elif self._feed is not None and may_contract(self.view) and not self._manners.read_only:
+            self.push_screen(Leaving(self.view), self._left)
         else:
             self.call_later(self.action_quit)
+
+    def _left(self, how: Parting | None) -> None:
+        if how == "leave":
+            self.call_later(self.action_quit)
+        elif how == "until":
+            self.action_pane("gate")
+            self.query_one(GatePane).action_until()
 
     async def action_quit(self) -> None:
         """Leave; a verdict that is still held is asked about first."""
@@ -273,41 +303,6 @@ class SiaApp(App[None]):
         """The name of the pane in sight."""
         return self._panes.current or self._begins_at
 
-    def ask_later(
-        self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
-    ) -> None:
-        """Send a command without waiting; its answer is notified, and handed to `then` on the event loop."""
-        self.run_worker(partial(self._asked, kind, body or {}, then), thread=True, exit_on_error=False, group="ask")
-
-    def ask_now(self, kind: str, body: Mapping[str, Any]) -> Answer:
-        """Send a command and wait for its answer; for a thread, never for the event loop."""
-        if self._manners.read_only:
-            return Answer(False, READ_ONLY)
-        try:
-            return self._ask(kind, body)
-        except StoreError as error:
-            return Answer(False, str(error))
-
-    def may_steer(self) -> bool:
-        """Whether the person may change anything; if not, that is said."""
-        if self._manners.read_only:
-            self.say(READ_ONLY, False)
-        return not self._manners.read_only
-
-    async def run_action(
-        self,
-        action: Any,
-        default_namespace: Any = None,
-        namespaces: Any = None,
-    ) -> bool:
-        """Whatever key, click or command it came by."""
-        if self._manners.read_only:
-            name = self._parse_action(action, default_namespace or self, namespaces)[1]
-            if name in STEERING:
-                self.say(READ_ONLY, False)
-                return True
-        return await super().run_action(action, default_namespace, namespaces)
-
     def action_pane(self, name: str) -> None:
         if name != "home" and self._feed is None:
             self.notify("no run is open: Enter opens one", markup=False)
@@ -315,7 +310,7 @@ class SiaApp(App[None]):
         self._panes.current = name
         self.screen.minimize()
         self._show()
-        self._focus_pane()
+        self.focus_pane()
         self.refresh_bindings()
 
     def on_tabs_picked(self, event: Tabs.Picked) -> None:
@@ -328,25 +323,9 @@ class SiaApp(App[None]):
         elif self.focused is not None:
             self.screen.maximize(self.focused, container=False)
 
-    def action_pause(self) -> None:
-        if self.view.state.status == "paused" and not self.view.alive:
-            self.action_start()
-        elif not self.view.alive:
-            self.notify("no engine is running: R starts it", severity="warning")
-        else:
-            self.ask_later("resume" if self.view.state.status == "paused" else "pause")
-
-    def action_end_training(self) -> None:
-        self.ask_later("stop-training")
-
-    def action_end_contract(self) -> None:
-        self.ask_later("end-contract")
-
-    def action_start(self) -> None:
-        self.notify("starting an engine")
-        self.run_worker(self._start, thread=True, exit_on_error=False, group="start", exclusive=True)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "pane":
+            return parameters[0] in self.shown
         on_run = self.here != "home" and self._feed is not None
         if action == "start":
             return on_run and not (self.view.alive or self.view.over)
@@ -367,24 +346,6 @@ class SiaApp(App[None]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)
         yield from commands(self, screen.active_bindings)
-
-    def _asked(self, kind: str, body: Mapping[str, Any], then: Callable[[Answer], None] | None) -> None:
-        self.call_from_thread(self._answered, self.ask_now(kind, body), then)
-
-    def _answered(self, answer: Answer, then: Callable[[Answer], None] | None) -> None:
-        self.say(answer.message, answer.ok)
-        if then is not None:
-            then(answer)
-
-    def _start(self) -> None:
-        try:
-            answer = self._resume()
-        except (StoreError, OSError) as error:
-            answer = Answer(False, str(error))
-        self.call_from_thread(self._answered, answer, None)
-
-    def say(self, message: str, ok: bool) -> None:
-        self.notify(one_line(message, 400), severity="information" if ok else "error", markup=False)
 
     def _tick(self) -> None:
         """Show what is new: the pane in sight when the run has changed, the clocks once a second."""
@@ -437,7 +398,7 @@ class SiaApp(App[None]):
             cast(Pane, self._panes.get_child_by_id(here)).show(view)
         if self.focused is None:
             # What had the focus may just have gone out of sight; without it a pane's keys would be dead.
-            self.call_after_refresh(self._focus_pane)
+            self.call_after_refresh(self.focus_pane)
 
     def _head(self, left: list[Piece], right: list[Piece], loud: bool) -> None:
         only: list[Piece] = [(" READ ONLY ", "bold reverse")] if self._manners.read_only else []
@@ -450,7 +411,8 @@ class SiaApp(App[None]):
         if shelf is not None:
             self.query_one(HomePane).show_runs(views, shelf.complete)
 
-    def _focus_pane(self) -> None:
+    def focus_pane(self) -> None:
+        """Give the pane in sight the focus, unless a part of it has it."""
         pane = self._panes.get_child_by_id(self.here)
         first = next((child for child in self.screen.focus_chain if pane in child.ancestors_with_self), None)
         if first is not None and (self.focused is None or pane not in self.focused.ancestors_with_self):

@@ -90,15 +90,21 @@ def _asks(asked: Question) -> str:
 def decision(asked: Question, brief: bool = False) -> list[Line]:
     """The few lines that a decision can be made by in three seconds; `brief` for a small window."""
     proposal = asked.step.proposal
-    lines = [
-        line((f" {_BADGES[proposal.lever]} ", "bold reverse"), "  ", (proposal.title, STRONG), (_size(asked), DIM)),
-        line(sentence(proposal.reason, 76 if brief else 240)),
+    what = line((f" {_BADGES[proposal.lever]} ", "bold reverse"), "  ", (proposal.title, STRONG), (_size(asked), DIM))
+    reason = line(sentence(proposal.reason, 76 if brief else 240))
+    expected, warned = line(*_expected(asked, brief)), _warnings(asked)
+    if brief:
+        # Where it is cut off at the end, nothing is lost that the evidence does not say again.
+        return [what, line(*_lights(asked)), expected, *_spent(asked, brief), *warned, *_amended(asked), reason]
+    return [
+        what,
+        reason,
         *_amended(asked),
-        line(*_expected(asked)),
+        expected,
         *_spent(asked, brief),
-        line(*_lights(asked), *([] if brief else _then(asked))),
+        line(*_lights(asked), *_then(asked)),
+        *warned,
     ]
-    return [*lines, *_warnings(asked)]
 
 
 def _amended(asked: Question) -> list[Line]:
@@ -122,7 +128,7 @@ def _size(asked: Question) -> str:
     return f"   {files} file{'s' if files != 1 else ''} +{added} −{removed}"
 
 
-def _expected(asked: Question) -> list[Piece]:
+def _expected(asked: Question, brief: bool) -> list[Piece]:
     measured = asked.step.measured
     if asked.gate.kind == "keep" and measured is not None:
         return [
@@ -135,7 +141,7 @@ def _expected(asked: Question) -> list[Piece]:
         ]
     if asked.step.proposal.lever == "stop":
         return [("EXPECT ", DIM), "no further gain: the agent has nothing left that it would try"]
-    return [("EXPECT ", DIM), *_prediction(asked)]
+    return [("EXPECT ", DIM), *_prediction(asked, brief)]
 
 
 def _under_seeds(step: Step) -> list[Piece]:
@@ -145,13 +151,13 @@ def _under_seeds(step: Step) -> list[Piece]:
     return [(f"   {found.draws} seeds pooled {found.pooled.told}: {found.outcome}", _TONES.get(found.outcome, ""))]
 
 
-def _prediction(asked: Question) -> list[Piece]:
+def _prediction(asked: Question, brief: bool) -> list[Piece]:
     """What is to be expected: the promise, discounted by how its author's promises held."""
     promised, record = asked.step.proposal.predicted_gain, asked.step.record
     seen = resolvable_gain(asked.dev_n) if asked.dev_n else None
     gain = promised if promised is None or record is None else record.discounted(promised)
     said: list[Piece] = [("no prediction" if gain is None else f"{points(gain)} pt", STRONG)]
-    if promised is not None and record is not None:
+    if promised is not None and record is not None and not brief:
         said.append((f"   promised {points(promised)}, {signs(record)}", DIM))
     if seen is None:
         return said

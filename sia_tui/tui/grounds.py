@@ -56,6 +56,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
         *pilot[:1],
         *((sides, promise) if keeping else (promise, sides)),
         *pilot[1:],
+        _again(asked, width),
         _criticised(asked, width),
         _evidence(asked, width),
         _why(asked, width),
@@ -165,7 +166,7 @@ def _measured(asked: Question) -> list[Line]:
 
 
 def _more(asked: Question, width: int) -> list[Line]:
-    """The same under other seeds; how far the incumbent's own score moves; which hunks the changes came through."""
+    """The same under other seeds; which hunks the changes came through."""
     step = asked.step
     lines: list[Line] = []
     for found in step.evidence:
@@ -176,12 +177,16 @@ def _more(asked: Question, width: int) -> list[Line]:
             line((f"fixed {found.fixed} · broke {found.broke} · {found.moved} cases changed with the seed", DIM)),
         ]
     lines = [head("UNDER OTHER SEEDS", "pooled by case"), *lines] if lines else []
-    for one in asked.state.repeats:
-        lines += [line(text) for text in wrap(repeated(one), width)]
     if step.traced:
         lines.append(head("HUNK BY HUNK", f"{len(step.traced.hunks)} left out in turn"))
         lines += [line(text) for told in traced(step.traced) for text in wrap(told, width)]
     return lines
+
+
+def _again(asked: Question, width: int) -> list[Line]:
+    """How far the incumbent's own score moves, measured while the question waits."""
+    told = [line(text) for one in asked.state.repeats for text in wrap(repeated(one), width)]
+    return [head("WHILE THIS WAITS", "how far a score moves by chance"), *told] if told else []
 
 
 def _sides(asked: Question) -> list[Line]:

@@ -49,7 +49,7 @@ def home_heading(place: str, views: Sequence[View], waiting: int) -> tuple[list[
     if waiting:
         left.append((f"  ▲ {waiting} {'waits' if waiting == 1 else 'wait'} for you ", "bold reverse $text-warning"))
     alive = sum(view.alive for view in views)
-    return left, [(f"{len(views)} runs · {alive} at work ", "$foreground-muted")]
+    return left, [(f"{len(views)} run{'' if len(views) == 1 else 's'} · {alive} at work ", "$foreground-muted")]
 
 
 def terminal_title(run: str, waiting: int) -> str:
@@ -95,10 +95,15 @@ def _engine(view: View, now: datetime) -> list[Piece]:
     ]
 
 
+def may_contract(view: View) -> bool:
+    """Whether the engine waits for a person who leaves, and a standing yes could answer in their place."""
+    return view.alive and view.state.waiting is not None and view.state.contract is None
+
+
 def parting(view: View) -> str:
     """What is printed when the window closes."""
     waiting = view.state.waiting
-    if view.alive and waiting is not None and view.state.contract is None:
+    if waiting is not None and may_contract(view):
         said = f"sia-tui approve {view.run}/{waiting.id} --hash {waiting.hash[:12]} --until steps=3,wall=2h"
         back = f"come back with: sia-tui attach {view.run}"
         return f"{view.run}: the engine goes on and waits at {waiting.id}; {back}; or a yes with limits: {said}"

@@ -15,6 +15,7 @@ from importlib import import_module
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.keys import _character_to_key
+from textual.widget import Widget
 
 OURS = "sia_tui."
 _SUFFIXES = ("Pane", "View", "App", "Screen")
@@ -30,6 +31,7 @@ def name_bindings() -> None:
                 bindings.key_to_bindings[key] = [_named(cls, binding) for binding in found]
 
 
+@cache
 def known() -> dict[str, list[str]]:
     """Every id with its keys, as they are without a keymap."""
     found: dict[str, list[str]] = {}
@@ -37,6 +39,12 @@ def known() -> dict[str, list[str]]:
         for name, keys in _by_id(bindings).items():
             found[name] = list(dict.fromkeys([*found.get(name, []), *keys]))
     return dict(sorted(found.items()))
+
+
+def shown_key(widget: Widget, name: str) -> str:
+    """The first key of the binding of this id, as a person has set it. Raises KeyError for an id that is none."""
+    own = widget.app._keymap.get(name)
+    return widget.app.get_key_display(Binding(_keys(own)[0] if own else known()[name][0], "", ""))
 
 
 def faults(keymap: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,10 @@ from sia_tui.tui.ascii import Ascii
 from sia_tui.tui.theme import THEMES, own_themes
 
 STEERING = frozenset(
-    {"approve", "reject", "defer", "go_back", "confirm", "pause", "end_training", "start", "begin", "branch", "revive"}
+    {
+        *("approve", "reject", "other_lever", "more_evidence", "until", "edit", "defer", "end_contract"),
+        *("go_back", "confirm", "pause", "end_training", "start", "begin", "branch", "revive"),
+    }
 )
 """Actions that a window opened to read only does not do."""
 READ_ONLY = "this window only reads: open it without --read-only to decide"

@@ -123,7 +123,7 @@ def following(view: View) -> str:
     if view.config is None:
         return "p pauses: what is under way is made again later"
     said = _after(loop.next_action(view.state, view.config.rules), view, view.config)
-    return said if view.state.waiting else f"{said}   (p pauses: what is under way is made again later)"
+    return said
 
 
 def _after(action: loop.Action, view: View, config: RunConfig) -> str:

@@ -99,7 +99,7 @@ def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
         (
             "STOPS ITSELF",
             f"after {plan.patience} looks without a new best on {plan.held_out} train cases held out, one look every "
-            f"{plan.eval_every} steps. p pauses it; it is ended by nothing else once it runs.",
+            f"{plan.eval_every} steps, or by the rules above. S ends it early with its best adapter; p pauses it.",
         ),
         (
             "AFTER",
@@ -135,13 +135,34 @@ def _fate(kept: bool | None) -> str:
 
 def idle(state: State, progress: Progress | None, alive: bool, width: int) -> list[Line]:
     """While nothing is asked: what the engine does, and what was decided so far."""
-    lines = [line(("No gate waits.", STRONG)), line(), *_doing(state, progress, alive), line()]
+    lines = [*_withdrawn(state, width), line(), *_doing(state, progress, alive), line()]
     if not state.steps:
         return [*lines, line(("nothing was proposed yet", DIM))]
     lines.append(head("DECIDED SO FAR", f"{sum(step.closed for step in state.steps)} of {len(state.steps)} steps"))
     for number, step in reversed(list(enumerate(state.steps, 1))):
         lines += _decided(number, step, width)
     return lines
+
+
+def _withdrawn(state: State, width: int) -> list[Line]:
+    """What became of the question: nothing is asked, or more is found out about it first."""
+    wanted = state.current.wanted if state.current else None
+    if wanted is None:
+        return [line(("No gate waits.", STRONG))]
+    told = (
+        f"{wanted.gate} is put again, under another hash, with more evidence: {_gathered(state)}. "
+        "What you made of the patch stays."
+    )
+    return [head("MORE EVIDENCE", f"wanted by {wanted.by}"), *(line((text, STRONG)) for text in wrap(told, width))]
+
+
+def _gathered(state: State) -> str:
+    step = state.current
+    if step is not None and step.candidates:
+        return "candidate and incumbent are measured on dev under one more sampling seed"
+    if step is not None and step.proposal.trains:
+        return "the pilot is made on as many further train cases"
+    return "the preview is made on as many further train cases"
 
 
 def _doing(state: State, progress: Progress | None, alive: bool) -> Sequence[Line]:

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.app import SiaApp
+from sia_tui.tui.app import PANES, SiaApp
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.scrubber import Scrubber
 from sia_tui.tui.window import Source
@@ -19,6 +19,8 @@ OVER = Answer(False, "this is a recording: what was decided is decided; p plays 
 
 class ReplayApp(SiaApp):
     """Verdicts and commands are refused in one line."""
+
+    shown: ClassVar[tuple[str, ...]] = tuple(PANES)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "play", "play/pause", tooltip="play the recording, or pause it; it stops at each gate"),
@@ -68,6 +70,9 @@ class ReplayApp(SiaApp):
     def _tick(self) -> None:
         super()._tick()
         self._scrubber.show(self.replay)
+
+    def action_leave(self) -> None:
+        self.call_later(self.action_quit)
 
     async def action_quit(self) -> None:
         self.exit()

@@ -45,6 +45,15 @@ def dev_points(state: State) -> tuple[Dev, ...]:
     )
 
 
+def newest_row(state: State) -> int:
+    """Which line is that of the newest step, or of the generation it made."""
+    return (
+        sum(max(1, len(step.candidates)) for step in state.steps)
+        + sum(found.proposal is None for found in state.generations)
+        - 1
+    )
+
+
 def best_null(state: State) -> tuple[str, float] | None:
     """The null baseline that is hardest to beat on dev."""
     dev = state.baselines_dev
@@ -112,6 +121,8 @@ def _unborn(state: State, step: Step, width: int) -> Line:
 
 
 def _stage(step: Step) -> str:
+    if step.amended is not None:
+        return "↷ amended"
     if step.closed:
         return "✗ broken off"
     if step.open_gate is not None:

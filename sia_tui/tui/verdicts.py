@@ -20,7 +20,7 @@ DONE: dict[Kind, str] = {
     "approve": "approved",
     "reject": "rejected",
     "amend": "amended",
-    "more-evidence": "sent for more evidence",
+    "more-evidence": "asked more about",
     "contract": "approved, with what comes after,",
 }
 

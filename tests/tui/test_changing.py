@@ -209,7 +209,7 @@ async def test_l_says_no_and_closes_the_lever_and_m_asks_for_more(paths: RunPath
         await until(pilot, lambda: len(engine.asked) == 1)
         await settle(pilot)
         await pilot.press("m")
-        assert "sent for more evidence gate-4" in screen_text(app)
+        assert "asked more about gate-4" in screen_text(app)
         hasten(app)
         await until(pilot, lambda: len(engine.asked) == 2)
         await settle(pilot)

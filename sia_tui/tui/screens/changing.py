@@ -92,7 +92,7 @@ class ChangingPane(Vertical):
             if values is not None:
                 self._hold("contract", about=asked.gate.hash, more={"contract": asdict(made(values))})
 
-        self.app.push_screen(Form(f"approve {asked.gate.id}, and until …", lines, told), saved)
+        self.app.push_screen(Form(f"approve {asked.gate.id}, and until …", lines, told, "approves"), saved)
 
     def _edit(self, draft: Draft, asked: Question) -> None:
         about = asked.gate.hash
@@ -129,8 +129,8 @@ class ChangingPane(Vertical):
             else:
                 self._bar.say("the plan is as it was")
 
-        title = f"the plan of {asked.step.id}, against {'the last one carried out' if last else 'none before'}"
-        self.app.push_screen(Form(title, plan_fields(plan, last), told), saved)
+        title = f"the plan of {asked.step.id}{', beside the last one carried out' if last else ''}"
+        self.app.push_screen(Form(title, plan_fields(plan, last), told, "proposes it"), saved)
 
     def _base(self, asked: Question) -> Mapping[str, str]:
         """The harness that the patch is against. Raises ValueError."""
@@ -153,6 +153,6 @@ class ChangingPane(Vertical):
         self._draft = draft
         view, diff = self.query_one(DiffView), draft.diff
         asks = self._asked is not None and self._asked.gate.kind == "step"
-        view.show(diff, choosing=asks and draft.divides)
+        view.show(diff, choosing=asks and draft.divides, taken=draft.taken)
         self.query_one("#object").border_title = Content(one_line(counts(diff), 200) or "patch")
         self._bar.rest(draft.told)

@@ -40,6 +40,7 @@ class NewRun(ModalScreen[str]):
             border: round $primary; padding: 0 1; background: $surface;
         }
         & Select, & Input { height: 1; }
+        & Input:focus, & Select:focus > SelectCurrent { background: $primary 30%; }
         & Button { margin-top: 1; }
     }
     """
@@ -53,8 +54,8 @@ class NewRun(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         configs = self._place.configs()
-        with VerticalScroll() as box:
-            box.border_title = Content(" new run · Ctrl+S starts it, Esc leaves ")
+        with VerticalScroll(can_focus=False) as box:
+            box.border_title = Content(" new run · Tab goes on, Ctrl+S starts it, Esc leaves ")
             yield self._label("config", "a file of ./configs")
             yield Select(
                 [(Content(one_line(str(path), 80)), path) for path in configs],
@@ -63,7 +64,8 @@ class NewRun(ModalScreen[str]):
                 prompt="choose",
                 value=configs[0] if configs else Select.NULL,
             )
-            yield Input(id="path", placeholder="or the path of one", compact=True)
+            yield self._label("or path", "of another config; it takes the place of the one above")
+            yield Input(id="path", compact=True)
             yield self._label("name", "letters, digits, '-', '_' and '.'; empty: the config's name, numbered")
             yield Input(id="name", compact=True)
             yield self._label("gate", "who answers it")
@@ -173,4 +175,4 @@ def _hint(allowed: str, said: str) -> str:
 
 
 def _id(name: str) -> str:
-    return name.replace(".", "-")
+    return name.replace(".", "-").replace(" ", "-")

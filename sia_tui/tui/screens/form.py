@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -17,6 +17,8 @@ from sia_tui.tui.plan_form import Field
 
 Told = Callable[[Mapping[str, str]], str]
 """What the values come to. Raises ValueError, in one line, where they cannot be."""
+_BELOW = 6
+"""Rows that the border and what the values come to may need."""
 
 
 class Form(ModalScreen[Mapping[str, str] | None]):
@@ -34,8 +36,8 @@ class Form(ModalScreen[Mapping[str, str] | None]):
             width: 96; max-width: 100%; height: auto; max-height: 100%;
             border: round $primary; padding: 0 1; background: $surface;
         }
-        & VerticalScroll { height: auto; max-height: 32; }
-        & Horizontal { height: 1; }
+        & VerticalScroll { height: auto; }
+        & Horizontal { height: auto; }
         & Label { width: 20; color: $text-muted; }
         & Input { width: 16; }
         & Input.-wrong { background: $error 30%; }
@@ -45,14 +47,15 @@ class Form(ModalScreen[Mapping[str, str] | None]):
     }
     """
 
-    def __init__(self, title: str, fields: Sequence[Field], told: Told) -> None:
+    def __init__(self, title: str, fields: Sequence[Field], told: Told, saves: str) -> None:
+        """`saves` says what ctrl+s does."""
         super().__init__()
-        self._title, self._fields, self._told = title, fields, told
+        self._title, self._fields, self._told, self._saves = title, fields, told, saves
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = one_line(self._title, 80)
-            box.border_subtitle = "ctrl+s saves · esc leaves · Enter goes on"
+            box.border_subtitle = f"ctrl+s {self._saves} · esc leaves · Enter goes on"
             with VerticalScroll(can_focus=False):
                 for field in self._fields:
                     with Horizontal():
@@ -63,6 +66,10 @@ class Form(ModalScreen[Mapping[str, str] | None]):
 
     def on_mount(self) -> None:
         self._tell()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """What the values come to stays in sight, however many lines there are above it."""
+        self.query_one(VerticalScroll).styles.max_height = max(3, event.size.height - _BELOW)
 
     @property
     def values(self) -> Mapping[str, str]:

@@ -69,19 +69,36 @@ class GatePane(ChangingPane):
     }
     """
 
+    # Those that decide are not in the footer: the bar above it shows them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "approve", "approve", tooltip="approve what is shown; held 5 s, z takes it back"),
-        Binding("r", "reject", "reject", tooltip="reject what is shown, with a reason; held 5 s, z takes it back"),
-        Binding("l", "other_lever", "other lever", tooltip="reject it, and ask for another lever on this generation"),
-        Binding("m", "more_evidence", "more evidence", tooltip="measure more of it before you decide; held 5 s"),
-        Binding("u", "until", "until…", tooltip="approve this and what follows, within limits; x ends that"),
+        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, z takes it back"),
+        Binding(
+            "r",
+            "reject",
+            "reject",
+            show=False,
+            tooltip="reject what is shown, with a reason; held 5 s, z takes it back",
+        ),
+        Binding(
+            "l",
+            "other_lever",
+            "other lever",
+            show=False,
+            tooltip="reject it, and ask for another lever on this generation",
+        ),
+        Binding(
+            "m", "more_evidence", "more evidence", show=False, tooltip="measure more of it before you decide; held 5 s"
+        ),
+        Binding(
+            "u", "until", "until…", show=False, tooltip="approve this and what follows, within limits; x ends that"
+        ),
         Binding("b", "branch", "branch", show=False, tooltip="the command that starts a run from here"),
-        Binding("d", "defer", "defer", tooltip="put it off; the gate stays open"),
-        Binding("z", "take_back", "take back", tooltip="take a verdict back before it is sent"),
+        Binding("d", "defer", "defer", show=False, tooltip="put it off; the gate stays open"),
+        Binding("z", "take_back", "take back", show=False, tooltip="take a verdict back before it is sent"),
         Binding("space", "take", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
         Binding("e", "edit", "edit", tooltip="edit the hunk's file, as patched, in $EDITOR; or the plan in a form"),
         Binding("D", "outside", "pager", show=False, tooltip="the diff in delta, or in $PAGER"),
-        Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
+        Binding("right_square_bracket", "hunk(1)", "next hunk", key_display="]", tooltip="the next hunk"),
         Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
         Binding("right_curly_bracket", "file(1)", "next file", show=False),
         Binding("left_curly_bracket", "file(-1)", "previous file", show=False),
@@ -129,7 +146,7 @@ class GatePane(ChangingPane):
             self.set_class(asked is None, "-idle")
             self.refresh_bindings()
         if asked is None:
-            self._hash, self._draft = "", None
+            self._hash = ""
             self._show_idle(view)
         elif not same:
             self._show_new(asked)
@@ -150,7 +167,7 @@ class GatePane(ChangingPane):
             await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("take", "outside", "file"):
+        if action in ("take", "outside", "file", "hunk"):
             return self._asked is not None and self._draft is not None
         return self._asked is not None or action not in _DECIDING
 
@@ -178,7 +195,9 @@ class GatePane(ChangingPane):
             self._bar.say(refused)
         elif self.verdicts.gate is not None:
             self._other_lever = other_lever
-            self.query_one(Reason).open(self.verdicts.gate.hash)
+            self.query_one(Reason).open(
+                self.verdicts.gate.hash, "rejects, asks for another lever" if other_lever else "rejects"
+            )
 
     def action_more_evidence(self) -> None:
         self._hold("more-evidence")
@@ -277,11 +296,13 @@ class GatePane(ChangingPane):
         patch, plan = asked.patch, asked.step.proposal.plan is not None
         self.set_class(bool(patch) and not plan, "-diff")
         self.set_class(not patch, "-plan")
-        self._draft = None
         self._bar.rest(told := _standing(asked))
         self._contracted = bool(told)
+        # Put again with more evidence, it is the same patch: what a person made of it stays.
+        kept = self._draft if self._draft is not None and self._draft.proposed == patch else None
+        self._draft = None
         if patch:
-            self._show_draft(Draft.of(patch))
+            self._show_draft(kept or Draft.of(patch))
         else:
             self.query_one("#object").border_title = Content("plan" if plan else "end")
         self.refresh_bindings()

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
+
+from sia_tui.tui.pieces import wrap
 
 _UNTOLD = {"screen.copy_text", "help_quit", "scroll_left", "scroll_right", "page_left", "page_right"}
 _SAID = {"Focus Next": "the next part of the pane", "Focus Previous": "the part before", "palette": "every command"}
+_ROOM, _KEYS = 64, 15
+"""Cells of a line, and of the keys at its beginning."""
 
 
 class Help(ModalScreen[None]):
@@ -45,7 +49,7 @@ class Help(ModalScreen[None]):
 
 
 def told(bindings: Mapping[str, ActiveBinding]) -> Content:
-    """Keys by what they do; those of the pane first, those of the window last."""
+    """Keys by what they do; those of the pane first, those of the window last, each on lines that begin under each other."""
     groups: dict[DOMNode, dict[str, list[str]]] = {}
     for key, active in bindings.items():
         binding = active.binding
@@ -55,18 +59,31 @@ def told(bindings: Mapping[str, ActiveBinding]) -> Content:
             if (shown := binding.key_display or _plain(key)) not in keys:
                 keys.append(shown)
     lines: list[Content] = []
-    for rows in sorted(groups.items(), key=lambda item: -len(item[0].ancestors_with_self)):
-        lines += [
-            Content.assemble((f"{' '.join(keys):>20}  ", "bold $text-accent"), what) for what, keys in rows[1].items()
-        ]
+    for _, rows in sorted(groups.items(), key=lambda item: _nearness(item[0])):
+        for what, keys in rows.items():
+            first, *more = wrap(what, _ROOM - _KEYS)
+            lines.append(Content.assemble((f"{' '.join(keys):>{_KEYS - 2}}  ", "bold $text-accent"), first))
+            lines += [Content(" " * _KEYS + rest) for rest in more]
         lines.append(Content(""))
     return Content("\n").join(lines[:-1])
+
+
+def _nearness(node: DOMNode) -> tuple[bool, int]:
+    """What the pane does comes before how its lists are walked through, and the window's own keys come last."""
+    depth = len(node.ancestors_with_self)
+    return (True, -depth) if isinstance(node, App | Screen) else (False, depth)
 
 
 _PLAIN = {
     "question_mark": "?",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_parenthesis": "(",
+    "right_parenthesis": ")",
     "slash": "/",
     "full_stop": ".",
     "comma": ",",

@@ -12,7 +12,7 @@ from sia_tui.tui.charts import dev_chart
 from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.pieces import Opens
-from sia_tui.tui.scores import score_lines
+from sia_tui.tui.scores import newest_row, score_lines
 from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.stream import episode_line, failure_lines, failures
 from sia_tui.tui.view import View
@@ -26,6 +26,9 @@ from sia_tui.tui.window import window
 
 class LivePane(Widget):
     """Generations and their curve above, the phase and the rollouts below, the outlook at the foot."""
+
+    _newest = 0
+    """The line of the newest step: it comes into sight once, when it is new."""
 
     def compose(self) -> ComposeResult:
         yield Card(id="away")
@@ -82,6 +85,9 @@ class LivePane(Widget):
         lines = self.query_one("#scores", Lines)
         count = len(score_lines(view.state, 80))
         lines.show_rows(count, lambda index, width: content(score_lines(view.state, width)[index]))
+        if (newest := newest_row(view.state)) != self._newest:
+            self._newest = newest
+            lines.go(newest)
 
     def _show_stream(self, view: View) -> None:
         lines, rows = self.query_one("#stream", Lines), view.recent

@@ -65,10 +65,10 @@ class DiffView(Lines):
         """The one that the next toggle is about."""
         self._digits = 0
 
-    def show(self, diff: Diff, choosing: bool = False) -> None:
-        """Show another diff, from its beginning, all hunks taken."""
+    def show(self, diff: Diff, choosing: bool = False, taken: frozenset[int] | None = None) -> None:
+        """Show another diff, from its beginning; unless it is said which hunks are taken, all are."""
         self.diff, self.choosing, self.at = diff, choosing, 0
-        self.taken = frozenset(range(len(diff.hunks)))
+        self.taken = frozenset(range(len(diff.hunks))) if taken is None else taken
         self._digits = len(str(diff.last_line))
         self.show_rows(len(diff.rows), self._content, wide=self._gutter_width + 2 + diff.width)
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)

@@ -28,10 +28,12 @@ class Reason(Input):
         pass
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(placeholder="why not? Enter rejects, Esc cancels", id=id, compact=True, disabled=True)
+        super().__init__(id=id, compact=True, disabled=True)
         self._about = ""
 
-    def open(self, about: str) -> None:
+    def open(self, about: str, does: str) -> None:
+        """`does` says what Enter will."""
+        self.placeholder = f"why not? Enter {does}; Esc cancels"
         self._about = about
         self.value = ""
         self.display, self.disabled = True, False

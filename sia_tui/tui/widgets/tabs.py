@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual import events
@@ -23,7 +24,8 @@ class Tabs(Static):
 
         name: str
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: Mapping[int, str]) -> None:
+        """Names by the number that shows them."""
         super().__init__(markup=False)
         self._names = names
         self._spots: list[tuple[int, str]] = []
@@ -32,7 +34,7 @@ class Tabs(Static):
         """`waiting` names the pane that a person is asked to look at."""
         pieces: list[tuple[str, str]] = []
         self._spots, x = [], 0
-        for number, name in enumerate(self._names, 1):
+        for number, name in self._names.items():
             label = f" {number} {name}{' ▲' if name == waiting else ''} "
             style = "bold reverse" if name == here else "bold $text-warning" if name == waiting else "$foreground-muted"
             pieces += [(label, style), (" ", "")]

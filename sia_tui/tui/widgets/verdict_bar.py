@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -9,21 +10,22 @@ from textual.message import Message
 from textual.widgets import Static
 
 from sia_tui.core.text import one_line
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import WARN
 from sia_tui.tui.verdicts import SETTLE_S, UNDO_S
 
-_KEYS = {
-    "approve": ("a", "approve", "approve"),
-    "reject": ("r", "reject…", "reject…"),
-    "other_lever": ("l", "other lever…", "lever…"),
-    "more_evidence": ("m", "more evidence", "more"),
-    "until": ("u", "until…", "until…"),
-    "defer": ("d", "defer", "defer"),
-    "take_back": ("z", "take back", "back"),
+_SAID = {
+    "approve": ("approve", "approve"),
+    "reject": ("reject…", "reject…"),
+    "other_lever": ("other lever…", "lever…"),
+    "more_evidence": ("more evidence", "more"),
+    "until": ("until…", "until…"),
+    "defer": ("defer", "defer"),
+    "take_back": ("take back", "back"),
 }
-"""Key, what it is called where there is room, and where there is not."""
+"""What an action is called where there is room, and where there is not."""
 ROOMY = 100
-_RULE = f"Enter never approves · keys of the first {SETTLE_S:g} s dropped · z: {UNDO_S:g} s to take back"
+_RULE = "Enter never approves · keys of the first {settle:g} s dropped · {key}: {undo:g} s to take back"
 
 
 class VerdictBar(Static):
@@ -58,16 +60,22 @@ class VerdictBar(Static):
         self._told, self._loud = told, loud
         told = one_line(told or self._rest, max(20, self.size.width - 2)) if told or self._rest else ""
         style = f"bold reverse {WARN}" if loud else WARN
-        first = Content.assemble((told, style)) if told else Content(_RULE)
-        self.update(Content("\n").join([first, _keys(self.size.width >= ROOMY)]))
+        keys = {what: shown_key(self, f"gate.{what.replace('_', '-')}") for what in _SAID}
+        rule = _RULE.format(settle=SETTLE_S, undo=UNDO_S, key=keys["take_back"])
+        first = Content.assemble((told, style)) if told else Content(rule)
+        self.update(Content("\n").join([first, _drawn(keys, self.size.width >= ROOMY)]))
 
     def action_press(self, what: str) -> None:
         self.post_message(self.Pressed(what))
 
 
-def _keys(wide: bool) -> Content:
-    keys = [
-        Content.from_markup(f"[@click=press('{what}')][bold reverse] {key} [/][$text] {long if wide else short}[/][/]")
-        for what, (key, long, short) in _KEYS.items()
+def _drawn(keys: Mapping[str, str], wide: bool) -> Content:
+    drawn = [
+        Content.from_markup(
+            f"[@click=press('{what}')][bold reverse] $key [/][$text] $said[/][/]",
+            key=keys[what],
+            said=long if wide else short,
+        )
+        for what, (long, short) in _SAID.items()
     ]
-    return Content("   " if wide else " ").join(keys)
+    return Content("   " if wide else " ").join(drawn)

@@ -1,0 +1,51 @@
+"""A question to whoever leaves while the engine waits for them."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from sia_tui.core.text import one_line
+from sia_tui.tui.view import View
+
+Parting = Literal["leave", "until"]
+
+
+class Leaving(ModalScreen[Parting]):
+    """Dismissed with nothing, the person stays. No key here decides about the gate: `u` opens the form that asks for limits."""
+
+    DEFAULT_CSS = """
+    Leaving {
+        align: center middle;
+        & > Vertical {
+            width: 72; max-width: 100%; height: auto; border: round $warning; padding: 0 1; background: $surface;
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "dismiss('until')", "approve until…", tooltip="approve within limits, then leave"),
+        Binding("q", "dismiss('leave')", "leave", tooltip="leave; the engine waits"),
+        Binding("escape", "dismiss(None)", "stay"),
+    ]
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        gate = view.state.waiting
+        self._said = f"{one_line(view.run, 40)} waits at {gate.id if gate else 'a gate'}, and goes on waiting."
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = "leave?"
+            yield Static(
+                f"{self._said}\n\n"
+                "u    a standing yes: this one and what follows, within limits\n"
+                "q    leave, and let it wait\n"
+                "Esc  stay",
+                markup=False,
+            )
