@@ -66,7 +66,8 @@ def _of_run(workspace: Workspace, paths: RunPaths, scratch: Path) -> Iterator[tu
     yield f"{place}/config.yaml", paths.config
     state = folded(folder / "run.db")
     if state.generations:
-        pack_history(workspace, folder / "run.db", folder / HISTORY)
+        if gone := pack_history(workspace, folder / "run.db", folder / HISTORY):
+            raise FileNotFoundError(f"the commit {gone[0][:10]} is not in git; see: sia-tui verify {paths.name}")
         yield f"{place}/{HISTORY}", folder / HISTORY
     if paths.again.db.is_file():
         snapshot(paths.again.db, folder / "again.db")
@@ -110,14 +111,18 @@ def folded(db: Path) -> State:
         return reader.state()
 
 
-def pack_history(workspace: Workspace, db: Path, out: Path) -> None:
-    """What git has of the run whose log this is, as one file. Raises RepositoryError."""
+def pack_history(workspace: Workspace, db: Path, out: Path) -> list[str]:
+    """What git has of the run whose log this is, as one file; returns the commits that are not there. Raises
+    RepositoryError."""
     state, repository = folded(db), HarnessRepository(workspace.harness_repository)
     wanted = refs(state)
-    for ref in (f"refs/notes/sia/{state.run}", SEED_BRANCH):
-        if stands := repository.resolve(ref):
+    for ref in (f"refs/notes/sia/{state.run}", SEED_BRANCH, f"refs/heads/{state.run}"):
+        if ref not in wanted and (stands := repository.resolve(ref)):
             wanted[ref] = stands
-    repository.pack(wanted, out)
+    there = {ref: commit for ref, commit in wanted.items() if repository.resolve(f"{commit}^{{commit}}")}
+    gone = {ref: stands for ref in wanted.keys() - there.keys() if (stands := repository.resolve(ref))}
+    repository.pack(there | gone, out)
+    return [commit for ref, commit in wanted.items() if ref not in there]
 
 
 def restore(workspace: Workspace, file: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,10 @@ from typing import Any
 import pytest
 
 from sia_tui.cli.main import main
-from sia_tui.engine import session as sessions
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.workspace import RunPaths, Workspace
-from tests.cli.exported import Shop, _seeds
 
 pytestmark = pytest.mark.xdist_group("export")
-
-
-@pytest.fixture
-def workspace(shop: Shop, tmp_path: Path) -> Iterator[Workspace]:
-    shutil.copytree(shop.workspace.root, tmp_path / "w", symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "SEEDS", _seeds(tmp_path / "seeds"))
-        yield Workspace(tmp_path / "w")
 
 
 def verified(workspace: Workspace, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, Any]]:
