@@ -19,6 +19,10 @@ _VERBS = {
     "attach": "sia_tui.cli.running",
     "home": "sia_tui.cli.window",
     "delete": "sia_tui.cli.deleting",
+    "verify": "sia_tui.cli.verifying",
+    "backup": "sia_tui.cli.keeping",
+    "restore": "sia_tui.cli.keeping",
+    "gc": "sia_tui.cli.keeping",
     "digest": "sia_tui.cli.digesting",
     "config": "sia_tui.cli.settings",
     "branch": "sia_tui.cli.running",
@@ -98,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workspace", metavar="DIR", dest="at", help="whose runs the window lists without a verb")
     parser.add_argument("--ascii", action="store_true", help="of that window: no glyphs, lines or braille")
     verbs = parser.add_subparsers(dest="verb", metavar="[VERB]")
-    for add in (_starting, _deciding, _looking_back, _proving, _preparing):
+    for add in (_starting, _deciding, _looking_back, _proving, _keeping, _preparing):
         add(verbs)
     return parser
 
@@ -266,6 +270,21 @@ def _proving(verbs: _Verbs) -> None:
     what = "a generation, or a gate about a measured result (default: the open gate, which its engine puts again with more)"
     more.add_argument("what", nargs="?", metavar="GATE|GEN", help=what)
     more.add_argument("--seeds", type=int, metavar="K", help="how many (default: 2, of an open gate 1)")
+
+
+def _keeping(verbs: _Verbs) -> None:
+    look = "whether a run's store, git, adapters and digests are whole and agree; exit 1 if not"
+    verify = _verb(verbs, "verify", look, run="RUN", json=True)
+    verify.add_argument("--mend", action="store_true", help="first bring branch, tags and notes in line with the log")
+    backup = _verb(verbs, "backup", "a run, also one that is being written, as one file with all it needs to go on")
+    backup.add_argument("run", nargs="?", metavar="RUN")
+    backup.add_argument("out", metavar="OUT", help="the file")
+    backup.add_argument("--all", action="store_true", help="every run of the workspace")
+    restore = _verb(verbs, "restore", "lay a backup out in a workspace; a run that is there already is refused")
+    restore.add_argument("file", metavar="FILE")
+    gc = _verb(verbs, "gc", "what no run refers to: listed with its size, deleted after a yes", json=True)
+    gc.add_argument("--dry-run", action="store_true", help="only list it")
+    gc.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _preparing(verbs: _Verbs) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 import zipfile
 from contextlib import closing
 from pathlib import Path
 
-from sia_tui.core.state import State
 from sia_tui.core.text import one_line
+from sia_tui.engine.keeping import member, pack_history
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
+from sia_tui.store.copying import snapshot
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -19,7 +19,6 @@ from sia_tui.store.workspace import RunPaths, Workspace
 DB, CONFIG, HISTORY = "run.db", "config.yaml", "harness.bundle"
 MOST_BYTES = 2 << 30
 """Of one member when it is unpacked."""
-_CHUNK = 1 << 20
 _LEFT_OUT = (
     "delete from commands",
     "delete from progress",
@@ -31,12 +30,11 @@ _LEFT_OUT = (
 def save(workspace: Workspace, paths: RunPaths, out: Path, most_rollouts: int | None = None) -> int:
     """Write the recording and return its bytes. Of the trajectories of trainings' rollouts at most so many are kept,
     evenly spread; rows stay. Raises StoreError, RepositoryError, OSError."""
-    with closing(RunReader(paths.db)) as reader:
-        state = reader.state()
     with tempfile.TemporaryDirectory(prefix="sia-recording-") as scratch:
         folder = Path(scratch)
-        _copy(paths.db, folder / DB, most_rollouts)
-        HarnessRepository(workspace.harness_repository).pack(_refs(state), folder / HISTORY)
+        snapshot(paths.db, folder / DB)
+        _trim(folder / DB, most_rollouts)
+        pack_history(workspace, folder / DB, folder / HISTORY)
         part = out.with_name(f".{out.name}.new")
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
             for path in (folder / DB, paths.config, folder / HISTORY):
@@ -53,7 +51,7 @@ def unpack(recording: Path, root: Path) -> tuple[Workspace, RunPaths]:
             if missing := {DB, CONFIG, HISTORY} - set(packed.namelist()):
                 raise StoreError(f"{recording}: no recording of a run ({', '.join(sorted(missing))} is missing)")
             for name in (DB, CONFIG, HISTORY):
-                _member(packed, name, root / name)
+                member(packed, name, root / name, MOST_BYTES)
         with closing(RunReader(root / DB)) as reader:
             run = reader.state().run
         paths = Workspace(root).run(run)
@@ -66,20 +64,8 @@ def unpack(recording: Path, root: Path) -> tuple[Workspace, RunPaths]:
     return Workspace(root), paths
 
 
-def _member(packed: zipfile.ZipFile, name: str, out: Path) -> None:
-    """What it says of its size is not believed."""
-    left = MOST_BYTES
-    with packed.open(name) as source, out.open("xb") as target:
-        while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError(f"{name} is larger than {MOST_BYTES >> 30} GiB")
-            target.write(chunk)
-
-
-def _copy(db: Path, out: Path, most_rollouts: int | None) -> None:
-    with closing(sqlite3.connect(f"{db.resolve().as_uri()}?mode=ro", uri=True)) as source, closing(_new(out)) as copy:
-        source.backup(copy)
+def _trim(db: Path, most_rollouts: int | None) -> None:
+    with closing(sqlite3.connect(db)) as copy:
         tables = {name for (name,) in copy.execute("select name from sqlite_master where type = 'table'")}
         with copy:
             for statement in _LEFT_OUT:
@@ -87,14 +73,7 @@ def _copy(db: Path, out: Path, most_rollouts: int | None) -> None:
                     copy.execute(statement)
             if most_rollouts is not None:
                 _thin(copy, most_rollouts)
-        # WAL is for writers; a single file travels better.
-        copy.execute("pragma journal_mode = delete")
         copy.execute("vacuum")
-
-
-def _new(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-    return sqlite3.connect(path)
 
 
 def _thin(copy: sqlite3.Connection, most: int) -> None:
@@ -105,9 +84,3 @@ def _thin(copy: sqlite3.Connection, most: int) -> None:
     copy.execute(
         f"delete from trajectories where episode in (select id from ({of_trainings}) where not ({kept}))", (most, most)
     )
-
-
-def _refs(state: State) -> list[str]:
-    made = [f"refs/tags/{state.run}/g{generation.index}" for generation in state.generations]
-    proposed = [f"refs/sia/proposals/{step.id}" for step in state.steps]
-    return [f"refs/heads/{state.run}", f"refs/notes/sia/{state.run}", *made, *proposed]

@@ -117,11 +117,11 @@ def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_ga
     import asyncio
 
     from sia_tui.engine.engine import DONE as REACHED
-    from sia_tui.engine.engine import WAITING, Options, cancel_on_signals, run_engine
+    from sia_tui.engine.engine import WAITING, Options, run_engine
 
     async def main() -> int:
-        cancel_on_signals()
         options = Options(exit_at_gate, lambda line: print(line, flush=True))
+        options.leaving.heed_signals(config.engine.grace_s)
         return await run_engine(workspace, paths, config, options)
 
     try:

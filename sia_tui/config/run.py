@@ -14,6 +14,7 @@ from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import (
     AgentsConfig,
     BudgetConfig,
+    EngineConfig,
     EvaluateConfig,
     GateConfig,
     HarnessConfig,
@@ -25,7 +26,7 @@ from sia_tui.config.sections import (
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 
-BESIDE = ("mirror", "notify")
+BESIDE = ("engine", "mirror", "notify")
 """Keys that decide nothing of what a run does."""
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
@@ -59,6 +60,8 @@ class RunConfig(Section):
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     notify: NotifyConfig | None = None
     """Whom to call when a person is needed; null: as the user's own file says. May be changed while the run goes on."""
+    engine: EngineConfig = EngineConfig()
+    """Decides nothing of what the run does; may be changed while the run goes on."""
     seed: int = 0
     """Of what the run draws; the split has its own, `task.seed`."""
 

@@ -290,6 +290,13 @@ class GateConfig(Section):
     """How long the engine waits for a person before the policy's GPUs are released; they are taken again when needed."""
 
 
+class EngineConfig(Section):
+    """How the engine's process behaves."""
+
+    grace_s: float = Field(60.0, ge=0, le=3600)
+    """On SIGTERM, or when the run is to pause, a training has so long to make its step and a checkpoint."""
+
+
 class BudgetConfig(Section):
     steps: int = Field(8, ge=0)
     """Proposals, at most."""

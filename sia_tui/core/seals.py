@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,14 @@ class Seal:
         if self.holds:
             return "as recorded"
         return self.why or "CHANGED"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line about a part of a run that was looked at whole."""
+
+    name: str
+    told: str
+    level: Literal["ok", "behind", "broken"] = "ok"
+    """`behind`: not as the log says, and brought in line by itself when the run goes on."""
+    do: str = ""

@@ -191,7 +191,7 @@ class Crew:
         )
         if setup.agent is not None:
             return setup
-        name = tools.tools_name(harness.files, rows, place.python)
+        name = tools.tools_name(harness.files, rows.name, place.python)
         try:
             made = await tools.prepared(place.tools_root, name, setup, place.config.prepare_s)
         except WorkerDied as death:

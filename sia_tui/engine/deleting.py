@@ -23,7 +23,15 @@ def delete_run(workspace: Workspace, paths: RunPaths) -> None:
         # Gone at once for every reader, however long its files take.
         doomed = Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".deleted-"))
         paths.root.rename(doomed / paths.name)
-    shutil.rmtree(doomed, onerror=_writable)
+    remove(doomed)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it, read-only or not. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_writable)
+    else:
+        path.unlink()
 
 
 def _writable(function: Callable[[str], Any], path: str, error: object) -> None:

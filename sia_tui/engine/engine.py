@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
@@ -30,6 +30,7 @@ from sia_tui.engine import evaluate, finish, first, history, meantime, pilot, pr
 from sia_tui.engine.commands import heed
 from sia_tui.engine.fitness import Unfit, refusal
 from sia_tui.engine.jobs import JobFailed
+from sia_tui.engine.leaving import Leaving
 from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
 from sia_tui.engine.notify import Notifier, called
@@ -80,6 +81,7 @@ class Options:
     exit_at_gate: bool = False
     """Leave with WAITING at a gate that needs a person, instead of waiting there."""
     write: Callable[[str], None] = print
+    leaving: Leaving = field(default_factory=Leaving)
 
 
 async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, options: Options) -> int:
@@ -102,11 +104,12 @@ async def _held(
 ) -> int:
     notifier = called(paths, workspace, config, report)
     try:
-        async with open_session(workspace, paths, config, store, report, partial(_interrupted, store)) as session:
-            return await _Engine(session, options, notifier).run()
+        interrupted = partial(_interrupted, store, options.leaving)
+        async with open_session(workspace, paths, config, store, report, interrupted) as session:
+            code = await _Engine(session, options, notifier).run()
+        return _told_cut_off(store, report, paths) if code == CUT_OFF else code
     except asyncio.CancelledError:
-        report.say(_joined("engine stopped", what_is_saved(store, paths), f"go on with: sia-tui resume {paths.name}"))
-        return CUT_OFF
+        return _told_cut_off(store, report, paths)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run's log must end with it
         # What harness code says of its own small scratch space is not the machine's disk.
         if no_room(error) and not isinstance(error, HarnessBroken | WorkerDied):
@@ -119,6 +122,11 @@ async def _held(
         if notifier is not None:
             notifier.stop()
             _tell_faults(notifier, report)
+
+
+def _told_cut_off(store: RunStore, report: Reporter, paths: RunPaths) -> int:
+    report.say(_joined("engine stopped", what_is_saved(store, paths), f"go on with: sia-tui resume {paths.name}"))
+    return CUT_OFF
 
 
 def _tell_faults(notifier: Notifier, report: Reporter) -> None:
@@ -158,8 +166,12 @@ def _joined(*said: str) -> str:
     return "; ".join(filter(None, said))
 
 
-def _interrupted(store: RunStore) -> bool:
-    return store.state.status == "paused" or (store.state.stop_asked is not None and not store.state.test_opened)
+def _interrupted(store: RunStore, leaving: Leaving) -> bool:
+    return (
+        leaving.ending
+        or store.state.status == "paused"
+        or (store.state.stop_asked is not None and not store.state.test_opened)
+    )
 
 
 class _Engine:
@@ -199,6 +211,8 @@ class _Engine:
         while True:
             history.follow_log(session)
             remembering.keep_up(session)
+            if self._options.leaving.ending:
+                return CUT_OFF
             if session.state.status == "paused":
                 if self._options.exit_at_gate:
                     return WAITING
@@ -246,7 +260,7 @@ class _Engine:
         session, before, since = self._session, self._session.state, time.monotonic()
         session.report.phase(why)
         async with meantime.Meanwhile(session, why) as measuring:
-            while session.state is before or measuring.undisturbed(before):
+            while not self._options.leaving.ending and (session.state is before or measuring.undisturbed(before)):
                 await asyncio.sleep(POLL_S)
                 session.report.beat()
                 measuring.look()
@@ -266,7 +280,21 @@ class _Engine:
             if self._notifier is not None:
                 _tell_faults(self._notifier, self._session.report)
             self._heed()
+            self._heed_warning()
             await asyncio.sleep(POLL_S)
+
+    def _heed_warning(self) -> None:
+        """Before the machine is taken away: whoever starts the engine again need not have seen it go."""
+        session, leaving = self._session, self._options.leaving
+        if leaving.warned and session.state.status == "running":
+            saved, more = (
+                what_is_saved(session.store, session.paths),
+                f"go on with: sia-tui resume {session.paths.name}",
+            )
+            session.record(
+                ev.RunPaused("a warning signal", _joined("the machine is about to be taken away", saved, more))
+            )
+        leaving.warned = False
 
     def _heed(self) -> None:
         for said in heed(self._session.store, self._session.paths, partial(step.fault, self._session)):
@@ -367,7 +395,7 @@ class _Engine:
 
 
 def cancel_on_signals() -> None:
-    """SIGINT and SIGTERM end the engine in good order: what is finished is saved, children are stopped."""
+    """SIGINT and SIGTERM end what measures beside a run: what is finished is saved, children are stopped."""
     task, running = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sia_tui.core.attribution import attribution
@@ -15,19 +16,37 @@ from sia_tui.harness.repository import HarnessRepository, RepositoryError
 
 def follow_log(session: Session) -> None:
     """Make every ref say what the log says. Raises RepositoryError if somebody else moved the run's branch."""
-    state, repository = session.state, session.repository
-    if not state.generations:
-        return
-    for generation in state.generations:
-        repository.tag(state.run, generation.index, generation.commit)
-        repository.note(state.run, generation.commit, generation_note(state, generation))
-    for step in state.steps:
-        if step.commit is not None:
-            repository.mark_proposal(step.id, step.commit)
-            if not step.candidates:
-                repository.note(state.run, step.commit, step_note(step))
-    if not move_branch(repository, state, session.paths.worktree):
+    if session.state.generations and not follow(session.state, session.repository, session.paths.worktree):
         session.report.say(f"{session.paths.worktree} has edits of yours and was left as it is")
+
+
+def follow(state: State, repository: HarnessRepository, worktree: Path) -> bool:
+    """False if the worktree holds a person's edits. Raises RepositoryError."""
+    for ref, commit in marks(state).items():
+        repository.mark(ref, commit)
+    for commit, text in notes(state):
+        repository.note(state.run, commit, text)
+    return move_branch(repository, state, worktree)
+
+
+def marks(state: State) -> dict[str, str]:
+    """Tags of generations and refs of proposals, by their names: where each stands."""
+    tags = {f"refs/tags/{state.run}/g{made.index}": made.commit for made in state.generations}
+    return tags | {f"refs/sia/proposals/{step.id}": step.commit for step in state.steps if step.commit is not None}
+
+
+def refs(state: State) -> dict[str, str]:
+    """All that keeps a run's commits: its marks and its branch."""
+    return marks(state) | ({f"refs/heads/{state.run}": state.best.commit} if state.best else {})
+
+
+def notes(state: State) -> Iterator[tuple[str, str]]:
+    """What stands below which commit."""
+    for generation in state.generations:
+        yield generation.commit, generation_note(state, generation)
+    for step in state.steps:
+        if step.commit is not None and not step.candidates:
+            yield step.commit, step_note(step)
 
 
 def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> bool:

@@ -14,7 +14,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.seals import Seal
 from sia_tui.core.state import Generation, State
 from sia_tui.engine.export import ExportError, adapter_folder, base_folder
-from sia_tui.engine.session import seed_of, serving_hash
+from sia_tui.engine.session import seed_of, serving_hash, started_by
 from sia_tui.engine.tasks import open_task, verifier_of
 from sia_tui.harness.environment import EnvironmentFailed, environment_id, read_pins
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
@@ -60,7 +60,7 @@ def _data(
         return
     recorded = {"data and splits": ready.split_hash, "test set": ready.test_hash, "verifier": ready.verifier_hash}
     try:
-        task = _task(workspace, config, say)
+        task = task_of(workspace, config, say)
         with tempfile.TemporaryDirectory(prefix="sia-seals-") as folder:
             level = state.engine.isolation if state.engine else "none"
             verifier = verifier_of(task, Path(folder) / "verifier", level)  # type: ignore[arg-type]
@@ -72,10 +72,11 @@ def _data(
     for (name, sha256), found in zip(recorded.items(), now, strict=True):
         yield Seal(name, sha256, found)
     if generations:
-        yield from _environment(workspace, task, generations[-1])
+        yield from _environment(workspace, config, task, generations[-1])
 
 
-def _task(workspace: Workspace, config: RunConfig, say: Say) -> Task:
+def task_of(workspace: Workspace, config: RunConfig, say: Say) -> Task:
+    """The run's task as it is here, without fetching its data. Raises TaskError."""
     settings = config.task
     folder = workspace.root / "tasks" / settings.name
     if settings.name in _FETCHED and settings.folder is None and settings.data is None and not folder.is_dir():
@@ -83,12 +84,12 @@ def _task(workspace: Workspace, config: RunConfig, say: Say) -> Task:
     return open_task(workspace, config, say)
 
 
-def _environment(workspace: Workspace, task: Task, generation: Generation) -> Iterator[Seal]:
-    """Of the harness: its pins, the Python and the machine."""
+def _environment(workspace: Workspace, config: RunConfig, task: Task, generation: Generation) -> Iterator[Seal]:
+    """Of the harness: its pins, how it is started, the Python and the machine."""
     try:
         recorded = HarnessRepository(workspace.harness_repository).generation(generation.commit)["environment"]
         pins = read_pins(seed_of(task) / "requirements.txt")
-        yield Seal("harness environment", recorded, environment_id(pins))
+        yield Seal("harness environment", recorded, environment_id([*pins, *started_by(config)]))
     except (EnvironmentFailed, RepositoryError, KeyError, ValueError) as error:
         yield Seal("harness environment", "?", None, str(error))
 

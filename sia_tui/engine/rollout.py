@@ -98,8 +98,11 @@ class _Pass:
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
         self._attempts: dict[Trial, Attempts] = {}
+        self._left = False
+        """Some were not begun."""
 
     async def run(self, trials: Iterable[Trial]) -> None:
+        """Whoever is interrupted finishes the episodes under way."""
         by_view: dict[str, list[Trial]] = {}
         for trial in trials:
             by_view.setdefault(trial.case.view, []).append(trial)
@@ -109,23 +112,24 @@ class _Pass:
                     group.create_task(self._view(view, some))
         except BaseExceptionGroup as several:
             raise _first(several) from several
+        if self._left:
+            raise Interrupted
 
     async def _view(self, view: str, trials: Sequence[Trial]) -> None:
         queue, unfinished = deque(trials), list[Trial]()
-        while queue:
+        while queue and not self._interrupted():
             try:
                 async with self._crew.post(view, len(queue)) as post, asyncio.TaskGroup() as group:
                     for slot, lane in enumerate(post.lanes):
                         group.create_task(self._lane(post, slot, lane, queue, unfinished))
             except BaseExceptionGroup as several:
                 raise _first(several) from several
-        for trial in unfinished:
-            await self._alone(view, trial)
+        while unfinished and not self._interrupted():
+            await self._alone(view, unfinished.pop(0))
+        self._left = self._left or bool(queue or unfinished)
 
     async def _lane(self, post: Post, slot: int, lane: int, queue: deque[Trial], unfinished: list[Trial]) -> None:
-        while queue and post.worker.alive:
-            if self._interrupted():
-                raise Interrupted
+        while queue and post.worker.alive and not self._interrupted():
             trial = queue.popleft()
             try:
                 await self._episode(post, slot, lane, trial)
@@ -134,8 +138,6 @@ class _Pass:
                 self._crew.bury(death, post.worker)
 
     async def _alone(self, view: str, trial: Trial) -> None:
-        if self._interrupted():
-            raise Interrupted
         async with self._crew.alone(view) as post:
             try:
                 await self._episode(post, 0, post.lanes[0], trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,9 +109,11 @@ class Sampling:
 
 
 @asynccontextmanager
-async def sampling(session: Session, step: Step, plan: TrainPlan) -> AsyncIterator[Sampling]:
+async def sampling(
+    session: Session, step: Step, plan: TrainPlan, interrupted: Callable[[], bool] | None = None
+) -> AsyncIterator[Sampling]:
     """The incumbent's harness, with the step's patch where it has one, at work for a training; its workers and its step
-    adapter are gone afterwards."""
+    adapter are gone afterwards. `interrupted`: whether to begin no more of them; the session's own by default."""
     best = session.state.best
     assert best is not None and step.commit is not None and step.tree is not None
     commit, key = best.commit, best.key
@@ -120,7 +122,7 @@ async def sampling(session: Session, step: Step, plan: TrainPlan) -> AsyncIterat
     place = await session.place(await policy_folder(session))
     harness = harness_of(session, commit, digest(["training", key, plan.temperature, plan.max_tokens]))
     async with Crew(place, harness, session.config.task.folds, stay=True) as crew:
-        rollout = Rollout(place, harness, crew, session.interrupted)
+        rollout = Rollout(place, harness, crew, interrupted or session.interrupted)
         lookout = Lookout(session, crew, harness.key, step.id)
         made = Sampling(session, step.id, plan, place.gateway, rollout, lookout, harness.key, best.adapter)
         try:

@@ -129,16 +129,10 @@ class Session:
             "base_model": policy.sha256,
             "adapter": adapter,
             "serving": policy.serving_hash,
-            "environment": environment_id([*read_pins(self.seed / "requirements.txt"), *self._command]),
+            "environment": environment_id([*read_pins(self.seed / "requirements.txt"), *started_by(self.config)]),
             "verifier": task.verifier_hash,
             "split": task.split_hash,
         }
-
-    @property
-    def _command(self) -> tuple[str, ...]:
-        """Of a harness that is a program: how it is started decides what it says, as its environment does."""
-        agent = self.config.harness.agent
-        return () if agent is None else (json.dumps(agent.command),)
 
     async def place(self, model: Path) -> Place:
         """Where episodes run; starts the gateway and makes the harness' environment the first time."""
@@ -245,6 +239,12 @@ class Session:
 def seed_of(task: Task) -> Path:
     """The folder of a task's first harness."""
     return task.seed or SEEDS / task.name
+
+
+def started_by(config: RunConfig) -> tuple[str, ...]:
+    """Of a harness that is a program: how it is started decides what it says, as its environment does."""
+    agent = config.harness.agent
+    return () if agent is None else (json.dumps(agent.command),)
 
 
 def harness_of(session: Session, commit: str, key: str) -> Harness:

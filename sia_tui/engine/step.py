@@ -108,7 +108,7 @@ def check(session: Session, step: Step) -> None:
     lights += check_tried(proposal, tried_elsewhere(session)) if applies else ()
     subtree = repository.subtree(tree, session.package)
     commit = _commit(session, step, tree, subtree, best.adapter if best else None, applies)
-    repository.mark_proposal(step.id, commit)
+    repository.mark(f"refs/sia/proposals/{step.id}", commit)
     lights += check_flagged(proposal) + check_marked(proposal, session.canary)
     lights += tuple(risk.light for risk in session.state.risks)
     session.record(ev.ProposalChecked(step.id, lights, commit, subtree, record_of(session, proposal)))

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sia_tui.core.hashing import digest
 from sia_tui.engine.canary import plant
@@ -17,8 +18,7 @@ from sia_tui.tasks.task import Task
 
 def rows_folder(root: Path, task: Task, view: str, mark: str | None = None) -> Path:
     """`rows.jsonl` and `labels.json` of a view, under the content's own name; with a `mark`, a planted answer key too."""
-    rows = [{"id": row.id, "inputs": dict(row.inputs), "label": row.label} for row in task.rows(view)]
-    folder = root / digest([rows, list(task.labels)])[:16]
+    rows, folder = _rows(task, view), root / rows_name(task, view)
     if not folder.exists():
         part = Path(tempfile.mkdtemp(dir=root, prefix="part-"))
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -31,9 +31,17 @@ def rows_folder(root: Path, task: Task, view: str, mark: str | None = None) -> P
     return folder
 
 
-def tools_name(files: Mapping[str, str], rows: Path, python: Path) -> str:
+def _rows(task: Task, view: str) -> list[dict[str, Any]]:
+    return [{"id": row.id, "inputs": dict(row.inputs), "label": row.label} for row in task.rows(view)]
+
+
+def rows_name(task: Task, view: str) -> str:
+    return digest([_rows(task, view), list(task.labels)])[:16]
+
+
+def tools_name(files: Mapping[str, str], rows: str, python: Path) -> str:
     """Names the result of prepare(). Any file of the package may be read or imported by it, so all of them count."""
-    return digest([rows.name, str(python), dict(files)])[:16]
+    return digest([rows, str(python), dict(files)])[:16]
 
 
 async def prepared(root: Path, name: str, setup: Setup, deadline_s: float) -> Path:

@@ -23,6 +23,7 @@ from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
 from sia_tui.engine import planning
 from sia_tui.engine.hardware import this_machine
+from sia_tui.engine.leaving import Grace
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.rollout import Interrupted, Trial
@@ -70,13 +71,16 @@ async def train(session: Session, step: Step) -> None:
 async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Failed, wire.Job]:
     """Raises Interrupted, TrainerDied, DiskFull, and what rollouts raise."""
     job = await _job(session, step)
+    grace = Grace(session.config.engine.grace_s, session.interrupted, lambda: session.state.stop_asked is not None)
     async with (
-        sampling(session, step, job.plan) as rollouts,
+        sampling(session, step, job.plan, grace.over) as rollouts,
         Trainer(job, session.paths.logs / "trainer.log") as trainer,
     ):
         _begin(session, step, job.plan, rollouts)
+        # Cloning's own rollouts are stored one by one: before its first step there is nothing to make a checkpoint of.
+        grace.hurried = lambda: rollouts.counted or session.state.stop_asked is not None
         while True:
-            match await heard(session, step, trainer):
+            match await heard(session, step, trainer, grace):
                 case wire.Need() as need:
                     await session.wake()
                     await trainer.tell(await _answer(session, need, rollouts))
@@ -93,6 +97,9 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
                     session.report.say(f"{step.id}: {one_line(text, 300)}")
                 case wire.Full(reason=reason):
                     raise DiskFull(reason)
+                case wire.Left(step=made):
+                    session.report.say(f"{step.id}: checkpoint of step {made}")
+                    raise Interrupted
                 case wire.Trained() | wire.Failed() as end:
                     return end, job
 
@@ -137,19 +144,22 @@ async def job_of(
     )
 
 
-async def heard(session: Session, step: Step, trainer: Trainer) -> wire.Said:
-    """The next thing the trainer says; tells it meanwhile when a person ends the training early.
+async def heard(session: Session, step: Step, trainer: Trainer, grace: Grace | None = None) -> wire.Said:
+    """The next thing the trainer says; tells it meanwhile when a person ends the training early, or when it is to leave.
 
-    Raises Interrupted when the run is to pause or stop, TrainerDied.
+    Raises Interrupted when the run is to pause or stop, and within a `grace` only once that is over; TrainerDied.
     """
     hearing = asyncio.create_task(trainer.hear())
-    known = session.state.step(step.id).cut_short_by
+    known, leaves = session.state.step(step.id).cut_short_by, False
     try:
         while not hearing.done():
             await asyncio.wait({hearing}, timeout=POLL_S)
             session.report.beat()
-            if session.interrupted():
+            if session.interrupted() and (grace is None or grace.over()):
                 raise Interrupted
+            if session.interrupted() and not leaves:
+                leaves = True
+                await trainer.tell(wire.Told(id=-1, rollouts=(), leave=True))
             if (cut := session.state.step(step.id).cut_short_by) != known:
                 known = cut
                 await trainer.tell(wire.Told(id=-1, rollouts=(), stop=_cut(cut)))
@@ -170,7 +180,7 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
     made = await rollouts.make(need.adapter, need.purpose, need.step, trials)
     told = tuple(as_told(trial, *both) for trial, both in zip(trials, made, strict=True))
     cut = session.state.step(rollouts.proposal).cut_short_by
-    return wire.Told(id=need.id, rollouts=told, stop=_cut(cut))
+    return wire.Told(id=need.id, rollouts=told, stop=_cut(cut), leave=session.interrupted())
 
 
 def _cut(by: str | None) -> str:

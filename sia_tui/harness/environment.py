@@ -43,11 +43,10 @@ def ensure_environment(requirements: Path, root: Path, progress: Progress = lamb
 
     Blocks, possibly for minutes. Safe to call from several processes at once.
     """
-    pins = read_pins(requirements)
+    pins, python = read_pins(requirements), interpreter(requirements, root)
     if not pins:
-        return base_interpreter()
-    folder = root / environment_id(pins)
-    python = folder / "bin" / "python"
+        return python
+    folder = python.parents[1]
     if (folder / _COMPLETE).exists():
         return python
     root.mkdir(parents=True, exist_ok=True)
@@ -55,6 +54,12 @@ def ensure_environment(requirements: Path, root: Path, progress: Progress = lamb
         if not (folder / _COMPLETE).exists():
             _make(folder, pins, progress)
     return python
+
+
+def interpreter(requirements: Path, root: Path) -> Path:
+    """Where `ensure_environment` has it, made or not. Raises EnvironmentFailed."""
+    pins = read_pins(requirements)
+    return root / environment_id(pins) / "bin" / "python" if pins else base_interpreter()
 
 
 def read_pins(requirements: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,8 @@ class HarnessRepository:
     def plant(cls, root: Path, package: str, files: Mapping[str, bytes]) -> tuple[HarnessRepository, str]:
         """Open or make the repository; on the seed branch the package is made of these files, and others stay as they
         are. Returns it and the seed commit."""
-        root.mkdir(parents=True, exist_ok=True)
         repository = cls(root)
-        if not (root / ".git").exists():
-            repository._run("init", "-q", "--initial-branch=seed")
-            repository._run("config", "notes.displayRef", "refs/notes/sia/*")
+        repository._init()
         head = repository.resolve(SEED_BRANCH)
         with repository._index() as index:
             if head is not None:
@@ -163,12 +160,9 @@ class HarnessRepository:
         foot = "\n".join(f"{name}: {' '.join(value.split())}" for name, value in trailers.items())
         return self._commit_tree(full, parent, f"{message.strip()}\n\n{foot}\n", at)
 
-    def mark_proposal(self, proposal: str, commit: str) -> None:
-        """Keep a proposal's commit reachable whatever becomes of it."""
-        self._run("update-ref", f"refs/sia/proposals/{proposal}", commit)
-
-    def tag(self, run: str, index: int, commit: str) -> None:
-        self._run("update-ref", f"refs/tags/{run}/g{index}", commit)
+    def mark(self, ref: str, commit: str) -> None:
+        """Keep a commit reachable under this name, whatever becomes of it."""
+        self._run("update-ref", ref, commit)
 
     def move(self, run: str, old: str, new: str) -> None:
         """Compare-and-swap the run's branch; done already is fine. Raises RepositoryError if it stands elsewhere."""
@@ -190,16 +184,22 @@ class HarnessRepository:
 
     def note(self, run: str, commit: str, text: str) -> None:
         """Replace the note that `git log` shows below the commit; one that says so already stays."""
-        notes = ("notes", f"--ref=sia/{run}")
-        try:
-            said = self._run(*notes, "show", commit)
-        except RepositoryError:
-            said = None
-        if said != text.strip():
+        if self.noted(run, commit) != text.strip():
             with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace") as file:
                 file.write(text)
                 file.flush()
-                self._run(*notes, "add", "-f", "-F", file.name, commit)
+                self._run("notes", f"--ref=sia/{run}", "add", "-f", "-F", file.name, commit)
+
+    def noted(self, run: str, commit: str) -> str | None:
+        """The note that stands below a commit, without the space around it."""
+        try:
+            return self._run("notes", f"--ref=sia/{run}", "show", commit)
+        except RepositoryError:
+            return None
+
+    def check(self) -> None:
+        """Every object that a ref leads to is there and is what its name says. Raises RepositoryError."""
+        self._run("fsck", "--full", "--no-dangling", "--no-progress")
 
     def snapshot(self, commit: str, package: str, folder: Path) -> Path:
         """The package's files at `folder/<tree id>`, written once."""
@@ -219,17 +219,54 @@ class HarnessRepository:
             shutil.rmtree(part, ignore_errors=True)
         return target
 
-    def pack(self, refs: Sequence[str], out: Path) -> None:
-        """Those of these refs that are there, with all they lead to, as one file."""
-        self._run("bundle", "create", "-q", str(out), *(ref for ref in refs if self.resolve(ref)))
+    def pack(self, refs: Mapping[str, str], out: Path) -> None:
+        """These refs at these commits, with all they lead to, as one file; where the repository's own refs stand by now
+        makes no difference."""
+        objects = self.root / self._run("rev-parse", "--git-path", "objects")
+        with tempfile.TemporaryDirectory(prefix="sia-pack-") as folder:
+            aside = HarnessRepository(Path(folder))
+            aside._run("init", "-q", "--bare")
+            (aside.root / "objects" / "info" / "alternates").write_text(f"{objects}\n")
+            for ref, commit in refs.items():
+                aside.mark(ref, commit)
+            aside._run("bundle", "create", "-q", str(out), "--all")
 
     def unpack(self, packed: Path) -> None:
         """Make the repository of what `pack` wrote. Raises RepositoryError for objects that are damaged."""
         self.root.mkdir(parents=True)
         self._run("init", "-q", "--bare")
-        found = self._run("-c", "transfer.fsckObjects=true", "bundle", "unbundle", str(packed)).splitlines()
-        for commit, ref in (line.split(" ", 1) for line in found):
-            self._run("update-ref", ref, commit)
+        for ref, commit in self._unbundled(packed).items():
+            self.mark(ref, commit)
+
+    def take_in(self, packed: Path, refs: Mapping[str, str]) -> None:
+        """These refs at these commits, out of what `pack` wrote; the repository is made where there is none. Raises
+        RepositoryError for one that stands elsewhere here, or whose commit is not there, before any is set."""
+        for ref, commit in refs.items():
+            if self.root.is_dir() and self.resolve(ref) not in (None, commit):
+                raise RepositoryError(f"{ref} stands elsewhere in {self.root} already")
+        fresh = self._init()
+        found = self._unbundled(packed)
+        if missing := [commit for commit in refs.values() if self.resolve(f"{commit}^{{commit}}") is None]:
+            raise RepositoryError(f"{packed.name} lacks the commit {missing[0][:10]}")
+        for ref, commit in refs.items():
+            self.mark(ref, commit)
+        if fresh and SEED_BRANCH in found:
+            self.mark(SEED_BRANCH, found[SEED_BRANCH])
+            self._run("reset", "-q", "--hard", "seed")
+
+    def _init(self) -> bool:
+        """Whether there was none."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if (self.root / ".git").exists():
+            return False
+        self._run("init", "-q", "--initial-branch=seed")
+        self._run("config", "notes.displayRef", "refs/notes/sia/*")
+        return True
+
+    def _unbundled(self, packed: Path) -> dict[str, str]:
+        """The bundle's objects come in; its refs do not."""
+        lines = self._run("-c", "transfer.fsckObjects=true", "bundle", "unbundle", str(packed)).splitlines()
+        return {ref: commit for commit, ref in (line.split(" ", 1) for line in lines)}
 
     def diff(self, old: str, new: str, package: str | None = None) -> str:
         """Unified diff between two commits, of one package if named."""

@@ -23,7 +23,7 @@ from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Asked, Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
-from sia_tui.weights.whole import copy
+from sia_tui.weights.whole import by_step, copy, step_of
 
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
@@ -165,13 +165,17 @@ class Training:
 
     def forget(self, step: int) -> None:
         """Delete step adapters but the best, this one, and those that a checkpoint may go on from."""
-        looks = self.progress.looks
+        looks, plan = self.progress.looks, self.job.plan
         kept = {step, *(look.step for look in looks[-KEPT_CHECKPOINTS:])}
         # The best there was when each checkpoint was made: a damaged one is passed over for the one before.
         ends = range(len(looks) - KEPT_CHECKPOINTS + 1, len(looks) + 1)
         kept |= {best(looks[:end]).step for end in ends if end > 1}
         # A checkpoint goes on with the questions that were out when it was made.
-        kept |= {at - behind for at in set(kept) for behind in range(self.job.plan.staleness + 1)}
+        kept |= {at - behind for at in set(kept) for behind in range(plan.staleness + 1)}
+        # One that was made because the process had to leave lies between two looks.
+        kept |= {
+            step_of(made) - behind for made in by_step(self.job.checkpoints) for behind in range(plan.staleness + 1)
+        }
         for folder in (self.job.folder / "steps").glob("*"):
             if folder.name not in {f"v{number}" for number in kept}:
                 shutil.rmtree(folder)
@@ -274,7 +278,8 @@ class _Looks(TrainerCallback):
             # Asked for while it looked, too.
             progress.stopped = progress.stopped or early or pipe.stop
             control.should_save = True
-            control.should_training_stop = bool(progress.stopped)
+        control.should_save = control.should_save or pipe.leave
+        control.should_training_stop = bool(progress.stopped) or pipe.leave
         pipe.say(Metrics(step=step, values=values))
 
     def _values(self, logs: dict[str, Any]) -> dict[str, float]:

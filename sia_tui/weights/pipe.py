@@ -29,6 +29,8 @@ class Pipe:
         self._over = False
         self.stop = ""
         """Who asked the training to end early; empty while nobody has."""
+        self.leave = False
+        """It is to end with a checkpoint, and to be gone on with by another process."""
         self.waited = 0.0
         """Seconds spent waiting for rollouts so far, and for the turns that they take."""
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
@@ -117,6 +119,7 @@ class Pipe:
                 self._told.put(error)
                 continue
             self.stop = heard.stop or self.stop
+            self.leave = heard.leave or self.leave
             if heard.id >= 0:
                 self._told.put(heard)
         if not self._over:

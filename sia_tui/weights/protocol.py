@@ -1,7 +1,7 @@
 """What the engine and a trainer say to each other: one JSON object a line, over the trainer's stdin and stdout.
 
 The trainer asks (`Need`) for rollouts of an adapter that it has written to disk, and is told (`Told`) what came of them;
-it reports each optimizer step (`Metrics`) and ends with `Trained`, `Failed` or `Full`. Where rollouts come from it never
+it reports each optimizer step (`Metrics`) and ends with `Trained`, `Failed`, `Full` or `Left`. Where rollouts come from it never
 knows. In turns on the same GPUs, it has left them when it asks, and says `Turn` before it computes again.
 """
 
@@ -100,6 +100,8 @@ class Told(_Line):
     """Every case `samples` times, in the order asked for; none for a `Turn`."""
     stop: str = ""
     """Who wants the training to end with the step under way; its best look so far is then what is published."""
+    leave: bool = False
+    """The process is to end with a checkpoint of the step under way; another one goes on from there."""
 
 
 class Metrics(_Line):
@@ -156,6 +158,13 @@ class Full(_Line):
     reason: str
 
 
-End = Trained | Failed | Full
+class Left(_Line):
+    """Ended as it was told to; started again, the trainer goes on from the checkpoint of this step."""
+
+    say: Literal["left"] = "left"
+    step: int
+
+
+End = Trained | Failed | Full | Left
 Said = Need | Turn | Metrics | Notice | End
 SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="say")])

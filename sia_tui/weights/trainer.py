@@ -1,7 +1,7 @@
 """The trainer process: `python -m sia_tui.weights.trainer --job job.json`, spoken to as `protocol` says.
 
-Exit status: 0 after `Trained`, 1 after `Failed` and `Full`, `pipe.ENGINE_GONE` when the engine closed the pipe, BROKE for
-anything unforeseen, with the reason as the last line of stderr.
+Exit status: 0 after `Trained` and `Left`, 1 after `Failed` and `Full`, `pipe.ENGINE_GONE` when the engine closed the pipe,
+BROKE for anything unforeseen, with the reason as the last line of stderr.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sia_tui.weights.algorithms import load
 from sia_tui.weights.lessons import gather, measures
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import fresh, resume
-from sia_tui.weights.protocol import End, Failed, Full, Job, Metrics, Trained
+from sia_tui.weights.protocol import End, Failed, Full, Job, Left, Metrics, Trained
 from sia_tui.weights.stopping import TrainingFailed
-from sia_tui.weights.whole import drop_unsealed, room_for
+from sia_tui.weights.whole import drop_unsealed, room_for, sealed, step_of
 
 BROKE = 4
 QUIET = {
@@ -52,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300], file=sys.stderr)
         return BROKE
     pipe.say(end)
-    return 0 if isinstance(end, Trained) else 1
+    return 0 if isinstance(end, Trained | Left) else 1
 
 
-def train(job: Job, pipe: Pipe) -> Trained:
+def train(job: Job, pipe: Pipe) -> Trained | Left:
     """Raises TrainingFailed where there is nothing to publish, DiskFull."""
     checkpoint, progress = resume(job) or (None, fresh(job))
     starting = not progress.looks
@@ -74,6 +74,8 @@ def train(job: Job, pipe: Pipe) -> Trained:
     with room_for(job.folder, training.footprint, clear=lambda: drop_unsealed(job.checkpoints)):
         if not progress.stopped:
             learn(training, groups)
+        if not progress.stopped:
+            return Left(step=step_of(sealed(job.checkpoints)[0]))
         return training.finish()
 
 

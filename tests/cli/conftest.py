@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from tests.cli.exported import Shop, make_shop
+from sia_tui.engine import session as sessions
+from sia_tui.store.workspace import Workspace
+from tests.cli.exported import Shop, _seeds, make_shop
 
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return make_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture
+def workspace(shop: Shop, tmp_path: Path) -> Iterator[Workspace]:
+    """A copy of the shop's, to be broken, with its seed in place of the house's."""
+    shutil.copytree(shop.workspace.root, tmp_path / "w", symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "SEEDS", _seeds(tmp_path / "seeds"))
+        yield Workspace(tmp_path / "w")

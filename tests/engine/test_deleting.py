@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Workspace:
     for name in ("one", "one-2"):
         paths = make_run(workspace.runs / name, "fresh")
         repository.start_run(name, commit, paths.worktree)
-        repository.tag(name, 0, commit)
+        repository.mark(f"refs/tags/{name}/g0", commit)
         repository.note(name, commit, "said")
         tree = repository.snapshot(commit, "toy", paths.root / "trees")
         (tree / "harness.py").chmod(0o444)

@@ -13,13 +13,13 @@ FILES = {
     "lib/features.py": "",
     "stop.txt": "",
 }
-ROWS, PYTHON = Path("rows/abc"), Path("environments/abc/bin/python")
+ROWS, PYTHON = "abc", Path("environments/abc/bin/python")
 
 
 def test_whatever_prepare_may_depend_on_renames_its_result() -> None:
     names = {
         tools_name(FILES, ROWS, PYTHON),
-        tools_name(FILES, Path("rows/d"), PYTHON),
+        tools_name(FILES, "d", PYTHON),
         tools_name(FILES, ROWS, Path("p")),
     }
     names |= {tools_name(FILES | {path: "changed"}, ROWS, PYTHON) for path in (*FILES, "new.txt")}

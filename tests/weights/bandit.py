@@ -163,7 +163,9 @@ def run(
     return heard
 
 
-def run_here(asked: Job, policy: Policy, *, reward: Reward = even, stop_at: int = NEVER) -> Heard:
+def run_here(
+    asked: Job, policy: Policy, *, reward: Reward = even, stop_at: int = NEVER, leave_at: int = NEVER
+) -> Heard:
     """The same in this process, over a real pipe: what is not about processes need not import torch and trl again."""
     import torch
 
@@ -175,7 +177,8 @@ def run_here(asked: Job, policy: Policy, *, reward: Reward = even, stop_at: int 
     heard = Heard()
     with os.fdopen(tell, "wb") as answers, os.fdopen(hear, "rb") as questions:
         pipe = Pipe(os.fdopen(told, "rb"), os.fdopen(said, "wb"))
-        engine = Thread(target=answered, args=(heard, questions, answers, policy, reward, lambda _: False, stop_at))
+        asks = (heard, questions, answers, policy, reward, lambda _: False, stop_at, leave_at)
+        engine = Thread(target=answered, args=asks)
         engine.start()
         try:
             pipe.say(train(asked, pipe))
@@ -200,6 +203,7 @@ def answered(
     reward: Reward,
     kill: Callable[[Need], bool],
     stop_at: int,
+    leave_at: int = NEVER,
 ) -> bool:
     """The engine's part, until the trainer has ended; False when it is to be killed instead."""
     for line in questions:
@@ -217,7 +221,7 @@ def answered(
             if kill(said):
                 return False
             stop = "ana asked for it" if said.step >= stop_at else ""
-            told = Told(id=said.id, rollouts=policy.roll(said, reward), stop=stop)
+            told = Told(id=said.id, rollouts=policy.roll(said, reward), stop=stop, leave=said.step >= leave_at)
             answers.write(told.model_dump_json().encode() + b"\n")
             answers.flush()
         else:

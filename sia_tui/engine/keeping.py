@@ -1,0 +1,226 @@
+"""A backup: runs as one file, with all they need to go on elsewhere, and that file laid out in a workspace.
+
+A run may be written meanwhile: its store is taken at one moment, and git and adapters are what the log of that moment
+names, which were there before it named them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sia_tui.config import load_config
+from sia_tui.core.state import State
+from sia_tui.core.text import one_line
+from sia_tui.engine.history import follow, refs
+from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository
+from sia_tui.store.copying import snapshot
+from sia_tui.store.openings import record_opening
+from sia_tui.store.reader import RunReader
+from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import RunPaths, Workspace
+
+CONTENTS, HISTORY, FORMAT = "backup.json", "harness.bundle", 1
+MOST_CONTENTS = 64 << 20
+_CHUNK = 1 << 20
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SHARED = ("policies", "tasks")
+"""Folders of the workspace of which a run needs something."""
+_SECRET = "key"
+"""Of a task whose cases are made from it, and only there."""
+
+
+def back_up(workspace: Workspace, names: Sequence[str], out: Path) -> int:
+    """Write the file, whole or not at all, for its owner alone; returns its bytes. Raises StoreError, RepositoryError,
+    ConfigError, OSError."""
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        part, hashes = Path(scratch) / "part", dict[str, str]()
+        part.touch(mode=0o600)
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+            for name in names:
+                for member_, file in _of_run(workspace, workspace.run(name), Path(scratch)):
+                    if member_ not in hashes:
+                        packed.write(file, member_)
+                        hashes[member_] = _sha256(file)
+            told = {"format": FORMAT, "made_at": datetime.now(UTC).isoformat(timespec="seconds")}
+            packed.writestr(CONTENTS, json.dumps(told | {"runs": list(names), "sha256": hashes}, indent=1))
+        part.replace(out)
+    return out.stat().st_size
+
+
+def _of_run(workspace: Workspace, paths: RunPaths, scratch: Path) -> Iterator[tuple[str, Path]]:
+    """Names in the file, and what is to lie under them."""
+    place, folder = f"runs/{paths.name}", scratch / paths.name
+    folder.mkdir()
+    snapshot(paths.db, folder / "run.db")
+    yield f"{place}/run.db", folder / "run.db"
+    yield f"{place}/config.yaml", paths.config
+    state = folded(folder / "run.db")
+    if state.generations:
+        if gone := pack_history(workspace, folder / "run.db", folder / HISTORY):
+            raise FileNotFoundError(f"the commit {gone[0][:10]} is not in git; see: sia-tui verify {paths.name}")
+        yield f"{place}/{HISTORY}", folder / HISTORY
+    if paths.again.db.is_file():
+        snapshot(paths.again.db, folder / "again.db")
+        yield f"{place}/again/run.db", folder / "again.db"
+    for sha256 in sorted(adapters(state)):
+        yield from _tree(f"{place}/adapters", paths.adapter(sha256))
+    yield from _shared(workspace, paths, state)
+
+
+def _shared(workspace: Workspace, paths: RunPaths, state: State) -> Iterator[tuple[str, Path]]:
+    """What the workspace holds for it, and no package index: the nano policy, the task's data or the key it is made from."""
+    config = load_config(paths.config)
+    if state.policy_ready is not None and config.policy.kind == "nano":
+        for manifest in sorted(workspace.root.glob("policies/[!.]*/manifest.json")):
+            if json.loads(manifest.read_text(encoding="utf-8")).get("weights_sha256") == state.policy_ready.sha256:
+                yield from _tree("policies", manifest.parent)
+    folders = (path for path in sorted(workspace.root.glob("tasks/*")) if path.name.startswith(config.task.name))
+    for folder in filter(Path.is_dir, folders):
+        key = folder / _SECRET
+        yield from [(f"tasks/{folder.name}/{_SECRET}", key)] if key.is_file() else _tree("tasks", folder)
+
+
+def _tree(place: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not there; see: sia-tui verify RUN")
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if all(_PART.fullmatch(part) for part in PurePosixPath(name).parts):
+            yield f"{place}/{folder.name}/{name}", file
+
+
+def adapters(state: State) -> set[str]:
+    """Those that the run may still be asked for: its generations', and one that is published and not yet decided on."""
+    trained = (step.trained.adapter for step in state.steps if step.trained and step.refused is None)
+    found = {*(made.adapter for made in state.generations), *trained, state.start_adapter}
+    return {adapter for adapter in found if adapter is not None}
+
+
+def folded(db: Path) -> State:
+    with closing(RunReader(db)) as reader:
+        return reader.state()
+
+
+def pack_history(workspace: Workspace, db: Path, out: Path) -> list[str]:
+    """What git has of the run whose log this is, as one file; returns the commits that are not there. Raises
+    RepositoryError."""
+    state, repository = folded(db), HarnessRepository(workspace.harness_repository)
+    wanted = refs(state)
+    for ref in (f"refs/notes/sia/{state.run}", SEED_BRANCH, f"refs/heads/{state.run}"):
+        if ref not in wanted and (stands := repository.resolve(ref)):
+            wanted[ref] = stands
+    there = {ref: commit for ref, commit in wanted.items() if repository.resolve(f"{commit}^{{commit}}")}
+    gone = {ref: stands for ref in wanted.keys() - there.keys() if (stands := repository.resolve(ref))}
+    repository.pack(there | gone, out)
+    return [commit for ref, commit in wanted.items() if ref not in there]
+
+
+def restore(workspace: Workspace, file: Path) -> list[str]:
+    """Lay every run of the file out and return their names. What is there already is never written over.
+
+    Raises StoreError in one line for a file that is no backup, is damaged, or holds a run that is there, and then nothing
+    of it is left; RepositoryError, OSError.
+    """
+    workspace.create()
+    workspace.runs.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=workspace.runs) as scratch:
+        folder = Path(scratch)
+        try:
+            with zipfile.ZipFile(file) as packed:
+                told = _contents(packed, file)
+                names = [name for name in told["runs"] if _free(workspace, str(name))]
+                for name, sha256 in told["sha256"].items():
+                    _laid_out(packed, str(name), str(sha256), folder, file)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError, zlib.error) as error:
+            raise StoreError(f"{file}: no backup that can be read ({one_line(str(error), 200)})") from error
+        for name in names:
+            _adopt(workspace, folder, str(name), file)
+    return names
+
+
+def _contents(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
+    """Raises StoreError, KeyError."""
+    with packed.open(CONTENTS) as stream:
+        content = stream.read(MOST_CONTENTS + 1)
+    try:
+        told = json.loads(content[:MOST_CONTENTS])
+        sound = isinstance(told["runs"], list) and isinstance(told["sha256"], dict) and isinstance(told["format"], int)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{file}: no backup of sia-tui ({CONTENTS} says nothing that fits)") from error
+    if not sound or told["format"] != FORMAT:
+        raise StoreError(f"{file}: a backup of another version of sia-tui; upgrade it")
+    return dict(told)
+
+
+def _free(workspace: Workspace, name: str) -> bool:
+    """Raises StoreError."""
+    if workspace.run(name).root.exists():
+        raise StoreError(f"run {name} is in {workspace.root} already; choose another --workspace, or delete it first")
+    return True
+
+
+def _laid_out(packed: zipfile.ZipFile, name: str, sha256: str, folder: Path, file: Path) -> None:
+    """Raises StoreError for a name that is no plain path in one of the places, and for other bytes than were packed."""
+    parts = name.split("/")
+    if parts[0] not in ("runs", *_SHARED) or not all(_PART.fullmatch(part) for part in parts) or len(parts) < 3:
+        raise StoreError(f"{file}: {name[:100]!r} is nothing that a backup holds")
+    out = folder / name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        member(packed, name, out, packed.getinfo(name).file_size)
+    except ValueError as error:
+        raise StoreError(f"{file}: damaged ({error})") from error
+    if _sha256(out) != sha256:
+        raise StoreError(f"{file}: damaged ({name} is not what was packed); use another copy")
+    if out.name == _SECRET:
+        out.chmod(0o600)
+
+
+def _adopt(workspace: Workspace, folder: Path, name: str, file: Path) -> None:
+    part, paths = RunPaths(folder / "runs" / name), workspace.run(name)
+    state = folded(part.db)
+    if state.run != name:
+        raise StoreError(f"{file}: the store of {name} is one of the run {state.run}")
+    for place in _SHARED:
+        for made in sorted((folder / place).glob("*")):
+            there = workspace.folder(place) / made.name
+            if not there.exists():
+                made.rename(there)
+    repository = HarnessRepository(workspace.harness_repository)
+    if state.generations:
+        repository.take_in(part.root / HISTORY, refs(state))
+        (part.root / HISTORY).unlink()
+    part.root.chmod(0o755)
+    part.root.rename(paths.root)
+    if state.best is not None:
+        repository.start_run(name, state.best.commit, paths.worktree)
+        follow(state, repository, paths.worktree)
+    if state.test_opened is not None:
+        record_opening(workspace.db, name, state.test_opened.test_hash)
+
+
+def member(packed: zipfile.ZipFile, name: str, out: Path, most: int) -> None:
+    """One file of an archive, at `out`, which must be free. Raises ValueError past `most` bytes: what an archive says of
+    its sizes is not believed."""
+    left = most
+    with packed.open(name) as source, out.open("xb") as target:
+        while chunk := source.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise ValueError(f"{name} is larger than {most / 1e6:,.0f} MB")
+            target.write(chunk)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,120 @@
+"""A run looked at whole: its store, what git has of it, its adapters, and the digests it rests on, against each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from sia_tui.core.hashing import digest
+from sia_tui.core.seals import Check, Seal
+from sia_tui.core.state import Generation, State
+from sia_tui.engine.history import notes, refs
+from sia_tui.engine.integrity import Say, seals
+from sia_tui.harness.repository import HarnessRepository, RepositoryError
+from sia_tui.policy.adapters import adapter_hash
+from sia_tui.store.soundness import RESTORE, checks
+from sia_tui.store.workspace import RunPaths, Workspace
+
+ELSEWHERE = "harness environment"
+"""A seal of the machine, not of the run."""
+
+
+def verify(workspace: Workspace, paths: RunPaths, say: Say) -> list[Check]:
+    """Every check, in order; where the log cannot be read the others cannot be made. Changes nothing."""
+    found, state = checks(paths.db)
+    if state is None or any(check.level == "broken" for check in found[:2]):
+        return found
+    found += _git(workspace, paths, state) if state.generations else []
+    found += [_adapter(paths, state, generation) for generation in _adapted(state)]
+    return found + [_sealed(seal) for seal in seals(workspace, paths, state, (), say)]
+
+
+def _git(workspace: Workspace, paths: RunPaths, state: State) -> Iterator[Check]:
+    repository = HarnessRepository(workspace.harness_repository)
+    try:
+        repository.check()
+        yield Check("git: objects", "sound")
+    except RepositoryError as error:
+        yield Check("git: objects", str(error), "broken", RESTORE)
+    for generation in state.generations:
+        yield _generation(repository, state, generation)
+    yield _refs(repository, paths, state)
+
+
+def _generation(repository: HarnessRepository, state: State, generation: Generation) -> Check:
+    """Its commit is there, with the tree and the tuple that the log says; the tuple is the log's own, part by part."""
+    name = f"git: g{generation.index}"
+    try:
+        told, tree = (
+            repository.generation(generation.commit),
+            repository.subtree(generation.commit, state.task),
+        )
+    except (RepositoryError, ValueError) as error:
+        return Check(name, str(error), "broken", RESTORE)
+    faults = [] if tree == generation.tree else ["its tree is not the one in the log"]
+    faults += [] if digest(told) == generation.key else ["generation.json is not what its key was made of"]
+    policy, task = state.policy_ready, state.task_ready
+    logged = {"harness": generation.tree, "adapter": generation.adapter}
+    if policy is not None and task is not None:
+        logged |= {"base_model": policy.sha256, "serving": policy.serving_hash}
+        logged |= {"verifier": task.verifier_hash, "split": task.split_hash}
+    faults += [f"its {part} is not the log's" for part, value in logged.items() if told.get(part) != value]
+    if faults:
+        return Check(name, "; ".join(faults), "broken", RESTORE)
+    return Check(name, f"{generation.commit[:10]}, tree and tuple as recorded")
+
+
+def _refs(repository: HarnessRepository, paths: RunPaths, state: State) -> Check:
+    """Branch, tags, proposals' refs and notes follow the log, and are made anew from it: they are behind, never lost."""
+    wanted, run = refs(state), state.run
+    behind = [ref for ref, commit in wanted.items() if repository.resolve(ref) != commit]
+    told = dict(notes(state))
+    behind += [
+        f"note of {commit[:10]}" for commit, text in told.items() if repository.noted(run, commit) != text.strip()
+    ]
+    if not behind:
+        return Check("git: refs", f"branch, {len(wanted) - 1} refs and {len(told)} notes say what the log says")
+    more = f" and {len(behind) - 5} more" if len(behind) > 5 else ""
+    do = f"nothing where an engine is alive; else: sia-tui verify {paths.name} --mend"
+    return Check("git: refs", f"behind the log: {', '.join(behind[:5])}{more}", "behind", do)
+
+
+def _adapted(state: State) -> list[Generation]:
+    """The first generation of each adapter."""
+    return list({made.adapter: made for made in reversed(state.generations) if made.adapter}.values())[::-1]
+
+
+def _adapter(paths: RunPaths, state: State, generation: Generation) -> Check:
+    """The bytes are those that its name, its manifest and the log say."""
+    sha256, name = str(generation.adapter), f"adapter of g{generation.index}"
+    folder = paths.adapter(sha256)
+    try:
+        if adapter_hash(folder) != sha256:
+            return Check(name, f"{folder} is not the adapter that was measured", "broken", RESTORE)
+        said = _manifest(folder)
+    except (OSError, ValueError) as error:
+        return Check(name, str(error), "broken", RESTORE)
+    step = None if generation.proposal is None else state.step(generation.proposal)
+    logged = {"adapter": sha256, "base_model": state.policy_ready.sha256 if state.policy_ready else None}
+    if step is not None and step.training is not None:
+        logged["parent"] = step.training.parent_adapter
+    faults = [f"its manifest has another {part}" for part, value in logged.items() if said.get(part, value) != value]
+    if faults:
+        return Check(name, "; ".join(faults), "broken", RESTORE)
+    return Check(name, f"{sha256[:16]}, {'as its manifest and the log say' if said else 'as the log says'}")
+
+
+def _manifest(folder: Path) -> dict[str, object]:
+    """Empty of an adapter that came without one."""
+    file = folder / "manifest.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def _sealed(seal: Seal) -> Check:
+    if seal.holds:
+        return Check(seal.name, f"{seal.recorded[:16]}, as recorded")
+    if seal.name == ELSEWHERE:
+        return Check(seal.name, "another Python or machine than then", "behind", "new answers may differ by rounding")
+    told = seal.why or f"was {seal.recorded[:16]}, is {(seal.found or '–')[:16]}"
+    return Check(seal.name, told, "broken", "put back what it was, or branch from the run with what it is")

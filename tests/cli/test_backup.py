@@ -1,0 +1,125 @@
+"""A backup of a run that is being written: restored elsewhere it is whole, and goes on to the same answers."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sia_tui.cli.main import main
+from sia_tui.config import load_config
+from sia_tui.engine.engine import Options, run_engine
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import Workspace
+from sia_tui.store.writer import RunStore
+from tests.store.test_run_store import ATTEMPT, SCORE
+
+pytestmark = pytest.mark.xdist_group("export")
+
+
+def said(workspace: Workspace, *words: object) -> int:
+    return main([*map(str, words), "--workspace", str(workspace.root)])
+
+
+def answers(workspace: Workspace) -> dict[str, str | None]:
+    with closing(RunReader(workspace.run("real").db)) as reader:
+        return {row.case_id: row.answer for row in reader.episodes(reader.state().generations[0].key)}
+
+
+def taken_back(workspace: Workspace) -> int:
+    """The run as it was before two dev cases were answered, as a kill leaves it; returns how many events that is."""
+    with closing(sqlite3.connect(workspace.run("real").db)) as db, db:
+        [(seq,)] = db.execute(
+            "select seq from events where kind = 'EpisodeDone' and data like '%dev%' limit 1 offset 2"
+        )
+        gone = "select json_extract(data, '$.episode') from events where kind = 'EpisodeDone' and seq >= ?"
+        for table, name in (("episodes", "id"), ("trajectories", "episode")):
+            db.execute(f"delete from {table} where {name} in ({gone})", [seq])
+        db.execute("delete from events where seq >= ?", [seq])
+        return int(seq)
+
+
+def test_a_run_that_is_being_written_is_restored_whole_and_goes_on(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, stop = answers(workspace), threading.Event()
+    events = taken_back(workspace)
+
+    def write() -> None:
+        with RunStore(workspace.run("real").db) as store:
+            number = 0
+            while not stop.is_set():
+                store.record_episode(f"live-{number}", "k", ATTEMPT, SCORE)
+                number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert said(workspace, "backup", "real", tmp_path / "one") == 0
+        assert said(workspace, "backup", "--all", tmp_path / "two") == 0
+    finally:
+        stop.set()
+        writer.join()
+    assert (tmp_path / "one").stat().st_mode & 0o077 == 0
+    for name in ("one", "two"):
+        there = Workspace(tmp_path / f"there-{name}")
+        assert said(there, "restore", tmp_path / name) == 0
+        assert said(there, "verify", "real") == 0, capsys.readouterr().out
+        with closing(RunReader(there.run("real").db)) as reader:
+            assert reader.tally().episodes > len(answers(there)), "it was written meanwhile"
+        assert (there.run("real").worktree / "lawbench" / "harness.py").is_file()
+    config = load_config(there.run("real").config)
+    code = asyncio.run(run_engine(there, there.run("real"), config, Options(write=lambda line: None)))
+    assert code == 0 and answers(there) == whole and events > 5
+    assert said(there, "verify", "real") == 0, capsys.readouterr().out
+    assert said(there, "restore", tmp_path / "one") == 2
+    assert "is in" in capsys.readouterr().err
+
+
+def packed(workspace: Workspace, tmp_path: Path) -> Path:
+    assert said(workspace, "backup", "real", tmp_path / "b") == 0
+    return tmp_path / "b"
+
+
+@pytest.mark.parametrize("fault", ["cut", "flipped", "text", "outside", "another", "empty"])
+def test_a_file_that_is_no_sound_backup_is_one_line_and_leaves_nothing(
+    fault: str, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = packed(workspace, tmp_path)
+    content = file.read_bytes()
+    match fault:
+        case "cut":
+            file.write_bytes(content[: len(content) // 2])
+        case "flipped":
+            file.write_bytes(content[:3000] + bytes([content[3000] ^ 255]) + content[3001:])
+        case "text":
+            file.write_text("no backup")
+        case "empty":
+            file.write_bytes(b"")
+        case "outside" | "another":
+            name = "runs/../../out" if fault == "outside" else "notes.txt"
+            with zipfile.ZipFile(file, "w") as other:
+                other.writestr(name, "x")
+                told = f'{{"format": 1, "runs": [], "sha256": {{"{name}": "0"}}}}'
+                other.writestr("backup.json", told if fault == "outside" else '{"format": 1}')
+    there = Workspace(tmp_path / "there")
+    capsys.readouterr()
+    assert said(there, "restore", file) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert list(there.runs.iterdir()) == [] and not (tmp_path / "out").exists()
+    assert not there.harness_repository.exists()
+
+
+def test_what_cannot_be_backed_up_is_told(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(workspace, "backup", tmp_path / "x") == 2 and "name a run" in capsys.readouterr().err
+    shutil.rmtree(workspace.run("real").adapters)
+    assert said(workspace, "backup", "real", tmp_path / "x") == 1
+    assert "is not there" in capsys.readouterr().err and not list(tmp_path.glob("*x*"))
