@@ -148,7 +148,8 @@ class _Trial:
         try:
             await prepare(world.setup(**attempt.limits), attempt.deadline)
         except HarnessBroken as broken:
-            return Came("refused", "by the engine" if broken.error.kind == "exception" else broken.error.kind)
+            by_kernel = broken.error.message.startswith("PermissionError")
+            return Came("refused", "EPERM" if by_kernel else "by the engine")
         except WorkerDied as death:
             return Came("killed", _shortly(death.reason))
         return Came("escaped", "kept")
