@@ -8,6 +8,7 @@ hooks play no part.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -201,9 +202,10 @@ class HarnessRepository:
                 self._run(*notes, "add", "-f", "-F", file.name, commit)
 
     def snapshot(self, commit: str, package: str, folder: Path) -> Path:
-        """The package's files at `folder/<tree id>`, written once."""
+        """The package's files at `folder/<tree id>`, written once. Raises RepositoryError where they are others by now."""
         target = folder / self.subtree(commit, package)
         if target.exists():
+            self._require_intact(target, commit, package)
             return target
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder, prefix="part-"))
@@ -217,6 +219,13 @@ class HarnessRepository:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return target
+
+    def _require_intact(self, folder: Path, commit: str, package: str) -> None:
+        lines = self._run("ls-tree", "-r", "-z", f"{commit}:{package}").split("\0")
+        committed = {line.split("\t", 1)[1]: line.split()[2] for line in lines if line}
+        found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        if committed != {path.relative_to(folder).as_posix(): _blob_id(path.read_bytes()) for path in found}:
+            raise RepositoryError(f"{folder} is not what was committed; delete it and resume: it is made again")
 
     def pack(self, refs: Sequence[str], out: Path) -> None:
         """Those of these refs that are there, with all they lead to, as one file."""
@@ -293,6 +302,11 @@ class HarnessRepository:
             raise RepositoryError(f"git {arguments[0]}: {lines[-1].strip() if lines else 'failed'}") from error
         assert isinstance(output, bytes)
         return output
+
+
+def _blob_id(content: bytes) -> str:
+    """As git names a file's content in a repository of the usual format."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _environment() -> dict[str, str]:
