@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-gpu pictures arms table algorithms advisor install clean
+.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-gpu security pictures arms table algorithms advisor install clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -61,6 +61,10 @@ bench: .venv/.tested
 
 bench-gpu: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gpu
+
+# Every escape attempt at every level that stands here; the table of docs/security.md.
+security: .venv/.tested
+	$(BIN)/python -m tests.harness.security
 
 pictures: .venv/.installed
 	$(BIN)/python docs/pictures.py

@@ -44,6 +44,7 @@ _VERBS = {
     "stop-training": "sia_tui.cli.asking",
     "rollback": "sia_tui.cli.asking",
     "report": "sia_tui.cli.reporting",
+    "audit": "sia_tui.cli.auditing",
     "compare": "sia_tui.cli.compare",
     "reproduce": "sia_tui.cli.measuring",
     "attribute": "sia_tui.cli.measuring",
@@ -155,6 +156,14 @@ def _deciding(verbs: _Verbs) -> None:
     _verb(verbs, "ls", "list the runs", json=True)
     _verb(verbs, "show", "a run's generations, scores and cost (default: the newest)", run="[RUN]", json=True)
     _verb(verbs, "pending", "gates that wait for a person, with their hashes and diffs", json=True)
+
+    _verb(
+        verbs,
+        "audit",
+        "who said yes to what, and whether the log still is what it was; exit 1 if not",
+        run="RUN",
+        json=True,
+    )
 
     approve = _verb(verbs, "approve", "say yes at a gate")
     reject = _verb(verbs, "reject", "say no at a gate")

@@ -221,6 +221,14 @@ class GateOpened(Event):
 @dataclass(frozen=True)
 class VerdictGiven(Event):
     verdict: Verdict
+    uid: int | None = None
+    """Of whoever wrote it, as their client says."""
+    seen: str = ""
+    """Digest of what was on their screen, where their client says."""
+    hash: str = ""
+    """Of the gate. This and what follows are filled in as the event is written."""
+    before: str = ""
+    """Digest of the log since the verdict before this one (`core/consent.py`)."""
 
 
 @dataclass(frozen=True)

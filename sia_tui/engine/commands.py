@@ -102,7 +102,13 @@ def _verdict(command: Command, body: dict[str, Any], state: State) -> tuple[str,
     if other and (gate.kind != "step" or lever not in ("harness", "weights")):
         raise Refused(f"there is no other lever to ask for in place of {lever} here; reject it with a reason")
     verdict = Verdict(gate.id, kind, command.by, str(body.get("note") or ""), now(), other)
-    return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict)]
+    return f"{'approved' if kind == 'approve' else 'rejected'} {gate.id}", [ev.VerdictGiven(verdict, *_witnessed(body))]
+
+
+def _witnessed(body: dict[str, Any]) -> tuple[int | None, str]:
+    """Who wrote it by user number, and what was on their screen by digest, as their client says."""
+    uid, seen = body.get("uid"), body.get("seen")
+    return (uid if isinstance(uid, int) else None), (seen[:64] if isinstance(seen, str) else "")
 
 
 def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:

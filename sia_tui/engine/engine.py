@@ -188,6 +188,7 @@ class _Engine:
         session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level))
         for to in session.config.egress:
             session.report.say(f"{to.host}{' (this machine)' if to.local else ''} receives {to.what}")
+        prepare.require_consent(session)
         prepare.require_same_task(session)
         training.clear(session)
         await finish.unseal(session)

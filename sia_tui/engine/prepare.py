@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core.consent import audit
 from sia_tui.core.episodes import Case, Score
 from sia_tui.engine.fitness import examine
 from sia_tui.engine.jobs import run_job
@@ -44,6 +45,12 @@ async def check_evaluator(session: Session) -> None:
     dev = len(session.cases("dev", session.config.evaluate.dev))
     found, known = await examine(session.workspace, session.task, session.verifier, session.level, dev, say)
     session.record(ev.EvaluatorChecked(found, known))
+
+
+def require_consent(session: Session) -> None:
+    """Raises EngineError if the log is not the one that people gave their verdicts in."""
+    if faults := audit(session.reader.rows()).faults:
+        raise EngineError(f"the log was changed: {faults[0]}; see: sia-tui audit {session.state.run}")
 
 
 def require_same_task(session: Session) -> None:

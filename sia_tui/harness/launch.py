@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sia_tui.harness import agent, sandbox, seccomp
 from sia_tui.harness.agent import Agent
+from sia_tui.harness.excess import PERIOD_S, Allowed, excess
 from sia_tui.harness.interpreter import Interpreter, inspect
 from sia_tui.harness.messages import CAPS, LINE_BYTES
 from sia_tui.harness.sandbox import Isolation, Layout, Mount
@@ -84,6 +85,16 @@ class Child:
     writer: asyncio.StreamWriter
     drain: asyncio.Task[None]
     scratch: Path | None
+    watch: asyncio.Task[None] | None = None
+    excess: str = ""
+    """What it was killed for having too much of."""
+
+    async def watched(self, allowed: Allowed) -> None:
+        """Looks until it ends, or has too much of something and is killed."""
+        while self.process.returncode is None and not self.excess:
+            await asyncio.sleep(PERIOD_S)
+            self.excess = await asyncio.to_thread(excess, self.process.pid, allowed)
+        self.kill()
 
     def kill(self) -> None:
         """The group at once; bubblewrap's process namespace dies with its parent."""
@@ -96,6 +107,8 @@ class Child:
             code = await asyncio.wait_for(self.process.wait(), 2)
         except TimeoutError:
             return "it closed its control socket"
+        if self.excess:
+            return f"killed for {self.excess}"
         number = -code if code < 0 else code - 128 if code > 128 else 0
         if number in {s.value for s in signal.Signals}:
             name = signal.Signals(number).name
@@ -104,6 +117,8 @@ class Child:
 
     async def close(self) -> None:
         self.kill()
+        if self.watch is not None:
+            self.watch.cancel()
         self.writer.close()
         await self.process.wait()
         with contextlib.suppress(TimeoutError):
@@ -146,7 +161,9 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
             lane.close()
     reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
-    return Child(process, reader, writer, drain, scratch)
+    child = Child(process, reader, writer, drain, scratch)
+    child.watch = asyncio.create_task(child.watched(plan.allowed()))
+    return child
 
 
 class _Plan:
@@ -235,6 +252,14 @@ class _Plan:
             "core": 0,
         }
         return named | ({"processes": 256} if self._setup.level == "bwrap" else {})
+
+    def allowed(self) -> Allowed:
+        """What is looked at while it runs."""
+        limits, mebibyte = self._setup.limits, 1024 * 1024
+        written = {self.scratch: limits.scratch_mb * mebibyte} if self._setup.level != "bwrap" else {}
+        if self._mode == "prepare":
+            written[self._setup.tools.resolve()] = limits.tools_mb * mebibyte
+        return Allowed(written, (self.scratch, self.tmp) if self._setup.level == "bwrap" else ())
 
     def environment(self) -> dict[str, str]:
         """All there is. One thread each for the numeric libraries, no process pools, and the same hashes every time."""

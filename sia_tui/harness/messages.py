@@ -45,7 +45,6 @@ class Done(Untrusted):
     tool_calls: list[ToolCallLine] = Field(max_length=CAPS["tool_calls"])
     tool_calls_dropped: int = Field(ge=0)
     error: ErrorLine | None
-    seconds: Seconds
 
     @field_validator("notes")
     @classmethod

@@ -8,6 +8,7 @@ hooks play no part.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,9 +203,10 @@ class HarnessRepository:
         self._run("fsck", "--full", "--no-dangling", "--no-progress")
 
     def snapshot(self, commit: str, package: str, folder: Path) -> Path:
-        """The package's files at `folder/<tree id>`, written once."""
+        """The package's files at `folder/<tree id>`, written once. Raises RepositoryError where they are others by now."""
         target = folder / self.subtree(commit, package)
         if target.exists():
+            self._require_intact(target, commit, package)
             return target
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=folder, prefix="part-"))
@@ -218,6 +220,13 @@ class HarnessRepository:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return target
+
+    def _require_intact(self, folder: Path, commit: str, package: str) -> None:
+        lines = self._run("ls-tree", "-r", "-z", f"{commit}:{package}").split("\0")
+        committed = {line.split("\t", 1)[1]: line.split()[2] for line in lines if line}
+        found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        if committed != {path.relative_to(folder).as_posix(): _blob_id(path.read_bytes()) for path in found}:
+            raise RepositoryError(f"{folder} is not what was committed; delete it and resume: it is made again")
 
     def pack(self, refs: Mapping[str, str], out: Path) -> None:
         """These refs at these commits, with all they lead to, as one file; where the repository's own refs stand by now
@@ -368,6 +377,11 @@ class HarnessRepository:
             raise RepositoryError(f"git {arguments[0]}: {lines[-1].strip() if lines else 'failed'}") from error
         assert isinstance(output, bytes)
         return output
+
+
+def _blob_id(content: bytes) -> str:
+    """As git names a file's content in a repository of the usual format."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 CLONE_THREAD = 0x00010000
 _LOW = 0xFFFFFFFF
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 PROCESSES = ("fork", "vfork", "execve")
 NAMESPACES = ("execveat", "unshare", "setns")
@@ -66,6 +67,9 @@ SIGNALS = ("kill", "tkill", "tgkill")
 CLONE_NEW = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 """Flags of clone that make a namespace."""
 
+_FCNTL = (8, 15, 1024, 1026)
+"""Who a descriptor's signals go to (F_SETOWN, F_SETOWN_EX); holding up and watching others (F_SETLEASE, F_NOTIFY)."""
+
 Starts = Literal["nothing", "threads", "programs", "agent"]
 
 
@@ -93,6 +97,8 @@ def program(hold_metadata: bool, starts: Starts = "threads") -> bytes:
         _only_tcp(rules)
     _only_stream_pairs(rules)
     _only_oneself(rules)
+    if starts in ("threads", "nothing"):
+        _dies_watched(rules)
     return rules.compiled()
 
 
@@ -169,7 +175,13 @@ def _only_oneself(rules: _Rules) -> None:
     masked, unequal = rules.module.MASKED_EQ, rules.module.NE
     rules.deny("prlimit64", (0, unequal, 0, 0))
     rules.deny("sched_setaffinity", (0, unequal, 0, 0))
-    for set_owner in (8, 15):
-        rules.deny("fcntl", (1, masked, _LOW, set_owner))
+    for command in _FCNTL:
+        rules.deny("fcntl", (1, masked, _LOW, command))
     for request in (0x5412, 0x541C, 0x8901, 0x8902):
         rules.deny("ioctl", (1, masked, _LOW, request))
+
+
+def _dies_watched(rules: _Rules) -> None:
+    """That it dies with its parent, and that its /proc can be read from outside, is not to be taken back."""
+    for option in (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE):
+        rules.deny("prctl", (0, rules.module.MASKED_EQ, _LOW, option))

@@ -56,6 +56,7 @@ class Outcome:
     notes: Mapping[str, Any]
     error: HarnessError | None
     seconds: float
+    """By this side's clock."""
 
 
 @dataclass
@@ -64,6 +65,7 @@ class _Pending:
     lane: int
     watchdog: asyncio.TimerHandle
     attempts: Attempts | None
+    began: float
     future: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -128,7 +130,7 @@ class Worker:
         reason = f"case {case.id} did not end within its {deadline_s:g} s and did not give way"
         loop = asyncio.get_running_loop()
         watchdog = loop.call_later(deadline_s + self._setup.limits.grace_s, self._die, reason)
-        pending = self._pending[number] = _Pending(case.id, lane, watchdog, attempts)
+        pending = self._pending[number] = _Pending(case.id, lane, watchdog, attempts, loop.time())
         pending.future.add_done_callback(lambda future: future.exception())
         told = {"id": case.id, "inputs": dict(case.inputs)}
         left = attempts.left if attempts else 0
@@ -163,7 +165,7 @@ class Worker:
         if pending is None or not isinstance(said, messages.Done):
             raise messages.Garbage("an answer to no question")
         self._free(pending)
-        pending.future.set_result(_outcome(said))
+        pending.future.set_result(_outcome(said, asyncio.get_running_loop().time() - pending.began))
 
     def _take_attempt(self, said: messages.AttemptLine) -> None:
         pending = self._pending.get(said.id)
@@ -234,8 +236,8 @@ async def _begun(child: Child, wanted: type[messages.Ready | messages.Prepared],
         raise WorkerDied("the worker began with the wrong message")
 
 
-def _outcome(done: messages.Done) -> Outcome:
-    return Outcome(done.answer, done.source, done.recorded_calls(), done.notes, done.harness_error(), done.seconds)
+def _outcome(done: messages.Done, seconds: float) -> Outcome:
+    return Outcome(done.answer, done.source, done.recorded_calls(), done.notes, done.harness_error(), seconds)
 
 
 def _fault_of(folder: Path, limit: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.core.codec import decode
+from sia_tui.core.consent import Row
 from sia_tui.core.digest import Digest, digest
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded
@@ -121,6 +123,10 @@ class RunReader(Connection):
     def state(self) -> State:
         """The fold of the log. Episodes are counted by SQL: the same cost in a tenth of the time."""
         return counted(fold(self.log()), self.tally())
+
+    def rows(self) -> list[Row]:
+        """The log as it is written."""
+        return [Row(**row) for row in self._rows("select seq, at, kind, data from events order by seq")]
 
     def agent_calls(self, after: str = "") -> list[AgentCall]:
         """Those made at or later than a time, oldest first."""
@@ -260,7 +266,7 @@ def append_command(path: Path, kind: str, by: str, body: Mapping[str, Any]) -> i
     try:
         with connection:
             at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            values = (at, by, kind, json.dumps(body, ensure_ascii=False))
+            values = (at, by, kind, json.dumps({"uid": os.getuid(), **body}, ensure_ascii=False))
             cursor = connection.execute("insert into commands (at, by, kind, body) values (?, ?, ?, ?)", values)
             return int(cursor.lastrowid or 0)
     except sqlite3.Error as error:

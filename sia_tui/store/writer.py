@@ -7,11 +7,12 @@ never the file.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,9 @@ from typing import Self
 from sqlite_utils import Database
 
 from sia_tui.core.codec import decode, encode
+from sia_tui.core.consent import Row, chained
 from sia_tui.core.episodes import Attempt, Sampled, Score
-from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded
+from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, VerdictGiven
 from sia_tui.core.fold import advance, fold
 from sia_tui.core.machine import Usage
 from sia_tui.core.state import State
@@ -182,11 +184,20 @@ class RunStore:
         self._fold(entries)
 
     def _append(self, event: Event) -> Recorded:
+        event = self._chained(event) if isinstance(event, VerdictGiven) else event
         kind, data = encode(event)
         at = now()
         row = {"at": at, "kind": kind, "data": json.dumps(data, ensure_ascii=False)}
         seq = self._db.table("events").insert(row).last_pk
         return Recorded(int(str(seq)), at, event)
+
+    def _chained(self, given: VerdictGiven) -> VerdictGiven:
+        """Bound to its gate and to the log before it."""
+        asked = next((gate.hash for gate in self.state.gates if gate.id == given.verdict.gate), "")
+        last = "select coalesce(max(seq), 0) from events where kind = 'VerdictGiven'"
+        rows = self._db.execute(f"select seq, at, kind, data from events where seq >= ({last}) order by seq")
+        uid = os.getuid() if given.uid is None else given.uid
+        return replace(given, uid=uid, hash=asked, before=chained(Row(*row) for row in rows))
 
     def _fold(self, entries: list[Recorded]) -> None:
         for entry in entries:

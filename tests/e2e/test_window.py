@@ -73,7 +73,7 @@ def test_a_person_supervises_leaves_comes_back_and_plays_it_again(desk: Desk, ru
         assert second.wait() == 0
     told = desk.show(run)
     assert [g["lever"] for g in told["generations"]] == ["seed", "harness"]
-    assert told["generations"][1]["verdict"]["by"].startswith("contract of ")
+    assert told["contract"]["left"] and told["generations"][1]["verdict"]["kind"] == "approve"
     assert told["refused"][0]["reason"] == "throws replies away"
     names = desk.git("ls-tree", "--name-only", f"{run}/g1", "lawbench/").split()
     assert "lawbench/harness.py" in names and "lawbench/a_note.md" not in names

@@ -116,6 +116,25 @@ def test_snapshots_are_written_once_and_hold_the_package_alone(
     assert [path.name for path in (tmp_path / "trees").iterdir()] == [first.name]
 
 
+@pytest.mark.parametrize("change", ["edited", "added", "removed", "linked"])
+def test_a_snapshot_that_was_changed_is_not_run(
+    tmp_path: Path, planted: tuple[HarnessRepository, str], change: str
+) -> None:
+    repository, seed = planted
+    file = repository.snapshot(seed, "task", tmp_path / "trees") / "harness.py"
+    if change == "edited":
+        file.write_text(HARNESS.replace("1", "7"), encoding="utf-8")
+    elif change == "added":
+        (file.parent / "__pycache__").mkdir()
+        (file.parent / "__pycache__" / "harness.pyc").write_text("x")
+    else:
+        file.unlink()
+    if change == "linked":
+        file.symlink_to("/etc/passwd")
+    with pytest.raises(RepositoryError, match="is not what was committed"):
+        repository.snapshot(seed, "task", tmp_path / "trees")
+
+
 def test_a_note_is_replaced_and_an_equal_one_left(planted: tuple[HarnessRepository, str]) -> None:
     repository, seed = planted
     repository.note("r", seed, "dev 1")

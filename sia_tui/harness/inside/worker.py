@@ -156,11 +156,10 @@ class _Host:
     async def _episode(self, request: dict[str, Any]) -> None:
         number = request["id"]
         record = recording.Record(self._caps["tool_calls"], self._caps["tool_text"])
-        started = time.monotonic()
         outcome = await self._outcome(request, record)
         while recording.stray:
             record.add(recording.DENIED, *recording.stray.popleft(), 0.0)
-        outcome |= {"id": number, "seconds": time.monotonic() - started, "tool_calls": record.entries}
+        outcome |= {"id": number, "tool_calls": record.entries}
         outcome["tool_calls_dropped"] = record.dropped
         del self._cancelled[number], self._running[number]
         self._attempts.pop(number, None)
@@ -230,7 +229,7 @@ def _unanswered(error: dict[str, str]) -> dict[str, Any]:
 def _fault(answer: object, limit: int) -> str:
     if not isinstance(answer, sia.Answer):
         return f"solve returned {type(answer).__name__}, not an Answer"
-    if answer.value is not None and not isinstance(answer.value, str):
+    if answer.value is not None and not issubclass(type(answer.value), str):
         return f"Answer.value is {type(answer.value).__name__}, not a str or None"
     if answer.value is not None and len(answer.value) > limit:
         return f"Answer.value has {len(answer.value)} characters, at most {limit} are taken"

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from sia_tui.core.hashing import digest
 from sia_tui.core.standing import says
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
@@ -244,8 +245,15 @@ class GatePane(ChangingPane):
     def _hold(
         self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
     ) -> None:
-        refused = self.verdicts.hold(kind, note, about, more)
+        refused = self.verdicts.hold(kind, note, about, {**(more or {}), "seen": self._seen()})
         self._bar.say(refused) if refused else self._count_down()
+
+    def _seen(self) -> str:
+        """Digest of what is laid out here: the decision, its grounds, and the patch or the plan."""
+        if (asked := self._asked) is None:
+            return ""
+        shown = [*decision(asked), *self._lines, *planned(asked, 80)]
+        return digest([*(str(content(line)) for line in shown), asked.patch or ""])
 
     @property
     def settled(self) -> bool:
