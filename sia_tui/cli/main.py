@@ -306,7 +306,7 @@ def _preparing(verbs: _Verbs) -> None:
     tasks.add_argument("--url", metavar="URL", help="new: in place of --reward; asked by POST, in JSON")
     tasks.add_argument("--agent", metavar="'PROGRAM ARGS'", help="new: your own agent as the first harness")
     tasks.add_argument("--agent-dir", metavar="DIR", help="new: the agent's folder, which is copied; . by default")
-    tasks.add_argument("--image", metavar="IMAGE", help=argparse.SUPPRESS)
+    tasks.add_argument("--image", metavar="IMAGE", help="new: --command runs in this container image")
     tasks.add_argument("--description", metavar="TEXT", help="new: what agents are told of the task")
     tasks.add_argument("--folder", metavar="DIR", help="new, import: where to; ./TASK by default")
     tasks.add_argument("--name", metavar="NAME", help="import: what to call it; its folder's name by default")

@@ -134,12 +134,8 @@ def _new(options: argparse.Namespace) -> int:
     given = {name: way for name, way in ways.items() if way}
     if len(given) != 1:
         raise UsageError("say who rewards: exactly one of --reward FILE.py:FUNCTION, --command, --url")
-    told = {"requirements": options.requirements, "at_once": options.at_once}
+    told = {"requirements": options.requirements, "at_once": options.at_once, "image": options.image}
     given |= {name: way for name, way in told.items() if way}
-    if options.image:
-        raise UsageError(
-            "an agent in a container image is not there yet: name its folder and command, --agent, --agent-dir"
-        )
     folder = Path(options.folder or options.task)
     ordered = Ordered(options.task, Path(options.cases), given, options.description, _program(options))
     labelled = new(ordered, folder, SEEDS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from sia_tui.core.episodes import Case, Scores, Split
 from sia_tui.core.hashing import digest
 from sia_tui.tasks import duplicates, splits
 from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.reward_host import RUNTIMES
 from sia_tui.tasks.task import Task, TaskError
 
 TASK, HARNESS = "task.yaml", "harness"
@@ -40,6 +43,8 @@ class Rewarded(BaseModel):
     """FILE:NAME in the task's folder; called with (answer, case), where case has id, inputs and gold. May be async."""
     command: tuple[str, ...] | None = Field(None, min_length=1)
     """Started in the task's folder for each answer; reads {"case", "answer"} on stdin, writes the reward as JSON."""
+    image: str | None = Field(None, pattern=r"^[\w][\w./:@-]*$")
+    """Of a container: the command runs in it, by podman or docker, without network and without anything of this machine."""
     url: str | None = Field(None, pattern=r"^https?://")
     """Asked by POST with {"case", "answer"}; answers the reward as JSON."""
     deadline_s: float = Field(10.0, gt=0, le=3600)
@@ -56,6 +61,8 @@ class Rewarded(BaseModel):
             raise ValueError("name one of function, command, url")
         if self.url is not None and self.requirements is not None:
             raise ValueError("requirements are of a function or a command; what answers at a url has its own")
+        if self.image is not None and (self.command is None or self.requirements is not None):
+            raise ValueError("image goes with a command, and has its own environment")
         return self
 
 
@@ -246,6 +253,8 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
         spec |= {"file": "rewards.py", "function": function}
     elif reward.command is not None:
         spec["command"] = list(reward.command)
+        if reward.image is not None:
+            spec["image"] = image_id(reward.image)
     else:
         spec["url"] = reward.url
     beside["reward.json"] = _json(spec)
@@ -258,6 +267,21 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
         at_once=reward.at_once,
         requirements=folder / reward.requirements if reward.requirements else None,
     )
+
+
+def image_id(image: str) -> str:
+    """What the name stands for on this machine, so that another image of that name is another verifier. Raises TaskError."""
+    runtime = next(filter(None, map(shutil.which, RUNTIMES)), None)
+    if runtime is None:
+        raise TaskError(f"{TASK}: reward.image: neither podman nor docker is installed here; install one of them")
+    asked = [runtime, "image", "inspect", "--format", "{{.Id}}", image]
+    try:
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TaskError(f"{TASK}: reward.image: {runtime} does not answer ({error})") from error
+    if found.returncode != 0:
+        raise TaskError(f"{TASK}: reward.image: {image} is not here; get it with: {Path(runtime).name} pull {image}")
+    return found.stdout.strip()
 
 
 def _inside(folder: Path, name: str, key: str) -> Path:

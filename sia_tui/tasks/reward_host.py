@@ -15,10 +15,12 @@ import inspect
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ from typing import Any
 CLIP = 200
 """Characters of an answer kept in the detail."""
 BROKEN, LATE = "verifier_error", "verifier_timeout"
+RUNTIMES = ("podman", "docker")
+WALLS = (
+    *("--rm", "--interactive", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/tmp"),
+    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "4g", "--pids-limit", "256"),
+    *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=256:256"),
+)
 Reward = Callable[[str, dict[str, Any]], Any]
 
 
@@ -62,8 +70,11 @@ def _plain(said: Any) -> dict[str, Any]:
 
 
 def load(spec: dict[str, Any], here: Path) -> Reward:
-    """What `reward.json` says: {"function", "file"}, {"command": [...]} or {"url"}, and {"deadline_s"}."""
+    """What `reward.json` says: {"function", "file"}, {"command": [...]} with or without an {"image"}, or {"url"}, and
+    {"deadline_s"}."""
     deadline = float(spec["deadline_s"])
+    if "image" in spec:
+        return lambda answer, case: _contained(spec["image"], spec["command"], answer, case, deadline)
     if "command" in spec:
         return lambda answer, case: _command(spec["command"], answer, case, deadline)
     if "url" in spec:
@@ -129,6 +140,18 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
         raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {''.join(last)}")
     lines = told.decode(errors="replace").strip().splitlines()
     return json.loads(lines[-1]) if lines else None
+
+
+def _contained(image: str, command: list[str], answer: str, case: dict[str, Any], deadline: float) -> Any:
+    """The command in a container of its own: no network, nothing of the host, nothing kept."""
+    runtime = next(filter(None, map(shutil.which, RUNTIMES)), RUNTIMES[0])
+    name = f"sia-reward-{uuid.uuid4().hex}"
+    try:
+        return _command([runtime, "run", "--name", name, *WALLS, image, *command], answer, case, deadline)
+    except Late:
+        # Ending the client does not end the container.
+        subprocess.run([runtime, "rm", "--force", name], capture_output=True, timeout=30)
+        raise
 
 
 def _post(url: str, answer: str, case: dict[str, Any], deadline: float) -> Any:
