@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import sqlite3
 import tempfile
 import zipfile
@@ -9,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 from sia_tui.core.text import one_line
-from sia_tui.engine.keeping import member, pack_history
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
-from sia_tui.store.copying import snapshot
+from sia_tui.store.copying import member, snapshot
 from sia_tui.store.reader import RunReader
+from sia_tui.store.trajectories import plain
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -30,13 +31,15 @@ _LEFT_OUT = (
 def save(workspace: Workspace, paths: RunPaths, out: Path, most_rollouts: int | None = None) -> int:
     """Write the recording and return its bytes. Of the trajectories of trainings' rollouts at most so many are kept,
     evenly spread; rows stay. Raises StoreError, RepositoryError, OSError."""
+    from sia_tui.engine.keeping import pack_history
+
     with tempfile.TemporaryDirectory(prefix="sia-recording-") as scratch:
         folder = Path(scratch)
         snapshot(paths.db, folder / DB)
         _trim(folder / DB, most_rollouts)
         pack_history(workspace, folder / DB, folder / HISTORY)
         part = out.with_name(f".{out.name}.new")
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_LZMA) as packed:
             for path in (folder / DB, paths.config, folder / HISTORY):
                 packed.write(path, path.name)
         part.replace(out)
@@ -59,7 +62,7 @@ def unpack(recording: Path, root: Path) -> tuple[Workspace, RunPaths]:
         (root / DB).rename(paths.db)
         (root / CONFIG).rename(paths.config)
         HarnessRepository(Workspace(root).harness_repository).unpack(root / HISTORY)
-    except (zipfile.BadZipFile, RepositoryError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, lzma.LZMAError, RepositoryError, ValueError, OSError) as error:
         raise StoreError(f"{recording}: cannot be played ({one_line(str(error), 200)})") from error
     return Workspace(root), paths
 
@@ -73,7 +76,9 @@ def _trim(db: Path, most_rollouts: int | None) -> None:
                     copy.execute(statement)
             if most_rollouts is not None:
                 _thin(copy, most_rollouts)
-        copy.execute("vacuum")
+            # In one stream trajectories are a third of what they are one by one.
+            copy.create_function("plain", 1, plain, deterministic=True)
+            copy.execute("update trajectories set body = plain(body)")
 
 
 def _thin(copy: sqlite3.Connection, most: int) -> None:

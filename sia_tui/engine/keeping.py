@@ -23,7 +23,7 @@ from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.engine.history import follow, refs
 from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository
-from sia_tui.store.copying import snapshot
+from sia_tui.store.copying import member, snapshot
 from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
@@ -31,7 +31,6 @@ from sia_tui.store.workspace import RunPaths, Workspace
 
 CONTENTS, HISTORY, FORMAT = "backup.json", "harness.bundle", 1
 MOST_CONTENTS = 64 << 20
-_CHUNK = 1 << 20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHARED = ("policies", "tasks")
 """Folders of the workspace of which a run needs something."""
@@ -207,18 +206,6 @@ def _adopt(workspace: Workspace, folder: Path, name: str, file: Path) -> None:
         follow(state, repository, paths.worktree)
     if state.test_opened is not None:
         record_opening(workspace.db, name, state.test_opened.test_hash)
-
-
-def member(packed: zipfile.ZipFile, name: str, out: Path, most: int) -> None:
-    """One file of an archive, at `out`, which must be free. Raises ValueError past `most` bytes: what an archive says of
-    its sizes is not believed."""
-    left = most
-    with packed.open(name) as source, out.open("xb") as target:
-        while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError(f"{name} is larger than {most / 1e6:,.0f} MB")
-            target.write(chunk)
 
 
 def _sha256(file: Path) -> str:

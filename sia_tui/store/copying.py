@@ -1,13 +1,16 @@
-"""A database as it is at one moment, whoever is writing. Standard library only."""
+"""What travels: a database as it is at one moment, whoever is writing, and a file out of an archive. Standard library only."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
 from sia_tui.store.version import StoreError, open_readonly
+
+_CHUNK = 1 << 20
 
 
 def snapshot(db: Path, out: Path) -> None:
@@ -19,3 +22,15 @@ def snapshot(db: Path, out: Path) -> None:
             copy.execute("pragma journal_mode = delete")
     except sqlite3.Error as error:
         raise StoreError(f"{db}: cannot be copied ({error}); it was left as it is") from error
+
+
+def member(packed: zipfile.ZipFile, name: str, out: Path, most: int) -> None:
+    """One file of an archive, at `out`, which must be free. Raises ValueError past `most` bytes: what an archive says of
+    its sizes is not believed."""
+    left = most
+    with packed.open(name) as source, out.open("xb") as target:
+        while chunk := source.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise ValueError(f"{name} is larger than {most / 1e6:,.0f} MB")
+            target.write(chunk)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sia_tui.store.connection import Connection
+from sia_tui.store.trajectories import plain
 from sia_tui.store.version import StoreError
 
 FILE = "search.db"
@@ -49,7 +49,7 @@ def _pairs(cjk: str) -> list[str]:
 
 def words(body: bytes) -> str:
     """What is to be found of a stored trajectory: case, last prompt, replies, tools, answer, error and notes."""
-    found = list(_said(json.loads(zlib.decompress(body).decode("utf-8", "surrogatepass"))))
+    found = list(_said(json.loads(plain(body).decode("utf-8", "surrogatepass"))))
     return " ".join(tokens(" \n".join(found)[:MOST_CHARACTERS]))
 
 

@@ -15,9 +15,14 @@ def pack(attempt: Attempt, score: Score) -> bytes:
     return json.dumps(body, ensure_ascii=False, default=dict).encode("utf-8", "surrogatepass")
 
 
+def plain(body: bytes) -> bytes:
+    """What `pack` made of a stored body: compressed in a run's store, as it is in a recording's."""
+    return body if body.startswith(b"{") else zlib.decompress(body)
+
+
 def unpack(body: bytes) -> tuple[Attempt, Score]:
-    """The inverse of `zlib.compress(pack(...))`."""
-    data: dict[str, Any] = json.loads(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+    """The inverse of `pack`, compressed or not."""
+    data: dict[str, Any] = json.loads(plain(body).decode("utf-8", "surrogatepass"))
     fields = data["attempt"]
     attempt = Attempt(
         case=Case(**fields["case"]),
