@@ -65,11 +65,17 @@ class HistoryPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
-        Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
+        Binding("c", "commands", "commands", show=False, tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
         Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
         Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
-        Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
+        Binding(
+            "s",
+            "split",
+            "side by side",
+            show=False,
+            tooltip="the diff side by side, as wide windows begin, or not",
+        ),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
         Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
