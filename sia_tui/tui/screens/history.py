@@ -66,7 +66,7 @@ class HistoryPane(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
         Binding("c", "commands", "commands", show=False, tooltip="copy the commands that go on from this generation"),
-        Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
+        Binding("b", "go_back", "go back to", tooltip="make it the incumbent again; asks first, closes an open gate"),
         Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
         Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
         Binding(
