@@ -167,7 +167,7 @@ class HistoryPane(Vertical):
         if entry is None or entry.commit is None or self._view is None:
             self.notify("it has no commit, so no line of it can be told", markup=False)
             return
-        self.app.push_screen(Blame(self._repository, self._view.state, entry.name, entry.commit), self.go_to)
+        self.app.push_screen(Blame(self._workspace, self._view.state, entry.name, entry.commit), self.go_to)
 
     def action_decisions(self) -> None:
         if self._view is not None:
@@ -226,7 +226,11 @@ class HistoryPane(Vertical):
 
     @property
     def _repository(self) -> Path:
-        return Workspace(window(self).paths.root.parent.parent).harness_repository
+        return self._workspace.harness_repository
+
+    @property
+    def _workspace(self) -> Workspace:
+        return Workspace(window(self).paths.root.parent.parent)
 
     def action_confirm(self) -> None:
         entry = self._asking
