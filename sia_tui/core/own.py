@@ -46,7 +46,8 @@ def _earlier(state: State, name: str) -> Step:
 def revivable(state: State, name: str) -> Step:
     """A step whose patch serves no longer or never did. Raises NotProposed."""
     step, best = _earlier(state, name), state.best
-    if not step.closed:
+    refused = bool(step.verdicts) and step.verdicts[-1].kind == "reject" and step.open_gate is None
+    if not (step.closed or refused):
         raise NotProposed(f"{step.id} is not over yet")
     line = best.index if best else None
     while line is not None:

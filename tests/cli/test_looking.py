@@ -9,9 +9,10 @@ import pytest
 
 from sia_tui.cli.main import USAGE, main
 from sia_tui.cli.reading import read
+from sia_tui.core.own import NotProposed, revivable
 from sia_tui.store.workspace import Workspace
 from tests.tui.grown import grown_run
-from tests.tui.runs import make_run
+from tests.tui.runs import make_run, writing
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,15 @@ def test_a_revived_patch_is_shown_and_with_a_yes_proposed(capsys: pytest.Capture
     told = json.loads(said(capsys, place, "propose", "--json", "r", "--revive", "p-three", "--yes"))
     assert told["asked"] and told["answer"].startswith("“Ask for three” is checked")
     assert read(Workspace(place).run("r")).wanted[0].proposal.patch == told["patch"]
+
+
+def test_what_was_refused_may_be_revived_before_an_engine_has_heard_of_it(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "patch_gate").root) as run:
+        step = run.store.state.steps[-1]
+        with pytest.raises(NotProposed, match="not over yet"):
+            revivable(run.store.state, step.id)
+        run.verdict("gate-4", "reject", "not now")
+        assert revivable(run.store.state, step.id).id == step.id
 
 
 def test_a_patch_of_ones_own_takes_a_title(capsys: pytest.CaptureFixture[str], place: Path, tmp_path: Path) -> None:
