@@ -25,7 +25,8 @@ def proposed(state: State, by: str, patch: str, title: str, reason: str, revives
     title = title or (was.proposal.title if was else "")
     if not title:
         raise NotProposed("a proposal has a title")
-    told = reason or (f"{by} revives {was.id}, {_fate(state, was)}: {was.proposal.reason}" if was else f"by {by}")
+    revived = f"{by} revives {was.id}, {_fate(state, was)}: {was.proposal.reason}" if was else ""
+    told = " ".join(filter(None, (reason, revived))) or f"by {by}"
     idea = f"{was.proposal.idea}, revived from {was.id}" if was else title
     evidence = was.proposal.evidence if was else ()
     made = Proposal("harness", title, told, idea, best.commit, evidence, patch, agent=f"person:{by}")

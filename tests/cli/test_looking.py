@@ -83,3 +83,11 @@ def test_decisions_put_promises_beside_what_was_measured(capsys: pytest.CaptureF
     assert [(one["lever"], one["n"], one["signs"]) for one in told["records"]] == [("harness", 2, 1), ("weights", 1, 1)]
     shown = said(capsys, tmp_path, "decisions", "r")
     assert "+29.8 [+27.8, +31.8]" in shown and "1 of 2 signs right" in shown
+
+
+def test_a_branch_starts_from_a_generation_of_another_run(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    assert "b: branched from r/g1" in said(capsys, place, "branch", "r", "g1", "--name", "b")
+    was, made = (read(Workspace(place).run(name)) for name in ("r", "b"))
+    assert (made.parent, made.start_commit) == ("r/g1", was.generations[1].commit)
+    assert main(["branch", "--workspace", str(place), "r", "g1", "--name", "b"]) == USAGE
+    assert "run b exists" in capsys.readouterr().err

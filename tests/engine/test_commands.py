@@ -240,9 +240,10 @@ def test_an_earlier_patch_is_revived_with_its_words_and_its_fate(store: RunStore
     ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="too dear")
     go_on(store)
     refused = store.state.steps[0]
-    assert ask(store, tmp_path, "propose", patch=OWN, revives=refused.id)[0]
+    assert ask(store, tmp_path, "propose", patch=OWN, revives=refused.id, reason="Now it pays.")[0]
     made = store.state.wanted[0].proposal
     assert made.title == refused.proposal.title and "refused by me (too dear)" in made.reason
+    assert made.reason.startswith("Now it pays. me revives")
     assert made.idea != refused.proposal.idea and refused.id in made.idea, "a refuted idea is not refused unasked"
 
 
