@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import commit_of, read
 from sia_tui.cli.table import table
-from sia_tui.core.blame import Credit, credit, parse
+from sia_tui.core.blame import Credit, credits, parse
 from sia_tui.core.ledger import Decision, calibration, ledger
 from sia_tui.core.memo import told
+from sia_tui.core.state import State
 from sia_tui.core.telling import points
 from sia_tui.core.text import clean, one_line
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 
 
@@ -35,15 +38,23 @@ def blame(options: argparse.Namespace) -> int:
         written, named = parse(repository.blame(commit, state.task, options.file)), repository.names()
     except RepositoryError as error:
         raise UsageError(str(error)) from error
-    credits = {line.commit: credit(state, line.commit, named) for line in written}
+    by = credits(state, written, named, partial(_other, workspace))
     if options.json:
-        lines = [{"line": line.number, "text": line.text, **_data(credits[line.commit])} for line in written]
+        lines = [{"line": line.number, "text": line.text, **_data(by[line.commit])} for line in written]
         told = {"run": state.run, "generation": options.generation, "commit": commit, "file": options.file}
         print(json.dumps(told | {"lines": lines}, ensure_ascii=False, indent=2))
         return DONE
     for line in written:
-        print(f"{_margin(credits[line.commit])} {line.number:>4}  {clean(line.text)}")
+        print(f"{_margin(by[line.commit])} {line.number:>4}  {clean(line.text)}")
     return DONE
+
+
+def _other(workspace: Workspace, run: str) -> State | None:
+    """Of a run that this one was branched from; it may be gone."""
+    try:
+        return read(workspace.existing(run))
+    except (StoreError, ValueError):
+        return None
 
 
 def _data(found: Credit) -> dict[str, Any]:

@@ -64,7 +64,9 @@ def _revived(workspace: Workspace, state: State, name: str) -> Revived:
 
 
 def _fits(found: Revived | None) -> list[dict[str, str]] | None:
-    return found and [{"hunk": fit.hunk.told, "fate": fit.fate, "why": fit.why} for fit in found.fits]
+    if found is None:
+        return None
+    return [{"hunk": fit.hunk.told, "fate": fit.fate, "why": fit.why} for fit in found.fits]
 
 
 def _told(said: dict[str, Any], found: Revived | None) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sia_tui.core.proposals import Lever
 from sia_tui.core.state import Generation, State, Step
@@ -55,6 +55,19 @@ def _written(porcelain: str) -> Iterator[Written]:
             head = None
     if head is not None:
         raise ValueError("git blame ends within a line")
+
+
+def credits(
+    state: State, written: Sequence[Written], named: Mapping[str, str], other: Callable[[str], State | None]
+) -> dict[str, Credit]:
+    """By commit. `other`: the state of a run by its name; None where there is none to be read."""
+    found = {commit: credit(state, commit, named) for commit in {line.commit for line in written}}
+    elsewhere = {commit: one.name.rpartition("/")[0] for commit, one in found.items()}
+    states = {run: other(run) for run in set(elsewhere.values()) if run}
+    for commit, run in elsewhere.items():
+        if (there := states.get(run)) is not None:
+            found[commit] = replace(credit(there, commit, named), name=found[commit].name)
+    return found
 
 
 def credit(state: State, commit: str, named: Mapping[str, str]) -> Credit:

@@ -228,6 +228,9 @@ def next_action(state: State, rules: Rules) -> Action:
     used_up = _used_up(state, rules)
     if used_up is None and (more := afterwards(state, rules.attribute, rules.trace)):
         return more
+    if state.wanted and used_up is None:
+        # A person wants one more step than the config; time, tokens and money they cannot want back.
+        return Propose()
     spent = _reached(state, rules) or _stalled(state, rules) or _spent(state, rules) or used_up
     return Finish(spent, "budget") if spent else Propose()
 

@@ -25,7 +25,8 @@ def proposed(state: State, by: str, patch: str, title: str, reason: str, revives
     title = title or (was.proposal.title if was else "")
     if not title:
         raise NotProposed("a proposal has a title")
-    told = reason or (f"{by} revives {was.id}, {_fate(state, was)}: {was.proposal.reason}" if was else f"by {by}")
+    revived = f"{by} revives {was.id}, {_fate(state, was)}: {was.proposal.reason}" if was else ""
+    told = " ".join(filter(None, (reason, revived))) or f"by {by}"
     idea = f"{was.proposal.idea}, revived from {was.id}" if was else title
     evidence = was.proposal.evidence if was else ()
     made = Proposal("harness", title, told, idea, best.commit, evidence, patch, agent=f"person:{by}")
@@ -46,7 +47,8 @@ def _earlier(state: State, name: str) -> Step:
 def revivable(state: State, name: str) -> Step:
     """A step whose patch serves no longer or never did. Raises NotProposed."""
     step, best = _earlier(state, name), state.best
-    if not step.closed:
+    refused = bool(step.verdicts) and step.verdicts[-1].kind == "reject" and step.open_gate is None
+    if not (step.closed or refused):
         raise NotProposed(f"{step.id} is not over yet")
     line = best.index if best else None
     while line is not None:

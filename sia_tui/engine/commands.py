@@ -148,9 +148,9 @@ def _more(command: Command, body: dict[str, Any], state: State) -> tuple[str, li
 
 def _propose(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
     """A person's patch of the incumbent, in the next turn."""
-    words = (str(body.get(name) or "").strip() for name in ("title", "reason"))
+    title, reason = (str(body.get(name) or "").strip() for name in ("title", "reason"))
     revives = str(body["revives"]) if body.get("revives") else None
-    made = proposed(state, command.by, str(body["patch"]), *words, revives)
+    made = proposed(state, command.by, str(body["patch"]), title, reason, revives)
     if wrong := fault(made):
         raise Refused(wrong)
     turn = "now" if state.current is None else f"after {state.current.id}"

@@ -64,7 +64,7 @@ class Chart:
         if not points and self.window is not None:
             return replace(self, window=None).bounds
         xs, ys = [x for x, _ in points], [y for _, y in points] + ([self.level[1]] if self.level else [])
-        side = 0.5 if self.whole_x else 0.02 * (max(xs) - min(xs)) or 0.5
+        side = 0.5 if self.whole_x else SIDE * (max(xs) - min(xs)) or 0.5
         edge = 0.06 * (max(ys) - min(ys)) or 0.1 * abs(max(ys)) or 0.1
         first, last = self.window or (min(xs) - side, max(xs) + side)
         return first, last, min(ys) - edge, max(ys) + edge
@@ -72,6 +72,13 @@ class Chart:
     @property
     def empty(self) -> bool:
         return not any(series.points for series in self.series)
+
+
+SIDE = 0.02
+
+
+def margined(first: float, last: float) -> Window:
+    return first - SIDE * (last - first), last + SIDE * (last - first)
 
 
 def smoothed(points: Points, weight: float) -> Points:

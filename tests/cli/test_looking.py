@@ -9,9 +9,10 @@ import pytest
 
 from sia_tui.cli.main import USAGE, main
 from sia_tui.cli.reading import read
+from sia_tui.core.own import NotProposed, revivable
 from sia_tui.store.workspace import Workspace
 from tests.tui.grown import grown_run
-from tests.tui.runs import make_run
+from tests.tui.runs import make_run, writing
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,15 @@ def test_a_revived_patch_is_shown_and_with_a_yes_proposed(capsys: pytest.Capture
     assert read(Workspace(place).run("r")).wanted[0].proposal.patch == told["patch"]
 
 
+def test_what_was_refused_may_be_revived_before_an_engine_has_heard_of_it(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "patch_gate").root) as run:
+        step = run.store.state.steps[-1]
+        with pytest.raises(NotProposed, match="not over yet"):
+            revivable(run.store.state, step.id)
+        run.verdict("gate-4", "reject", "not now")
+        assert revivable(run.store.state, step.id).id == step.id
+
+
 def test_a_patch_of_ones_own_takes_a_title(capsys: pytest.CaptureFixture[str], place: Path, tmp_path: Path) -> None:
     (tmp_path / "own.diff").write_text("--- a/harness.py\n+++ b/harness.py\n@@ -1 +1 @@\n-ASK = 1\n+ASK = 2\n")
     own = ["propose", "--workspace", str(place), "r", "--patch", str(tmp_path / "own.diff")]
@@ -73,3 +83,11 @@ def test_decisions_put_promises_beside_what_was_measured(capsys: pytest.CaptureF
     assert [(one["lever"], one["n"], one["signs"]) for one in told["records"]] == [("harness", 2, 1), ("weights", 1, 1)]
     shown = said(capsys, tmp_path, "decisions", "r")
     assert "+29.8 [+27.8, +31.8]" in shown and "1 of 2 signs right" in shown
+
+
+def test_a_branch_starts_from_a_generation_of_another_run(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    assert "b: branched from r/g1" in said(capsys, place, "branch", "r", "g1", "--name", "b")
+    was, made = (read(Workspace(place).run(name)) for name in ("r", "b"))
+    assert (made.parent, made.start_commit) == ("r/g1", was.generations[1].commit)
+    assert main(["branch", "--workspace", str(place), "r", "g1", "--name", "b"]) == USAGE
+    assert "run b exists" in capsys.readouterr().err

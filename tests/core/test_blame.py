@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sia_tui.core.blame import Written, parse
+from sia_tui.core.blame import Written, credits, parse
+from sia_tui.core.state import Generation, State
 
 ONE, TWO = "a" * 40, "b" * 40
 
@@ -31,3 +32,12 @@ def test_every_line_is_read_as_it_stands(lines: list[tuple[str, str]]) -> None:
 def test_what_is_no_blame_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="git blame"):
         parse(text)
+
+
+def test_what_came_of_another_run_has_the_gain_that_it_had_there() -> None:
+    there = State(run="old", generations=(Generation(1, "harness", ONE, "t", "k", None, 0, "p", kept=True),))
+    written = (Written(1, "x", ONE), Written(2, "y", TWO))
+    found = credits(State(run="new"), written, {ONE: "old/g1"}, {"old": there}.get)
+    assert (found[ONE].name, found[ONE].outcome) == ("old/g1", "kept") and found[TWO].name == "g0"
+    gone = credits(State(run="new"), written, {ONE: "old/g1"}, lambda run: None)
+    assert gone[ONE].outcome == "before the run"

@@ -223,15 +223,27 @@ async def test_a_persons_own_patch_waits_for_its_turn_and_comes_before_the_agent
     assert best.index == 1 and asked.base_commit == best.commit, "it was wanted of g0, and is tried on what serves"
 
 
+def test_a_persons_proposal_is_a_step_more_than_the_budget_has_but_takes_no_more_time(
+    store: RunStore, tmp_path: Path
+) -> None:
+    assert ask(store, tmp_path, "propose", patch=OWN, title="Try y")[0]
+    over = replace(RULES, max_steps=1)
+    while not isinstance(action := loop.next_action(store.state, over), loop.Propose):
+        assert not isinstance(action, loop.Finish)
+        store.record(*answer(action, store.state, lambda options: options[0]))
+    assert isinstance(loop.next_action(store.state, replace(over, max_tokens=0)), loop.Finish)
+
+
 def test_an_earlier_patch_is_revived_with_its_words_and_its_fate(store: RunStore, tmp_path: Path) -> None:
     gate = store.state.waiting
     assert gate is not None
     ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="too dear")
     go_on(store)
     refused = store.state.steps[0]
-    assert ask(store, tmp_path, "propose", patch=OWN, revives=refused.id)[0]
+    assert ask(store, tmp_path, "propose", patch=OWN, revives=refused.id, reason="Now it pays.")[0]
     made = store.state.wanted[0].proposal
     assert made.title == refused.proposal.title and "refused by me (too dear)" in made.reason
+    assert made.reason.startswith("Now it pays. me revives")
     assert made.idea != refused.proposal.idea and refused.id in made.idea, "a refuted idea is not refused unasked"
 
 

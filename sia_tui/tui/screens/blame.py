@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -13,9 +13,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from sia_tui.core.blame import credit, parse
+from sia_tui.core.blame import credits, parse
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
+from sia_tui.store.reader import RunReader
+from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import Workspace
 from sia_tui.tui.blamed import Blamed, foot, row
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content, paragraph
@@ -40,9 +43,9 @@ class Blame(ModalScreen[str | None]):
     }
     """
 
-    def __init__(self, repository: Path, state: State, name: str, commit: str) -> None:
+    def __init__(self, workspace: Workspace, state: State, name: str, commit: str) -> None:
         super().__init__()
-        self._repository, self._state, self._name, self._commit = repository, state, name, commit
+        self._workspace, self._state, self._name, self._commit = workspace, state, name, commit
         self._files: list[str] = []
         self._at = 0
         self._found: Blamed | None = None
@@ -67,7 +70,7 @@ class Blame(ModalScreen[str | None]):
         """In a thread."""
         from sia_tui.harness.repository import HarnessRepository, RepositoryError
 
-        repository, state = HarnessRepository(self._repository), self._state
+        repository, state = HarnessRepository(self._workspace.harness_repository), self._state
         try:
             files = sorted(repository.files(self._commit, state.task))
             if not files:
@@ -77,8 +80,16 @@ class Blame(ModalScreen[str | None]):
         except (RepositoryError, ValueError) as error:
             self.app.call_from_thread(self._say, one_line(f"cannot be told: {error}", 300))
             return
-        credits = {line.commit: credit(state, line.commit, named) for line in written}
-        self.app.call_from_thread(self._show, files, Blamed(path, written, credits))
+        by = credits(state, written, named, self._other)
+        self.app.call_from_thread(self._show, files, Blamed(path, written, by))
+
+    def _other(self, run: str) -> State | None:
+        """In a thread: of a run that this one was branched from; it may be gone."""
+        try:
+            with closing(RunReader(self._workspace.existing(run).db)) as reader:
+                return reader.state()
+        except (StoreError, ValueError):
+            return None
 
     def _say(self, text: str) -> None:
         lines = self.query_one("#blame", Lines)

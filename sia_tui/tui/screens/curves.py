@@ -22,7 +22,7 @@ from sia_tui.store.reader import Metrics, RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.alerts import levels, marks
-from sia_tui.tui.charts import Chart, Looks, Training, dev_chart, metric_chart, zoomed
+from sia_tui.tui.charts import Chart, Looks, Training, dev_chart, margined, metric_chart, zoomed
 from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, pages
 from sia_tui.tui.phase import panel_lines
 from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
@@ -122,9 +122,12 @@ class CurvesPane(Widget, can_focus=True):
         chosen = self._training(view) if view is not None else None
         if view is None or chosen is None:
             return metric_chart(rows, names)
-        step = view.state.step(chosen)
+        step, looks = view.state.step(chosen), self._looks
+        if looks.window is None and (looks.cursor is not None or looks.laid) and self._whole is not None:
+            # One width for all, so that the cursor stands in the same place in each.
+            looks = replace(looks, window=margined(*self._whole))
         said = marks(step, rows, names, view.alarms)
-        return metric_chart(rows, names, self._looks, levels(step.proposal.plan, names), said)
+        return metric_chart(rows, names, looks, levels(step.proposal.plan, names), said)
 
     def _lay(self) -> None:
         """Read anew, now and then, what is laid over."""

@@ -10,39 +10,31 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from sia_tui.core.own import NotProposed, revivable
-from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
-from sia_tui.store.reader import Answer
-from sia_tui.store.version import StoreError
-from sia_tui.store.workspace import Workspace
 from sia_tui.tui.diffing import Diff, parse
 from sia_tui.tui.finding import found
 from sia_tui.tui.lineage import ALONE, Rail
-from sia_tui.tui.past import Entry, commands, entries, facts, heading, told, trained, tree
+from sia_tui.tui.past import Entry, entries, facts, heading, told, trained, tree
 from sia_tui.tui.pieces import DIM, STRONG, WARN, line
 from sia_tui.tui.screens.blame import Blame
+from sia_tui.tui.screens.going_on import GoingOn
 from sia_tui.tui.screens.ledger import Ledger
-from sia_tui.tui.screens.naming import Naming
-from sia_tui.tui.screens.revive import Revive
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.window import window
-from sia_tui.tui.workplace import Workplace
 
 SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
 SIDES = 150
 """From so many cells on a diff is shown side by side."""
 
 
-class HistoryPane(Vertical):
+class HistoryPane(GoingOn):
     """A list, and below it the diff of the selected entry against its parent or against the marked one."""
 
     DEFAULT_CSS = """
@@ -65,11 +57,17 @@ class HistoryPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "mark", "mark", tooltip="mark as the other side of the diff; again takes the mark away"),
-        Binding("c", "commands", "commands", tooltip="copy the commands that go on from this generation"),
-        Binding("b", "go_back", "go back to", tooltip="make this generation the incumbent again; asks first"),
+        Binding("c", "commands", "commands", show=False, tooltip="copy the commands that go on from this generation"),
+        Binding("b", "go_back", "go back to", tooltip="make it the incumbent again; asks first, closes an open gate"),
         Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
         Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
-        Binding("s", "split", "side by side", tooltip="the diff side by side, or line by line; wide windows begin so"),
+        Binding(
+            "s",
+            "split",
+            "side by side",
+            show=False,
+            tooltip="the diff side by side, as wide windows begin, or not",
+        ),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
         Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
@@ -138,74 +136,16 @@ class HistoryPane(Vertical):
             self._lay()
             self._select()
 
-    def action_commands(self) -> None:
-        entry = self._entry
-        typed = commands(self._view.run, entry) if entry and self._view else []
-        if not typed:
-            self.notify("only a generation can be gone back to or branched from", markup=False)
-            return
-        self.app.copy_to_clipboard("\n".join(typed))
-        self.notify("\n".join(typed), title="copied", markup=False)
-
-    def action_go_back(self) -> None:
-        entry = self._entry
-        if entry is None or entry.generation is None or self._view is None:
-            self.notify("only a generation can be gone back to", markup=False)
-        elif entry.generation.index == self._view.state.incumbent:
-            self.notify(f"{entry.name} is the incumbent already", markup=False)
-        else:
-            self._ask(entry)
-
     def action_blame(self) -> None:
         entry = self._entry
         if entry is None or entry.commit is None or self._view is None:
             self.notify("it has no commit, so no line of it can be told", markup=False)
             return
-        self.app.push_screen(Blame(self._repository, self._view.state, entry.name, entry.commit), self.go_to)
+        self.app.push_screen(Blame(self._workspace, self._view.state, entry.name, entry.commit), self.go_to)
 
     def action_decisions(self) -> None:
         if self._view is not None:
             self.app.push_screen(Ledger(self._view.state), self.go_to)
-
-    def action_branch(self) -> None:
-        entry, view, place = self._entry, self._view, window(self).place
-        if entry is None or entry.generation is None or view is None:
-            self.notify("only a generation can be branched from", markup=False)
-        elif place is None:
-            self.notify("\n".join(commands(view.run, entry)[1:]), title="type this", markup=False)
-        else:
-            said = f"A new run that starts from {entry.name} of {view.run}, with an engine of its own. Its name:"
-            work = partial(self._branch, place, view.run, entry.generation.index)
-            self.app.push_screen(Naming(said, f"{view.run}-{entry.name}"), work)
-
-    def _branch(self, place: Workplace, run: str, index: int, name: str | None) -> None:
-        if name is not None:
-            work = partial(self._branched, place, run, index, name)
-            self.run_worker(work, thread=True, group="branch", exit_on_error=False)
-
-    def _branched(self, place: Workplace, run: str, index: int, name: str) -> None:
-        """In a thread."""
-        try:
-            answer = place.branch(run, index, name)
-        except (StoreError, OSError) as error:
-            answer = Answer(False, str(error))
-        said = f"{answer.message} has begun; home has it" if answer.ok else answer.message
-        self.app.call_from_thread(window(self).say, said, answer.ok)
-
-    def action_revive(self) -> None:
-        entry, view = self._entry, self._view
-        if entry is None or view is None:
-            return
-        try:
-            step = revivable(view.state, entry.name)
-        except NotProposed as fault:
-            self.notify(one_line(str(fault), 200), markup=False)
-            return
-        self.app.push_screen(Revive(self._repository, view.state, step), partial(self._revive, step))
-
-    def _revive(self, step: Step, patch: str | None) -> None:
-        if patch:
-            window(self).ask_later("propose", {"patch": patch, "revives": step.id})
 
     def go_to(self, name: str | None) -> None:
         """Select a generation or proposal by its name."""
@@ -217,10 +157,6 @@ class HistoryPane(Vertical):
             self._select()
         elif name is not None:
             self.notify(f"{name} is no step of this run", markup=False)
-
-    @property
-    def _repository(self) -> Path:
-        return Workspace(window(self).paths.root.parent.parent).harness_repository
 
     def action_confirm(self) -> None:
         entry = self._asking

@@ -34,7 +34,7 @@ class Overlays(ModalScreen[tuple[Laid, ...] | None]):
     """Ends with the trainings that were chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "toggle", "lay over"),
+        Binding("space", "take", "lay over"),
         Binding("enter", "done", "done", priority=True),
         Binding("escape,o,q", "dismiss(None)", "cancel", key_display="esc"),
     ]
@@ -95,7 +95,7 @@ class Overlays(ModalScreen[tuple[Laid, ...] | None]):
     def action_done(self) -> None:
         self.dismiss(tuple(self._chosen))
 
-    def action_toggle(self) -> None:
+    def action_take(self) -> None:
         lines = self.query_one("#trainings", Lines)
         if lines.cursor >= len(self._there):
             return

@@ -217,9 +217,10 @@ class Curve(Vertical):
 
     def _names(self, chart: Chart) -> list[str]:
         """As much of the key as there is room for."""
+        ways: tuple[Callable[[Series], str], ...] = (_course, _last, _value)
         if chart.cursor is not None:
-            return [_named(series, partial(_under, x=chart.cursor)) for series in chart.series]
-        for told in (_course, _last, _value):
+            ways = partial(_under, x=chart.cursor, named=True), partial(_under, x=chart.cursor, named=False)
+        for told in ways:
             names = [_named(series, told) for series in chart.series]
             if sum(map(len, names)) <= self.size.width:
                 break
@@ -244,12 +245,11 @@ def _last(series: Series) -> str:
     return f"{series.name} {short(series.points[-1][1])}"
 
 
-def _under(series: Series, x: float) -> str:
+def _under(series: Series, x: float, named: bool) -> str:
     """The value at a step; where none was measured, at the nearest one."""
-    found = series.at(x)
-    if found is None:
-        return series.name
-    return f"{series.name} {short(found[1])}" + ("" if found[0] == x else f"@{found[0]:g}")
+    found, name = series.at(x), series.name if named else series.tag
+    value = "" if found is None else short(found[1]) + ("" if found[0] == x else f"@{found[0]:g}")
+    return f"{name} {value}".strip()
 
 
 def _value(series: Series) -> str:
