@@ -194,16 +194,16 @@ def test_a_writer_and_a_client_that_hammer_the_file_never_lock_each_other_out(db
         with ThreadPoolExecutor(2) as pool:
             clients = [pool.submit(client) for _ in range(2)]
             try:
-                for number in range(150):
+                for number in range(40):
                     store.record_episode(f"e{number}", "k", ATTEMPT, SCORE)
-                    store.progress("p", number, 150, "now")
+                    store.progress("p", number, 40, "now")
                     for command in store.commands()[:3]:
                         store.answer(command, True, "heard")
             finally:
                 stop.set()
             for found in clients:
                 found.result(timeout=30)
-        assert store.state.cost.episodes == 150
+        assert store.state.cost.episodes == 40
 
 
 def test_the_machine_is_told_as_it_is_now(db: Path) -> None:
