@@ -16,6 +16,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from git.cmd import Git
 from git.exc import GitCommandError
 
 DEADLINE_S = 60.0
+LOCKED_S, LOCK_POLL_S = 3.0, 0.1
+"""How long another git is waited for."""
+_LOCKED = re.compile(r"'(?P<path>[^']+\.lock)': File exists")
 SEED_BRANCH = "refs/heads/seed"
 SEED_DATE = "2026-01-01T00:00:00+00:00"
 _AUTHOR = {"NAME": "sia-tui", "EMAIL": "sia-tui@localhost"}
@@ -366,17 +370,42 @@ class HarnessRepository:
         variables = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         command = ["env", "-i", *variables, "git", *settings, *arguments]
-        try:
-            output = self._git.execute(
-                command, stdout_as_string=False, strip_newline_in_stdout=False, kill_after_timeout=DEADLINE_S
-            )
-        except GitCommandError as error:
-            if error.status == 127:
-                raise RepositoryError("git is not installed; get it with: apt install git") from error
-            lines = str(error.stderr).removeprefix("\n  stderr: ").strip("' \n").splitlines()
-            raise RepositoryError(f"git {arguments[0]}: {lines[-1].strip() if lines else 'failed'}") from error
+        end = time.monotonic() + LOCKED_S
+        while True:
+            try:
+                output = self._git.execute(
+                    command, stdout_as_string=False, strip_newline_in_stdout=False, kill_after_timeout=DEADLINE_S
+                )
+                break
+            except GitCommandError as error:
+                said = str(error.stderr)
+                if _LOCKED.search(said) is None or (not self._unlocked(said) and time.monotonic() > end):
+                    raise self._refused(arguments[0], error) from error
+                time.sleep(LOCK_POLL_S)
         assert isinstance(output, bytes)
         return output
+
+    def _unlocked(self, said: str) -> bool:
+        """Whether a lock that git was killed over is out of the way: no git of ours lives as long as it lay there."""
+        found = _LOCKED.search(said)
+        path = Path(found["path"]) if found else None
+        if path is None or not path.resolve().is_relative_to(self.root.resolve()):
+            return False
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > DEADLINE_S:
+                path.unlink()
+                return True
+        return False
+
+    def _refused(self, verb: str, error: GitCommandError) -> RepositoryError:
+        if error.status == 127:
+            return RepositoryError("git is not installed; get it with: apt install git")
+        if found := _LOCKED.search(str(error.stderr)):
+            return RepositoryError(
+                f"git {verb}: {found['path']} is held by another git; end that, or delete the file if there is none"
+            )
+        lines = str(error.stderr).removeprefix("\n  stderr: ").strip("' \n").splitlines()
+        return RepositoryError(f"git {verb}: {lines[-1].strip() if lines else 'failed'}")
 
 
 def _blob_id(content: bytes) -> str:
