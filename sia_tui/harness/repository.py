@@ -26,6 +26,8 @@ from git.cmd import Git
 from git.exc import GitCommandError
 
 DEADLINE_S = 60.0
+MOST_PATCH = 4 << 20
+"""Characters: as much as a whole agent's folder may hold."""
 LOCKED_S, LOCK_POLL_S = 3.0, 0.1
 """How long another git is waited for."""
 _LOCKED = re.compile(r"'(?P<path>[^']+\.lock)': File exists")
@@ -137,6 +139,8 @@ class HarnessRepository:
 
     def patched_tree(self, base: str, package: str, patch: str, surface: tuple[str, ...]) -> str:
         """The tree of `base` with `patch` (paths relative to the package) applied. Raises PatchFailed."""
+        if len(patch) > MOST_PATCH:
+            raise PatchFailed(f"is {len(patch) / 1e6:.1f} MB long; at most {MOST_PATCH / 1e6:.1f} MB are read")
         with (
             self._index() as index,
             tempfile.NamedTemporaryFile("w", suffix=".patch", encoding="utf-8", errors="replace") as file,
@@ -149,9 +153,19 @@ class HarnessRepository:
             except RepositoryError as error:
                 raise PatchFailed(f"does not apply: {error}") from error
             tree = self._run("write-tree", env=index)
-        for change in self._changes(self._must(f"{base}^{{tree}}"), tree):
+        changes = self._changes(self._must(f"{base}^{{tree}}"), tree)
+        for change in changes:
             _require_allowed(change, package, surface)
+        if any(change.status == "A" for change in changes):
+            self._require_apart(tree)
         return tree
+
+    def _require_apart(self, tree: str) -> None:
+        """No two names that are one where case does not count."""
+        seen: dict[str, str] = {}
+        for path in self._run("ls-tree", "-r", "-t", "--name-only", tree).splitlines():
+            if (other := seen.setdefault(path.casefold(), path)) != path:
+                raise PatchFailed(f"makes {path} beside {other}, which are one file where case does not count")
 
     def commit_generation(
         self, tree: str, generation: Mapping[str, Any], parent: str, message: str, trailers: Mapping[str, str], at: str
