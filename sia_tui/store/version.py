@@ -21,7 +21,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreError(f"{path}: no such run database")
     try:
-        connection = _connected(path)
+        connection = connected(path)
         _require_ours(connection, path)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: not a readable run database ({error}); it was left as it is") from error
@@ -41,8 +41,8 @@ def require_sound(path: Path) -> None:
         raise StoreError(f"{path}: damaged ({one_line(verdict, 200)}); it was left as it is, restore it from a backup")
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    """Where nothing may be written, SQLite cannot make the shared memory that a WAL needs; without a WAL nobody writes."""
+def connected(path: Path) -> sqlite3.Connection:
+    """Read-only. Where nothing may be written, SQLite cannot make the shared memory that a WAL needs; without a WAL nobody writes."""
     address = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, uri=True, timeout=5.0)
     try:
