@@ -42,7 +42,8 @@ def require_sound(path: Path) -> None:
 
 
 def connected(path: Path) -> sqlite3.Connection:
-    """Read-only. Where nothing may be written, SQLite cannot make the shared memory that a WAL needs; without a WAL nobody writes."""
+    """Read-only. Where nothing may be written, SQLite cannot make the shared memory that a WAL needs; where there is no WAL,
+    nobody writes."""
     address = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, uri=True, timeout=5.0)
     try:
