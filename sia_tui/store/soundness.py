@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from sia_tui.core.consent import Row, audit
 from sia_tui.core.events import EpisodeDone, Recorded
 from sia_tui.core.seals import Check
 from sia_tui.core.state import State
@@ -31,7 +32,11 @@ def checks(db: Path) -> tuple[list[Check], State | None]:
             made.append(_said("store: log", look.log))
             state = look.state
             if state is not None:
-                made += [_said("store: episodes", look.episodes), _said("store: scores", lambda: look.scores(state))]
+                made += [
+                    _said("store: verdicts", look.verdicts),
+                    _said("store: episodes", look.episodes),
+                    _said("store: scores", lambda: look.scores(state)),
+                ]
             return made, state
     except StoreError as error:
         return [Check("store: pages", str(error), "broken", RESTORE)], None
@@ -74,6 +79,11 @@ class _Look(Connection):
         self._announced = Counter(entry.event.episode for entry in entries if isinstance(entry.event, EpisodeDone))
         clock = f"; the clock went back {back} times" if back else ""
         return f"{len(rows):,} events fold to {self.state.status}{clock}", faults
+
+    def verdicts(self) -> tuple[str, list[str]]:
+        """Each bound to its gate and to the log before it."""
+        found = audit([Row(**row) for row in self._rows("select seq, at, kind, data from events order by seq")])
+        return f"{len(found.given)}, none of what they bind was changed", list(found.faults)
 
     def episodes(self) -> tuple[str, list[str]]:
         """Each announced once in the log, with a trajectory that says what its row says."""
