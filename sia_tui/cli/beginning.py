@@ -53,8 +53,13 @@ def create(workspace: Workspace, config: RunConfig, created: RunCreated, adapter
     from sia_tui.store.writer import RunStore
 
     paths = workspace.run(created.run)
-    workspace.runs.mkdir(parents=True, exist_ok=True)
-    part = RunPaths(Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".part-")))
+    try:
+        workspace.runs.mkdir(parents=True, exist_ok=True)
+        part = RunPaths(Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".part-")))
+    except OSError as error:
+        raise UsageError(
+            f"{workspace.runs}: cannot be written ({error.strerror}); choose another --workspace"
+        ) from error
     try:
         part.config.write_text(config.dump(), encoding="utf-8")
         with RunStore(part.db) as store:

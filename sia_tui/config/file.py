@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sia_tui.config.run import RunConfig
 from sia_tui.config.sections import PlanConfig
 from sia_tui.core.plans import ALGORITHMS
+from sia_tui.core.text import one_line
 
 
 class ConfigError(Exception):
@@ -28,13 +29,16 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     tree = parse(text, str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping at the top, got {type(tree).__name__}")
-    _place(tree, path.parent)
+    try:
+        _place(tree, path.parent)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path}: task: no usable path ({one_line(str(error))})") from None
     for override in overrides or []:
         _override(tree, override)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_fault(error)}") from None
+        raise ConfigError(f"{path}: {one_line(_first_fault(error), 600)}") from None
 
 
 def _place(tree: dict[str, Any], beside: Path) -> None:
@@ -49,12 +53,17 @@ def _place(tree: dict[str, Any], beside: Path) -> None:
 def parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        raise ConfigError(
-            f"{where}:{line} not valid YAML ({getattr(error, 'problem', None) or 'cannot be parsed'})"
-        ) from None
+        raise ConfigError(f"{where}:{line} not valid YAML ({one_line(_problem(error), 200)})") from None
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    problem = getattr(error, "problem", None) if isinstance(error, yaml.YAMLError) else str(error)
+    return problem or "cannot be parsed"
 
 
 def _override(tree: dict[str, Any], override: str) -> None:

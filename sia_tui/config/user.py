@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from sia_tui.config.file import ConfigError, parse
 from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import Section
+from sia_tui.core.text import one_line
 
 
 class UiConfig(Section):
@@ -56,4 +57,5 @@ def load_user() -> UserConfig:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"]) or "(top)"
-        raise ConfigError(f"{path}: {where}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+        said = one_line(f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}", 600)
+        raise ConfigError(f"{path}: {said}") from None

@@ -25,6 +25,10 @@ VIEWS_AT_ONCE = 2
 """Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
+PULSE_S, STOPPED_S = 0.5, 3.0
+"""A pulse that comes so much late was not late by itself."""
+
+
 class Interrupted(Exception):
     """The run was asked to pause or stop; finished episodes are saved, the rest is for later."""
 
@@ -65,19 +69,19 @@ class Rollout:
         """Raises Interrupted, HarnessBroken, GatewayDied, VerifierFailed; what is done by then stays done."""
         self._place.verifier.check()
         self._crew.begin_pass()
-        work = asyncio.create_task(
-            _Pass(self._place, self._harness, self._crew, self._interrupted, terms, done).run(trials)
-        )
+        made = _Pass(self._place, self._harness, self._crew, self._interrupted, terms, done)
+        work = asyncio.create_task(made.run(trials))
         watch = asyncio.create_task(_raise_death(self._place.gateway))
+        pulse = asyncio.create_task(made.notice_stops())
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 watch.result()
             await work
         finally:
-            watch.cancel()
-            work.cancel()
-            await asyncio.gather(work, watch, return_exceptions=True)
+            for task in (watch, work, pulse):
+                task.cancel()
+            await asyncio.gather(work, watch, pulse, return_exceptions=True)
         self._place.verifier.check()
 
 
@@ -98,6 +102,8 @@ class _Pass:
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
         self._attempts: dict[Trial, Attempts] = {}
+        self.stops = 0
+        """How often this process stood still, as one that is suspended does; deadlines passed meanwhile are nobody's."""
         self._left = False
         """Some were not begun."""
 
@@ -114,6 +120,13 @@ class _Pass:
             raise _first(several) from several
         if self._left:
             raise Interrupted
+
+    async def notice_stops(self) -> NoReturn:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(PULSE_S)
+            if time.monotonic() - before > PULSE_S + STOPPED_S:
+                self.stops += 1
 
     async def _view(self, view: str, trials: Sequence[Trial]) -> None:
         queue, unfinished = deque(trials), list[Trial]()
@@ -132,7 +145,8 @@ class _Pass:
         while queue and post.worker.alive and not self._interrupted():
             trial = queue.popleft()
             try:
-                await self._episode(post, slot, lane, trial)
+                if not await self._episode(post, slot, lane, trial):
+                    unfinished.append(trial)
             except WorkerDied as death:
                 unfinished.append(trial)
                 self._crew.bury(death, post.worker)
@@ -140,7 +154,8 @@ class _Pass:
     async def _alone(self, view: str, trial: Trial) -> None:
         async with self._crew.alone(view) as post:
             try:
-                await self._episode(post, 0, post.lanes[0], trial)
+                while not await self._episode(post, 0, post.lanes[0], trial):
+                    pass
             except WorkerDied as death:
                 late = "did not end within" in death.reason
                 error = HarnessError("timeout" if late else "crash", death.reason)
@@ -148,11 +163,12 @@ class _Pass:
                 await self._finish(trial, Outcome(None, "policy", (), {}, error, seconds), calls)
                 self._crew.bury(death, post.worker)
 
-    async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> None:
-        """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left."""
+    async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> bool:
+        """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left. False
+        where its time ran out while this process was stopped: it is to be tried again."""
         config, gateway = self._place.config, self._place.gateway
         before, waited = self._spent.get(trial, ((), 0.0))
-        began, calls = time.monotonic(), before
+        began, calls, stops = time.monotonic(), before, self.stops
         try:
             await gateway.open_lane(
                 lane,
@@ -169,8 +185,12 @@ class _Pass:
             outcome = await post.worker.solve(slot, self._unnamed(trial), left_s, attempts)
         finally:
             calls = before + await self._close(lane)
-            self._spent[trial] = (calls, waited + time.monotonic() - began)
+            took = time.monotonic() - began if self.stops == stops else 0.0
+            self._spent[trial] = (calls, waited + took)
+        if outcome.error is not None and outcome.error.kind == "timeout" and self.stops != stops:
+            return False
         await self._finish(trial, outcome, calls)
+        return True
 
     def _offered(self, trial: Trial) -> Attempts | None:
         """The task's compiler, as often as the config lets an episode ask it."""

@@ -217,6 +217,10 @@ class Session:
         if sha256 is None:
             return None
         folder = self.paths.adapter(sha256)
+        if not folder.is_dir():
+            raise EngineError(
+                f"{folder} is gone; restore it from a backup, or go back: sia-tui rollback {self.state.run} GEN"
+            )
         if await gateway.load_adapter(folder.name, folder) != sha256:
             raise EngineError(
                 f"{folder} is not the adapter that was trained; restore it, or go back to an earlier generation"

@@ -27,7 +27,8 @@ def verify(workspace: Workspace, paths: RunPaths, say: Say) -> list[Check]:
         return found
     found += _git(workspace, paths, state) if state.generations else []
     found += [_adapter(paths, state, generation) for generation in _adapted(state)]
-    return found + [_sealed(seal) for seal in seals(workspace, paths, state, (), say)]
+    looked = seals(workspace, paths, state, state.generations[-1:], say)
+    return found + [_sealed(seal) for seal in looked if not seal.name.startswith(("g", "adapter"))]
 
 
 def _git(workspace: Workspace, paths: RunPaths, state: State) -> Iterator[Check]:

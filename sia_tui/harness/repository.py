@@ -16,6 +16,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,11 @@ from git.cmd import Git
 from git.exc import GitCommandError
 
 DEADLINE_S = 60.0
+MOST_PATCH = 4 << 20
+"""Characters: as much as a whole agent's folder may hold."""
+LOCKED_S, LOCK_POLL_S = 3.0, 0.1
+"""How long another git is waited for."""
+_LOCKED = re.compile(r"'(?P<path>[^']+\.lock)': File exists")
 SEED_BRANCH = "refs/heads/seed"
 SEED_DATE = "2026-01-01T00:00:00+00:00"
 _AUTHOR = {"NAME": "sia-tui", "EMAIL": "sia-tui@localhost"}
@@ -133,6 +139,8 @@ class HarnessRepository:
 
     def patched_tree(self, base: str, package: str, patch: str, surface: tuple[str, ...]) -> str:
         """The tree of `base` with `patch` (paths relative to the package) applied. Raises PatchFailed."""
+        if len(patch) > MOST_PATCH:
+            raise PatchFailed(f"is {len(patch) / 1e6:.1f} MB long; at most {MOST_PATCH / 1e6:.1f} MB are read")
         with (
             self._index() as index,
             tempfile.NamedTemporaryFile("w", suffix=".patch", encoding="utf-8", errors="replace") as file,
@@ -145,9 +153,19 @@ class HarnessRepository:
             except RepositoryError as error:
                 raise PatchFailed(f"does not apply: {error}") from error
             tree = self._run("write-tree", env=index)
-        for change in self._changes(self._must(f"{base}^{{tree}}"), tree):
+        changes = self._changes(self._must(f"{base}^{{tree}}"), tree)
+        for change in changes:
             _require_allowed(change, package, surface)
+        if any(change.status == "A" for change in changes):
+            self._require_apart(tree)
         return tree
+
+    def _require_apart(self, tree: str) -> None:
+        """No two names that are one where case does not count."""
+        seen: dict[str, str] = {}
+        for path in self._run("ls-tree", "-r", "-t", "--name-only", tree).splitlines():
+            if (other := seen.setdefault(path.casefold(), path)) != path:
+                raise PatchFailed(f"makes {path} beside {other}, which are one file where case does not count")
 
     def commit_generation(
         self, tree: str, generation: Mapping[str, Any], parent: str, message: str, trailers: Mapping[str, str], at: str
@@ -366,17 +384,42 @@ class HarnessRepository:
         variables = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         command = ["env", "-i", *variables, "git", *settings, *arguments]
-        try:
-            output = self._git.execute(
-                command, stdout_as_string=False, strip_newline_in_stdout=False, kill_after_timeout=DEADLINE_S
-            )
-        except GitCommandError as error:
-            if error.status == 127:
-                raise RepositoryError("git is not installed; get it with: apt install git") from error
-            lines = str(error.stderr).removeprefix("\n  stderr: ").strip("' \n").splitlines()
-            raise RepositoryError(f"git {arguments[0]}: {lines[-1].strip() if lines else 'failed'}") from error
+        end = time.monotonic() + LOCKED_S
+        while True:
+            try:
+                output = self._git.execute(
+                    command, stdout_as_string=False, strip_newline_in_stdout=False, kill_after_timeout=DEADLINE_S
+                )
+                break
+            except GitCommandError as error:
+                said = str(error.stderr)
+                if _LOCKED.search(said) is None or (not self._unlocked(said) and time.monotonic() > end):
+                    raise self._refused(arguments[0], error) from error
+                time.sleep(LOCK_POLL_S)
         assert isinstance(output, bytes)
         return output
+
+    def _unlocked(self, said: str) -> bool:
+        """Whether a lock that git was killed over is out of the way: no git of ours lives as long as it lay there."""
+        found = _LOCKED.search(said)
+        path = Path(found["path"]) if found else None
+        if path is None or not path.resolve().is_relative_to(self.root.resolve()):
+            return False
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > DEADLINE_S:
+                path.unlink()
+                return True
+        return False
+
+    def _refused(self, verb: str, error: GitCommandError) -> RepositoryError:
+        if error.status == 127:
+            return RepositoryError("git is not installed; get it with: apt install git")
+        if found := _LOCKED.search(str(error.stderr)):
+            return RepositoryError(
+                f"git {verb}: {found['path']} is held by another git; end that, or delete the file if there is none"
+            )
+        lines = str(error.stderr).removeprefix("\n  stderr: ").strip("' \n").splitlines()
+        return RepositoryError(f"git {verb}: {lines[-1].strip() if lines else 'failed'}")
 
 
 def _blob_id(content: bytes) -> str:

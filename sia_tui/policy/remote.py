@@ -109,10 +109,14 @@ class Remote(Outside):
                 status, answer, headers = await self._post(PATH, body, self._settings.call_deadline_s)
                 if status in (401, 403, 404):
                     await self.lose(f"{self._url} answers {status} {said(answer)}; {self._advice()}")
-                if status != 429 and status < 500:
+                told = retry_after(headers)
+                if status == 200 and not complete(answer):
+                    why = f"200, and no chat completion: {said(answer)[:100]}"
+                elif status != 429 and status < 500:
                     return status, answer
-                why, told = f"{status} {said(answer)}", retry_after(headers)
-            except (aiohttp.ClientError, OSError) as error:
+                else:
+                    why = f"{status} {said(answer)}"
+            except (aiohttp.ClientError, OSError, ValueError) as error:
                 why, told = f"{error or type(error).__name__}", 0.0
             pause = max(told, wait_s * random.uniform(0.5, 1.0))
             if loop.time() + pause - began > self._settings.retry_s:
@@ -138,6 +142,15 @@ def read(answer: Any) -> Completion:
         prompt_ids=tuple(answer.get("prompt_token_ids") or ()),
         counted=(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)),
     )
+
+
+def complete(answer: Any) -> bool:
+    """What a broken proxy says with status 200 is nobody's answer."""
+    try:
+        found = read(answer)
+        return isinstance(found.text, str) and all(isinstance(token, int) for token in (*found.ids, *found.prompt_ids))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

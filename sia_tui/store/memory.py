@@ -18,7 +18,7 @@ from sia_tui.core.forecast import Forecast
 from sia_tui.core.pulls import Pull
 from sia_tui.core.recall import Cluster, Constraint, Idea, Item, Memory, memory_of, note, recall
 from sia_tui.core.state import State, blind
-from sia_tui.store.version import StoreError
+from sia_tui.store.version import StoreError, connected
 from sia_tui.store.workspace import Workspace
 
 _KINDS = {kind.__name__: kind for kind in (Idea, Cluster, Constraint, Forecast, Pull)}
@@ -118,7 +118,7 @@ def _rows(path: Path, table: str, columns: str, where: str, values: list[str]) -
     if not path.is_file():
         return []
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        connection = connected(path)
         try:
             if not connection.execute("select 1 from sqlite_master where name = ?", [table]).fetchall():
                 return []

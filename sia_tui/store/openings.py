@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sia_tui.store.version import StoreError
+from sia_tui.store.version import StoreError, connected
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ def openings(path: Path, test_hash: str) -> list[Opening]:
     if not path.is_file():
         return []
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
+        with closing(connected(path)) as db:
             if not db.execute("select 1 from sqlite_master where name = 'test_openings'").fetchall():
                 return []
             found = db.execute("select run, at from test_openings where test_hash = ? order by at, run", [test_hash])

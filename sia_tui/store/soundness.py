@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from sia_tui.core.codec import decode
+from sia_tui.core.consent import Row, audit
 from sia_tui.core.events import EpisodeDone, Recorded
-from sia_tui.core.fold import fold
 from sia_tui.core.seals import Check
 from sia_tui.core.state import State
+from sia_tui.core.text import one_line
 from sia_tui.store.connection import Connection
+from sia_tui.store.logged import entry, folded
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError
 
@@ -32,7 +32,11 @@ def checks(db: Path) -> tuple[list[Check], State | None]:
             made.append(_said("store: log", look.log))
             state = look.state
             if state is not None:
-                made += [_said("store: episodes", look.episodes), _said("store: scores", lambda: look.scores(state))]
+                made += [
+                    _said("store: verdicts", look.verdicts),
+                    _said("store: episodes", look.episodes),
+                    _said("store: scores", lambda: look.scores(state)),
+                ]
             return made, state
     except StoreError as error:
         return [Check("store: pages", str(error), "broken", RESTORE)], None
@@ -40,7 +44,10 @@ def checks(db: Path) -> tuple[list[Check], State | None]:
 
 def _said(name: str, look: Callable[[], tuple[str, list[str]]]) -> Check:
     """`look` tells what is there, and what is wrong with it."""
-    told, faults = look()
+    try:
+        told, faults = look()
+    except StoreError as error:
+        told, faults = "", [str(error)]
     if not faults:
         return Check(name, told)
     more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
@@ -57,7 +64,7 @@ class _Look(Connection):
         self._rows("begin")
 
     def pages(self) -> tuple[str, list[str]]:
-        found = [row[0] for row in self._rows("pragma integrity_check(5)")]
+        found = [one_line(row[0], 200) for row in self._rows("pragma integrity_check(5)")]
         return "sound", [] if found == ["ok"] else found
 
     def log(self) -> tuple[str, list[str]]:
@@ -66,18 +73,17 @@ class _Look(Connection):
         faults = [f"event {at} is missing" for at, row in enumerate(rows, 1) if row["seq"] != at][:1]
         entries, last, back = list[Recorded](), "", 0
         for row in rows:
-            try:
-                entries.append(Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))))
-            except (ValueError, KeyError, TypeError) as error:
-                return "", [*faults, f"event {row['seq']} ({row['kind']}) cannot be read: {error!r}"]
+            entries.append(entry(self._path, row))
             back, last = back + (row["at"] < last), row["at"]
-        try:
-            self.state = fold(entries)
-        except (LookupError, ValueError, TypeError, StopIteration, AssertionError) as error:
-            return "", [*faults, f"the events do not fold to a state: {error!r}"]
+        self.state = folded(self._path, entries)
         self._announced = Counter(entry.event.episode for entry in entries if isinstance(entry.event, EpisodeDone))
         clock = f"; the clock went back {back} times" if back else ""
         return f"{len(rows):,} events fold to {self.state.status}{clock}", faults
+
+    def verdicts(self) -> tuple[str, list[str]]:
+        """Each bound to its gate and to the log before it."""
+        found = audit([Row(**row) for row in self._rows("select seq, at, kind, data from events order by seq")])
+        return f"{len(found.given)}, none of what they bind was changed", list(found.faults)
 
     def episodes(self) -> tuple[str, list[str]]:
         """Each announced once in the log, with a trajectory that says what its row says."""

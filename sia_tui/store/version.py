@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
+
+from sia_tui.core.text import one_line
 
 APPLICATION_ID = 0x51A701
 SCHEMA_VERSION = 4
@@ -18,7 +21,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreError(f"{path}: no such run database")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        connection = connected(path)
         _require_ours(connection, path)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: not a readable run database ({error}); it was left as it is") from error
@@ -35,7 +38,22 @@ def require_sound(path: Path) -> None:
     finally:
         connection.close()
     if verdict != "ok":
-        raise StoreError(f"{path}: damaged ({verdict}); it was left as it is, restore it from a copy")
+        raise StoreError(f"{path}: damaged ({one_line(verdict, 200)}); it was left as it is, restore it from a backup")
+
+
+def connected(path: Path) -> sqlite3.Connection:
+    """Read-only. Where nothing may be written, SQLite cannot make the shared memory that a WAL needs; where there is no WAL,
+    nobody writes."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, timeout=5.0)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
+            raise
+        connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
+    return connection
 
 
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:

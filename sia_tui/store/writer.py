@@ -20,13 +20,14 @@ from typing import Self
 
 from sqlite_utils import Database
 
-from sia_tui.core.codec import decode, encode
+from sia_tui.core.codec import encode
 from sia_tui.core.consent import Row, chained
 from sia_tui.core.episodes import Attempt, Sampled, Score
 from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, VerdictGiven
-from sia_tui.core.fold import advance, fold
+from sia_tui.core.fold import advance
 from sia_tui.core.machine import Usage
 from sia_tui.core.state import State
+from sia_tui.store.logged import entry, folded
 from sia_tui.store.schema import migrations
 from sia_tui.store.trajectories import pack
 from sia_tui.store.version import APPLICATION_ID, SCHEMA_VERSION, require_sound
@@ -70,6 +71,7 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         """Opens or creates. Raises StoreError for a file that is damaged, foreign or newer; it stays untouched."""
+        self._path = path
         if path.exists():
             require_sound(path)
         self._db = Database(sqlite3.connect(path, timeout=10.0))
@@ -78,7 +80,7 @@ class RunStore:
         self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         migrations.apply(self._db)
         self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        self.state: State = fold(self._log())
+        self.state: State = folded(path, self._log())
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +102,7 @@ class RunStore:
         with immediate(self._db):
             if self._db.table("episodes").count_where("id = ?", [episode]):
                 return
-            entry = self._append(EpisodeDone(episode, key, attempt.case.split, tokens))
+            done = self._append(EpisodeDone(episode, key, attempt.case.split, tokens))
             self._db.table("episodes").insert(
                 {
                     "id": episode,
@@ -115,12 +117,12 @@ class RunStore:
                     "tokens": tokens,
                     "seconds": attempt.seconds,
                     "isolation": attempt.isolation,
-                    "at": entry.at,
+                    "at": done.at,
                     **(asdict(sampled) if sampled else {}),
                 }
             )
             self._db.table("trajectories").insert({"episode": episode, "body": zlib.compress(pack(attempt, score))})
-        self._fold([entry])
+        self._fold([done])
 
     def record_call(self, event: AgentCalled, step: int, sent: Said, said: Said, response: bytes) -> None:
         """A reply of an agent's model, in the making of step number `step`: event and texts in one transaction."""
@@ -128,10 +130,10 @@ class RunStore:
         with immediate(self._db):
             if self._db.table("agent_calls").count_where("id = ?", [event.id]):
                 return
-            entry = self._append(event)
-            row = {"id": event.id, "at": entry.at, "role": event.role, "step": step, **texts, "response": response}
+            called = self._append(event)
+            row = {"id": event.id, "at": called.at, "role": event.role, "step": step, **texts, "response": response}
             self._db.table("agent_calls").insert(row)
-        self._fold([entry])
+        self._fold([called])
 
     def response(self, call: str) -> bytes | None:
         """What an agent's model answered to exactly this request before."""
@@ -200,9 +202,9 @@ class RunStore:
         return replace(given, uid=uid, hash=asked, before=chained(Row(*row) for row in rows))
 
     def _fold(self, entries: list[Recorded]) -> None:
-        for entry in entries:
-            self.state = advance(self.state, entry)
+        for made in entries:
+            self.state = advance(self.state, made)
 
     def _log(self) -> list[Recorded]:
         rows = self._db.table("events").rows_where(order_by="seq")
-        return [Recorded(row["seq"], row["at"], decode(row["kind"], json.loads(row["data"]))) for row in rows]
+        return [entry(self._path, row) for row in rows]

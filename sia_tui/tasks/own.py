@@ -111,12 +111,12 @@ def described(folder: Path) -> Described:
         return Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise TaskError(f"{folder} has no {TASK}: make a task with `sia-tui tasks new`") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TaskError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "top"
         raise TaskError(f"{path}: {where}: {fault['msg']}") from None
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise TaskError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 def read_cases(path: Path) -> list[Line]:
@@ -125,7 +125,7 @@ def read_cases(path: Path) -> list[Line]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
-    lines = [_line(f"{path.name} line {n}", row) for n, row in enumerate(text.splitlines(), 1) if row.strip()]
+    lines = [_line(f"{path.name} line {n}", row) for n, row in enumerate(text.split("\n"), 1) if row.strip()]
     repeated = [id for id, count in Counter(line.id for line in lines).items() if count > 1]
     if repeated:
         raise TaskError(
@@ -141,8 +141,8 @@ def read_cases(path: Path) -> list[Line]:
 def _line(where: str, text: str) -> Line:
     try:
         told = json.loads(text)
-    except ValueError as error:
-        raise TaskError(f"{where}: no JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"{where}: no JSON ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(told, dict):
         raise TaskError(f"{where}: expected an object with `inputs` or `input`")
     inputs = told.get("inputs", {"text": told.get("input")})
@@ -152,7 +152,10 @@ def _line(where: str, text: str) -> Line:
     if split is not None and split not in SPLITS:
         raise TaskError(f"{where}: split is one of {', '.join(SPLITS)}")
     gold = told.get("gold")
-    return Line(digest([inputs, gold])[:16], inputs, gold, split)
+    try:
+        return Line(digest([inputs, gold])[:16], inputs, gold, split)
+    except UnicodeEncodeError:
+        raise TaskError(f"{where}: holds half a character (a lone surrogate); write it as UTF-8") from None
 
 
 def labels_of(lines: Sequence[Line], wanted: str) -> tuple[str, ...]:

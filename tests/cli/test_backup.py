@@ -48,7 +48,7 @@ def taken_back(workspace: Workspace) -> int:
 def test_a_run_that_is_being_written_is_restored_whole_and_goes_on(
     workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, stop = answers(workspace), threading.Event()
+    whole, began, stop = answers(workspace), threading.Event(), threading.Event()
     events = taken_back(workspace)
 
     def write() -> None:
@@ -57,10 +57,12 @@ def test_a_run_that_is_being_written_is_restored_whole_and_goes_on(
             while not stop.is_set():
                 store.record_episode(f"live-{number}", "k", ATTEMPT, SCORE)
                 number += 1
+                began.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        assert began.wait(60)
         assert said(workspace, "backup", "real", tmp_path / "one") == 0
         assert said(workspace, "backup", "--all", tmp_path / "two") == 0
     finally:

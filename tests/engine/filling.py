@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +67,8 @@ async def session(
     workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Any, interrupted: Any
 ) -> AsyncIterator[Session]:
     task: Any = SimpleNamespace(name="lawbench")
-    yield Session(workspace, paths, config, store, report, task, None, "none", interrupted, None)  # type: ignore[arg-type]
+    async with AsyncExitStack() as stack:
+        yield Session(workspace, paths, config, store, report, task, None, "none", interrupted, stack)  # type: ignore[arg-type]
 
 
 async def fill(self: Any, action: object) -> None:

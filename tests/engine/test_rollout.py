@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from sia_tui.core.episodes import Attempt, Call, Case, Score
+from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
+from sia_tui.engine import rollout as rollouts
 from sia_tui.engine.crew import Crew, Harness
 from sia_tui.engine.rollout import Terms, Trial, _Pass
 from sia_tui.harness.attempts import Attempts
@@ -86,3 +89,56 @@ async def test_what_the_compiler_said_is_in_the_trajectory_and_its_silence_is_no
         else:
             await finish
         assert [call.result for attempt, _ in done for call in attempt.tool_calls] == ([] if faulty else ["an error"])
+
+
+class Gateway:
+    lanes = 2
+
+    async def open_lane(self, *_: Any, **__: Any) -> None:
+        pass
+
+    async def close_lane(self, lane: int) -> tuple[Call, ...]:
+        return (CALL,)
+
+
+class Stopped:
+    """A worker whose first case runs out of time while everything stands still, as under SIGSTOP."""
+
+    alive = True
+
+    def __init__(self, stands_still: bool) -> None:
+        self.tries, self._stands_still = 0, stands_still
+
+    async def solve(self, slot: int, case: Case, deadline_s: float, attempts: object) -> Outcome:
+        self.tries += 1
+        if self.tries > 1:
+            return Outcome("盗窃", "policy", (), {}, None, 0.1)
+        await asyncio.sleep(0.03)
+        if self._stands_still:
+            time.sleep(0.3)  # noqa: ASYNC251 - nothing else runs meanwhile, which is the point
+        await asyncio.sleep(0.03)
+        return Outcome(None, "policy", (), {}, HarnessError("timeout", "late"), 9.0)
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+async def test_time_in_which_the_process_was_stopped_is_nobodys(
+    stands_still: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollouts, "PULSE_S", 0.01)
+    monkeypatch.setattr(rollouts, "STOPPED_S", 0.1)
+    done, worker = list[tuple[Attempt, Score]](), Stopped(stands_still)
+    asked: Any = rollout(done)
+    asked._place = SimpleNamespace(
+        verifier=Verifier(),
+        level="bwrap",
+        gateway=Gateway(),
+        compiler=None,
+        seed=0,
+        config=SimpleNamespace(max_calls=4, max_tokens=99, deadline_s=9.0),
+    )
+    pulse = asyncio.create_task(asked.notice_stops())
+    post, trial = cast(Any, SimpleNamespace(worker=worker, lanes=(0,))), Trial(Case("c", "train", {}, 0))
+    while not await asked._episode(post, 0, 0, trial):
+        assert asked._spent[trial][1] == 0.0, "it has its whole time again"
+    pulse.cancel()
+    assert (worker.tries, [attempt.answer for attempt, _ in done]) == ((2, ["盗窃"]) if stands_still else (1, [None]))

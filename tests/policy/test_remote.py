@@ -30,8 +30,8 @@ class Port:
     gateway: Gateway
     plain: bool = False
     """Knows neither logprobs nor token ids, and says so."""
-    fails: list[int] = field(default_factory=list)
-    """Statuses to answer first."""
+    fails: list[int | str] = field(default_factory=list)
+    """Statuses to answer first; or texts, with status 200; an empty one cuts the connection."""
     key: str | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
@@ -41,8 +41,13 @@ class Port:
         self.asked.append(body)
         if self.key and http.headers.get("Authorization") != f"Bearer {self.key}":
             return wrong(401, "Incorrect API key provided")
+        if self.fails and isinstance(self.fails[0], str):
+            said = str(self.fails.pop(0))
+            if not said and http.transport:
+                http.transport.abort()
+            return web.Response(text=said, content_type="application/json")
         if self.fails:
-            return wrong(self.fails.pop(0), "try again later")
+            return wrong(int(self.fails.pop(0)), "try again later")
         if self.plain and {"logprobs", "return_token_ids"} & set(body):
             return wrong(400, "Unrecognized request argument supplied: return_token_ids")
         with sockets.opened(self.gateway._folder) as short:
@@ -130,11 +135,24 @@ async def test_an_overloaded_server_is_asked_again_and_the_episode_never_knows(
         assert status == 200 and len(port.asked) == 3 and len(await far.close_lane(0)) == 1
 
 
+async def test_what_is_no_answer_is_asked_for_again_and_never_scored(gateway: Gateway, tmp_path: Path) -> None:
+    """A connection that is cut, and a proxy that says something else with status 200."""
+    async with Port(gateway, fails=["", '{"choices": []}']).open() as port, remote(port, tmp_path) as far:
+        await far.open_lane(0, "e")
+        status, _ = await say(far)
+        assert status == 200 and len(port.asked) == 3 and len(await far.close_lane(0)) == 1
+
+
 @pytest.mark.parametrize(
-    ("fails", "said"), [([500] * 99, r"fails for 1 s: 500 try again later"), ([404], r"404.*check policy\.address")]
+    ("fails", "said"),
+    [
+        ([500] * 99, r"fails for 1 s: 500 try again later"),
+        (["<html>"] * 99, r"fails for 1 s: "),
+        ([404], r"404.*check policy\.address"),
+    ],
 )
 async def test_one_that_stays_down_ends_the_gateway_and_not_the_episode(
-    gateway: Gateway, tmp_path: Path, fails: list[int], said: str
+    gateway: Gateway, tmp_path: Path, fails: list[int | str], said: str
 ) -> None:
     """An error would be scored as the policy's wrong answer."""
     async with Port(gateway, fails=fails).open() as port, remote(port, tmp_path, retry_s=1.0) as far:
