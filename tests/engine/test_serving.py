@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from sia_tui.config import RunConfig
+from sia_tui.core.state import State
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
@@ -53,7 +54,7 @@ class Quiet:
 class Log:
     """The one thing the idle engine reads of the store: its state, by identity."""
 
-    state: object = "before"
+    state: State = field(default_factory=State)
 
 
 def session(root: Path, gateway: Gateway | None = None, **sections: Any) -> Session:
@@ -145,7 +146,7 @@ async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_
     async with asyncio.timeout(20):
         while (await gateway.health())["status"] != "asleep":  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.05)
-    cast(Any, asked.store).state = "after"
+    cast(Any, asked.store).state = State()
     await idle
     place = await asked.place(model)
     assert (await place.gateway.health())["status"] == "ok"
@@ -157,7 +158,7 @@ async def test_a_person_who_answers_soon_finds_the_policy_awake(gateway: Gateway
     asked = session(tmp_path, gateway)
     idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
     await asyncio.sleep(0.7)
-    cast(Any, asked.store).state = "after"
+    cast(Any, asked.store).state = State()
     await idle
     assert (await gateway.health())["status"] == "ok"
 
