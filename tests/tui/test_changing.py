@@ -219,11 +219,28 @@ async def test_l_says_no_and_closes_the_lever_and_m_asks_for_more(paths: RunPath
     assert more == "more-evidence" and body["gate"] == no["gate"] and body["hash"] == no["hash"]
 
 
+async def test_what_is_gathered_is_said_and_a_draft_outlives_it(paths: RunPaths) -> None:
+    async with open_on(paths, "gate", size=(80, 24)) as (app, pilot):
+        await pilot.press("space")
+        with writing(paths.root) as run:
+            step = run.store.state.steps[-1].id
+            run.store.record(ev.EvidenceWanted("gate-4", "ana"))
+        await until(pilot, lambda: "MORE EVIDENCE · wanted by ana" in screen_text(app))
+        assert "gate-4 is put again, under another hash, with its preview" in screen_text(app)
+        with writing(paths.root) as run:
+            run.preview(step)
+            run.gate(step)
+        await until(pilot, lambda: app.view.state.waiting is not None)
+        await settle(pilot)
+        assert "[ ] dropped  hunk 1 of 2" in screen_text(app) and "LIGHTS" in screen_text(app)
+
+
 async def test_u_asks_for_limits_and_holds_a_standing_yes(paths: RunPaths) -> None:
     engine = Engine()
     async with open_on(paths, "gate", engine) as (app, pilot):
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, Form))
+        assert "ctrl+s approves" in screen_text(app)
         assert "yes to this, then to harness: at most 3 steps, 2 h of work" in screen_text(app)
         app.screen.query_one("#wall", Input).value = "soon"
         await pilot.press("ctrl+s")

@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sia_tui.core.hashing import digest
+from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
@@ -201,7 +202,11 @@ class GatePane(ChangingPane):
             )
 
     def action_more_evidence(self) -> None:
-        self._hold("more-evidence")
+        told, possible = more_for(self._asked.state, self._asked.step) if self._asked else ("nothing is asked", False)
+        if possible:
+            self._hold("more-evidence")
+        else:
+            self._bar.say(one_line(told, 200))
 
     def action_branch(self) -> None:
         if self._asked is not None:
