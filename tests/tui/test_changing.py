@@ -90,6 +90,23 @@ async def test_none_taken_is_no_yes_and_all_taken_again_is_a_plain_one(paths: Ru
         assert [kind for kind, _ in engine.asked] == ["approve"]
 
 
+async def test_in_a_wide_window_both_sides_stand_beside_each_other_and_hunks_are_still_taken(paths: RunPaths) -> None:
+    async with open_on(paths, "gate", size=(150, 40)) as (app, pilot):
+        view = app.query_one(GatePane).query_one(DiffView)
+        both = [row for row in screen_text(app).splitlines() if row.count("async def solve") == 2]
+        assert len(both) == 1
+        await pilot.press("right_square_bracket", "space")
+        assert "▸ [ ] dropped  hunk 2 of 2" in screen_text(app) and view.taken == {0}
+        await pilot.press("left_curly_bracket", "space")
+        assert view.at == 0 and view.taken == frozenset()
+        view.action_sideways(8)
+        assert not any("async def" in row for row in screen_text(app).splitlines() if row.count("│") > 4)
+        await pilot.resize_terminal(120, 40)
+        await settle(pilot)
+        assert screen_text(app).count("async def solve") == 2 and view.taken == frozenset()
+        assert not any(row.count("async def solve") == 2 for row in screen_text(app).splitlines())
+
+
 async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:
     async with open_on(paths, "gate") as (app, pilot):
         view = app.query_one(GatePane).query_one(DiffView)
