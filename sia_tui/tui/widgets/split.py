@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.content import Content
 from textual.strip import Strip
 
@@ -24,7 +25,7 @@ class SplitView(DiffView):
         self._pairs: tuple[Pair, ...] = ()
         self._aside = 0
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         if self._halved != self._wide_enough:
             self._lay()
 
