@@ -25,6 +25,7 @@ from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
 from sia_tui.core.replies import AgentCalled, AgentFailed
+from sia_tui.core.trainings import AdapterTrained, TrainingBegan, TrainingCutShort
 
 
 @dataclass(frozen=True)
@@ -168,49 +169,6 @@ class PilotDone(Event):
 class ProposalReviewed(Event):
     id: str
     review: Review
-
-
-@dataclass(frozen=True)
-class TrainingBegan(Event):
-    """From here on the plan spends."""
-
-    id: str
-    parent_adapter: str | None
-    in_turns: bool = False
-    """The policy sleeps while the trainer computes, and nothing is rolled out ahead: the plan's staleness counts as 0."""
-
-
-@dataclass(frozen=True)
-class TrainingCutShort(Event):
-    """A person wants the training to end with the step under way; its best look is what will be measured."""
-
-    id: str
-    by: str
-    saved: str = ""
-
-
-@dataclass(frozen=True)
-class AdapterTrained(Event):
-    """A candidate adapter lies in the run's `adapters/`, and is served as what was trained."""
-
-    id: str
-    adapter: str
-    """sha256 of its configuration and weights."""
-    steps: int
-    """Optimizer steps made."""
-    best_step: int
-    """The one whose adapter was published: best on the cases held out of train."""
-    stopped: str
-    """Why training ended."""
-    held_out_before: float
-    held_out_after: float
-    rollouts: int
-    seconds: float
-    modules: int
-    moved: int
-    """Of the adapted modules, how many have changed."""
-    probe_gap: float
-    """Largest difference of a logprob, served against trained, over the tokens of the probe."""
 
 
 @dataclass(frozen=True)
@@ -381,6 +339,7 @@ class RunEnded(Event):
 
 
 __all__ = [
+    "AdapterTrained",
     "AgentCalled",
     "AgentFailed",
     "Attributed",
@@ -390,6 +349,8 @@ __all__ = [
     "EvidenceWanted",
     "MeasuredAgain",
     "Traced",
+    "TrainingBegan",
+    "TrainingCutShort",
 ]
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol, cast
 
-from textual import events
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from sia_tui.core.digest import Digest, page
+from sia_tui.core.digest import Digest
 from sia_tui.core.text import one_line
-from sia_tui.store.reader import Answer, RunReader
+from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
@@ -36,7 +34,6 @@ from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.screens.home import HomePane
 from sia_tui.tui.screens.leaving import Leaving, Parting
 from sia_tui.tui.screens.live import LivePane
-from sia_tui.tui.screens.page import Page
 from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.steering import Steering
@@ -88,7 +85,7 @@ class Main(Screen[None]):
         cast(SiaApp, self.app).call_later(cast(SiaApp, self.app).focus_pane)
 
 
-class SiaApp(Steering):
+class SiaApp(Steering, Away):
     """`1` is home; `2` to `6` are panes on one run."""
 
     shown: ClassVar[tuple[str, ...]] = TABS
@@ -188,34 +185,6 @@ class SiaApp(Steering):
         self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
         for fault in self._faults:
             self.notify(one_line(fault, 300), severity="warning", markup=False)
-
-    async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.InputEvent) and not isinstance(event, events.MouseMove):
-            self._touch()
-        await super().on_event(event)
-
-    def _touch(self) -> None:
-        """The person is here; one who comes back is told what was decided meanwhile."""
-        if self._presence is not None and self._presence.touch():
-            self.run_worker(partial(self._miss, self.paths, self._presence.since), thread=True, exit_on_error=False)
-
-    def _miss(self, paths: RunPaths, since: str | None) -> None:
-        """In a thread."""
-        with suppress(StoreError, ValueError), closing(RunReader(paths.db)) as reader:
-            self.call_from_thread(self._missed, paths, reader.digest(since))
-
-    def _missed(self, paths: RunPaths, found: Digest) -> None:
-        if paths == self.paths and not found.empty:
-            self.away = found
-            self._shown.clear()
-
-    def action_why(self) -> None:
-        """What was decided while the person was away; else, since the run's beginning."""
-        since, paths = self.away.since if self.away else None, self.paths
-        self.away = None
-        self._shown.clear()
-        self._show()
-        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since)))
 
     def on_unmount(self) -> None:
         if self._presence is not None:
@@ -422,11 +391,6 @@ class SiaApp(Steering):
 def _near(path: Path) -> str:
     """From where we are, if it is below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _digest_page(source: Source, since: str | None) -> str:
-    with closing(source.reader()) as reader:
-        return page(reader.digest(since))
 
 
 def _keys_of(view: View) -> tuple[bool, ...]:

@@ -57,6 +57,9 @@ class Feed:
             tail, beats = Tail(reader, self._paths, config_of(self._paths)), 0
             while not self._over.is_set():
                 if beats % round(LOCK_EVERY_S / EVERY_S) == 0:
+                    if not self._paths.db.exists():
+                        # Its open file would be read on as if nothing had happened.
+                        raise StoreError(f"{self._paths.name}: its folder is gone, deleted or moved")
                     tail.alive = is_held(self._paths.lock)
                 beats += 1
                 found = tail.poll(self.view)

@@ -103,8 +103,11 @@ def _piloted(done: PilotDone, width: int) -> list[list[Line]]:
     return [bars, *(laid(told, width) for told in (*chosen[:1], rest, *chosen[1:]))]
 
 
+_NOTHING = "  teaches nothing"
+
+
 def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
-    room = max(4, width - 24)
+    room = max(4, width - 24 - len(_NOTHING))
     most = max(pilot.solved) or 1
     lines = [
         head("WILL IT LEARN", f"{pilot.n} train cases × {pilot.samples} samples, paid"),
@@ -112,8 +115,8 @@ def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
     ]
     for label, count, teaches in _buckets(pilot):
         style = "$accent" if teaches else DIM
-        end = "" if teaches else "  teaches nothing"
-        lines.append(line(f"{label:>12}  {count:>4} ", (bar(count / most, max(4, room - len(end))), style), (end, DIM)))
+        end = "" if teaches else _NOTHING
+        lines.append(line(f"{label:>12}  {count:>4} ", (bar(count / most, room), style), (end, DIM)))
     tone = GOOD if pilot.useful >= 0.3 else WARN
     lines += [
         line(("useful groups ", DIM), (f"{percent(pilot.useful)}", f"bold {tone}"), ("  both solved and not", DIM)),

@@ -109,7 +109,8 @@ def _left(view: View) -> str:
     if view.config is None or view.over:
         return ""
     limit, cost = view.config.budget, view.state.cost
-    said = [f"{max(0, limit.steps - len(view.state.made))} steps", minutes(max(0.0, limit.wall_s - cost.wall_s))]
+    steps = max(0, limit.steps - len(view.state.made))
+    said = [f"{steps} step{'' if steps == 1 else 's'}", minutes(max(0.0, limit.wall_s - cost.wall_s))]
     if limit.tokens < 10**12:
         said.append(f"{max(0, limit.tokens - cost.tokens):,} tok")
     if limit.money < 1e9:

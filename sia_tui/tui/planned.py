@@ -149,20 +149,15 @@ def _withdrawn(state: State, width: int) -> list[Line]:
     wanted = state.current.wanted if state.current else None
     if wanted is None:
         return [line(("No gate waits.", STRONG))]
-    told = (
-        f"{wanted.gate} is put again, under another hash, with more evidence: {_gathered(state)}. "
-        "What you made of the patch stays."
-    )
+    told = f"{wanted.gate} is put again, under another hash, with {_gathered(state)}. What you made of the patch stays."
     return [head("MORE EVIDENCE", f"wanted by {wanted.by}"), *(line((text, STRONG)) for text in wrap(told, width))]
 
 
 def _gathered(state: State) -> str:
     step = state.current
     if step is not None and step.candidates:
-        return "candidate and incumbent are measured on dev under one more sampling seed"
-    if step is not None and step.proposal.trains:
-        return "the pilot is made on as many further train cases"
-    return "the preview is made on as many further train cases"
+        return "candidate and incumbent on dev under another sampling seed"
+    return "its preview on as many further train cases"
 
 
 def _doing(state: State, progress: Progress | None, alive: bool) -> Sequence[Line]:

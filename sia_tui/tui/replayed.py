@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import PANES, SiaApp
+from sia_tui.tui.heading import Piece
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.scrubber import Scrubber
 from sia_tui.tui.window import Source
@@ -70,6 +71,10 @@ class ReplayApp(SiaApp):
     def _tick(self) -> None:
         super()._tick()
         self._scrubber.show(self.replay)
+
+    def _head(self, left: list[Piece], right: list[Piece], loud: bool) -> None:
+        """No engine is at work, whatever the moment says."""
+        super()._head([(" RECORDING ", "bold reverse"), *left], [], loud)
 
     def action_leave(self) -> None:
         self.call_later(self.action_quit)

@@ -76,7 +76,7 @@ def opening(attach: list[str], environment: dict[str, str]) -> None:
     for _ in range(ROUNDS):
         plain.append(until_seen([sys.executable, "-c", SMALLEST], environment, "SMALLEST"))
         paints.append(until_seen(attach, environment, "history"))
-        contents.append(until_seen(attach, environment, "GENERATIONS", "g3"))
+        contents.append(until_seen(attach, environment, "GENERATIONS", "g2"))
     least = statistics.median(plain)
     for what, found in (("first paint", paints), ("first content", contents)):
         middle = statistics.median(found)
@@ -109,7 +109,7 @@ def arriving(attach: list[str], environment: dict[str, str], db: Path, seconds: 
         delays: list[float] = []
         began, used, sizes = time.monotonic(), cpu(terminal.pid), [resident(terminal.pid)]
         while time.monotonic() < began + seconds:
-            for key, text in (("?", b"F1"), ("?", b"GENERATIONS")):
+            for key, text in (("?", b"esc closes"), ("?", b"GENERATIONS")):
                 drain(terminal, KEY_EVERY_S)
                 pressed = time.perf_counter()
                 terminal.press(key)

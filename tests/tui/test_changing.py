@@ -90,6 +90,23 @@ async def test_none_taken_is_no_yes_and_all_taken_again_is_a_plain_one(paths: Ru
         assert [kind for kind, _ in engine.asked] == ["approve"]
 
 
+async def test_in_a_wide_window_both_sides_stand_beside_each_other_and_hunks_are_still_taken(paths: RunPaths) -> None:
+    async with open_on(paths, "gate", size=(150, 40)) as (app, pilot):
+        view = app.query_one(GatePane).query_one(DiffView)
+        both = [row for row in screen_text(app).splitlines() if row.count("async def solve") == 2]
+        assert len(both) == 1
+        await pilot.press("right_square_bracket", "space")
+        assert "▸ [ ] dropped  hunk 2 of 2" in screen_text(app) and view.taken == {0}
+        await pilot.press("left_curly_bracket", "space")
+        assert view.at == 0 and view.taken == frozenset()
+        view.action_sideways(8)
+        assert not any("async def" in row for row in screen_text(app).splitlines() if row.count("│") > 4)
+        await pilot.resize_terminal(120, 40)
+        await settle(pilot)
+        assert screen_text(app).count("async def solve") == 2 and view.taken == frozenset()
+        assert not any(row.count("async def solve") == 2 for row in screen_text(app).splitlines())
+
+
 async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:
     async with open_on(paths, "gate") as (app, pilot):
         view = app.query_one(GatePane).query_one(DiffView)
@@ -219,11 +236,28 @@ async def test_l_says_no_and_closes_the_lever_and_m_asks_for_more(paths: RunPath
     assert more == "more-evidence" and body["gate"] == no["gate"] and body["hash"] == no["hash"]
 
 
+async def test_what_is_gathered_is_said_and_a_draft_outlives_it(paths: RunPaths) -> None:
+    async with open_on(paths, "gate", size=(80, 24)) as (app, pilot):
+        await pilot.press("space")
+        with writing(paths.root) as run:
+            step = run.store.state.steps[-1].id
+            run.store.record(ev.EvidenceWanted("gate-4", "ana"))
+        await until(pilot, lambda: "MORE EVIDENCE · wanted by ana" in screen_text(app))
+        assert "gate-4 is put again, under another hash, with its preview" in screen_text(app)
+        with writing(paths.root) as run:
+            run.preview(step)
+            run.gate(step)
+        await until(pilot, lambda: app.view.state.waiting is not None)
+        await settle(pilot)
+        assert "[ ] dropped  hunk 1 of 2" in screen_text(app) and "LIGHTS" in screen_text(app)
+
+
 async def test_u_asks_for_limits_and_holds_a_standing_yes(paths: RunPaths) -> None:
     engine = Engine()
     async with open_on(paths, "gate", engine) as (app, pilot):
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, Form))
+        assert "ctrl+s approves" in screen_text(app)
         assert "yes to this, then to harness: at most 3 steps, 2 h of work" in screen_text(app)
         app.screen.query_one("#wall", Input).value = "soon"
         await pilot.press("ctrl+s")

@@ -14,6 +14,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.hashing import digest
 from sia_tui.core.proposals import Doubt
 from sia_tui.core.text import clean
+from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
@@ -22,7 +23,9 @@ from sia_tui.tui.asked import Question, decision, question, title
 from sia_tui.tui.grounds import grounds
 from sia_tui.tui.pieces import cells
 from sia_tui.tui.planned import planned
+from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
+from sia_tui.tui.screens.leaving import Leaving
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
@@ -75,7 +78,8 @@ async def test_a_approves_exactly_what_was_shown_and_not_before_the_countdown_is
         assert "approved gate-4: sent in" in screen_text(app) and engine.asked == []
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
-        assert engine.asked == [("approve", {"gate": gate, "hash": digest, "note": ""})]
+        [(kind, body)] = engine.asked
+        assert (kind, body["gate"], body["hash"], body["note"]) == ("approve", gate, digest, "") and body["seen"]
 
 
 async def test_r_asks_for_a_reason_and_enter_sends_the_no(scenes: Callable[[Scene], RunPaths]) -> None:
@@ -86,7 +90,8 @@ async def test_r_asks_for_a_reason_and_enter_sends_the_no(scenes: Callable[[Scen
         assert "rejected gate-4" in screen_text(app)
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
-        assert engine.asked == [("reject", {"gate": gate, "hash": digest, "note": "too dear a z"})]
+        [(kind, body)] = engine.asked
+        assert (kind, body["gate"], body["hash"], body["note"]) == ("reject", gate, digest, "too dear a z")
 
 
 async def test_a_reason_may_be_empty_and_esc_cancels(scenes: Callable[[Scene], RunPaths]) -> None:
@@ -164,19 +169,22 @@ async def test_a_gate_that_changes_takes_the_verdict_with_it(tmp_path: Path) -> 
 
 
 async def test_the_keys_work_on_the_gate_that_opens_after_one_was_settled(tmp_path: Path) -> None:
-    """What had the focus goes out of sight between two gates."""
+    """What had the focus goes out of sight between two gates, and again under the page of keys."""
     paths, engine = make_run(tmp_path / "runs" / "r", "patch_gate"), Engine()
     async with open_on(paths, "gate", engine) as (app, pilot):
         with writing(paths.root) as run:
             run.verdict("gate-4", "reject", "from elsewhere")
             run.store.record(ev.ProposalRefused(run.store.state.steps[-1].id, "ana", "from elsewhere"))
         await until(pilot, lambda: "No gate waits." in screen_text(app))
+        await pilot.press("question_mark")
         with writing(paths.root) as run:
             again = run.proposal("harness", "Another one")
             run.preview(again)
             gate = run.gate(again)
-        await until(pilot, lambda: app.view.state.waiting is not None and gate in screen_text(app))
-        await until(pilot, lambda: app.focused is not None)
+        await until(pilot, lambda: app.view.state.waiting is not None)
+        await settle(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: gate in screen_text(app) and app.focused is not None)
         await settle(pilot)
         await pilot.press("a")
         hasten(app)
@@ -218,6 +226,33 @@ async def test_q_asks_before_it_leaves_with_a_verdict_that_is_held(
         assert app.query_one(GatePane).verdicts.held is None
         await pilot.press("q")
         await pilot.pause()
+    assert engine.asked == []
+
+
+async def test_the_bar_shows_the_keys_that_are_bound(scenes: Callable[[Scene], RunPaths]) -> None:
+    async with open_on(scenes("patch_gate"), "gate") as (app, pilot):
+        app.set_keymap({"gate.approve": "A", "gate.take-back": "ctrl+z"})
+        app.query_one(GatePane)._bar.say("")
+        await pilot.pause()
+        shown = screen_text(app)
+        assert " A  approve" in shown and " ^z  take back" in shown and "^z: " in shown
+        await pilot.press("a", "A")
+        assert app.query_one(GatePane).verdicts.held is not None
+
+
+async def test_whoever_leaves_a_waiting_engine_is_offered_a_standing_yes(scenes: Callable[[Scene], RunPaths]) -> None:
+    paths, engine = scenes("patch_gate"), Engine()
+    with hold(paths.lock):
+        async with open_on(paths, "live", engine) as (app, pilot):
+            await until(pilot, lambda: app.view.alive)
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, Leaving))
+            assert "sql-repair-07 waits at gate-4" in screen_text(app)
+            await pilot.press("escape", "q", "u")
+            await until(pilot, lambda: isinstance(app.screen, Form))
+            assert "approve gate-4, and until" in screen_text(app) and app.here == "gate"
+            await pilot.press("escape", "q", "q")
+            await until(pilot, lambda: not app.is_running)
     assert engine.asked == []
 
 

@@ -109,6 +109,8 @@ async def test_the_window_goes_to_and_fro_and_decides_nothing(done: RunPaths) ->
         app.action_pane("gate")
         await settle(pilot)
         assert app.ask_now("approve", {}).ok is False
+        await pilot.press("1")
+        assert app.here == "gate" and "1 home" not in screen_text(app) and " RECORDING " in screen_text(app)
         await pilot.press("full_stop")
         await until(pilot, lambda: app.view.state.waiting is None)
         await pilot.press("greater_than_sign", "right_parenthesis")

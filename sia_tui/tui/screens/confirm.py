@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from sia_tui.core.text import clean
+
 
 class Confirm(ModalScreen[bool]):
     """`y` says yes; where `word` is given, that has to be typed out."""
@@ -37,7 +39,7 @@ class Confirm(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         how = f"Type its name, {self._word}, and press Enter. Esc leaves it." if self._word else "y: yes   n, Esc: no"
         with Vertical():
-            yield Static(f"{self._said}\n{how}", markup=False)
+            yield Static(clean(f"{self._said}\n{how}"), markup=False)
             if self._word:
                 yield Input(id="typed", compact=True)
 

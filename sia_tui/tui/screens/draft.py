@@ -77,6 +77,8 @@ class NewRun(ModalScreen[str]):
 
     def on_mount(self) -> None:
         self._show_values()
+        # The focus brings its own line into sight, not the words above it.
+        self.call_after_refresh(self.query_one(VerticalScroll).scroll_home, animate=False)
 
     @on(Select.Changed, "#config")
     @on(Input.Changed, "#path")

@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
@@ -54,14 +55,14 @@ class Form(ModalScreen[Mapping[str, str] | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
-            box.border_title = one_line(self._title, 80)
-            box.border_subtitle = f"ctrl+s {self._saves} · esc leaves · Enter goes on"
+            box.border_title = Content(one_line(self._title, 80))
+            box.border_subtitle = Content(one_line(f"ctrl+s {self._saves} · esc leaves · Enter goes on", 80))
             with VerticalScroll(can_focus=False):
                 for field in self._fields:
                     with Horizontal():
-                        yield Label(field.label, markup=False)
-                        yield Input(field.value, id=field.name, compact=True, select_on_focus=False)
-                        yield Static(field.hint, classes="hint", markup=False)
+                        yield Label(one_line(field.label, 80), markup=False)
+                        yield Input(one_line(field.value, 200), id=field.name, compact=True, select_on_focus=False)
+                        yield Static(one_line(field.hint, 200), classes="hint", markup=False)
             yield Static(id="told", markup=False)
 
     def on_mount(self) -> None:

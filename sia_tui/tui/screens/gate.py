@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sia_tui.core.hashing import digest
+from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
@@ -29,16 +30,16 @@ from sia_tui.tui.planned import idle, planned
 from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.view import View
-from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
+from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.verdict_bar import VerdictBar
 from sia_tui.tui.window import window
 
 TICK_S = 0.1
-NARROW = 100
-"""Below so many cells, evidence and object stand under each other."""
+NARROW, BROAD = 100, 140
+"""Below so many cells, evidence and object stand under each other; from so many on, a diff's sides beside each other."""
 
 
 _DECIDING = ("approve", "reject", "other_lever", "more_evidence", "until", "branch", "defer", "take_back", "edit")
@@ -56,6 +57,8 @@ class GatePane(ChangingPane):
         & #plan, & #diff { height: 1fr; }
         & #evidence:focus, & #object:focus-within { border: round $accent; }
         & > #idle { display: none; padding: 0 1; }
+        &.-broad #evidence { width: 52; }
+        &.-broad #object { width: 1fr; }
         &.-narrow #grounds { layout: vertical; }
         &.-narrow #evidence, &.-narrow #object {
             width: 1fr; height: 1fr; border: none; border-top: solid $panel-lighten-2;
@@ -123,7 +126,7 @@ class GatePane(ChangingPane):
         with Horizontal(id="grounds"):
             yield Lines(id="evidence")
             with Vertical(id="object"):
-                yield DiffView(id="diff", empty="an empty patch")
+                yield SplitView(id="diff", empty="an empty patch", unified_below=BROAD)
                 yield Lines(id="plan", has_cursor=False)
         yield Reason(id="reason")
         yield VerdictBar(id="bar")
@@ -160,6 +163,7 @@ class GatePane(ChangingPane):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width >= BROAD, "-broad")
         self.call_after_refresh(self._lay)
 
     async def on_unmount(self) -> None:
@@ -201,7 +205,11 @@ class GatePane(ChangingPane):
             )
 
     def action_more_evidence(self) -> None:
-        self._hold("more-evidence")
+        told, possible = more_for(self._asked.state, self._asked.step) if self._asked else ("nothing is asked", False)
+        if possible:
+            self._hold("more-evidence")
+        else:
+            self._bar.say(one_line(told, 200))
 
     def action_branch(self) -> None:
         if self._asked is not None:

@@ -65,12 +65,17 @@ class HomePane(Vertical):
     def on_mount(self) -> None:
         self.query_one("#columns", Card).show(lambda width, height: [heading_line(width)])
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(self._views) or action not in ("resume", "stop", "delete", "mark", "compare")
+
     def show(self, view: View) -> None:
         """The open run's view is of no interest here."""
 
     def show_runs(self, views: tuple[View, ...], complete: bool) -> None:
         """Runs as they are known by now, newest first; the cursor stays with its run."""
         lines, run = self.query_one("#runs", Lines), self._chosen
+        if bool(views) != bool(self._views):
+            self.call_later(self.refresh_bindings)
         self._views = views
         if complete:
             lines.empty = "no run yet: n starts one"

@@ -64,14 +64,22 @@ class DiffView(Lines):
         self.at = 0
         """The one that the next toggle is about."""
         self._digits = 0
+        self._heads: tuple[int, ...] = ()
+        self._files: tuple[int, ...] = ()
+        """Lines on which hunks and files begin."""
 
     def show(self, diff: Diff, choosing: bool = False, taken: frozenset[int] | None = None) -> None:
         """Show another diff, from its beginning; unless it is said which hunks are taken, all are."""
         self.diff, self.choosing, self.at = diff, choosing, 0
         self.taken = frozenset(range(len(diff.hunks))) if taken is None else taken
         self._digits = len(str(diff.last_line))
-        self.show_rows(len(diff.rows), self._content, wide=self._gutter_width + 2 + diff.width)
+        self._lay()
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+
+    def _lay(self) -> None:
+        """Say which lines there are."""
+        self._heads, self._files = self.diff.hunks, self.diff.files
+        self.show_rows(len(self.diff.rows), self._content, wide=self._gutter_width + 2 + self.diff.width)
 
     def action_take(self) -> None:
         if self.choosing and self.diff.hunks:
@@ -81,24 +89,24 @@ class DiffView(Lines):
 
     def action_file(self, way: int) -> None:
         """To the first hunk of the next file, or of the one before."""
-        rows, here = self.diff.files, self.diff.hunks[self.at] if self.diff.hunks else 0
+        rows, here = self._files, self._heads[self.at] if self._heads else 0
         at = bisect_right(rows, here) if way > 0 else bisect_left(rows, here) - 2
-        if self.diff.hunks and 0 <= at < len(rows):
-            self._go(min(bisect_left(self.diff.hunks, rows[at]), len(self.diff.hunks) - 1), rows[at])
+        if self._heads and 0 <= at < len(rows):
+            self._go(min(bisect_left(self._heads, rows[at]), len(self._heads) - 1), rows[at])
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - self.gutter.top
-        at = bisect_right(self.diff.hunks, row) - 1
-        if self.choosing and 0 <= row < len(self.diff.rows) and at >= 0:
+        at = bisect_right(self._heads, row) - 1
+        if self.choosing and 0 <= row < self.count and at >= 0:
             self.at = at
             self._redraw()
-            if row == self.diff.hunks[at]:
+            if row == self._heads[at]:
                 self.action_take()
 
     @property
     def hunk(self) -> int:
         """Which hunk the first row in sight belongs to, from 1; 0 before the first."""
-        return bisect_right(self.diff.hunks, int(self.scroll_offset.y))
+        return bisect_right(self._heads, int(self.scroll_offset.y))
 
     def render_line(self, y: int) -> Strip:
         index = self.scroll_offset.y + y
@@ -111,10 +119,10 @@ class DiffView(Lines):
     def action_hunk(self, way: int) -> None:
         if self.choosing:
             at = self.at + way
-            if 0 <= at < len(self.diff.hunks):
-                self._go(at, self.diff.hunks[at])
+            if 0 <= at < len(self._heads):
+                self._go(at, self._heads[at])
             return
-        top, hunks = int(self.scroll_offset.y), self.diff.hunks
+        top, hunks = int(self.scroll_offset.y), self._heads
         at = bisect_right(hunks, top) if way > 0 else bisect_left(hunks, top) - 1
         if 0 <= at < len(hunks):
             self.scroll_to(y=hunks[at], animate=False, immediate=True, force=True)

@@ -2,60 +2,64 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
+from textual import events
 from textual.content import Content
+from textual.strip import Strip
 
 from sia_tui.tui.beside import Pair, pairs
-from sia_tui.tui.diffing import Diff
 from sia_tui.tui.pieces import cut
-from sia_tui.tui.widgets.diff import GROUNDS, SIGN_STYLES, SIGNS, WHOLE, WORDS
+from sia_tui.tui.widgets.diff import GROUNDS, SIGN_STYLES, SIGNS, WHOLE, WORDS, DiffView
 from sia_tui.tui.widgets.lines import Lines
 
 
-class SplitView(Lines):
-    """Rows of a Diff in two halves that scroll sideways together."""
+class SplitView(DiffView):
+    """Rows of a Diff in two halves that scroll sideways together; in a narrower window line by line."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right_square_bracket,n", "hunk(1)", "next hunk", show=False),
-        Binding("left_square_bracket,N", "hunk(-1)", "previous hunk", show=False),
-        Binding("left", "sideways(-8)", "left", show=False),
-        Binding("right", "sideways(8)", "right", show=False),
-        Binding("0", "sideways(-100000)", "start of the line", show=False),
-    ]
-
-    def __init__(self, *, empty: str = "", id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(has_cursor=False, empty=empty, id=id, classes=classes)
-        self.diff = Diff()
+    def __init__(
+        self, *, empty: str = "", id: str | None = None, classes: str | None = None, unified_below: int = 0
+    ) -> None:
+        """`unified_below`: cells of the window that two halves need."""
+        super().__init__(empty=empty, id=id, classes=classes)
+        self._unified_below = unified_below
+        self._halved = False
         self._pairs: tuple[Pair, ...] = ()
-        self._hunks: tuple[int, ...] = ()
-        self._digits = self._aside = 0
+        self._aside = 0
 
-    def show(self, diff: Diff) -> None:
-        """Show another diff, from its beginning."""
-        self.diff, self._pairs = diff, pairs(diff.rows)
-        self._hunks = tuple(at for at, pair in enumerate(self._pairs) if _kind(diff, pair) == "hunk")
-        self._digits, self._aside = len(str(diff.last_line)), 0
-        self.show_rows(len(self._pairs), self._content)
-        self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+    def on_resize(self, event: events.Resize) -> None:
+        if self._halved != self._wide_enough:
+            self._lay()
 
-    def action_hunk(self, way: int) -> None:
-        top = int(self.scroll_offset.y)
-        at = bisect_right(self._hunks, top) if way > 0 else bisect_left(self._hunks, top) - 1
-        if 0 <= at < len(self._hunks):
-            self.scroll_to(y=self._hunks[at], animate=False, immediate=True, force=True)
+    def render_line(self, y: int) -> Strip:
+        return Lines.render_line(self, y) if self._halved else super().render_line(y)
 
     def action_sideways(self, by: int) -> None:
+        if not self._halved:
+            super().action_sideways(by)
+            return
         self._aside = max(0, min(self._aside + by, self.diff.width))
-        self.show_rows(len(self._pairs), self._content)
+        self._redraw()
 
-    def _content(self, index: int, width: int) -> Content:
+    @property
+    def _wide_enough(self) -> bool:
+        return self.app.size.width >= self._unified_below
+
+    def _lay(self) -> None:
+        self._halved, self._aside = self._wide_enough, 0
+        if not self._halved:
+            super()._lay()
+            return
+        self._pairs = pairs(self.diff.rows)
+        self._heads = self._lines("hunk")
+        self._files = self._lines("file")
+        self.show_rows(len(self._pairs), self._half)
+
+    def _lines(self, kind: str) -> tuple[int, ...]:
+        return tuple(at for at, pair in enumerate(self._pairs) if self.diff.rows[_place(pair)].kind == kind)
+
+    def _half(self, index: int, width: int) -> Content:
         pair = self._pairs[index]
-        kind = _kind(self.diff, pair)
-        if kind in WHOLE:
-            return Content.assemble((self.diff.shown(pair.old or 0).text, WHOLE[kind]))
+        if self.diff.rows[_place(pair)].kind in WHOLE:
+            return self._content(_place(pair), width)
         half = (width - 1) // 2
         left, right = self._side(pair.old, half, False), self._side(pair.new, width - 1 - half, True)
         return Content.assemble(left, ("│", "$panel-lighten-2"), right)
@@ -79,5 +83,5 @@ class SplitView(Lines):
         return Content.assemble(head, sign, text)
 
 
-def _kind(diff: Diff, pair: Pair) -> str:
-    return diff.rows[pair.old if pair.old is not None else pair.new or 0].kind
+def _place(pair: Pair) -> int:
+    return pair.old if pair.old is not None else pair.new or 0

@@ -1,0 +1,75 @@
+"""What a real terminal is sent, byte for byte, by a window on a run whose every text is hostile; and what it makes of trouble."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import sys
+import time
+import unicodedata
+from pathlib import Path
+
+from sia_tui.store.workspace import Workspace
+from tests.terminal import Terminal
+from tests.tui.runs import make_run
+
+OWN = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # control sequences
+    r"|\x1b\](?:0;[^\x07\x1b]*|22;[^\x07\x1b]*|11;\?)(?:\x07|\x1b\\)"  # the title, and asking for the background
+    r"|\x1bP[^\x1b]*\x1b\\"  # asking what the terminal can do
+    r"|\x1b[=>78]"
+)
+"""What the window's framework says to a terminal. Writing to the clipboard is not among it."""
+MOVES = re.compile(r"\x1b\[[0-9;]*[fHABCDEFGdJKLMPX@STr]")
+
+
+def open_window(workspace: Path, *arguments: str) -> Terminal:
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root), "SIA_WORKSPACE": str(workspace), "TZ": "UTC"}
+    return Terminal([sys.executable, "-m", "sia_tui", *arguments], environment)
+
+
+def test_no_byte_of_others_steers_a_real_terminal_whatever_befalls_the_run(tmp_path: Path) -> None:
+    paths = make_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    with open_window(tmp_path, "attach", "r") as terminal:
+        terminal.see("GENERATIONS")
+        for key, there in (("4", "another charge"), ("6", "Vote over"), ("1", "RUNS"), ("3", "gate-4 ·")):
+            terminal.press(key)
+            terminal.see(there)
+            if key == "4":
+                terminal.press("\r")
+                terminal.see("罪名")
+                terminal.press("\x1b")
+                time.sleep(0.3)
+        locked(terminal, paths.db)
+        shutil.rmtree(paths.root)
+        for key in "4562":
+            terminal.press(key)
+            time.sleep(0.1)
+            terminal.screen()
+        terminal.see("cannot read: r: its folder is gone")
+        terminal.press("q")
+        assert terminal.wait() == 0
+    said = terminal.raw.decode("utf-8")
+    assert "盗窃" in said and len(MOVES.findall(said)) > 100 and "Traceback" not in said
+    left = OWN.sub("", said)
+    assert {char for char in left if char not in "\r\n\t" and unicodedata.category(char) in ("Cc", "Cf")} == set()
+    assert "\x1b]52" not in said
+
+
+def locked(terminal: Terminal, db: Path) -> None:
+    """For five seconds somebody else writes, and what was asked meanwhile is done after it."""
+    writer = sqlite3.connect(db, isolation_level=None)
+    writer.execute("begin immediate")
+    end = time.monotonic() + 5.0
+    time.sleep(0.7)
+    terminal.press("d")
+    while time.monotonic() < end:
+        terminal.screen()
+    terminal.press("2")
+    terminal.see("GENERATIONS")
+    writer.execute("rollback")
+    writer.close()
+    terminal.see("put off by")
