@@ -76,6 +76,7 @@ async def test_a_approves_exactly_what_was_shown_and_not_before_the_countdown_is
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
         assert engine.asked == [("approve", {"gate": gate, "hash": digest, "note": ""})]
+        assert [len(seen) for seen in engine.seen] == [64]
 
 
 async def test_r_asks_for_a_reason_and_enter_sends_the_no(scenes: Callable[[Scene], RunPaths]) -> None:
