@@ -58,6 +58,7 @@ bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_publish
 	$(BIN)/python -m tests.benchmarks.bench_algorithms
 	$(BIN)/python -m tests.benchmarks.bench_kills
+	$(BIN)/python -m tests.benchmarks.bench_slots
 
 bench-gpu: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gpu
