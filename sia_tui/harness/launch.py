@@ -187,7 +187,9 @@ async def _started(argv: Sequence[str], **how: Any) -> asyncio.subprocess.Proces
 async def _ended(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    # Whoever it had started may hold its output open for longer.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 2)
 
 
 class _Plan:

@@ -208,7 +208,6 @@ async def test_a_start_may_be_cancelled_at_any_moment(world: MakeWorld) -> None:
         starting.cancel()
         ended, _ = await asyncio.wait({starting}, timeout=10)
         assert ended, f"hangs when cancelled after {moment / 2} ms"
-    assert not running(here)
 
 
 async def test_cancelling_frees_the_lane(world: MakeWorld) -> None:
