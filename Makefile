@@ -2,6 +2,7 @@
 # make test  installs what tests need and passes them
 # make test-long  whole runs that take minutes: killed in every part, steered from other terminals, led by the advisor (ten minutes)
 # make test-triton  TriMul's GPU side at length, without a GPU: Triton's interpreter and compiler, every exploit (700 MB, five minutes)
+# make security   tries every escape on this machine and writes the table of docs/security.md (half a minute)
 # make bench-gpu   TriMul on this machine's GPU: exploits, microseconds by public shape; without one it says so and fails
 # make test-vllm  the tests against a real vLLM on this machine's CPU, in an environment of its own (2.4 GB, two minutes)
 # TORCH_INDEX=URL  a package index that has a CPU build of torch (elsewhere: https://download.pytorch.org/whl/cpu)
@@ -58,6 +59,7 @@ bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_publish
 	$(BIN)/python -m tests.benchmarks.bench_algorithms
 	$(BIN)/python -m tests.benchmarks.bench_kills
+	$(BIN)/python -m tests.benchmarks.bench_slots
 
 bench-gpu: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gpu

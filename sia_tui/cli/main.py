@@ -239,6 +239,9 @@ def _looking_back(verbs: _Verbs) -> None:
     replay.add_argument(
         "--rollouts", type=int, metavar="N", help="with --save: keep whole at most N of the trainings' rollouts"
     )
+    replay.add_argument(
+        "--redact", action="store_true", help="with --save: without the words of cases, answers, agents and people"
+    )
     _verb(verbs, "demo", "a real recorded run that came with the package, in the window")
 
     memory = _verb(verbs, "memory", "what agents of a task are told of earlier steps; yours to edit", json=True)

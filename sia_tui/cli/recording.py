@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import lzma
+import shutil
 import sqlite3
 import tempfile
 import zipfile
 from contextlib import closing
 from pathlib import Path
 
+from sia_tui.cli import redacting
 from sia_tui.core.text import one_line
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.store.copying import member, snapshot
@@ -28,19 +30,28 @@ _LEFT_OUT = (
 )
 
 
-def save(workspace: Workspace, paths: RunPaths, out: Path, most_rollouts: int | None = None) -> int:
+def save(
+    workspace: Workspace, paths: RunPaths, out: Path, most_rollouts: int | None = None, redact: bool = False
+) -> int:
     """Write the recording and return its bytes. Of the trajectories of trainings' rollouts at most so many are kept,
-    evenly spread; rows stay. Raises StoreError, RepositoryError, OSError."""
+    evenly spread; rows stay. `redact`: without the words of cases, answers, agents and people, and so without the harness'
+    history. Raises StoreError, RepositoryError, OSError."""
     from sia_tui.engine.keeping import pack_history
 
     with tempfile.TemporaryDirectory(prefix="sia-recording-") as scratch:
         folder = Path(scratch)
         snapshot(paths.db, folder / DB)
-        _trim(folder / DB, most_rollouts)
-        pack_history(workspace, folder / DB, folder / HISTORY)
+        _trim(folder / DB, most_rollouts, redact)
+        members = [folder / DB, folder / CONFIG]
+        if redact:
+            (folder / CONFIG).write_text(redacting.config(paths.config.read_text(encoding="utf-8")), encoding="utf-8")
+        else:
+            shutil.copyfile(paths.config, folder / CONFIG)
+            pack_history(workspace, folder / DB, folder / HISTORY)
+            members.append(folder / HISTORY)
         part = out.with_name(f".{out.name}.new")
         with zipfile.ZipFile(part, "w", zipfile.ZIP_LZMA) as packed:
-            for path in (folder / DB, paths.config, folder / HISTORY):
+            for path in members:
                 packed.write(path, path.name)
         part.replace(out)
     return out.stat().st_size
@@ -51,9 +62,10 @@ def unpack(recording: Path, root: Path) -> tuple[Workspace, RunPaths]:
     try:
         root.mkdir(exist_ok=True)
         with zipfile.ZipFile(recording) as packed:
-            if missing := {DB, CONFIG, HISTORY} - set(packed.namelist()):
+            names = [name for name in (DB, CONFIG, HISTORY) if name in packed.namelist()]
+            if missing := {DB, CONFIG} - set(names):
                 raise StoreError(f"{recording}: no recording of a run ({', '.join(sorted(missing))} is missing)")
-            for name in (DB, CONFIG, HISTORY):
+            for name in names:
                 member(packed, name, root / name, MOST_BYTES)
         with closing(RunReader(root / DB)) as reader:
             run = reader.state().run
@@ -61,13 +73,14 @@ def unpack(recording: Path, root: Path) -> tuple[Workspace, RunPaths]:
         paths.root.mkdir(parents=True)
         (root / DB).rename(paths.db)
         (root / CONFIG).rename(paths.config)
-        HarnessRepository(Workspace(root).harness_repository).unpack(root / HISTORY)
+        if HISTORY in names:
+            HarnessRepository(Workspace(root).harness_repository).unpack(root / HISTORY)
     except (zipfile.BadZipFile, lzma.LZMAError, RepositoryError, ValueError, OSError) as error:
         raise StoreError(f"{recording}: cannot be played ({one_line(str(error), 200)})") from error
     return Workspace(root), paths
 
 
-def _trim(db: Path, most_rollouts: int | None) -> None:
+def _trim(db: Path, most_rollouts: int | None, redact: bool) -> None:
     with closing(sqlite3.connect(db)) as copy:
         tables = {name for (name,) in copy.execute("select name from sqlite_master where type = 'table'")}
         with copy:
@@ -76,9 +89,12 @@ def _trim(db: Path, most_rollouts: int | None) -> None:
                     copy.execute(statement)
             if most_rollouts is not None:
                 _thin(copy, most_rollouts)
+            if redact:
+                redacting.redact(copy)
             # In one stream trajectories are a third of what they are one by one.
             copy.create_function("plain", 1, plain, deterministic=True)
             copy.execute("update trajectories set body = plain(body)")
+        copy.execute("vacuum")
 
 
 def _thin(copy: sqlite3.Connection, most: int) -> None:

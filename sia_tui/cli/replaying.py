@@ -24,7 +24,7 @@ def replay(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     if options.save:
-        return _save(workspace, paths, Path(options.save).absolute(), options.rollouts)
+        return _save(workspace, paths, Path(options.save).absolute(), options.rollouts, options.redact)
     return _play(paths)
 
 
@@ -41,15 +41,16 @@ def _of_file(recording: Path) -> int:
         return _play(paths)
 
 
-def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None) -> int:
+def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None, redact: bool) -> int:
     from sia_tui.cli.recording import save
     from sia_tui.harness.repository import RepositoryError
 
     try:
-        size = save(workspace, paths, out, rollouts)
+        size = save(workspace, paths, out, rollouts, redact)
     except (OSError, RepositoryError) as error:
         raise Failure(f"{out}: {one_line(str(error), 200)}") from error
-    print(f"{out}: {size / 1e6:.1f} MB, with the texts of its cases, answers and agents; sia-tui replay {out.name}")
+    texts = "without" if redact else "with"
+    print(f"{out}: {size / 1e6:.1f} MB, {texts} the texts of its cases, answers and agents; sia-tui replay {out.name}")
     return DONE
 
 

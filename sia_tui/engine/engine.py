@@ -90,6 +90,7 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
     """Take the run as far as it goes; returns an exit code. Raises RunHeld, StoreError."""
     try:
         _log_to(paths.logs)
+        paths.keep_private()
         with hold(paths.lock), RunStore(paths.db) as store:
             reserve.keep(paths.reserve)
             return await _held(workspace, paths, config, store, Reporter(store, options.write), options)

@@ -140,8 +140,8 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
         told = plan.told(theirs.fileno(), [lane.fileno() for lane in lanes])
         argv = [str(python.executable), *PYTHON_FLAGS, str(plan.inside / "worker.py"), json.dumps(told)]
         environment = plan.environment()
-        process = await asyncio.create_subprocess_exec(
-            *sandbox.command(found, setup.level, plan.layout, environment, argv),
+        process = await _started(
+            sandbox.command(found, setup.level, plan.layout, environment, argv),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -159,11 +159,37 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
         theirs.close()
         for lane in lanes:
             lane.close()
-    reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+    try:
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+    except BaseException:
+        await _ended(process)
+        ours.close()
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
     child = Child(process, reader, writer, drain, scratch)
     child.watch = asyncio.create_task(child.watched(plan.allowed()))
     return child
+
+
+async def _started(argv: Sequence[str], **how: Any) -> asyncio.subprocess.Process:
+    """Cancelled, it lets the start finish and ends what came of it: a start that is cut off while its pipes are being
+    connected never returns (CPython 3.11)."""
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*argv, **how))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _ended(await starting)
+        raise
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # Whoever it had started may hold its output open for longer.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 2)
 
 
 class _Plan:

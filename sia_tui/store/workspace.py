@@ -33,6 +33,13 @@ class RunPaths:
 
     root: Path
 
+    def keep_private(self) -> None:
+        """Its owner's alone: whoever may write here may say yes, and whoever may read sees every text. Raises StoreError."""
+        try:
+            self.root.chmod(0o700)
+        except PermissionError:
+            raise StoreError(f"{self.root} is another user's; start a run of your own with --workspace") from None
+
     @property
     def name(self) -> str:
         return self.root.name
@@ -166,7 +173,7 @@ class Workspace:
         """Make the folder. Raises StoreError where it must not or cannot be."""
         self.require_local()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be created ({error.strerror})") from error
 

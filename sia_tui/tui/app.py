@@ -255,7 +255,7 @@ class SiaApp(Steering, Away):
             self.call_later(self.action_quit)
         elif how == "until":
             self.action_pane("gate")
-            self.query_one(GatePane).action_until()
+            self.query_one(GatePane).action_until(known=True)
 
     async def action_quit(self) -> None:
         """Leave; a verdict that is still held is asked about first."""

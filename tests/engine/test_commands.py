@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
+from sia_tui.core.consent import chained
 from sia_tui.core.gates import Gate
 from sia_tui.core.meantime import Gather
 from sia_tui.core.standing import says
@@ -59,6 +61,16 @@ def test_yes_and_no_bind_to_the_hash(store: RunStore, tmp_path: Path) -> None:
     go_on(store)
     assert store.state.steps[0].refused is not None and store.state.steps[0].refused.reason == "no"
     assert store.state.waiting is not None and store.state.waiting.id == "gate-2"
+
+
+def test_a_verdict_says_who_wrote_it_and_what_they_saw(store: RunStore, tmp_path: Path) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash, uid=4321, seen="s" * 99)[0]
+    rows = RunReader(tmp_path / "run.db").rows()
+    given = json.loads(rows[-1].data)
+    assert (given["uid"], given["seen"], given["hash"]) == (4321, "s" * 64, gate.hash)
+    assert given["before"] == chained(rows[:-1])
 
 
 def test_a_risk_is_accepted_by_a_rows_name_and_for_a_reason(store: RunStore, tmp_path: Path) -> None:

@@ -195,6 +195,21 @@ async def test_a_worker_dies_with_its_engine(world: MakeWorld) -> None:
     assert not running(here)
 
 
+async def test_a_start_may_be_cancelled_at_any_moment(world: MakeWorld) -> None:
+    here = world(MANY_WAYS)
+
+    async def start() -> None:
+        async with here.worker():
+            pass
+
+    for moment in range(40):
+        starting = asyncio.create_task(start())
+        await asyncio.sleep(0.0005 * moment)
+        starting.cancel()
+        ended, _ = await asyncio.wait({starting}, timeout=10)
+        assert ended, f"hangs when cancelled after {moment / 2} ms"
+
+
 async def test_cancelling_frees_the_lane(world: MakeWorld) -> None:
     async with world(MANY_WAYS).worker() as worker:
         first = asyncio.create_task(worker.solve(0, case(way="sleeps"), 30))

@@ -23,10 +23,14 @@ class Engine:
 
     def __init__(self, ok: bool = True, message: str = "done") -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.seen: list[str] = []
+        """What was on the screen, by digest, as each verdict says beside the rest."""
         self.answer = Answer(ok, message)
 
     def __call__(self, kind: str, body: Mapping[str, Any]) -> Answer:
-        self.asked.append((kind, dict(body)))
+        told = dict(body)
+        self.seen += [told.pop("seen")] if "seen" in told else []
+        self.asked.append((kind, told))
         return self.answer
 
 

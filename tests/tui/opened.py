@@ -22,7 +22,7 @@ def opened(paths: RunPaths, asked: Asked | None = None, started: list[str] | Non
 
     def ask(kind: str, body: Mapping[str, Any]) -> Answer:
         if asked is not None:
-            asked.append((kind, dict(body)))
+            asked.append((kind, {name: value for name, value in body.items() if name != "seen"}))
         return Answer(True, f"{kind}: done")
 
     def resume() -> Answer:

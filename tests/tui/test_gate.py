@@ -78,8 +78,8 @@ async def test_a_approves_exactly_what_was_shown_and_not_before_the_countdown_is
         assert "approved gate-4: sent in" in screen_text(app) and engine.asked == []
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
-        [(kind, body)] = engine.asked
-        assert (kind, body["gate"], body["hash"], body["note"]) == ("approve", gate, digest, "") and body["seen"]
+        assert engine.asked == [("approve", {"gate": gate, "hash": digest, "note": ""})]
+        assert [len(seen) for seen in engine.seen] == [64]
 
 
 async def test_r_asks_for_a_reason_and_enter_sends_the_no(scenes: Callable[[Scene], RunPaths]) -> None:

@@ -151,9 +151,9 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:900])
 
 
-def _without_history(path: Path) -> None:
+def _without_config(path: Path) -> None:
     with zipfile.ZipFile(path) as old:
-        kept = {name: old.read(name) for name in ("run.db", "config.yaml")}
+        kept = {name: old.read(name) for name in ("run.db", "harness.bundle")}
     with zipfile.ZipFile(path, "w") as new:
         for name, content in {**kept, "../outside": b"x"}.items():
             new.writestr(name, content)
@@ -165,7 +165,7 @@ def _foreign(path: Path) -> None:
             new.writestr(name, b"nothing of the kind")
 
 
-@pytest.mark.parametrize("spoil", [_cut, _without_history, _foreign])
+@pytest.mark.parametrize("spoil", [_cut, _without_config, _foreign])
 def test_what_is_no_recording_is_refused_in_one_line(
     recorded: tuple[Workspace, RunPaths], tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:

@@ -70,10 +70,11 @@ class ChangingPane(Vertical):
     def action_hunk(self, way: int) -> None:
         self.query_one(DiffView).action_hunk(way)
 
-    def action_until(self) -> None:
-        """A yes to this and to what comes after it, within limits that are asked for."""
+    def action_until(self, known: bool = False) -> None:
+        """A yes to this and to what comes after it, within limits that are asked for. `known`: the question was asked
+        elsewhere already, and need not be looked at for half a second before the form opens."""
         asked = self._asked
-        if refused := self.verdicts.refusal():
+        if not known and (refused := self.verdicts.refusal()):
             self._bar.say(refused)
         elif self._draft is not None and self._draft.changed:
             self._bar.say("approve until is of what was proposed: a first makes a proposal of what you changed")
