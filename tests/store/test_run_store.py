@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -102,7 +104,7 @@ def test_commands_are_answered_once(db: Path) -> None:
         store.record(RunCreated("r", "t", "c"))
         number = append_command(db, "pause", "me", {"x": "é"})
         [command] = store.commands()
-        assert (command.id, command.kind, command.body) == (number, "pause", '{"x": "é"}')
+        assert (command.id, command.kind, json.loads(command.body)) == (number, "pause", {"uid": os.getuid(), "x": "é"})
         reader = RunReader(db)
         assert reader.answer_to(number) is None
         store.answer(command, True, "paused", RunPaused("me"))
