@@ -48,8 +48,15 @@ class Feed:
             try:
                 self._read()
             except (StoreError, ValueError, OSError) as error:
-                self.view = replace(self.view, error=one_line(str(error), 300))
+                self.view = replace(self.view, error=one_line(str(error), 300), alive=self._held())
                 self._over.wait(RETRY_S)
+
+    def _held(self) -> bool:
+        """Of a run that cannot be read: what was known of its engine may have gone with it."""
+        try:
+            return is_held(self._paths.lock)
+        except OSError:
+            return False
 
     def _read(self) -> None:
         reader = RunReader(self._paths.db)

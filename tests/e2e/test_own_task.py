@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from random import Random
 
+import pytest
 import yaml
 
 from tests.e2e.conftest import Desk
@@ -34,6 +35,7 @@ def cases(count: int = 150) -> list[dict[str, str]]:
     return made
 
 
+@pytest.mark.long
 def test_two_files_become_a_measured_run(desk: Desk) -> None:
     home = desk.workspace.parent
     (home / "cases.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases()), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -111,3 +112,16 @@ def test_what_the_window_shows_is_known_without_textual() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_of_a_run_whose_folder_is_gone_no_engine_is_believed(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "training")
+    feed = Feed(paths)
+    with hold(paths.lock):
+        feed.start()
+        try:
+            wait(lambda: feed.view.alive)
+            shutil.rmtree(paths.root)
+            wait(lambda: feed.view.error is not None and not feed.view.alive)
+        finally:
+            feed.stop()
