@@ -254,10 +254,10 @@ def clear(session: Session) -> None:
 
 
 def _manifest(session: Session, step: Step, job: wire.Job, trained: wire.Trained) -> dict[str, Any]:
-    policy = session.state.policy_ready
-    assert policy is not None
+    policy, begun = session.state.policy_ready, session.state.step(step.id).training
+    assert policy is not None and begun is not None
     return {
-        "parent": step.training.parent_adapter if step.training else None,
+        "parent": begun.parent_adapter,
         "base_model": policy.sha256,
         "plan": asdict(job.plan),
         "data": trained.data,

@@ -100,7 +100,8 @@ def _adapter(paths: RunPaths, state: State, generation: Generation) -> Check:
     logged = {"adapter": sha256, "base_model": state.policy_ready.sha256 if state.policy_ready else None}
     if step is not None and step.training is not None:
         logged["parent"] = step.training.parent_adapter
-    faults = [f"its manifest has another {part}" for part, value in logged.items() if said.get(part, value) != value]
+    # Manifests of earlier versions name no parent.
+    faults = [f"its manifest has another {part}" for part, value in logged.items() if said.get(part) not in (None, value)]
     if faults:
         return Check(name, "; ".join(faults), "broken", RESTORE)
     return Check(name, f"{sha256[:16]}, {'as its manifest and the log say' if said else 'as the log says'}")

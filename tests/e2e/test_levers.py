@@ -101,6 +101,10 @@ def test_a_weights_generation_is_a_commit_that_names_its_adapter(desk: Desk, lev
     assert adapter_hash(folder) == cloned.adapter
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["adapter"] == cloned.adapter and manifest["base_model"] == told["base_model"]
+    for made in (made for made in state.generations if made.adapter and made.lever == "weights"):
+        step = state.step(str(made.proposal))
+        said = json.loads((levers.adapter(str(made.adapter)) / "manifest.json").read_text())
+        assert step.training is not None and said["parent"] == step.training.parent_adapter
     assert manifest["plan"]["algorithm"] == "best_of_n" and all(change > 0 for change in manifest["moved"].values())
     assert desk.git("diff", "--name-only", f"levers/g{parent.index}", f"levers/g{cloned.index}").split() == [
         "generation.json"
