@@ -101,7 +101,9 @@ def _adapter(paths: RunPaths, state: State, generation: Generation) -> Check:
     if step is not None and step.training is not None:
         logged["parent"] = step.training.parent_adapter
     # Manifests of earlier versions name no parent.
-    faults = [f"its manifest has another {part}" for part, value in logged.items() if said.get(part) not in (None, value)]
+    faults = [
+        f"its manifest has another {part}" for part, value in logged.items() if said.get(part) not in (None, value)
+    ]
     if faults:
         return Check(name, "; ".join(faults), "broken", RESTORE)
     return Check(name, f"{sha256[:16]}, {'as its manifest and the log say' if said else 'as the log says'}")
