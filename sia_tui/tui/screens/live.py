@@ -5,13 +5,14 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widget import Widget
 
 from sia_tui.core.text import one_line
 from sia_tui.tui.charts import dev_chart
 from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
-from sia_tui.tui.pieces import Opens
+from sia_tui.tui.pieces import Line, Opens
 from sia_tui.tui.scores import newest_row, score_lines
 from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.stream import episode_line, failure_lines, failures
@@ -82,9 +83,14 @@ class LivePane(Widget):
             card.show(lambda width, height: [away_line(away, width)])
 
     def _show_scores(self, view: View) -> None:
-        lines = self.query_one("#scores", Lines)
-        count = len(score_lines(view.state, 80))
-        lines.show_rows(count, lambda index, width: content(score_lines(view.state, width)[index]))
+        lines, state = self.query_one("#scores", Lines), view.state
+        laid: dict[int, list[Line]] = {}
+
+        def row(index: int, width: int) -> Content:
+            found = laid.get(width) or laid.setdefault(width, score_lines(state, width))
+            return content(found[index])
+
+        lines.show_rows(len(score_lines(state, 80)), row)
         if (newest := newest_row(view.state)) != self._newest:
             self._newest = newest
             lines.go(newest)
