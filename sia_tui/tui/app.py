@@ -45,8 +45,6 @@ from sia_tui.tui.window import Source
 from sia_tui.tui.workplace import Ask, Workplace
 
 FLUSHES_A_SECOND = 15
-DRAWN_EVERY = 3
-"""Of these flushes: nobody reads what an engine does more often; keys do not wait for them."""
 FLASHES = 6
 
 
@@ -147,7 +145,6 @@ class SiaApp(Steering, Away):
         self._entitled = ""
         self._shelved: tuple[View, ...] = ()
         self._flushes = 0
-        self._undrawn = False
         self._flashes = 0
         self._leaving = False
         self._faults = dress(self, self._manners)
@@ -333,10 +330,9 @@ class SiaApp(Steering, Away):
                 self.notify(f"the engine is gone; go on with R, or: sia-tui resume {view.run}", severity="warning")
             self.view = view
         shelved = self._shelf.views if self._shelf is not None else ()
-        self._undrawn = self._undrawn or changed or shelved is not self._shelved
+        changed = changed or shelved is not self._shelved
         self._shelved = shelved
-        if (self._undrawn and self._flushes % DRAWN_EVERY == 0) or self._flushes % FLUSHES_A_SECOND == 0:
-            self._undrawn = False
+        if changed or self._flushes % FLUSHES_A_SECOND == 0:
             self._call()
             self._show()
         if self._flashes and self._flushes % 5 == 0:
