@@ -41,13 +41,11 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _told(found: UserConfig, keys: bool) -> dict[str, Any]:
-    from textual.theme import BUILTIN_THEMES
-
-    from sia_tui.tui.theme import THEMES, own_themes
+    from sia_tui.tui.theme import TEXTUALS, THEMES, own_themes
 
     own, faults = own_themes(user_folder() / "themes")
     themes = [theme.name for theme in (*THEMES, *own)]
-    if found.ui.theme not in (*themes, *BUILTIN_THEMES):
+    if found.ui.theme not in (*themes, *TEXTUALS):
         faults.append(f"ui.theme: there is no theme {found.ui.theme}")
     bindings: dict[str, list[str]] = {}
     if keys or found.keys:

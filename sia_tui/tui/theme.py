@@ -7,7 +7,10 @@ from typing import Any
 
 import yaml
 from textual.color import ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
+
+TEXTUALS = tuple(BUILTIN_THEMES)
+"""Names of those that come with Textual."""
 
 DARK = Theme(
     name="sia",
