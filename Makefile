@@ -1,6 +1,6 @@
 # make run   first time: makes .venv, installs, fetches LawBench; then runs the main job
 # make test  installs what tests need and passes them
-# make test-long  whole runs that take minutes: killed in every part, steered from other terminals, led by the advisor (ten minutes)
+# make test-long  whole runs that take minutes: killed in every part, steered from other terminals, made from two files, led by the advisor (ten minutes)
 # make test-triton  TriMul's GPU side at length, without a GPU: Triton's interpreter and compiler, every exploit (700 MB, five minutes)
 # make security   tries every escape on this machine and writes the table of docs/security.md (half a minute)
 # make bench-gpu   TriMul on this machine's GPU: exploits, microseconds by public shape; without one it says so and fails
