@@ -16,6 +16,8 @@ PROGRAM = (sys.executable, "-m", "sia_tui")
 
 def spawn(workspace: Workspace, paths: RunPaths, headless: bool = False) -> int:
     """Start an engine on the run and return its pid once it holds it. Raises Failure."""
+    if sys.platform != "linux":
+        raise Failure(f"engines need Linux; on {sys.platform} runs can only be looked at")
     paths.logs.mkdir(parents=True, exist_ok=True)
     command = [*PROGRAM, "resume", paths.name, "--workspace", str(workspace.root)]
     with (paths.logs / "engine.out").open("ab") as out:

@@ -77,6 +77,9 @@ def _rows(workspace: Workspace) -> Iterator[Row]:
         sqlite3.sqlite_version,
         "use a Python with SQLite 3.37 or newer",
     )
+    yield Row(
+        sys.platform == "linux", "system", sys.platform, "runs need Linux; demo, replay and what only reads work here"
+    )
     git = shutil.which("git")
     yield Row(git is not None, "git", git or "missing", "apt install git")
     for package in PACKAGES:

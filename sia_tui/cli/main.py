@@ -61,6 +61,10 @@ _VERBS = {
 }
 
 
+_LINUX_ONLY = {"run", "resume", "branch", "reproduce", "attribute", "more-evidence"}
+"""They carry out what a model wrote, and the walls around that are Linux's: namespaces or Landlock, seccomp, inotify."""
+
+
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -81,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sia_tui.store.version import StoreError
 
     try:
+        if options.verb in _LINUX_ONLY and sys.platform != "linux":
+            raise UsageError(
+                f"{options.verb} needs Linux, whose namespaces or Landlock, seccomp and inotify wall in what a model wrote; "
+                f"on {sys.platform} there are demo, replay, report, show and the other verbs that read"
+            )
         return int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
     except (UsageError, StoreError, Failure) as error:
         from sia_tui.core.text import one_line

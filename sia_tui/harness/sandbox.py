@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,9 @@ class Layout:
 @functools.cache
 def probe() -> Probe:
     """Tries each level for real, once per process: a version number does not tell whether namespaces are allowed."""
+    if sys.platform != "linux":
+        missing = Finding(False, f"there is none on {sys.platform}", "a Linux machine, or one in a virtual machine")
+        return Probe(missing, missing, 0, "", False)
     abi = confine.landlock_abi()
     blocked = _seccomp_missing()
     path = shutil.which("bwrap") or ""
