@@ -23,19 +23,18 @@ from typing import NoReturn
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
-from sia_tui.core.episodes import Split
-from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.room import DiskFull, no_room, unwritten
 from sia_tui.core.text import one_line
-from sia_tui.engine import evaluate, finish, first, history, meantime, pilot, prepare, remembering, step, training
+from sia_tui.engine import finish, history, meantime, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
-from sia_tui.engine.fitness import Unfit, refusal
+from sia_tui.engine.fitness import Unfit
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.leaving import Leaving
 from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
 from sia_tui.engine.notify import Notifier, called
 from sia_tui.engine.opening import open_session
+from sia_tui.engine.performing import perform
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.saved import what_is_saved
@@ -243,7 +242,7 @@ class _Engine:
                 await self._idle(f"waiting at {action.gate}")
                 continue
             try:
-                await self._perform(action)
+                await perform(session, action)
             except Interrupted:
                 continue
             except (GatewayDied, VerifierDied) as death:
@@ -312,99 +311,6 @@ class _Engine:
     def _heed(self) -> None:
         for said in heed(self._session.store, self._session.paths, partial(step.fault, self._session)):
             self._session.report.say(said)
-
-    async def _perform(self, action: loop.Action) -> None:
-        session, state = self._session, self._session.state
-        match action:
-            case loop.PrepareTask() | loop.CheckEvaluator() | loop.MeasureBaselines() | loop.PreparePolicy():
-                await self._make_ready(action)
-            case loop.RefuseEvaluator():
-                raise Unfit(refusal(state.unfit, state.run))
-            case loop.WriteFirst():
-                await self._interruptible(first.write(session))
-            case loop.PlantSeed():
-                if state.current is not None:
-                    first.plant_written(session, state.current)
-                else:
-                    await prepare.plant_seed(session)
-            case loop.Evaluate(generation=index, split=split):
-                await self._evaluate(index, split)
-            case loop.Propose():
-                await self._interruptible(step.propose(session))
-            case loop.Check(proposal=proposal):
-                step.check(session, state.step(proposal))
-            case loop.RunPreview(proposal=proposal):
-                await self._preview(proposal)
-            case loop.RunPilot(proposal=proposal):
-                await pilot.pilot(session, state.step(proposal))
-            case Gather() | Attribute() | Trace():
-                await meantime.perform(session, action)
-            case loop.AskCritic(proposal=proposal):
-                await self._interruptible(step.review(session, state.step(proposal)))
-            case loop.Train(proposal=proposal):
-                await training.train(session, state.step(proposal))
-            case loop.OpenGate(proposal=proposal, kind=kind):
-                step.open_gate(session, state.step(proposal), kind)
-            case loop.AwaitVerdict():
-                assert state.current is not None
-                step.answer_by_policy(session, state.current)
-            case loop.Refuse(proposal=proposal, by=by, reason=reason):
-                step.refuse(session, state.step(proposal), by, reason)
-            case loop.Apply(proposal=proposal):
-                step.apply(session, state.step(proposal))
-            case loop.Compare(proposal=proposal):
-                evaluate.compare(session, state.step(proposal))
-            case loop.Decide(generation=index, keep=keep, why=why):
-                step.decide(session, index, keep, why)
-            case loop.Finish(reason=reason, by=by):
-                session.record(ev.StopAsked(reason, by, session.config.evaluate.open_test))
-            case loop.OpenTest(generation=index):
-                await finish.open_test(session, index)
-            case loop.TestBaselines():
-                await finish.test_baselines(session)
-            case loop.End(status=status, reason=reason):
-                session.record(ev.RunEnded(status, reason))
-
-    async def _make_ready(self, action: loop.Action) -> None:
-        session = self._session
-        match action:
-            case loop.PrepareTask():
-                await prepare.prepare_task(session)
-            case loop.CheckEvaluator():
-                await self._interruptible(prepare.check_evaluator(session))
-            case loop.MeasureBaselines():
-                await self._interruptible(prepare.measure_baselines(session))
-            case loop.PreparePolicy():
-                await self._interruptible(prepare.prepare_policy(session))
-
-    async def _evaluate(self, index: int, split: Split) -> None:
-        """A candidate whose code does not begin is rolled back; an incumbent's is a fault of the run."""
-        try:
-            await evaluate.evaluate(self._session, index, split)
-        except HarnessBroken as broken:
-            if self._session.state.generations[index].kept is not None:
-                raise
-            reason = one_line(f"the harness does not begin: {broken}", 1000)
-            self._session.record(ev.GenerationRolledBack(index, reason))
-
-    async def _preview(self, proposal: str) -> None:
-        session = self._session
-        try:
-            await evaluate.preview(session, session.state.step(proposal))
-        except HarnessBroken as broken:
-            reason = one_line(f"the patched harness does not begin: {broken}", 1000)
-            session.record(ev.ProposalRefused(proposal, "preview", reason))
-
-    async def _interruptible(self, work: object) -> None:
-        """Run a long job; pausing or stopping the run cancels it, and it starts over when the run goes on."""
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        while not task.done():
-            await asyncio.wait({task}, timeout=POLL_S)
-            self._session.report.beat()
-            if self._session.interrupted():
-                task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def cancel_on_signals() -> None:

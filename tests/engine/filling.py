@@ -38,7 +38,7 @@ def main(root: Path, real: bool) -> None:
     engine.history.follow_log = lambda _: None  # type: ignore[assignment]
     told = []
     for perform in (fill if real else refuse, fill if real else refuse, end):
-        engine._Engine._perform = perform  # type: ignore[method-assign,assignment]
+        engine.perform = perform  # type: ignore[attr-defined]
         if perform is end:
             (root / "filler").unlink(missing_ok=True)
         lines: list[str] = []
@@ -71,9 +71,9 @@ async def session(
         yield Session(workspace, paths, config, store, report, task, None, "none", interrupted, stack)  # type: ignore[arg-type]
 
 
-async def fill(self: Any, action: object) -> None:
+async def fill(held: Any, action: object) -> None:
     """Somebody else takes what is left; then the run writes on."""
-    filler = os.open(self._session.workspace.root / "filler", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    filler = os.open(held.workspace.root / "filler", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         while True:
             os.write(filler, bytes(4096))
@@ -82,15 +82,15 @@ async def fill(self: Any, action: object) -> None:
     finally:
         os.close(filler)
     for step in range(10_000):
-        self._session.store.metrics("p", step, {"reward": 0.5})
+        held.store.metrics("p", step, {"reward": 0.5})
 
 
-async def refuse(self: Any, action: object) -> None:
+async def refuse(held: Any, action: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "file")
 
 
-async def end(self: Any, action: object) -> None:
-    self._session.record(ev.RunEnded("done", "it went on"))
+async def end(held: Any, action: object) -> None:
+    held.record(ev.RunEnded("done", "it went on"))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def run(
 ) -> tuple[int, list[str]]:
     said: list[str] = []
 
-    async def perform(self: Any, action: object) -> None:
-        await work(self._session)
+    async def perform(session: Any, action: object) -> None:
+        await work(session)
 
     async def main() -> int:
         options = Options(True, said.append)
@@ -57,7 +57,7 @@ def run(
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 asyncio.get_running_loop().remove_signal_handler(number)
 
-    monkeypatch.setattr(engine._Engine, "_perform", perform)
+    monkeypatch.setattr(engine, "perform", perform)
     return asyncio.run(main()), said
 
 
