@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sia_tui.core import events as ev
@@ -94,16 +96,23 @@ async def baseline_scores(session: Session, split: Any, n: int | None) -> dict[s
         return await kernel_nulls(session, cases)
     if session.task.name == modules.NAME:
         return await module_nulls(session, cases)
-    means = {}
-    for name, predicted in baselines.read_predictions(_baselines_job(session)).items():
-        scores = await _scored(session, [(case.id, predicted[case.id]) for case in cases])
-        means[name] = sum(score.reward for score in scores) / len(scores)
-    return means
+    predicted = baselines.read_predictions(_baselines_job(session))
+    answers = dict.fromkeys((case.id, said[case.id]) for said in predicted.values() for case in cases)
+    scores = dict(zip(answers, await _scored(session, list(answers)), strict=True))
+    return {name: fmean(scores[case.id, said[case.id]].reward for case in cases) for name, said in predicted.items()}
 
 
 async def _scored(session: Session, answers: Sequence[tuple[str, str]]) -> list[Score]:
-    """As many at once as the verifier judges at once."""
-    asked = [asyncio.create_task(session.verifier.score(case, said)) for case, said in answers]
+    """As many at once as the verifier judges at once; a user's own may take seconds for each."""
+    session.report.phase("judging the null baselines", len(answers))
+    judged = itertools.count(1)
+
+    async def score(case: str, said: str) -> Score:
+        found = await session.verifier.score(case, said)
+        session.report.at(next(judged))
+        return found
+
+    asked = [asyncio.create_task(score(case, said)) for case, said in answers]
     try:
         return await asyncio.gather(*asked)
     finally:
@@ -114,9 +123,9 @@ async def _scored(session: Session, answers: Sequence[tuple[str, str]]) -> list[
 async def kernel_nulls(session: Session, cases: Sequence[Case]) -> dict[str, float]:
     """The naive kernel against itself, and numpy's BLAS on one thread, timed as candidates are."""
     assert isinstance(session.verifier, VerifierPool)
-    session.report.phase("null baselines", len(cases))
     naive = (Path(trimul.__file__).with_name("naive.c")).read_text(encoding="utf-8")
     plain = await _scored(session, [(case.id, naive) for case in cases])
+    session.report.phase("null baselines", len(cases))
     blas = []
     for done, case in enumerate(cases):
         blas.append((await session.verifier.null(case.id)).reward)
