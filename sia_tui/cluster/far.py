@@ -46,9 +46,10 @@ class Node:
         return "it does not answer" if time.monotonic() - self.heard > SILENT_S else ""
 
 
-async def asked(answer: Any, deadline_s: float = ASK_S) -> Any:
+async def asked(answer: Awaitable[Any], deadline_s: float = ASK_S) -> Any:
     """What a station says. Raises RayError, TimeoutError."""
-    return await asyncio.wait_for(asyncio.wrap_future(answer.future()), deadline_s)
+    async with asyncio.timeout(deadline_s):
+        return await answer
 
 
 class FarChild:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,12 @@ class Joined:
         """Of Ray, in its thread. Raises TimeoutError."""
         async with asyncio.timeout(deadline_s):
             return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+
+    async def hold(self, content: bytes, deadline_s: float = 300.0) -> Any:
+        """In Ray's object store, for nodes to fetch from it. Raises TimeoutError."""
+        import ray
+
+        return await self.ask(partial(ray.put, content), deadline_s)
 
 
 @asynccontextmanager

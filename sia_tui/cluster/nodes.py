@@ -30,6 +30,8 @@ LOOK_S = 1.0
 PING_S = 10.0
 BEGIN_S = 60.0
 """A node's first answer: its process starts and tries the sandbox."""
+AGAIN_S = 30.0
+"""A machine that died is known to Ray as alive for somewhat longer."""
 MOST_LOSSES = 5
 """A node that is lost more often is not taken again."""
 
@@ -86,11 +88,16 @@ class Nodes:
         node.lost = why
         self._losses[node.name] += 1
         self._record(NodeLost(node.name, one_line(why, 200)))
+        self._known[node.id] = None
         if self._losses[node.name] < MOST_LOSSES:
-            self._known.pop(node.id, None)
+            self._go(self._forget(node.id))
         else:
-            self._known[node.id] = None
             self._record(NodeRefused(node.name, f"it was lost {MOST_LOSSES} times"))
+
+    async def _forget(self, node: str) -> None:
+        """If Ray still has it then, it is looked at again."""
+        await asyncio.sleep(AGAIN_S)
+        self._known.pop(node, None)
 
     async def _watch(self) -> None:
         while True:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import ray
 from ray.exceptions import RayError
 
 from sia_tui.cluster.contents import packed
@@ -128,7 +127,7 @@ class OnRay:
             if name not in self._held:
                 name, archive = await asyncio.to_thread(packed, folder)
                 self._names[folder] = name
-                self._held[name] = await self._joined.ask(partial(ray.put, archive), BRING_S)
+                self._held[name] = await self._joined.hold(archive)
             self._held.move_to_end(name)
             while len(self._held) > KEPT:
                 self._held.popitem(last=False)
@@ -148,6 +147,9 @@ async def _serve(over: asyncio.Event, door: Door, pair: Pair) -> None:
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # Once the worker is gone, what is still on the way is not to arrive.
+        for _, writer in (near, pair):
+            writer.transport.abort() if over.is_set() else writer.close()
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)

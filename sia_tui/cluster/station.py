@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sia_tui.cluster.contents import Shelf
 from sia_tui.cluster.orders import Ending, Facts, Order, code
-from sia_tui.cluster.streams import Pair, reach, splice
+from sia_tui.cluster.streams import End, Pair, reach, splice
 from sia_tui.harness.agent import Agent, require
 from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.launch import LocalChild, Setup, spawn
@@ -26,29 +26,34 @@ from sia_tui.harness.sandbox import Isolation, SandboxUnavailable, Wanted, choos
 class Shift:
     """One worker with its streams."""
 
-    def __init__(self, child: LocalChild) -> None:
-        self._child = child
-        self._tasks: list[asyncio.Task[None]] = []
-        self._broken = False
+    def __init__(self, child: LocalChild, control: Pair, lanes: list[tuple[Pair, Pair]]) -> None:
+        """The engine's end of its control stream, and both ends of its lanes."""
+        self._child, self._control, self._broken = child, control, False
+        self._tasks = [asyncio.create_task(self._led()), *(asyncio.create_task(self._served(*ends)) for ends in lanes)]
 
-    def carry(self, control: Pair, lanes: list[tuple[Pair, Pair]]) -> None:
-        """Between the worker's own ends and the engine's."""
-        own = (self._child.reader, self._child.writer)
-        self._tasks.append(asyncio.create_task(self._led(own, control)))
-        self._tasks += [asyncio.create_task(self._served(near, far)) for near, far in lanes]
-
-    async def _led(self, near: Pair, far: Pair) -> None:
-        """Without the engine it is of no use."""
-        end = await splice(near, far)
-        self._broken = self._broken or end == "broken"
-        if end != "near":
-            self._child.kill()
+    async def _led(self) -> None:
+        """Without the engine it is of no use. Where it is over itself, the engine asks how."""
+        if await splice((self._child.reader, self._child.writer), self._control) == "near":
+            self._control[1].close()
+        else:
+            self._sever()
 
     async def _served(self, near: Pair, far: Pair) -> None:
         """A lane that the gateway or the worker itself closes is their affair; one that breaks is not the worker's doing."""
-        if await splice(near, far) == "broken":
-            self._broken = True
-            self._child.kill()
+        end: End = "broken"
+        try:
+            end = await splice(near, far)
+        finally:
+            if end == "broken":
+                self._sever()
+            for _, writer in (near, far):
+                writer.close()
+
+    def _sever(self) -> None:
+        """Before the worker sees that it is alone: what it would make of that must not be heard."""
+        self._broken = True
+        self._control[1].transport.abort()
+        self._child.kill()
 
     async def ending(self) -> Ending:
         return Ending(await self._child.ending(), self._broken)
@@ -101,14 +106,13 @@ class Station:
             child = await spawn(await asyncio.to_thread(self._setup, order), "serve", theirs)
         except SandboxUnavailable as error:
             return str(error)
-        shift = self._shifts[order.number] = Shift(child)
         try:
-            far = [await reach(order.address, token) for token in (order.control, *order.lanes)]
+            control, *far = [await reach(order.address, token) for token in (order.control, *order.lanes)]
             own = [await asyncio.open_connection(sock=one) for one in near]
-            shift.carry(far[0], list(zip(own, far[1:], strict=True)))
         except BaseException:
-            await self.close(order.number)
+            await child.close()
             raise
+        self._shifts[order.number] = Shift(child, control, list(zip(own, far, strict=True)))
         return ""
 
     async def ending(self, number: int) -> Ending:

@@ -93,12 +93,10 @@ async def reach(address: tuple[str, int], token: str) -> Pair:
 
 
 async def splice(near: Pair, far: Pair) -> End:
-    """Carries bytes both ways until either end is over; then both are. Cancelled, nothing more arrives."""
-    whole = False
+    """Carries bytes both ways until either end is over. What is open is the caller's to close."""
     up, down = asyncio.create_task(_pump(near[0], far[1])), asyncio.create_task(_pump(far[0], near[1]))
     try:
         await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-        whole = True
         if down.done():
             return {"over": "far", "unread": "broken", "unwritten": "near"}[down.result()]  # type: ignore[return-value]
         return "broken" if up.result() == "unwritten" else "near"
@@ -106,9 +104,6 @@ async def splice(near: Pair, far: Pair) -> End:
         for way in (up, down):
             way.cancel()
         await asyncio.gather(up, down, return_exceptions=True)
-        for _, writer in (near, far):
-            # Cut off, what is still on the way is not to arrive.
-            writer.close() if whole else writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Literal["over", "unread", "unwritten"]:
