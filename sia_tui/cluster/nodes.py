@@ -49,6 +49,7 @@ class Nodes:
         self._record = record
         self._known: dict[str, Node | None] = {}
         """By Ray's id; None: being looked at, or refused."""
+        self._names: dict[str, str] = {}
         self._losses: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -89,6 +90,7 @@ class Nodes:
         self._losses[node.name] += 1
         self._record(NodeLost(node.name, one_line(why, 200)))
         self._known[node.id] = None
+        self._names.pop(node.id, None)
         if self._losses[node.name] < MOST_LOSSES:
             self._go(self._forget(node.id))
         else:
@@ -150,8 +152,8 @@ class Nodes:
         """As its people call it; where two have one name, with the beginning of Ray's id."""
         given = info["NodeName"]
         name = one_line(str(given if given != info["NodeManagerAddress"] else info["NodeManagerHostname"]), 40)
-        taken = any(node.name == name for node in self.working)
-        return f"{name}-{info['NodeID'][:6]}" if taken else name
+        self._names[info["NodeID"]] = name if name not in self._names.values() else f"{name}-{info['NodeID'][:6]}"
+        return self._names[info["NodeID"]]
 
     async def _attend(self, node: Node) -> None:
         """Asks whether it is there until it is not."""
