@@ -60,6 +60,7 @@ bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_algorithms
 	$(BIN)/python -m tests.benchmarks.bench_kills
 	$(BIN)/python -m tests.benchmarks.bench_slots
+	$(BIN)/python -m tests.benchmarks.bench_cluster
 
 bench-gpu: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gpu

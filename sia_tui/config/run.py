@@ -10,6 +10,7 @@ import yaml
 from pydantic import model_validator
 
 from sia_tui.agents.llm.roles import Role, is_local
+from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import (
     AgentsConfig,
@@ -26,7 +27,7 @@ from sia_tui.config.sections import (
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 
-BESIDE = ("engine", "mirror", "notify")
+BESIDE = ("cluster", "engine", "mirror", "notify")
 """Keys that decide nothing of what a run does."""
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
@@ -56,6 +57,7 @@ class RunConfig(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: GateConfig = GateConfig()
     budget: BudgetConfig = BudgetConfig()
+    cluster: ClusterSettings = ClusterSettings()
     mirror: Literal["none", "trackio", "wandb"] = "none"
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     notify: NotifyConfig | None = None

@@ -21,6 +21,7 @@ from sia_tui.core.evidence import (
 from sia_tui.core.fitness import Finding
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.nodes import EpisodesReissued, NodeJoined, NodeLost, NodeRefused
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
@@ -343,11 +344,15 @@ __all__ = [
     "AgentCalled",
     "AgentFailed",
     "Attributed",
+    "EpisodesReissued",
     "Event",
     "EvidenceFound",
     "EvidenceMissed",
     "EvidenceWanted",
     "MeasuredAgain",
+    "NodeJoined",
+    "NodeLost",
+    "NodeRefused",
     "Traced",
     "TrainingBegan",
     "TrainingCutShort",

@@ -13,6 +13,7 @@ from sia_tui.core.choosing import light
 from sia_tui.core.contract import BY, Standing
 from sia_tui.core.fitness import Risk
 from sia_tui.core.fitting import rehearsal_light
+from sia_tui.core.nodes import after, left_alone
 from sia_tui.core.state import Generation, State, Status, Step, undecided
 
 
@@ -78,7 +79,15 @@ def _(event: ev.RunCreated, state: State) -> State:
 def _(event: ev.EngineStarted, state: State) -> State:
     if state.status == "failed":
         state = replace(state, status="running", stop_reason=None)
-    return replace(state, engine=event)
+    return replace(state, engine=event, nodes=left_alone(state.nodes))
+
+
+@_on.register(ev.NodeJoined)
+@_on.register(ev.NodeRefused)
+@_on.register(ev.NodeLost)
+@_on.register(ev.EpisodesReissued)
+def _(event: ev.NodeJoined | ev.NodeRefused | ev.NodeLost | ev.EpisodesReissued, state: State) -> State:
+    return replace(state, nodes=after(state.nodes, event))
 
 
 @_on.register

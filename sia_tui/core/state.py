@@ -13,6 +13,7 @@ from sia_tui.core.episodes import Split
 from sia_tui.core.fitness import Finding, Risk, refused
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
+from sia_tui.core.nodes import Nodes
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
@@ -158,6 +159,8 @@ class State:
     """Rows of it that a person goes on with."""
     policy_ready: ev.PolicyReady | None = None
     engine: ev.EngineStarted | None = None
+    nodes: Nodes = ()
+    """Machines of a cluster; none where the run works on one."""
     baselines_dev: Mapping[str, float] | None = None
     baselines_test: Mapping[str, float] | None = None
     generations: tuple[Generation, ...] = ()

@@ -41,6 +41,7 @@ def summary(state: State) -> dict[str, Any]:
         "manifest": _manifest(state),
         "contract": None if state.contract is None else asdict(state.contract) | {"left": left(state, state.contract)},
         "contract_ended": state.contract_ended or None,
+        "nodes": [asdict(node) for node in state.nodes],
         "alarms": [asdict(alarm) for alarm in state.alarms],
         "refused": [_refused(step) for step in state.steps if step.refused is not None],
         "evaluator": {

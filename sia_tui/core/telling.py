@@ -78,6 +78,28 @@ def _(event: ev.EngineStarted) -> str:
 
 
 @tell.register
+def _(event: ev.NodeJoined) -> str:
+    gpus = f", {event.gpus} GPUs" if event.gpus else ""
+    return f"node {event.node} takes part: {event.slots} workers{gpus}, harness code confined by {event.isolation}"
+
+
+@tell.register
+def _(event: ev.NodeRefused) -> str:
+    return f"node {event.node} is not used: {event.why}"
+
+
+@tell.register
+def _(event: ev.NodeLost) -> str:
+    return f"node {event.node} is lost: {event.why}"
+
+
+@tell.register
+def _(event: ev.EpisodesReissued) -> str:
+    why = "were under way there" if event.why == "lost" else "were late there"
+    return f"begun anew elsewhere: {event.count} episodes that {why} (node {event.node})"
+
+
+@tell.register
 def _(event: ev.TaskReady) -> str:
     return "task: " + ", ".join(f"{count} {name}" for name, count in event.counts.items())
 

@@ -16,7 +16,8 @@ from sia_tui.core.hashing import digest
 from sia_tui.engine.bundle import Bundle
 from sia_tui.engine.crew import Crew, Harness, Place
 from sia_tui.engine.export import ExportError, base_sha256
-from sia_tui.engine.rollout import Rollout, Terms, Trial
+from sia_tui.engine.lots import Trial
+from sia_tui.engine.rollout import Rollout, Terms
 from sia_tui.engine.session import MAX_BODY_BYTES, serving
 from sia_tui.harness.agent import require
 from sia_tui.harness.environment import ensure_environment

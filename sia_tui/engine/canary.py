@@ -11,11 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from inotify_simple import INotify, flags
-
+from sia_tui.harness.opened import KEY
 from sia_tui.store.workspace import Workspace
 
-KEY = Path("private") / "answers.jsonl"
 LINES = 60
 
 
@@ -44,30 +42,3 @@ def plant(folder: Path, mark: str, labels: tuple[str, ...]) -> Path:
     part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     part.rename(path)
     return path
-
-
-class Opened:
-    """Notices that a planted key was opened, from outside the sandbox. Where the kernel has no watch left it sees nothing."""
-
-    def __init__(self) -> None:
-        self._seen = False
-        try:
-            self._watch: INotify | None = INotify()
-        except OSError:
-            self._watch = None
-
-    def look_at(self, key: Path) -> None:
-        if self._watch is not None:
-            with suppress(OSError):
-                self._watch.add_watch(key, flags.OPEN)
-
-    def seen(self) -> bool:
-        """Whether any was opened since they are looked at."""
-        if self._watch is not None and self._watch.read(timeout=0):
-            self._seen = True
-        return self._seen
-
-    def close(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from sia_tui.cluster.executor import Executor, Local
 from sia_tui.config import HarnessConfig
 from sia_tui.core.episodes import HarnessError, Score
 from sia_tui.engine import tools
-from sia_tui.engine.canary import KEY, Opened
 from sia_tui.harness.attempts import Compiler
 from sia_tui.harness.launch import Limits, Setup
+from sia_tui.harness.opened import KEY, Opened
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
 from sia_tui.policy.client import Gateway
@@ -53,6 +55,7 @@ class Place:
     """The mark of the answer key that is planted beside the rows; None: none is."""
     compiler: Compiler | None = None
     """The task's, where it has one that a harness may ask."""
+    executor: Executor = field(default_factory=Local)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,13 @@ class Post:
     lanes: tuple[int, ...]
 
 
+class NothingLeft(Exception):
+    """Others have begun the last of a view meanwhile."""
+
+
 class Crew:
-    """Up to `views` workers side by side, sharing the gateway's lanes; one lane stays free for a case tried alone.
+    """Workers side by side, sharing the gateway's lanes; one lane stays free for a case tried alone. On one machine a
+    worker for each of `views`; a cluster has more of them, several at one view.
 
     With `stay`, a worker outlives the pass it was started for, for the next pass over its view; leaving the crew ends it.
     """
@@ -83,12 +91,16 @@ class Crew:
         lanes = place.gateway.lanes
         self.stay = stay and lanes > views
         self._place, self._harness = place, harness
-        self._width = max(1, (lanes - 1) // views)
-        self._turns = asyncio.Semaphore(min(views, max(1, lanes // self._width)))
+        workers = max(1, min(place.executor.abreast(views), lanes - 1))
+        self.abreast = max(1, workers // views)
+        """Workers at one view."""
+        workers = self.abreast * views if self.stay else workers
+        self._width = max(1, (lanes - 1) // workers)
+        self._turns = asyncio.Semaphore(min(workers, max(1, lanes // self._width)))
         self._free: asyncio.Queue[int] = asyncio.Queue()
         for lane in range(lanes):
             self._free.put_nowait(lane)
-        self._staying: dict[str, tuple[Post, AsyncExitStack]] = {}
+        self._staying: dict[tuple[str, int], tuple[Post, AsyncExitStack]] = {}
         self._setups: dict[str, Setup] = {}
         self._dead: list[Worker] = []
         self.opened = Opened()
@@ -99,30 +111,40 @@ class Crew:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for view in list(self._staying):
-            await self._dismiss(view)
+        for one in list(self._staying):
+            await self._dismiss(one)
         self.opened.close()
 
     @asynccontextmanager
-    async def post(self, view: str, wanted: int) -> AsyncIterator[Post]:
-        """A live worker of the view with at most `wanted` lanes (all of its share if it stays). Raises HarnessBroken."""
+    async def post(self, view: str, wanted: Callable[[], int], nth: int = 0) -> AsyncIterator[Post]:
+        """The view's nth live worker, with at most `wanted()` lanes (all of its share if it stays).
+
+        Raises NothingLeft where none is wanted when its turn comes, HarnessBroken, WorkerLost.
+        """
         async with self._turns:
-            if view in self._staying and not self._staying[view][0].worker.alive:
-                await self._dismiss(view)
+            one = (view, nth)
+            if one in self._staying and not self._staying[one][0].worker.alive:
+                await self._dismiss(one)
+            if not wanted():
+                raise NothingLeft
             if not self.stay:
-                async with self._hired(view, min(self._width, wanted)) as post:
+                async with self._hired(view, min(self._width, wanted())) as post:
                     yield post
                 return
-            if view not in self._staying:
+            if one not in self._staying:
                 stack = AsyncExitStack()
-                self._staying[view] = (await stack.enter_async_context(self._hired(view, self._width)), stack)
-            yield self._staying[view][0]
+                self._staying[one] = (await stack.enter_async_context(self._hired(view, self._width)), stack)
+            yield self._staying[one][0]
 
     @asynccontextmanager
     async def alone(self, view: str) -> AsyncIterator[Post]:
         """A worker of its own with one lane."""
         async with self._hired(view, 1) as post:
             yield post
+
+    def key_seen(self) -> bool:
+        """Whether a planted key was opened, on any machine."""
+        return self._place.executor.opened() or self.opened.seen()
 
     def begin_pass(self) -> None:
         """Deaths are counted anew."""
@@ -137,8 +159,8 @@ class Crew:
             reason = f"{len(self._dead)} workers died, the last one because {death.reason}"
             raise HarnessBroken("run", HarnessError("crash", reason)) from death
 
-    async def _dismiss(self, view: str) -> None:
-        _, stack = self._staying.pop(view)
+    async def _dismiss(self, one: tuple[str, int]) -> None:
+        _, stack = self._staying.pop(one)
         await stack.aclose()
 
     @asynccontextmanager
@@ -156,12 +178,14 @@ class Crew:
 
     @asynccontextmanager
     async def _started(self, setup: Setup, lanes: Sequence[int]) -> AsyncIterator[Worker]:
-        """Raises HarnessBroken also when the process dies before it is ready, every time: that is no case's doing."""
+        """Raises HarnessBroken also when the process dies before it is ready, every time: that is no case's doing. Raises
+        WorkerLost."""
         starting = AsyncExitStack()
+        doors = [partial(self._place.gateway.connect, lane) for lane in lanes]
+        start = partial(self._place.executor.start, setup, doors)
         for attempt in range(STARTS):
             try:
-                sockets = [self._place.gateway.connect(lane) for lane in lanes]
-                worker = await starting.enter_async_context(Worker(setup, sockets))
+                worker = await starting.enter_async_context(Worker(setup.limits, len(lanes), start))
                 break
             except WorkerDied as death:
                 if attempt == STARTS - 1:
@@ -178,6 +202,7 @@ class Crew:
         place, harness = self._place, self._harness
         rows = tools.rows_folder(place.rows_root, place.task, view, place.canary)
         if place.canary is not None:
+            await place.executor.know(rows)
             self.opened.look_at(rows / KEY)
         setup = Setup(
             level=place.level,

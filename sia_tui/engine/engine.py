@@ -20,6 +20,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import NoReturn
 
+from sia_tui.cluster.executor import ClusterError
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core import loop
@@ -58,6 +59,7 @@ MOST_DEATHS = 3
 """Of gateways, and of verifiers, in the life of an engine."""
 
 EXPECTED = (
+    ClusterError,
     EngineError,
     JobFailed,
     RepositoryError,

@@ -15,8 +15,9 @@ from sia_tui.core.stats import estimate, paired_gain
 from sia_tui.core.surprise import surprising
 from sia_tui.engine.crew import Crew
 from sia_tui.engine.lookout import Lookout
+from sia_tui.engine.lots import Trial
 from sia_tui.engine.prepare import policy_folder
-from sia_tui.engine.rollout import VIEWS_AT_ONCE, Rollout, Terms, Trial
+from sia_tui.engine.rollout import VIEWS_AT_ONCE, Rollout, Terms
 from sia_tui.engine.session import Session, harness_of, rewards
 from sia_tui.store.reader import EpisodeRow
 

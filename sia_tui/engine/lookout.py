@@ -30,7 +30,7 @@ class Lookout:
         self.see_key()
 
     def see_key(self) -> None:
-        if self.crew.opened.seen():
+        if self.crew.key_seen():
             self._raise("canary", OPENED)
 
     def _raise(self, kind: ev.AlarmKind, detail: str) -> None:

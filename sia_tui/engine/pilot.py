@@ -13,9 +13,9 @@ from sia_tui.core.episodes import Attempt
 from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan, estimate
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
+from sia_tui.engine.lots import Trial
 from sia_tui.engine.planning import in_turns, seen
 from sia_tui.engine.rehearsal import STEPS, rehearse, rehearsed
-from sia_tui.engine.rollout import Trial
 from sia_tui.engine.sampling import sampling, training_cases
 from sia_tui.engine.session import Session
 from sia_tui.engine.trainer import Trainer

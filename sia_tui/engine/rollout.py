@@ -9,36 +9,31 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.core.hashing import digest
-from sia_tui.engine.crew import Crew, Harness, Place, Post
+from sia_tui.engine.crew import Crew, Harness, NothingLeft, Place, Post
+from sia_tui.engine.lots import Lot, Trial
 from sia_tui.harness.attempts import Attempts
-from sia_tui.harness.workers import Outcome, WorkerDied
+from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.workers import Outcome, WorkerDied, WorkerLost
 from sia_tui.policy.client import Gateway, GatewayError
 
 VIEWS_AT_ONCE = 2
 """Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
+LOOK_S = 0.1
+"""How often a lane with nothing to do looks whether something is late."""
 PULSE_S, STOPPED_S = 0.5, 3.0
 """A pulse that comes so much late was not late by itself."""
 
 
 class Interrupted(Exception):
     """The run was asked to pause or stop; finished episodes are saved, the rest is for later."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One episode to make: a case, and which of its samples."""
-
-    case: Case
-    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,23 +97,30 @@ class _Pass:
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
         self._attempts: dict[Trial, Attempts] = {}
+        self._over: set[Trial] = set()
+        self._solving: dict[Trial, list[asyncio.Future[Outcome]]] = {}
+        self._lots: dict[str, Lot] = {}
         self.stops = 0
         """How often this process stood still, as one that is suspended does; deadlines passed meanwhile are nobody's."""
-        self._left = False
-        """Some were not begun."""
 
     async def run(self, trials: Iterable[Trial]) -> None:
         """Whoever is interrupted finishes the episodes under way."""
         by_view: dict[str, list[Trial]] = {}
         for trial in trials:
             by_view.setdefault(trial.case.view, []).append(trial)
+        self._lots = {view: Lot(some) for view, some in sorted(by_view.items())}
         try:
             async with asyncio.TaskGroup() as group:
-                for view, some in sorted(by_view.items()):
-                    group.create_task(self._view(view, some))
+                # A second worker of a view comes after the first of every other: each learns its view's tools anew.
+                for nth in range(self._crew.abreast):
+                    for view, lot in self._lots.items():
+                        group.create_task(self._post(view, lot, nth))
         except BaseExceptionGroup as several:
             raise _first(several) from several
-        if self._left:
+        for view, lot in self._lots.items():
+            while lot.unfinished and not self._interrupted():
+                await self._alone(view, lot.unfinished.pop(0))
+        if any(lot.queue or lot.unfinished for lot in self._lots.values()):
             raise Interrupted
 
     async def notice_stops(self) -> NoReturn:
@@ -128,47 +130,84 @@ class _Pass:
             if time.monotonic() - before > PULSE_S + STOPPED_S:
                 self.stops += 1
 
-    async def _view(self, view: str, trials: Sequence[Trial]) -> None:
-        queue, unfinished = deque(trials), list[Trial]()
-        while queue and not self._interrupted():
+    async def _post(self, view: str, lot: Lot, nth: int) -> None:
+        """Workers one after the other, until nothing of the view is left to begin."""
+        while lot.queue and not self._interrupted():
+            lost: list[Trial] = []
             try:
-                async with self._crew.post(view, len(queue)) as post, asyncio.TaskGroup() as group:
+                async with self._crew.post(view, lambda: len(lot.queue), nth) as post, asyncio.TaskGroup() as group:
                     for slot, lane in enumerate(post.lanes):
-                        group.create_task(self._lane(post, slot, lane, queue, unfinished))
+                        group.create_task(self._lane(post, slot, lane, lot, lost))
+            except NothingLeft:
+                return
+            except WorkerLost:
+                continue
             except BaseExceptionGroup as several:
                 raise _first(several) from several
-        while unfinished and not self._interrupted():
-            await self._alone(view, unfinished.pop(0))
-        self._left = self._left or bool(queue or unfinished)
+            if lost:
+                self._place.executor.reissued(post.worker.node, len(lost), "lost")
 
-    async def _lane(self, post: Post, slot: int, lane: int, queue: deque[Trial], unfinished: list[Trial]) -> None:
-        while queue and post.worker.alive and not self._interrupted():
-            trial = queue.popleft()
+    async def _lane(self, post: Post, slot: int, lane: int, lot: Lot, lost: list[Trial]) -> None:
+        while (trial := await self._next(post, lot)) is not None:
+            flight, over, died = lot.begin(trial, post.worker.node), False, None
             try:
-                if not await self._episode(post, slot, lane, trial):
-                    unfinished.append(trial)
+                over = await self._episode(post, slot, lane, trial)
             except WorkerDied as death:
-                unfinished.append(trial)
-                self._crew.bury(death, post.worker)
+                died = death
+            except WorkerLost:
+                lost.append(trial)
+            finally:
+                alone = lot.leave(flight, over)
+            if trial in lost and alone:
+                self._attempts.pop(trial, None)
+                lot.queue.appendleft(trial)
+            elif not over and alone:
+                lot.unfinished.append(trial)
+            if died is not None:
+                self._crew.bury(died, post.worker)
+
+    async def _next(self, post: Post, lot: Lot) -> Trial | None:
+        """What a free lane is to begin: the next trial, or, where none is left anywhere, one that is late on another node."""
+        again = self._place.executor.reissue
+        while post.worker.alive and not self._interrupted():
+            if lot.queue:
+                return lot.queue.popleft()
+            if again is None or not lot.under_way or any(other.queue for other in self._lots.values()):
+                return None
+            late = lot.late(post.worker.node, again)
+            # What was asked of a compiler is counted by the episode that asks.
+            if late is not None and self._offered(late.trial) is None:
+                self._place.executor.reissued(late.node, 1, "late")
+                return late.trial
+            await asyncio.sleep(LOOK_S)
+        return None
 
     async def _alone(self, view: str, trial: Trial) -> None:
-        async with self._crew.alone(view) as post:
-            try:
-                while not await self._episode(post, 0, post.lanes[0], trial):
-                    pass
-            except WorkerDied as death:
-                late = "did not end within" in death.reason
-                error = HarnessError("timeout" if late else "crash", death.reason)
-                calls, seconds = self._spent[trial]
-                await self._finish(trial, Outcome(None, "policy", (), {}, error, seconds), calls)
-                self._crew.bury(death, post.worker)
+        try:
+            async with self._crew.alone(view) as post:
+                await self._to_the_end(post, trial)
+        except WorkerLost:
+            await self._alone(view, trial)
+
+    async def _to_the_end(self, post: Post, trial: Trial) -> None:
+        """Whatever comes of it is the episode's own. Raises WorkerLost."""
+        try:
+            while not await self._episode(post, 0, post.lanes[0], trial):
+                pass
+        except WorkerDied as death:
+            late = "did not end within" in death.reason
+            error = HarnessError("timeout" if late else "crash", death.reason)
+            calls, seconds = self._spent[trial]
+            await self._finish(trial, Outcome(None, "policy", (), {}, error, seconds), calls, post.worker.level)
+            self._crew.bury(death, post.worker)
 
     async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> bool:
-        """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left. False
-        where its time ran out while this process was stopped: it is to be tried again."""
+        """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left; after one
+        was lost or beaten, all that it had. False where its time ran out while this process was stopped: it is to be tried
+        again."""
         config, gateway = self._place.config, self._place.gateway
         before, waited = self._spent.get(trial, ((), 0.0))
-        began, calls, stops = time.monotonic(), before, self.stops
+        began, calls, stops, counts = time.monotonic(), before, self.stops, True
         try:
             await gateway.open_lane(
                 lane,
@@ -182,15 +221,38 @@ class _Pass:
                 seed=_seed(self._place.seed, trial, self._terms.salt),
             )
             left_s, attempts = max(1.0, config.deadline_s - waited), self._offered(trial)
-            outcome = await post.worker.solve(slot, self._unnamed(trial), left_s, attempts)
+            outcome = await self._solved(post, slot, trial, left_s, attempts)
+            counts = outcome is not None
+        except WorkerLost:
+            counts = False
+            raise
         finally:
             calls = before + await self._close(lane)
             took = time.monotonic() - began if self.stops == stops else 0.0
-            self._spent[trial] = (calls, waited + took)
+            if counts:
+                self._spent[trial] = (calls, waited + took)
+        if outcome is None:
+            return True
         if outcome.error is not None and outcome.error.kind == "timeout" and self.stops != stops:
             return False
-        await self._finish(trial, outcome, calls)
+        await self._finish(trial, outcome, calls, post.worker.level)
         return True
+
+    async def _solved(
+        self, post: Post, slot: int, trial: Trial, left_s: float, attempts: Attempts | None
+    ) -> Outcome | None:
+        """What the harness makes of it; None where another node's episode of the trial ended first."""
+        solving = asyncio.ensure_future(post.worker.solve(slot, self._unnamed(trial), left_s, attempts))
+        self._solving.setdefault(trial, []).append(solving)
+        try:
+            return await solving
+        except asyncio.CancelledError:
+            if trial not in self._over or _cancelled():
+                raise
+            return None
+        finally:
+            if solving in (others := self._solving.get(trial, [])):
+                others.remove(solving)
 
     def _offered(self, trial: Trial) -> Attempts | None:
         """The task's compiler, as often as the config lets an episode ask it."""
@@ -213,7 +275,13 @@ class _Pass:
         no patch can hold a table of answers by id."""
         return replace(trial.case, id=digest([self._harness.key, trial.case.id, trial.sample])[:16])
 
-    async def _finish(self, trial: Trial, outcome: Outcome, calls: tuple[Call, ...]) -> None:
+    async def _finish(self, trial: Trial, outcome: Outcome, calls: tuple[Call, ...], level: Isolation) -> None:
+        """Once for each trial: whoever else is at it is called off, and is dropped if it ends all the same."""
+        if trial in self._over:
+            return
+        self._over.add(trial)
+        for solving in self._solving.pop(trial, ()):
+            solving.cancel()
         asked = self._attempts.pop(trial, None)
         if asked is not None and asked.fault is not None:
             raise asked.fault
@@ -225,7 +293,7 @@ class _Pass:
             (*outcome.tool_calls, *(asked.calls if asked else ())),
             outcome.error,
             outcome.seconds,
-            self._place.level,
+            level,
             outcome.notes,
         )
         score = _sealed(trial.case, await self._place.verifier.score(trial.case.id, outcome.answer))
@@ -236,6 +304,12 @@ class _Pass:
 
 async def _raise_death(gateway: Gateway) -> NoReturn:
     raise await gateway.wait_died()
+
+
+def _cancelled() -> bool:
+    """Whether this task is to end, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _seed(seed: int, trial: Trial, salt: str | None) -> int:

@@ -15,8 +15,9 @@ from sia_tui.core.plans import TrainPlan
 from sia_tui.core.state import Step
 from sia_tui.engine.crew import Crew
 from sia_tui.engine.lookout import Lookout
+from sia_tui.engine.lots import Trial
 from sia_tui.engine.prepare import policy_folder
-from sia_tui.engine.rollout import Rollout, Terms, Trial, first_of
+from sia_tui.engine.rollout import Rollout, Terms, first_of
 from sia_tui.engine.session import Session, harness_of
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.client import Gateway, GatewayError

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sia_tui.cluster.executor import Executor
+from sia_tui.cluster.opening import executor
 from sia_tui.config import RunConfig
 from sia_tui.core.episodes import Case, Split
 from sia_tui.core.hashing import digest
@@ -61,6 +63,7 @@ class Session:
     remembered: Memory | None = field(default=None, init=False)
     """What this engine has written to the workspace's memory."""
     _place: Place | None = field(default=None, init=False)
+    _executor: Executor | None = field(default=None, init=False)
     _asleep: bool = field(default=False, init=False)
     _restless: bool = field(default=False, init=False)
     """It refused to sleep once."""
@@ -142,6 +145,7 @@ class Session:
             for left in self.paths.logs.glob("scratch-*"):
                 shutil.rmtree(left, ignore_errors=True)
             python = await self.environment()
+            workers = await self._workers()
             self.report.phase("starting the gateway")
             gateway = await Gateway.start(
                 model,
@@ -168,11 +172,29 @@ class Session:
                 seed=self.config.seed,
                 canary=self.canary,
                 compiler=self._compiler,
+                executor=workers,
             )
         if self._asleep:
             self.report.phase("waking the policy")
             await self.wake()
         return self._place
+
+    async def _workers(self) -> Executor:
+        """Who starts harness workers, for as long as this engine runs. Raises ClusterError."""
+        if self._executor is None:
+            config = self.config
+            if config.cluster.executor != "local":
+                self.report.say("joining the cluster")
+                self.report.phase("joining the cluster")
+            opening = executor(
+                config.cluster,
+                config.harness.isolation,
+                config.harness.agent,
+                self.paths.root / "cluster",
+                self.record,
+            )
+            self._executor = await self.open.enter_async_context(opening)
+        return self._executor
 
     @property
     def awake(self) -> bool:

@@ -24,9 +24,10 @@ from sia_tui.core.text import one_line
 from sia_tui.engine import planning
 from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.leaving import Grace
+from sia_tui.engine.lots import Trial
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
-from sia_tui.engine.rollout import Interrupted, Trial
+from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.sampling import Sampling, sampling, training_cases
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.engine.session import EngineError, Session

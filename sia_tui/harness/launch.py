@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,15 +76,41 @@ class Setup(BaseModel):
     """The harness is this program, not a Python package."""
 
 
+class Child(Protocol):
+    """A running confined process, wherever it is. The streams carry JSON lines both ways."""
+
+    level: Isolation
+    node: str
+    """Of a cluster; nothing: this machine."""
+
+    @property
+    def reader(self) -> asyncio.StreamReader: ...
+
+    @property
+    def writer(self) -> asyncio.StreamWriter: ...
+
+    def kill(self) -> None: ...
+
+    async def ending(self) -> str:
+        """How the process ended, in words, once it is known."""
+
+    def lost(self) -> str:
+        """Why the machine that it is on cannot be heard, or nothing."""
+
+    async def close(self) -> None: ...
+
+
 @dataclass
-class Child:
-    """A running confined process. `control` carries JSON lines both ways."""
+class LocalChild:
+    """One of this machine."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     drain: asyncio.Task[None]
     scratch: Path | None
+    level: Isolation
+    node: str = ""
     watch: asyncio.Task[None] | None = None
     excess: str = ""
     """What it was killed for having too much of."""
@@ -115,6 +141,9 @@ class Child:
             return f"killed by {name}" + (" (CPU time limit)" if name == "SIGXCPU" else "")
         return f"exit status {code}"
 
+    def lost(self) -> str:
+        return ""
+
     async def close(self) -> None:
         self.kill()
         if self.watch is not None:
@@ -127,7 +156,7 @@ class Child:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> Child:
+async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> LocalChild:
     """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
     if setup.agent is not None:
         agent.require(setup.agent, setup.level)
@@ -168,7 +197,7 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
             shutil.rmtree(scratch, ignore_errors=True)
         raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
-    child = Child(process, reader, writer, drain, scratch)
+    child = LocalChild(process, reader, writer, drain, scratch, setup.level)
     child.watch = asyncio.create_task(child.watched(plan.allowed()))
     return child
 

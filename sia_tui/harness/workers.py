@@ -12,9 +12,8 @@ import contextlib
 import itertools
 import json
 import os
-import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +23,12 @@ from sia_tui.core.episodes import Case, HarnessError, Source, ToolCall
 from sia_tui.harness import launch, messages
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.launch import Child, Limits, Setup
+from sia_tui.harness.sandbox import Isolation
 
-__all__ = ["HarnessBroken", "Limits", "Outcome", "Setup", "Worker", "WorkerDied", "prepare"]
+__all__ = ["HarnessBroken", "Limits", "Outcome", "Setup", "Worker", "WorkerDied", "WorkerLost", "prepare"]
+
+Start = Callable[[], Awaitable[Child]]
+"""Starts the process, here or elsewhere. Raises WorkerLost where it went away meanwhile."""
 
 
 class WorkerDied(Exception):
@@ -35,6 +38,10 @@ class WorkerDied(Exception):
         super().__init__(reason)
         self.reason = reason
         self.in_flight = in_flight
+
+
+class WorkerLost(Exception):
+    """Its machine is gone, or cannot be heard: what it was doing is nobody's fault and is to be done again."""
 
 
 class HarnessBroken(Exception):
@@ -70,23 +77,22 @@ class _Pending:
 
 
 class Worker:
-    """One confined harness process. Takes over the lanes it is given; each solves one case at a time."""
+    """One confined harness process with so many lanes; each solves one case at a time."""
 
-    def __init__(self, setup: Setup, lanes: Sequence[socket.socket]) -> None:
-        self._setup = setup
-        self._sockets = list(lanes)
-        self._lanes = [asyncio.Lock() for _ in lanes]
+    def __init__(self, limits: Limits, lanes: int, start: Start) -> None:
+        self._limits, self._start = limits, start
+        self._lanes = [asyncio.Lock() for _ in range(lanes)]
         self._ids = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
-        self._death: WorkerDied | None = None
+        self._death: WorkerDied | WorkerLost | None = None
         self._child: Child | None = None
         self._listener: asyncio.Task[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._child = await launch.spawn(self._setup, "serve", self._sockets)
+        self._child = await self._start()
         try:
-            await _begun(self._child, messages.Ready, self._setup.limits.ready_s)
+            await _begun(self._child, messages.Ready, self._limits.ready_s)
         except BaseException:
             await self._child.close()
             raise
@@ -108,8 +114,17 @@ class Worker:
     def alive(self) -> bool:
         return self._child is not None and self._death is None
 
+    @property
+    def node(self) -> str:
+        return self._child.node if self._child is not None else ""
+
+    @property
+    def level(self) -> Isolation:
+        assert self._child is not None
+        return self._child.level
+
     async def solve(self, lane: int, case: Case, deadline_s: float, attempts: Attempts | None = None) -> Outcome:
-        """Solves one case. Raises WorkerDied; whatever the harness itself does wrong is in `Outcome.error`.
+        """Solves one case. Raises WorkerDied, WorkerLost; whatever the harness itself does wrong is in `Outcome.error`.
 
         The deadline is the harness'; it is killed only after a grace. Cancelling this cancels the episode, and the lane
         is free again once the worker has said so.
@@ -117,7 +132,7 @@ class Worker:
         await self._lanes[lane].acquire()
         if not self.alive:
             self._lanes[lane].release()
-            raise WorkerDied(self._death.reason if self._death else "the worker was not started")
+            raise self._after()
         number = next(self._ids)
         pending = self._begin(number, lane, case, deadline_s, attempts)
         try:
@@ -126,10 +141,16 @@ class Worker:
             self._tell({"cancel": {"id": number}})
             raise
 
+    def _after(self) -> WorkerDied | WorkerLost:
+        """For whoever comes once it is gone, and so was not in flight."""
+        if isinstance(self._death, WorkerLost):
+            return self._death
+        return WorkerDied(self._death.reason if self._death else "the worker was not started")
+
     def _begin(self, number: int, lane: int, case: Case, deadline_s: float, attempts: Attempts | None) -> _Pending:
         reason = f"case {case.id} did not end within its {deadline_s:g} s and did not give way"
         loop = asyncio.get_running_loop()
-        watchdog = loop.call_later(deadline_s + self._setup.limits.grace_s, self._die, reason)
+        watchdog = loop.call_later(deadline_s + self._limits.grace_s, self._die, reason)
         pending = self._pending[number] = _Pending(case.id, lane, watchdog, attempts, loop.time())
         pending.future.add_done_callback(lambda future: future.exception())
         told = {"id": case.id, "inputs": dict(case.inputs)}
@@ -188,12 +209,14 @@ class Worker:
         """Synchronous, so that nothing can be sent between the verdict and the kill."""
         if self._death is not None:
             return
-        self._death = WorkerDied(reason, tuple(pending.case_id for pending in self._pending.values()))
+        in_flight = tuple(pending.case_id for pending in self._pending.values())
+        self._death = WorkerDied(reason, in_flight)
         if self._child is not None:
+            self._death = _death(self._child, reason, in_flight)
             self._child.kill()
         for pending in self._pending.values():
             self._free(pending)
-            pending.future.set_exception(WorkerDied(reason, self._death.in_flight))
+            pending.future.set_exception(self._death)
         self._pending.clear()
 
 
@@ -222,18 +245,25 @@ async def _begun(child: Child, wanted: type[messages.Ready | messages.Prepared],
             line = await child.reader.readline()
         said = messages.parse(line) if line else None
     except TimeoutError:
+        if lost := child.lost():
+            raise WorkerLost(lost) from None
         error = HarnessError("timeout", f"not ready within {deadline_s:g} s")
         raise HarnessBroken("prepare" if wanted is messages.Prepared else "import", error) from None
     except (ValueError, OSError) as error:
-        raise WorkerDied(f"the worker wrote garbage on its control socket: {error}") from None
+        raise _death(child, f"the worker wrote garbage on its control socket: {error}") from None
     if said is None:
-        raise WorkerDied(f"the worker ended before it began: {await child.ending()}")
+        raise _death(child, f"the worker ended before it began: {await child.ending()}")
     if isinstance(said, messages.Failed) and said.stage == "confine":
         raise WorkerDied(f"the sandbox could not be put up: {said.message}")
     if isinstance(said, messages.Failed):
         raise HarnessBroken(said.stage, HarnessError("exception", said.message, said.traceback))
     if not isinstance(said, wanted):
         raise WorkerDied("the worker began with the wrong message")
+
+
+def _death(child: Child, reason: str, in_flight: tuple[str, ...] = ()) -> WorkerDied | WorkerLost:
+    lost = child.lost()
+    return WorkerLost(lost) if lost else WorkerDied(reason, in_flight)
 
 
 def _outcome(done: messages.Done, seconds: float) -> Outcome:

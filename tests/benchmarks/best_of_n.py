@@ -23,10 +23,11 @@ from sia_tui.config import load_config
 from sia_tui.core.episodes import Attempt, Case, Score, Split
 from sia_tui.core.stats import Estimate, estimate
 from sia_tui.engine.crew import Crew
+from sia_tui.engine.lots import Trial
 from sia_tui.engine.opening import open_session
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.progress import Reporter
-from sia_tui.engine.rollout import Rollout, Terms, Trial
+from sia_tui.engine.rollout import Rollout, Terms
 from sia_tui.engine.session import Session, harness_of
 from sia_tui.store import drawn
 from sia_tui.store.drawn import Drawn

@@ -66,7 +66,7 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
         case loop.PreparePolicy():
             return [ev.PolicyReady("nano", "sha", "serving")]
         case loop.PlantSeed():
-            return [ev.GenerationCreated(0, None, "c0", "t0", "k0")]
+            return [ev.GenerationCreated(0, None, "c0", "t0", "k0"), *choose([[], LOST, LATE, LOST + LATE])]  # type: ignore[misc, list-item]
         case loop.Evaluate(generation=index, split=split):
             if state.generations[index].kept is None and step is not None:
                 return _tried(choose, step.id, index)
@@ -172,6 +172,8 @@ def _gathered(step: Step, choose: Choose) -> ev.Event:
     return ev.EvidenceFound(name, made, made - 1, count - 1, cell, count, cell, "indecisive", 10, 1, 1, 2)
 
 
+LOST = [ev.EpisodesReissued("far", 3, "lost"), ev.NodeLost("far", "its machine does not answer")]
+LATE = [ev.EpisodesReissued("near", 1, "late")]
 OUTCOMES = ["better", "worse", "indecisive"]
 HELD = [False, False, True]
 
@@ -210,6 +212,9 @@ def tell_story(
 
     record(ev.RunCreated("r", "lawbench", "config"))
     record(ev.EngineStarted(1, "here", "bwrap"))
+    record(ev.NodeJoined("near", 2, 0, "bwrap"))
+    record(ev.NodeJoined("far", 4, 1, "landlock"))
+    record(ev.NodeRefused("weak", "no sandbox for harness code"))
     if contract is not None:
         record(ev.ContractMade(contract, "ana"))
     while not isinstance(action := loop.next_action(state, rules), loop.Ended):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.engine.canary import KEY, Opened, mark_of, plant
+from sia_tui.engine.canary import mark_of, plant
+from sia_tui.harness.opened import KEY, Opened
 from sia_tui.store.workspace import Workspace
 from tests.harness.world import LEVELS, World, case
 

@@ -13,7 +13,8 @@ import pytest
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.engine import rollout as rollouts
 from sia_tui.engine.crew import Crew, Harness
-from sia_tui.engine.rollout import Terms, Trial, _Pass
+from sia_tui.engine.lots import Trial
+from sia_tui.engine.rollout import Terms, _Pass
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.workers import Outcome
 from sia_tui.tasks.judge import Judge
@@ -43,14 +44,16 @@ def rollout(done: list[tuple[Attempt, Score]], key: str = "k", verifier: Any = N
 @pytest.mark.parametrize(("calls", "source"), [((), "tool"), ((CALL,), "policy")])
 async def test_an_answer_without_a_call_is_never_the_policys(calls: tuple[Call, ...], source: str) -> None:
     done: list[tuple[Attempt, Score]] = []
-    await rollout(done)._finish(Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), calls)
+    await rollout(done)._finish(
+        Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), calls, "bwrap"
+    )
     assert done[0][0].source == source
 
 
 @pytest.mark.parametrize(("split", "held"), [("train", True), ("dev", False), ("hidden", False), ("test", False)])
 async def test_the_expected_answer_is_kept_of_train_alone(split: Any, held: bool) -> None:
     done: list[tuple[Attempt, Score]] = []
-    await rollout(done)._finish(Trial(Case("c", split, {})), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
+    await rollout(done)._finish(Trial(Case("c", split, {})), Outcome("盗窃", "policy", (), {}, None, 0.1), (), "bwrap")
     assert ("expected" in done[0][1].detail) == held and "answer" in done[0][1].detail
 
 
@@ -67,7 +70,9 @@ async def test_what_a_dead_verifier_did_not_judge_is_no_episode(tmp_path: Path) 
     async with VerifierProcess(tmp_path / "v", {"c": "盗窃"}, ("盗窃",), Judge(source)) as verifier:
         asked = rollout(done, verifier=verifier)
         with pytest.raises(VerifierDied, match="ended with code 0"):
-            await asked._finish(Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), ())
+            await asked._finish(
+                Trial(Case("c", "train", {}, 0)), Outcome("盗窃", "policy", (), {}, None, 0.1), (), "bwrap"
+            )
     assert done == []
 
 
@@ -82,7 +87,7 @@ async def test_what_the_compiler_said_is_in_the_trajectory_and_its_silence_is_no
         asked, trial = rollout(done), Trial(Case("c", "train", {}, 0))
         asked._attempts[trial] = Attempts(says, 1)
         await asked._attempts[trial].ask(answer)
-        finish = asked._finish(trial, Outcome("y", "policy", (), {}, None, 0.1), (CALL,))
+        finish = asked._finish(trial, Outcome("y", "policy", (), {}, None, 0.1), (CALL,), "bwrap")
         if faulty:
             with pytest.raises(VerifierFailed, match="gone"):
                 await finish
@@ -104,7 +109,7 @@ class Gateway:
 class Stopped:
     """A worker whose first case runs out of time while everything stands still, as under SIGSTOP."""
 
-    alive = True
+    alive, level, node = True, "bwrap", ""
 
     def __init__(self, stands_still: bool) -> None:
         self.tries, self._stands_still = 0, stands_still

@@ -14,6 +14,7 @@ from sia_tui.harness.agent import Agent, require
 from sia_tui.harness.sandbox import SandboxUnavailable, probe
 from sia_tui.harness.workers import Worker
 from tests.harness.world import FakeGateway, World, case, gateway
+from tests.harness.world import worker as world_worker
 
 needs_bwrap = pytest.mark.skipif(not probe().bwrap.works, reason=f"bubblewrap: {probe().bwrap}")
 
@@ -68,7 +69,7 @@ def program(tmp_path: Path, text: str = ASKS, name: str = "agent.py") -> World:
 def worker(world: World, fake: FakeGateway | None = None, lanes: int = 1, *command: str, programs: Any = ()) -> Worker:
     agent = Agent(command=command or ("python", "agent.py"), programs=programs)
     setup = world.setup().model_copy(update={"agent": agent})
-    return Worker(setup, fake.lanes(lanes) if fake else world._unanswered(lanes))
+    return world_worker(setup, fake.lanes(lanes) if fake else world._unanswered(lanes))
 
 
 @needs_bwrap

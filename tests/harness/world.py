@@ -16,6 +16,7 @@ from typing import Any
 
 from sia_tui.core.episodes import Case
 from sia_tui.harness.environment import base_interpreter
+from sia_tui.harness.launch import spawn
 from sia_tui.harness.sandbox import Isolation, probe
 from sia_tui.harness.workers import Limits, Setup, Worker
 
@@ -79,12 +80,16 @@ class World:
 
     def worker(self, lanes: list[socket.socket] | int = 1, **limits: Any) -> Worker:
         """With a number: that many lanes nobody serves."""
-        return Worker(self.setup(**limits), self._unanswered(lanes) if isinstance(lanes, int) else lanes)
+        return worker(self.setup(**limits), self._unanswered(lanes) if isinstance(lanes, int) else lanes)
 
     def _unanswered(self, count: int) -> list[socket.socket]:
         pairs = [socket.socketpair() for _ in range(count)]
         self._far_ends += [far for _, far in pairs]
         return [near for near, _ in pairs]
+
+
+def worker(setup: Setup, lanes: list[socket.socket]) -> Worker:
+    return Worker(setup.limits, len(lanes), lambda: spawn(setup, "serve", lanes))
 
 
 Answering = Callable[[dict[str, Any]], Awaitable[tuple[int, Mapping[str, Any]]]]

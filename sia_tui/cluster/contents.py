@@ -1,0 +1,79 @@
+"""Folders brought to a node: named by what is in them, unpacked once, seen by their owner alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+KEEP_S = 14 * 24 * 3600.0
+"""What no run has asked a node for so long is deleted there."""
+
+
+def packed(folder: Path) -> tuple[str, bytes]:
+    """Its name and archive: the same for the same files, whatever their times and owners. Raises OSError."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if "__pycache__" not in path.parts and (path.is_file() or path.is_symlink()):
+                archive.add(path, path.relative_to(folder), recursive=False, filter=_plain)
+    made = out.getvalue()
+    return hashlib.sha256(made).hexdigest()[:32], made
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o700 if member.mode & 0o100 else 0o600
+    return member
+
+
+class Shelf:
+    """A node's folder of them."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        """By default in the machine's folder for temporary files. Raises OSError where that is not ours alone."""
+        self.root = root or Path(tempfile.gettempdir()) / f"sia-tui-node-{os.getuid()}"
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self.root.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise OSError(f"{self.root} is not a folder of this user's alone (mode 0700): remove it")
+
+    def has(self, name: str) -> bool:
+        return self.folder(name).is_dir()
+
+    def folder(self, name: str) -> Path:
+        return self.root / name
+
+    def used(self, name: str) -> Path:
+        folder = self.folder(name)
+        os.utime(folder)
+        return folder
+
+    def put(self, name: str, archive: bytes) -> None:
+        """Raises OSError, also where the archive is another one."""
+        if hashlib.sha256(archive).hexdigest()[:32] != name:
+            raise OSError(f"content {name} arrived damaged")
+        part = Path(tempfile.mkdtemp(dir=self.root, prefix="part-"))
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+                opened.extractall(part, filter="data")
+            part.rename(self.folder(name))
+        except OSError:
+            if not self.has(name):
+                raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """What was left half made, or is of no use to anyone any more."""
+        before = time.time() - KEEP_S
+        for path in self.root.iterdir():
+            if path.lstat().st_mtime < before:
+                shutil.rmtree(path, ignore_errors=True)

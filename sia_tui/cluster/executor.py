@@ -1,0 +1,58 @@
+"""Who starts harness workers, and how many at once: the seam between a run's episodes and the machines they run on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from sia_tui.harness.launch import Child, Setup, spawn
+
+Door = Callable[[], socket.socket]
+"""Opens a connection to one lane of the gateway."""
+
+
+class ClusterError(Exception):
+    """There is nowhere to run; the message is one line that says what to do."""
+
+
+class Executor(Protocol):
+    reissue: float | None
+    """How many times the median an episode may take before it is begun elsewhere too; None: there is no elsewhere."""
+
+    def abreast(self, views: int) -> int:
+        """How many workers side by side, where so many views are wanted."""
+
+    async def know(self, folder: Path) -> None:
+        """Reads what will be brought to other machines, before anybody looks who opens it."""
+
+    async def start(self, setup: Setup, lanes: Sequence[Door]) -> Child:
+        """Starts a worker of these folders. Raises WorkerDied, WorkerLost, and ClusterError where no machine is left."""
+
+    def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
+        """So many episodes that were under way there were begun anew."""
+
+    def opened(self) -> bool:
+        """Whether a planted key was opened on another machine since this was last asked."""
+
+
+class Local:
+    """On this machine."""
+
+    reissue: float | None = None
+
+    def abreast(self, views: int) -> int:
+        return views
+
+    async def know(self, folder: Path) -> None:
+        pass
+
+    async def start(self, setup: Setup, lanes: Sequence[Door]) -> Child:
+        return await spawn(setup, "serve", [door() for door in lanes])
+
+    def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
+        raise AssertionError("nothing is lost or late but this machine itself")
+
+    def opened(self) -> bool:
+        return False

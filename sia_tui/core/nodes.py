@@ -1,0 +1,89 @@
+"""Machines that work for a run: what happens to them, and what is kept of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sia_tui.core.event import Event
+
+Standing = Literal["working", "refused", "lost"]
+
+
+@dataclass(frozen=True)
+class NodeJoined(Event):
+    """A machine takes part from here on, or again."""
+
+    node: str
+    """Its name; no two machines of a cluster have the same."""
+    slots: int
+    """Harness workers at once."""
+    gpus: int
+    isolation: str
+    """Of harness code there."""
+
+
+@dataclass(frozen=True)
+class NodeRefused(Event):
+    """A machine that is not used."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True)
+class NodeLost(Event):
+    node: str
+    why: str
+
+
+@dataclass(frozen=True)
+class EpisodesReissued(Event):
+    """Episodes under way on a node were begun anew: it was lost, or they were late. Each counts once, whoever ends it."""
+
+    node: str
+    count: int
+    why: Literal["lost", "late"]
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    slots: int = 0
+    gpus: int = 0
+    isolation: str = ""
+    standing: Standing = "working"
+    why: str = ""
+    """It is refused or lost."""
+    lost: int = 0
+    """How often."""
+    reissued: int = 0
+    """Episodes that were begun anew elsewhere."""
+
+    @property
+    def alive(self) -> bool:
+        return self.standing == "working"
+
+
+Nodes = tuple[Node, ...]
+"""In the order they were first heard of."""
+
+
+def after(nodes: Nodes, event: NodeJoined | NodeRefused | NodeLost | EpisodesReissued) -> Nodes:
+    was = next((node for node in nodes if node.name == event.node), Node(event.node))
+    match event:
+        case NodeJoined(slots=slots, gpus=gpus, isolation=isolation):
+            now = replace(was, slots=slots, gpus=gpus, isolation=isolation, standing="working", why="")
+        case NodeRefused(why=why):
+            now = replace(was, standing="refused", why=why)
+        case NodeLost(why=why):
+            now = replace(was, standing="lost", why=why, lost=was.lost + 1)
+        case EpisodesReissued(count=count):
+            now = replace(was, reissued=was.reissued + count)
+    known = any(node.name == event.node for node in nodes)
+    return tuple(now if node.name == now.name else node for node in nodes) if known else (*nodes, now)
+
+
+def left_alone(nodes: Nodes) -> Nodes:
+    """As another engine finds them: none works for it yet."""
+    return tuple(replace(node, standing="lost", why="the engine ended") if node.alive else node for node in nodes)

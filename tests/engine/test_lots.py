@@ -1,0 +1,130 @@
+"""An episode that is late is begun on another node too; whichever ends first counts, and it counts once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sia_tui.core.episodes import Attempt, Case, Score
+from sia_tui.engine import lots, rollout
+from sia_tui.engine.crew import Harness
+from sia_tui.engine.lots import Lot, Trial
+from sia_tui.engine.rollout import Terms, _Pass
+from sia_tui.harness.workers import Outcome, WorkerLost
+
+SLOW = "0"
+
+
+class Gateway:
+    def __init__(self) -> None:
+        self.open: set[int] = set()
+
+    async def open_lane(self, lane: int, *_: Any, **__: Any) -> None:
+        assert lane not in self.open
+        self.open.add(lane)
+
+    async def close_lane(self, lane: int) -> tuple[()]:
+        self.open.remove(lane)
+        return ()
+
+
+class Verifier:
+    async def score(self, case: str, answer: object) -> Score:
+        await asyncio.sleep(0.01)
+        return Score(1.0, None, {}, {})
+
+
+class Worker:
+    """On a node that is slow at what is called so, or is lost at the first case."""
+
+    level = "bwrap"
+
+    def __init__(self, node: str, slow_s: float = 0.0, lost: bool = False) -> None:
+        self.node, self.alive, self._slow_s, self._lost = node, True, slow_s, lost
+
+    async def solve(self, slot: int, case: Case, left_s: float, attempts: object) -> Outcome:
+        if self._lost:
+            self.alive = False
+            raise WorkerLost("gone")
+        await asyncio.sleep(self._slow_s if case.inputs["text"] == "slow" else 0.005)
+        return Outcome(self.node, "policy", (), {}, None, 0.0)
+
+
+class Crew:
+    """Two posts of one lane each; a lost worker has a sound successor."""
+
+    abreast = 2
+
+    def __init__(self, *workers: Worker) -> None:
+        self._workers = list(workers)
+
+    @asynccontextmanager
+    async def post(self, view: str, wanted: Any, nth: int) -> Any:
+        yield SimpleNamespace(worker=self._workers[nth], lanes=(nth,))
+        if not self._workers[nth].alive:
+            self._workers[nth] = Worker("other")
+
+
+class Executor:
+    reissue = 2.0
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, str]] = []
+
+    def reissued(self, node: str, count: int, why: str) -> None:
+        self.told.append((node, count, why))
+
+
+async def made(monkeypatch: pytest.MonkeyPatch, *workers: Worker) -> tuple[dict[str, str], Executor, Gateway]:
+    """Who answered each of ten cases, the first of which is slow."""
+    monkeypatch.setattr(lots, "LATE_S", 0.05)
+    monkeypatch.setattr(rollout, "LOOK_S", 0.01)
+    answered: dict[str, str] = {}
+    config = SimpleNamespace(max_calls=4, max_tokens=99, deadline_s=9.0)
+    gateway, executor = Gateway(), Executor()
+    place: Any = SimpleNamespace(
+        gateway=gateway, verifier=Verifier(), config=config, compiler=None, seed=0, executor=executor
+    )
+
+    def done(trial: Trial, attempt: Attempt, score: Score) -> None:
+        assert trial.case.id not in answered
+        answered[trial.case.id] = str(attempt.answer)
+
+    trials = [Trial(Case(str(n), "dev", {"text": "slow" if str(n) == SLOW else "fast"})) for n in range(10)]
+    crew = cast(Any, Crew(*workers))
+    async with asyncio.timeout(20):
+        await _Pass(place, Harness(cast(Any, None), {}, "k"), crew, lambda: False, Terms(None), done).run(trials)
+    return answered, executor, gateway
+
+
+async def test_what_is_late_is_made_elsewhere_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, swift = Worker("a", slow_s=60), Worker("b")
+    answered, executor, gateway = await made(monkeypatch, slow, swift)
+    assert len(answered) == 10 and answered[SLOW] == "b" and ("a", 1, "late") in executor.told and not gateway.open
+
+
+async def test_what_is_lost_is_made_again_and_is_nobodys_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, executor, gateway = await made(monkeypatch, Worker("a", lost=True), Worker("b"))
+    assert len(answered) == 10 and not gateway.open
+    assert [one for one in executor.told if one[2] == "lost"] == [("a", 1, "lost")]
+    assert set(answered.values()) <= {"b", "other"}
+
+
+def test_only_what_is_on_another_node_alone_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lots, "LATE_S", 0.0)
+    trials = [Trial(Case(str(n), "dev", {})) for n in range(lots.LATE_AFTER + 1)]
+    lot = Lot(trials)
+    for trial in trials[1:]:
+        assert lot.late("b", 2.0) is None, "nobody knows yet how long one takes"
+        assert lot.leave(lot.begin(trial, "a"), over=True)
+    assert not lot.under_way
+    flight = lot.begin(trials[0], "a")
+    lot._took = [-1.0] * lots.LATE_AFTER
+    assert lot.late("a", 2.0) is None and lot.late("b", 2.0) is flight
+    again = lot.begin(trials[0], "b")
+    assert lot.late("c", 2.0) is None, "twice is enough"
+    assert not lot.leave(again, over=False) and lot.leave(flight, over=True)
