@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
+from sia_tui.core.state import Cost, State
 from sia_tui.core.text import one_line
 from sia_tui.tui.charts import dev_chart
 from sia_tui.tui.outlook import away_line, outlook_lines
@@ -30,6 +33,8 @@ class LivePane(Widget):
 
     _newest = 0
     """The line of the newest step: it comes into sight once, when it is new."""
+    _scored: State | None = None
+    """What the generations' lines were made of."""
 
     def compose(self) -> ComposeResult:
         yield Card(id="away")
@@ -74,7 +79,7 @@ class LivePane(Widget):
     def _pass_time(self) -> None:
         """What counts seconds goes on counting while nothing else happens."""
         if self.is_on_screen:
-            self.query_one("#phase", Card).refresh()
+            self.query_one("#phase", Card).look()
 
     def _show_away(self) -> None:
         away, card = window(self).away, self.query_one("#away", Card)
@@ -84,6 +89,10 @@ class LivePane(Widget):
 
     def _show_scores(self, view: View) -> None:
         lines, state = self.query_one("#scores", Lines), view.state
+        # What is spent changes with every episode, and no generation's line with that.
+        if (still := replace(state, cost=Cost(), last_at=None)) == self._scored:
+            return
+        self._scored = still
         laid: dict[int, list[Line]] = {}
 
         def row(index: int, width: int) -> Content:
