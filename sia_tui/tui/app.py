@@ -82,7 +82,7 @@ class Main(Screen[None]):
     AUTO_FOCUS = ""
 
     def on_screen_resume(self) -> None:
-        cast(SiaApp, self.app).call_later(cast(SiaApp, self.app).focus_pane)
+        self.app.call_later(cast(SiaApp, self.app).uncovered)
 
 
 class SiaApp(Steering, Away):
@@ -272,6 +272,11 @@ class SiaApp(Steering, Away):
         """The name of the pane in sight."""
         return self._panes.current or self._begins_at
 
+    @property
+    def _covered(self) -> bool:
+        """Whether a dialogue lies over the panes."""
+        return not isinstance(self.screen, Main)
+
     def action_pane(self, name: str) -> None:
         if name != "home" and self._feed is None:
             self.notify("no run is open: Enter opens one", markup=False)
@@ -332,7 +337,8 @@ class SiaApp(Steering, Away):
         shelved = self._shelf.views if self._shelf is not None else ()
         changed = changed or shelved is not self._shelved
         self._shelved = shelved
-        if changed or self._flushes % FLUSHES_A_SECOND == 0:
+        # Whatever lies over the pane is drawn together with it: there, once a second will do.
+        if (changed and not self._covered) or self._flushes % FLUSHES_A_SECOND == 0:
             self._call()
             self._show()
         if self._flashes and self._flushes % 5 == 0:
@@ -379,6 +385,11 @@ class SiaApp(Steering, Away):
         self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
         if shelf is not None:
             self.query_one(HomePane).show_runs(views, shelf.complete)
+
+    def uncovered(self) -> None:
+        """No dialogue lies over the panes any more."""
+        self._show()
+        self.focus_pane()
 
     def focus_pane(self) -> None:
         """Give the pane in sight the focus, unless a part of it has it."""
