@@ -17,7 +17,6 @@ from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.pieces import Line, Opens
 from sia_tui.tui.scores import newest_row, score_lines
-from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.stream import episode_line, failure_lines, failures
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
@@ -69,8 +68,7 @@ class LivePane(Widget):
     def _read_episode(self, event: Lines.Chosen) -> None:
         rows = window(self).view.recent
         if event.row < len(rows):
-            self.app.query_one(RolloutsPane).read(Opens("episode", rows[event.row].id), back="live")
-            window(self).action_pane("rollouts")
+            window(self).read_rollout(Opens("episode", rows[event.row].id), back="live")
 
     @on(Lines.Chosen, "#scores")
     def _see_history(self, event: Lines.Chosen) -> None:
