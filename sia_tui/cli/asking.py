@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +15,7 @@ from sia_tui.core.contract import parsed
 from sia_tui.core.gates import StaleHash, require_hash
 from sia_tui.core.standing import left
 from sia_tui.core.state import Step
+from sia_tui.person import whoami
 from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -114,14 +113,6 @@ def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str
     finally:
         reader.close()
     return answer
-
-
-def whoami() -> str:
-    """The login name, or the user number where there is none (as in some containers)."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
 
 
 def _plain(options: argparse.Namespace, kind: str) -> int:

@@ -8,10 +8,10 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from sia_tui.cli.asking import whoami
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.core.digest import data, page
 from sia_tui.core.text import clean
+from sia_tui.person import whoami
 from sia_tui.store.reader import RunReader
 from sia_tui.store.seen import last_seen
 from sia_tui.store.workspace import RunPaths, Workspace

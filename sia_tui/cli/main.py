@@ -16,7 +16,7 @@ DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 _VERBS = {
     "run": "sia_tui.cli.running",
     "resume": "sia_tui.cli.running",
-    "attach": "sia_tui.cli.running",
+    "attach": "sia_tui.cli.window",
     "home": "sia_tui.cli.window",
     "delete": "sia_tui.cli.deleting",
     "verify": "sia_tui.cli.verifying",

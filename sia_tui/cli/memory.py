@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sia_tui.cli.asking import whoami
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import readable
 from sia_tui.core.forecast import Forecast, tracks
 from sia_tui.core.memo import edited, listed, page, told
 from sia_tui.core.recall import Memory
+from sia_tui.person import whoami
 from sia_tui.store.memory import add_note, edits, learned, rebuild, restore, strike
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks.registry import available

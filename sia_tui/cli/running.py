@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from sia_tui.cli.asking import ask, whoami
+from sia_tui.cli.asking import ask
 from sia_tui.cli.background import spawn
 from sia_tui.cli.beginning import begin, branched, read_config
 from sia_tui.cli.main import DONE, UsageError
@@ -17,6 +17,7 @@ from sia_tui.config import RunConfig
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
+from sia_tui.person import whoami
 from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -56,17 +57,7 @@ def resume(options: argparse.Namespace) -> int:
     return _engine(workspace, paths, config, headless)
 
 
-def attach(options: argparse.Namespace) -> int:
-    """Open the window on a run; without a terminal, print its story. Leaving does not disturb it."""
-    workspace = Workspace.locate(options.workspace)
-    paths = workspace.existing(options.run)
-    if fits() and not options.plain:
-        RunReader(paths.db).close()
-        return open_window(workspace, paths, options)
-    return _printed(paths)
-
-
-def _printed(paths: RunPaths) -> int:
+def printed(paths: RunPaths) -> int:
     """Print the run's story and go on printing while its engine lives."""
     reader, seen, shown = RunReader(paths.db), 0, ""
     try:

@@ -8,8 +8,9 @@ from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.config import ConfigError, RunConfig
-from sia_tui.config.user import UserConfig, load_user, user_file, user_folder
+from sia_tui.config.user import UserConfig, load_user
 from sia_tui.core.text import one_line
+from sia_tui.person import user_file, user_folder
 
 
 def config(options: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""The terminal window, opened on a run or on home. A run's engine is another process and lives on without it."""
+"""The terminal window, opened on a run or on home. A run's engine is another process and lives on without it.
+
+What takes long to import is imported where it is asked for: a person waits for the first picture.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,18 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sia_tui.cli.asking import answered, whoami
-from sia_tui.cli.background import spawn
-from sia_tui.cli.beginning import begin, branched
 from sia_tui.cli.main import DONE, Failure, UsageError
-from sia_tui.cli.reading import read
-from sia_tui.store.reader import Answer, append_command
+from sia_tui.person import user_file, user_folder, whoami
+from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
 if TYPE_CHECKING:
     from sia_tui.tui.app import SiaApp
+    from sia_tui.tui.manners import Manners
     from sia_tui.tui.workplace import Access, Draft
 
 CONFIGS = Path("configs")
@@ -33,6 +35,18 @@ def home(options: argparse.Namespace) -> int:
         return ls(argparse.Namespace(workspace=options.workspace, json=False))
     workspace.create()
     return open_window(workspace, None, options)
+
+
+def attach(options: argparse.Namespace) -> int:
+    """Open the window on a run; without a terminal, print its story. Leaving does not disturb it."""
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    if fits() and not options.plain:
+        RunReader(paths.db).close()
+        return open_window(workspace, paths, options)
+    from sia_tui.cli.running import printed
+
+    return printed(paths)
 
 
 def fits() -> bool:
@@ -53,20 +67,29 @@ def open_window(workspace: Workspace, paths: RunPaths | None, options: argparse.
 
 def window(workspace: Workspace, paths: RunPaths | None, ascii: bool = False, read_only: bool = False) -> SiaApp:
     """The app, given what it may ask of the outside. Raises UsageError for a user's file that cannot be used."""
-    from sia_tui.config import ConfigError
-    from sia_tui.config.user import load_user, user_folder
     from sia_tui.tui.app import SiaApp
+
+    manners = replace(own_manners(), read_only=read_only)
+    place = House(workspace)
+    access = place.access(paths) if paths is not None else _nothing()
+    return SiaApp(paths, access.ask, access.resume, place=place, manners=replace(manners, ascii=ascii or manners.ascii))
+
+
+def own_manners() -> Manners:
+    """As the person's own file says. Raises UsageError for one that cannot be used."""
     from sia_tui.tui.manners import Manners
+
+    manners = Manners(themes=user_folder() / "themes")
+    if not user_file().exists():
+        return manners
+    from sia_tui.config import ConfigError
+    from sia_tui.config.user import load_user
 
     try:
         user = load_user()
     except ConfigError as error:
         raise UsageError(str(error)) from error
-    ui = user.ui.model_copy(update={"ascii": True}) if ascii else user.ui
-    manners = Manners(ui, user.keys, user_folder() / "themes", read_only)
-    place = House(workspace)
-    access = place.access(paths) if paths is not None else _nothing()
-    return SiaApp(paths, access.ask, access.resume, place=place, manners=manners)
+    return replace(manners, theme=user.ui.theme, ascii=user.ui.ascii, keys=user.keys)
 
 
 class House:
@@ -83,12 +106,16 @@ class House:
         from sia_tui.tui.workplace import Access
 
         def ask(kind: str, body: Mapping[str, Any]) -> Answer:
+            from sia_tui.cli.asking import answered
+
             try:
                 return answered(self.workspace, paths, kind, body)
             except UsageError as error:
                 return Answer(False, str(error))
 
         def resume() -> Answer:
+            from sia_tui.cli.reading import read
+
             if read(paths).status == "paused":
                 append_command(paths.db, "resume", whoami(), {})
             return self._spawn(paths)
@@ -99,6 +126,8 @@ class House:
         return sorted(CONFIGS.glob("*.yaml"))
 
     def begin(self, draft: Draft) -> Answer:
+        from sia_tui.cli.beginning import begin
+
         try:
             paths = begin(self.workspace, draft.config, list(draft.overrides), draft.gate, draft.name)[0]
         except UsageError as error:
@@ -107,6 +136,8 @@ class House:
         return Answer(True, paths.name) if answer.ok else answer
 
     def branch(self, run: str, generation: int, name: str) -> Answer:
+        from sia_tui.cli.beginning import branched
+
         try:
             paths = branched(self.workspace, self.workspace.existing(run), f"g{generation}", name, [])
         except UsageError as error:
@@ -128,6 +159,8 @@ class House:
         return comparison(self.workspace, one, other)
 
     def _spawn(self, paths: RunPaths) -> Answer:
+        from sia_tui.cli.background import spawn
+
         try:
             return Answer(True, f"engine started, pid {spawn(self.workspace, paths)}")
         except Failure as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from pydantic import Field, ValidationError
 
 from sia_tui.config.file import ConfigError, parse
 from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import Section
 from sia_tui.core.text import one_line
+from sia_tui.person import user_file
 
 
 class UiConfig(Section):
@@ -30,16 +28,6 @@ class UserConfig(Section):
     """A binding's id and the keys for it, such as `gate.approve: A` or `app.quit: q,ctrl+q`."""
     notify: NotifyConfig | None = None
     """For every run whose own config does not say."""
-
-
-def user_folder() -> Path:
-    """`$XDG_CONFIG_HOME/sia-tui`, else `~/.config/sia-tui`."""
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "sia-tui"
-
-
-def user_file() -> Path:
-    return user_folder() / "config.yaml"
 
 
 def load_user() -> UserConfig:

@@ -195,7 +195,7 @@ class RunReader(Connection):
             where, values = f"{where} and split = ?", [key, split]
         names = ", ".join(EpisodeRow.__dataclass_fields__)
         rows = self._rows(f"select {names} from episodes where {where} order by case_id, id", values)
-        return [EpisodeRow(**dict(row)) for row in rows]
+        return [EpisodeRow(*row) for row in rows]
 
     def sampled(self, proposal: str, purpose: str | None = None) -> list[EpisodeRow]:
         """Finished episodes rolled out for a training, in the order they finished."""
@@ -204,15 +204,14 @@ class RunReader(Connection):
             ("proposal = ?", [proposal]) if purpose is None else ("proposal = ? and purpose = ?", [proposal, purpose])
         )
         return [
-            EpisodeRow(**dict(row))
-            for row in self._rows(f"select {names} from episodes where {where} order by rowid", values)
+            EpisodeRow(*row) for row in self._rows(f"select {names} from episodes where {where} order by rowid", values)
         ]
 
     def recent(self, after: int, upto: int, limit: int) -> list[EpisodeRow]:
         """The newest of the episodes with row numbers above `after`, up to `upto`; oldest first."""
         names = ", ".join(EpisodeRow.__dataclass_fields__)
         query = f"select {names} from episodes where rowid > ? and rowid <= ? order by rowid desc limit ?"
-        return [EpisodeRow(**dict(row)) for row in reversed(self._rows(query, [after, upto, limit]))]
+        return [EpisodeRow(*row) for row in reversed(self._rows(query, [after, upto, limit]))]
 
     def metrics(self, proposal: str, after: int = -1, since: str = "") -> list[Metrics]:
         """The steps of a training that follow step `after` and were written at `since` or later."""

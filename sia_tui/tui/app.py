@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from typing import Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from sia_tui.core.digest import Digest
@@ -21,22 +21,18 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
-from sia_tui.tui.feed import Feed
+from sia_tui.tui.feed import Feed, Follows
 from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
 from sia_tui.tui.keymap import name_bindings
 from sia_tui.tui.manners import Manners, dress
+from sia_tui.tui.panes import TABS, Pane, Panes
 from sia_tui.tui.presence import Presence
-from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.dialogue import Dialogue
-from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.help import Help
-from sia_tui.tui.screens.history import HistoryPane
-from sia_tui.tui.screens.home import HomePane
 from sia_tui.tui.screens.leaving import Leaving, Parting
-from sia_tui.tui.screens.live import LivePane
-from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.steering import Steering
+from sia_tui.tui.verdicts import Held
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
@@ -44,36 +40,12 @@ from sia_tui.tui.widgets.tabs import Tabs
 from sia_tui.tui.window import Source
 from sia_tui.tui.workplace import Ask, Workplace
 
+if TYPE_CHECKING:
+    from sia_tui.tui.screens.gate import GatePane
+    from sia_tui.tui.screens.home import HomePane
+
 FLUSHES_A_SECOND = 15
 FLASHES = 6
-
-
-class Follows(Protocol):
-    """What the window is fed by: a run as it goes, or a recording."""
-
-    view: View
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class Pane(Protocol):
-    """What every pane of the window is, beside a widget."""
-
-    def show(self, view: View) -> None:
-        """Show this moment of the run. Called only while the pane is in sight, and when it comes into sight."""
-
-
-PANES: dict[str, type[Widget]] = {
-    "live": LivePane,
-    "gate": GatePane,
-    "rollouts": RolloutsPane,
-    "curves": CurvesPane,
-    "history": HistoryPane,
-}
-"""On the run that is open."""
-TABS = ("home", *PANES)
 
 
 class Main(Screen[None]):
@@ -82,10 +54,10 @@ class Main(Screen[None]):
     AUTO_FOCUS = ""
 
     def on_screen_resume(self) -> None:
-        cast(SiaApp, self.app).call_later(cast(SiaApp, self.app).focus_pane)
+        self.app.call_later(cast(SiaApp, self.app).fill_pane)
 
 
-class SiaApp(Steering, Away):
+class SiaApp(Panes, Steering, Away):
     """`1` is home; `2` to `6` are panes on one run."""
 
     shown: ClassVar[tuple[str, ...]] = TABS
@@ -140,17 +112,16 @@ class SiaApp(Steering, Away):
             Tabs({number: name for number, name in enumerate(TABS, 1) if name in self.shown}),
         )
         self._begins_at = "home" if paths is None else "live"
-        self._panes = ContentSwitcher(HomePane(place, id="home"), initial="home")
+        self._panes = ContentSwitcher()
         self._caller = Caller(rings_at_once=paths is None)
         self._entitled = ""
         self._shelved: tuple[View, ...] = ()
         self._flushes = 0
         self._flashes = 0
         self._leaving = False
+        self._settled = paths is None
         self._faults = dress(self, self._manners)
         self._face(paths)
-        if paths is not None:
-            self._panes = ContentSwitcher(HomePane(place, id="home"), *self._made(), initial="live")
 
     def _face(self, paths: RunPaths | None) -> None:
         """The run that the panes are on."""
@@ -163,9 +134,6 @@ class SiaApp(Steering, Away):
         self.away: Digest | None = None
         self._presence = Presence(paths, self.place.user, self.now) if paths is not None and self.place else None
 
-    def _made(self) -> list[Widget]:
-        return [pane(id=name) for name, pane in PANES.items()]
-
     def get_default_screen(self) -> Screen[Any]:
         return Main(id="_default")
 
@@ -176,15 +144,30 @@ class SiaApp(Steering, Away):
         yield Keys()
 
     def on_mount(self) -> None:
-        for reader in (self._feed, self._shelf):
-            if reader is not None:
-                reader.start()
-        self.focus_pane()
         self._show()
-        self._touch()
-        self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
+        # A person sees whose window it is before anything is read.
+        self.call_after_refresh(self._begin)
         for fault in self._faults:
             self.notify(one_line(fault, 300), severity="warning", markup=False)
+
+    def _begin(self) -> None:
+        if self._begins_at == "home":
+            self._settle()
+        elif self._feed is not None:
+            self._feed.start()
+        if self._panes.current is None:
+            self.action_pane(self._begins_at)
+        self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
+
+    def _settle(self) -> None:
+        """What can wait until the run is on the screen."""
+        if self._feed is not None:
+            self._feed.seen()
+        if self._shelf is not None:
+            self._shelf.start()
+        self._touch()
+        # All that was made so far stays: the garbage collector need not walk through it again while a key waits.
+        gc.freeze()
 
     def on_unmount(self) -> None:
         if self._presence is not None:
@@ -207,7 +190,6 @@ class SiaApp(Steering, Away):
             await self.close_run(self.paths.name)
             self._face(access.paths)
             self._ask, self._resume = access.ask, access.resume
-            await self._panes.mount(*self._hidden())
             if self._feed is not None:
                 self._feed.start()
             self._touch()
@@ -217,7 +199,7 @@ class SiaApp(Steering, Away):
         """Let go of this run, if it is the one that is open."""
         if self._feed is None or self.paths.name != name or self._held_back():
             return
-        self._panes.current = "home"
+        self.action_pane("home")
         feed, self._feed = self._feed, None
         feed.stop()
         if self._presence is not None:
@@ -228,15 +210,15 @@ class SiaApp(Steering, Away):
         self._face(None)
         self.focus_pane()
 
-    def _hidden(self) -> list[Widget]:
-        panes = self._made()
-        for pane in panes:
-            pane.display = False
-        return panes
+    @property
+    def _held(self) -> Held | None:
+        """The verdict that may still be taken back."""
+        gate = self._pane("gate")
+        return cast("GatePane", gate).verdicts.held if gate is not None else None
 
     def _held_back(self) -> bool:
         """Whether a verdict is not sent yet: it would go to another run's engine."""
-        held = next((pane.verdicts.held for pane in self.query(GatePane)), None)
+        held = self._held
         if held is not None:
             self.say(f"the {held.kind} of {held.gate} is not sent yet: wait for it, or take it back (z)", False)
         return held is not None
@@ -254,43 +236,17 @@ class SiaApp(Steering, Away):
         if how == "leave":
             self.call_later(self.action_quit)
         elif how == "until":
-            self.action_pane("gate")
-            self.query_one(GatePane).action_until(known=True)
+            self._go("gate", lambda gate: gate.action_until(known=True))
 
     async def action_quit(self) -> None:
         """Leave; a verdict that is still held is asked about first."""
-        held = next((pane.verdicts.held for pane in self.query(GatePane)), None)
+        held = self._held
         if held is not None and not self._leaving:
             self._leaving = True
             said = f"the {held.kind} of {held.gate} is not sent yet: z takes it back, q again sends it now and leaves"
             self.notify(said, severity="warning", markup=False, timeout=10)
             return
         self.exit()
-
-    @property
-    def here(self) -> str:
-        """The name of the pane in sight."""
-        return self._panes.current or self._begins_at
-
-    def action_pane(self, name: str) -> None:
-        if name != "home" and self._feed is None:
-            self.notify("no run is open: Enter opens one", markup=False)
-            return
-        self._panes.current = name
-        self.screen.minimize()
-        self._show()
-        self.focus_pane()
-        self.refresh_bindings()
-
-    def on_tabs_picked(self, event: Tabs.Picked) -> None:
-        self.action_pane(event.name)
-
-    def action_enlarge(self) -> None:
-        """The focused part alone, and back."""
-        if self.screen.maximized is not None:
-            self.screen.minimize()
-        elif self.focused is not None:
-            self.screen.maximize(self.focused, container=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "pane":
@@ -316,6 +272,11 @@ class SiaApp(Steering, Away):
         yield from super().get_system_commands(screen)
         yield from commands(self, screen.active_bindings)
 
+    @property
+    def _covered(self) -> bool:
+        """Whether a dialogue lies over the panes."""
+        return not isinstance(self.screen, Main)
+
     def _tick(self) -> None:
         """Show what is new: the pane in sight when the run has changed, the clocks once a second."""
         self._flushes += 1
@@ -332,7 +293,8 @@ class SiaApp(Steering, Away):
         shelved = self._shelf.views if self._shelf is not None else ()
         changed = changed or shelved is not self._shelved
         self._shelved = shelved
-        if changed or self._flushes % FLUSHES_A_SECOND == 0:
+        # Whatever lies over the pane is drawn together with it: there, once a second will do.
+        if (changed and not self._covered) or self._flushes % FLUSHES_A_SECOND == 0:
             self._call()
             self._show()
         if self._flashes and self._flushes % 5 == 0:
@@ -362,9 +324,13 @@ class SiaApp(Steering, Away):
         else:
             self._head(*heading(view, self.now(), here), waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
-        if here != "home" and self._shown.get(here) is not view:
+        there = self._pane(here)
+        if here != "home" and there is not None and there.is_mounted and self._shown.get(here) is not view:
             self._shown[here] = view
-            cast(Pane, self._panes.get_child_by_id(here)).show(view)
+            cast(Pane, there).show(view)
+            if not self._settled and (view.state.run or view.error):
+                self._settled = True
+                self.call_after_refresh(self._settle)
         if self.focused is None:
             # What had the focus may just have gone out of sight; without it a pane's keys would be dead.
             self.call_after_refresh(self.focus_pane)
@@ -377,15 +343,9 @@ class SiaApp(Steering, Away):
         shelf, waits = self._shelf, len(self._caller.waiting)
         views = shelf.views if shelf is not None else ()
         self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
-        if shelf is not None:
-            self.query_one(HomePane).show_runs(views, shelf.complete)
-
-    def focus_pane(self) -> None:
-        """Give the pane in sight the focus, unless a part of it has it."""
-        pane = self._panes.get_child_by_id(self.here)
-        first = next((child for child in self.screen.focus_chain if pane in child.ancestors_with_self), None)
-        if first is not None and (self.focused is None or pane not in self.focused.ancestors_with_self):
-            first.focus()
+        there = self._pane("home")
+        if shelf is not None and there is not None and there.is_mounted:
+            cast("HomePane", there).show_runs(views, shelf.complete)
 
 
 def _near(path: Path) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from sia_tui.config import RunConfig
 from sia_tui.core.gates import Gate
 from sia_tui.core.memo import signs
 from sia_tui.core.plans import estimate
@@ -15,6 +15,9 @@ from sia_tui.core.telling import points
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.diffing import LONGEST
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
+
+if TYPE_CHECKING:
+    from sia_tui.config import RunConfig
 
 _NAMED = {
     "harness": "run this patch on dev?",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
-from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import Alarmed, EngineStarted
 from sia_tui.core.fold import fold
 from sia_tui.core.state import State
@@ -18,11 +18,29 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.view import RECENT, View
 
+if TYPE_CHECKING:
+    from sia_tui.config import RunConfig
+
 EVERY_S = 0.1
 LOCK_EVERY_S = 0.5
 """Asking who holds the run takes its lock for an instant: not to be done more often than is noticed."""
 RETRY_S = 1.0
+UNSEEN_S = 0.5
+"""So long the config waits for the run to be on the screen."""
 STORY = 2000
+
+
+class Follows(Protocol):
+    """What the window is fed by: a run as it goes, or a recording."""
+
+    view: View
+
+    def start(self) -> None: ...
+
+    def seen(self) -> None:
+        """The run is on the screen: what takes longer may follow."""
+
+    def stop(self) -> None: ...
 
 
 class Feed:
@@ -31,11 +49,16 @@ class Feed:
     def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
         self._over = threading.Event()
+        self._seen = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"feed {paths.name}", daemon=True)
         self.view = View(paths.name)
 
     def start(self) -> None:
         self._thread.start()
+
+    def seen(self) -> None:
+        """The run is on the screen: what takes longer may follow."""
+        self._seen.set()
 
     def stop(self) -> None:
         self._over.set()
@@ -61,7 +84,8 @@ class Feed:
     def _read(self) -> None:
         reader = RunReader(self._paths.db)
         try:
-            tail, beats = Tail(reader, self._paths, config_of(self._paths)), 0
+            tail, beats = Tail(reader, self._paths, self.view.config), 0
+            known = tail.config is not None
             while not self._over.is_set():
                 if beats % round(LOCK_EVERY_S / EVERY_S) == 0:
                     if not self._paths.db.exists():
@@ -72,7 +96,12 @@ class Feed:
                 found = tail.poll(self.view)
                 if found is not self.view:
                     self.view = found
-                self._over.wait(EVERY_S)
+                if not known and (self._seen.is_set() or beats * EVERY_S > UNSEEN_S):
+                    # What reads configs takes longer to import than a run to read.
+                    known, tail.config = True, config_of(self._paths)
+                    tail.again()
+                else:
+                    self._over.wait(EVERY_S)
         finally:
             reader.close()
 
@@ -80,8 +109,8 @@ class Feed:
 class Tail:
     """What has been read of a run so far. `poll` reads what is new, and nothing twice."""
 
-    def __init__(self, reader: RunReader, paths: RunPaths, config: RunConfig | None) -> None:
-        self._reader, self._name, self._config = reader, paths.name, config
+    def __init__(self, reader: RunReader, paths: RunPaths, config: RunConfig | None = None) -> None:
+        self._reader, self._name, self.config = reader, paths.name, config
         self.alive = False
         self._version = -1
         self._seen = 0
@@ -116,7 +145,7 @@ class Tail:
             metrics={name: tuple(rows.values()) for name, rows in self._metrics.items()},
             recent=tuple(self._recent),
             dropped=self._tally.episodes - len(self._recent),
-            config=self._config,
+            config=self.config,
         )
 
     def _read_log(self) -> None:
@@ -152,6 +181,8 @@ class Tail:
 
 
 def config_of(paths: RunPaths) -> RunConfig | None:
+    from sia_tui.config import ConfigError, load_config
+
     try:
         return load_config(paths.config)
     except ConfigError:

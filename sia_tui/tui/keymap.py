@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
@@ -21,14 +22,18 @@ OURS = "sia_tui."
 _SUFFIXES = ("Pane", "View", "App", "Screen")
 
 
-@cache
 def name_bindings() -> None:
-    """Give an id to every binding of the window's classes. Once is enough."""
-    for cls in _classes():
-        bindings = cls._merged_bindings
-        if bindings is not None:
-            for key, found in bindings.key_to_bindings.items():
-                bindings.key_to_bindings[key] = [_named(cls, binding) for binding in found]
+    """Give an id to every binding of the window's classes, as far as they are loaded."""
+    for cls in _loaded():
+        _name_of(cls)
+
+
+@cache
+def _name_of(cls: type[DOMNode]) -> None:
+    bindings = cls._merged_bindings
+    if bindings is not None:
+        for key, found in bindings.key_to_bindings.items():
+            bindings.key_to_bindings[key] = [_named(cls, binding) for binding in found]
 
 
 @cache
@@ -42,9 +47,16 @@ def known() -> dict[str, list[str]]:
 
 
 def shown_key(widget: Widget, name: str) -> str:
-    """The first key of the binding of this id, as a person has set it. Raises KeyError for an id that is none."""
+    """The first key of the binding of this id, of the widget or around it, as a person has set it. Raises KeyError for an
+    id that is none there."""
     own = widget.app._keymap.get(name)
-    return widget.app.get_key_display(Binding(_keys(own)[0] if own else known()[name][0], "", ""))
+    keys = {
+        binding.id: key
+        for node in widget.ancestors_with_self
+        for key, found in reversed((type(node)._merged_bindings or BindingsMap()).key_to_bindings.items())
+        for binding in found
+    }
+    return widget.app.get_key_display(Binding(_keys(own)[0] if own else keys[name], "", ""))
 
 
 def faults(keymap: Mapping[str, str]) -> list[str]:
@@ -75,8 +87,9 @@ def _keys(text: str) -> list[str]:
 
 
 def _rooms() -> Iterator[tuple[str, list[tuple[str, Binding]]]]:
+    classes = _classes()
     name_bindings()
-    for cls in _classes():
+    for cls in classes:
         if isinstance(cls._merged_bindings, BindingsMap):
             pairs = [(key, one) for key, found in cls._merged_bindings.key_to_bindings.items() for one in found]
             yield _room(cls), [(key, one) for key, one in pairs if one.id]
@@ -85,6 +98,12 @@ def _rooms() -> Iterator[tuple[str, list[tuple[str, Binding]]]]:
 def _classes() -> list[type[DOMNode]]:
     # Whatever binds keys has to be loaded to be known.
     import_module("sia_tui.tui.replayed")
+    for module in iter_modules(import_module("sia_tui.tui.screens").__path__):
+        import_module(f"sia_tui.tui.screens.{module.name}")
+    return _loaded()
+
+
+def _loaded() -> list[type[DOMNode]]:
     found, left = list[type[DOMNode]](), [DOMNode]
     while left:
         for cls in left.pop().__subclasses__():

@@ -9,7 +9,6 @@ from typing import Any
 
 from textual.app import App
 
-from sia_tui.config.user import UiConfig
 from sia_tui.tui.ascii import Ascii
 from sia_tui.tui.theme import THEMES, own_themes
 
@@ -25,7 +24,10 @@ READ_ONLY = "this window only reads: open it without --read-only to decide"
 
 @dataclass(frozen=True)
 class Manners:
-    ui: UiConfig = field(default_factory=UiConfig)
+    """As in the user's file: `theme` and `ascii` of its `ui`, `keys`."""
+
+    theme: str = THEMES[0].name
+    ascii: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
     """Binding ids and the keys they have instead."""
     themes: Path | None = None
@@ -38,9 +40,9 @@ def dress(app: App[Any], manners: Manners) -> list[str]:
     own, faults = own_themes(manners.themes) if manners.themes else ([], [])
     for theme in (*THEMES, *own):
         app.register_theme(theme)
-    found = manners.ui.theme in app.available_themes
-    app.theme = manners.ui.theme if found else THEMES[0].name
-    if manners.ui.ascii:
+    found = manners.theme in app.available_themes
+    app.theme = manners.theme if found else THEMES[0].name
+    if manners.ascii:
         app._filters.append(Ascii())
     app.set_keymap(dict(manners.keys))
-    return faults if found else [*faults, f"ui.theme: there is no theme {manners.ui.theme}; see: sia-tui config show"]
+    return faults if found else [*faults, f"ui.theme: there is no theme {manners.theme}; see: sia-tui config show"]

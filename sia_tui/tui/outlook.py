@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sia_tui.config import RunConfig
 from sia_tui.core import loop
 from sia_tui.core.digest import Digest
 from sia_tui.core.digest import told as digested
@@ -13,6 +13,9 @@ from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
 from sia_tui.tui.view import View, age_s
+
+if TYPE_CHECKING:
+    from sia_tui.config import RunConfig
 
 _ROOM = 10
 STALE_S = 30.0

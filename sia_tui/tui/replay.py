@@ -45,6 +45,9 @@ class Replay:
     def start(self) -> None:
         self._thread.start()
 
+    def seen(self) -> None:
+        """Nothing of a recording is left for later."""
+
     def stop(self) -> None:
         self._over.set()
         self._moved.set()

@@ -6,7 +6,6 @@ import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
-from sia_tui.config import ConfigError, load_config
 from sia_tui.core.fold import fold
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
@@ -88,6 +87,8 @@ class Shelf:
             known.view = replace(known.view, alive=alive)
 
     def _newest(self, paths: RunPaths, known: _Known, alive: bool) -> View:
+        from sia_tui.config import ConfigError, load_config
+
         try:
             with closing(RunReader(paths.db)) as reader:
                 entries = reader.log(after=known.seen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from textual.color import ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
@@ -90,6 +89,8 @@ def own_themes(folder: Path) -> tuple[list[Theme], list[str]]:
 
 def read_theme(path: Path) -> Theme:
     """Colours by Textual's names (`primary: '#5FA8D3'`, …), `dark`, `variables`. Raises ThemeError."""
+    import yaml
+
     try:
         tree: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         theme = Theme(**{**tree, "name": path.stem})

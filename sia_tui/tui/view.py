@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sia_tui.config import RunConfig
 from sia_tui.core.events import Alarmed
 from sia_tui.core.state import State
 from sia_tui.store.reader import EpisodeRow, Metrics, Progress, Reading
+
+if TYPE_CHECKING:
+    from sia_tui.config import RunConfig
 
 RECENT = 500
 """Newest episodes kept in sight; all of them stay on disk."""

@@ -15,6 +15,7 @@ from sia_tui.store.browse import Browser
 from sia_tui.store.connection import Moment
 from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
 from sia_tui.tui.workplace import Workplace
 
@@ -55,6 +56,9 @@ class Window(Protocol):
         """Whether the person may change anything; if not, that is said."""
 
     def action_pane(self, name: str) -> None: ...
+
+    def read_rollout(self, opens: Opens, back: str) -> None:
+        """In its own pane; Esc leads `back` to another one."""
 
     async def open_run(self, name: str) -> None: ...
 

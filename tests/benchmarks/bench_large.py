@@ -1,6 +1,10 @@
 """The window on a run of 1,000,000 events and 100,000 trajectories, over a real terminal: how soon it shows something, and
 what it costs while 5,000 events a second arrive. Beside it, in the same rounds, the smallest Textual app there is.
 
+What arrives is what an engine writes in a training: every event an episode's, with its row (a tenth with their trajectories,
+which nobody reads unasked: all of them would be 3 GB in ten minutes), and progress, metrics and a reading of the machine as
+often as an engine has them. The events that are there are episodes' too, one in ten with its row.
+
 python -m tests.benchmarks.bench_large [seconds of arriving events, default 60]
 """
 
@@ -16,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.terminal import Terminal
@@ -52,11 +57,11 @@ def main() -> None:
 def fill(db: Path) -> None:
     with sqlite3.connect(db) as connection:
         body = connection.execute("select body from trajectories limit 1").fetchone()[0]
-        write(connection, EVENTS, EPISODES, "b", body)
+        write(connection, "b", body, EVENTS, EPISODES, EPISODES)
     connection.close()
 
 
-def write(connection: sqlite3.Connection, events: int, episodes: int, name: str, body: bytes) -> None:
+def write(connection: sqlite3.Connection, name: str, body: bytes, events: int, rows: int, bodies: int) -> None:
     told = json.dumps({"id": "e", "key": "k", "case": "c"})
     connection.executemany(
         "insert into events (at, kind, data) values (?, 'EpisodeDone', ?)", ((AT, told) for _ in range(events))
@@ -64,10 +69,10 @@ def write(connection: sqlite3.Connection, events: int, episodes: int, name: str,
     connection.executemany(
         "insert into episodes (id, key, case_id, split, reward, source, tokens, seconds, isolation, at, answer)"
         " values (?, 'k', ?, 'train', 1.0, 'policy', 100, 0.1, 'bwrap', ?, 'x')",
-        ((f"{name}-{n}", f"c-{n}", AT) for n in range(episodes)),
+        ((f"{name}-{n}", f"c-{n}", AT) for n in range(rows)),
     )
     connection.executemany(
-        "insert into trajectories (episode, body) values (?, ?)", ((f"{name}-{n}", body) for n in range(episodes))
+        "insert into trajectories (episode, body) values (?, ?)", ((f"{name}-{n}", body) for n in range(bodies))
     )
 
 
@@ -142,11 +147,24 @@ def writing(db: Path, over: threading.Event) -> None:
     due = time.monotonic()
     while not over.is_set():
         with connection:
-            # A tenth of them episodes, as in the record that is there.
-            write(connection, each, each // 10, f"live-{batch}", body)
+            write(connection, f"live-{batch}", body, each, each, each // 10)
+            heartbeat(connection, batch)
         batch, due = batch + 1, due + EVERY_S
         over.wait(max(0.0, due - time.monotonic()))
     connection.close()
+
+
+def heartbeat(connection: sqlite3.Connection, batch: int) -> None:
+    """What an engine says beside its log: progress twice a second, a step's metrics each second, the machine each three."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    if batch % 5 == 0:
+        connection.execute("update progress set done = done + 1, beat_at = ?", (at,))
+    if batch % 10 == 0:
+        values = json.dumps({"reward": 0.5, "held_out": 0.4, "loss": 0.1, "entropy": 0.7, "kl": 0.01})
+        query = "insert into metrics select proposal, max(step) + 1, ?, ? from metrics group by proposal"
+        connection.execute(query, (at, values))
+    if batch % 30 == 0:
+        connection.execute("update machine set at = ?", (at,))
 
 
 def cpu(pid: int) -> float:

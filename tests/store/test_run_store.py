@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score, ToolCall
-from sia_tui.core.events import RunCreated, RunPaused
+from sia_tui.core.events import EpisodeDone, RunCreated, RunPaused
 from sia_tui.core.machine import Gpu, Usage
 from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader, append_command
@@ -232,3 +232,13 @@ def test_a_run_from_before_the_machine_was_told_is_read_and_gone_on_with(db: Pat
         store.machine(Usage((), 0.5))
         found = reader.machine()
         assert found is not None and found.usage.cores == 0.5 and store.state.run == "r"
+
+
+def test_what_is_new_is_found_without_passing_over_the_episodes(db: Path) -> None:
+    """They are nearly all of a long run's log, and clients ask ten times a second."""
+    with RunStore(db) as store:
+        store.record(RunCreated("r", "t", "c"), *(EpisodeDone(f"e{n}", "k", "train", 1) for n in range(5000)))
+    reader, looks = RunReader(db), []
+    reader._connection.set_progress_handler(lambda: looks.append(1), 100)
+    [created] = reader.log()
+    assert reader.log(after=created.seq) == [] and len(looks) < 5

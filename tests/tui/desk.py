@@ -12,7 +12,7 @@ from sia_tui.core.text import clean
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
-from tests.tui.opened import until
+from tests.tui.opened import until, whole
 from tests.tui.runs import moment
 
 WIDE, SMALL = (120, 40), (80, 24)
@@ -46,7 +46,7 @@ async def open_on(
     """The window with this pane (`gate`, `rollouts`, `history`) in sight and filled."""
     app = window_on(paths, engine)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.view.state.run != "")
+        await until(pilot, lambda: whole(app))
         app.action_pane(pane)
         await settle(pilot)
         yield app, pilot

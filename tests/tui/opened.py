@@ -42,11 +42,16 @@ async def until(pilot: Pilot[Any], holds: Callable[[], bool], seconds: float = 3
         await pilot.pause(0.02)
 
 
+def whole(app: SiaApp) -> bool:
+    """Whether all that is read of a run has been, its config last."""
+    return app.view.config is not None or app.view.error is not None
+
+
 async def loaded(pilot: Pilot[Any]) -> SiaApp:
     """The window once the run is on show."""
     app = pilot.app
     assert isinstance(app, SiaApp)
-    await until(pilot, lambda: bool(app.view.state.run) or app.view.error is not None)
+    await until(pilot, lambda: whole(app))
     await pilot.pause()
     return app
 

@@ -68,7 +68,9 @@ def test_the_feed_follows_a_writer_and_the_engines_lock(tmp_path: Path) -> None:
     feed.start()
     try:
         wait(lambda: bool(feed.view.state.run))
-        assert not feed.view.alive and feed.view.config is not None
+        feed.seen()
+        wait(lambda: feed.view.config is not None)
+        assert not feed.view.alive
         with hold(paths.lock):
             wait(lambda: feed.view.alive)
             assert feed.view.mark == "running"
@@ -108,7 +110,7 @@ def test_what_the_window_shows_is_known_without_textual() -> None:
         "import sys\n"
         "import sia_tui.tui.feed, sia_tui.tui.heading, sia_tui.tui.scores, sia_tui.tui.phase, sia_tui.tui.stream\n"
         "import sia_tui.tui.outlook, sia_tui.tui.charts\n"
-        "print([name for name in ('textual', 'torch', 'numpy') if name in sys.modules])"
+        "print([name for name in ('textual', 'torch', 'numpy', 'pydantic') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

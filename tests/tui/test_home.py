@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from sia_tui.config.user import UiConfig
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import Answer
 from sia_tui.store.seen import last_seen, note_seen
@@ -200,7 +199,7 @@ async def test_reading_only_changes_nothing(place: Place) -> None:
 
 @pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-colour-blind", SMALL)], ids=str)
 def test_home(place: Place, snap_compare: Any, theme: str, size: tuple[int, int]) -> None:
-    app = home(place, ui=UiConfig(theme=theme))
+    app = home(place, theme=theme)
 
     async def before(pilot: Any) -> None:
         # It flashes for two seconds.
@@ -243,7 +242,7 @@ async def test_keys_are_rebound_and_every_action_is_a_command(place: Place) -> N
 
 
 async def test_in_ascii_no_glyph_is_left(place: Place) -> None:
-    app = home(place, ui=UiConfig(ascii=True))
+    app = home(place, ascii=True)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
         await until(pilot, lambda: listed(app))
         await app.open_run("sql-repair-07")

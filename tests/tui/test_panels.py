@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sia_tui.store.reader import Metrics
 from sia_tui.tui.panels import OVERVIEW, PANELS, label, pages, panels
 from sia_tui.tui.phase import measure_lines, measures, panel_lines
-from sia_tui.tui.widgets.curve import Labels
+from sia_tui.tui.widgets.plot import Labels
 
 OLD = ("reward", "held_out", "pass_n", "useful", "entropy", "loss", "grad_norm", "learning_rate", "length")
 OLD += ("clip", "ratio", "gap", "rollout_s", "train_s")

@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import ContentSwitcher
 
 from sia_tui.store.lock import hold
-from sia_tui.tui.app import PANES
 from sia_tui.tui.heading import parting
+from sia_tui.tui.panes import PANES
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs
@@ -35,7 +35,11 @@ async def test_only_the_pane_in_sight_is_shown_anything(tmp_path: Path, monkeypa
     shown: list[str] = []
     async with app.run_test(size=(120, 40)) as pilot:
         await loaded(pilot)
-        for name in PANES:
+        assert [pane.id for pane in app.query_one(ContentSwitcher).children] == ["live"], "the others are not even made"
+        await pilot.press("5")
+        await pilot.pause()
+        await pilot.press("2")
+        for name in ("live", "curves"):
             pane = app.query_one(f"#{name}")
             monkeypatch.setattr(pane, "show", lambda view, name=name: shown.append(name))
         with writing(tmp_path / "r") as run:

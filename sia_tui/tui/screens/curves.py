@@ -27,7 +27,6 @@ from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, pages
 from sia_tui.tui.phase import panel_lines
 from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
 from sia_tui.tui.screens.overlays import Laid, Overlays
-from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.screens.samples import Samples
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
@@ -242,8 +241,7 @@ class CurvesPane(Widget, can_focus=True):
 
     def _read(self, opens: Opens | None) -> None:
         if opens is not None:
-            self.app.query_one(RolloutsPane).read(opens, back="curves")
-            window(self).action_pane("rollouts")
+            window(self).read_rollout(opens, back="curves")
 
     def action_choose(self, by: int) -> None:
         view = self._view

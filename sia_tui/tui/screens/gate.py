@@ -243,12 +243,9 @@ class GatePane(ChangingPane):
     @on(Lines.Chosen, "#evidence")
     def _chosen(self, event: Lines.Chosen) -> None:
         """Enter on a line reads what it points to; it never decides."""
-        from sia_tui.tui.screens.rollouts import RolloutsPane
-
         opens = self._lines[event.row].opens if event.row < len(self._lines) else None
         if opens is not None:
-            window(self).action_pane("rollouts")
-            self.app.query_one(RolloutsPane).read(opens, back="gate")
+            window(self).read_rollout(opens, back="gate")
 
     def _hold(
         self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None

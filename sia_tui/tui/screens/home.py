@@ -13,10 +13,10 @@ from textual.containers import Vertical
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
+from sia_tui.tui.keymap import name_bindings
 from sia_tui.tui.listed import about, heading_line, run_line
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.screens.confirm import Confirm
-from sia_tui.tui.screens.draft import NewRun
 from sia_tui.tui.screens.page import Page
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
@@ -51,11 +51,14 @@ class HomePane(Vertical):
         Binding("escape", "unmark", "unmark all", show=False),
     ]
 
-    def __init__(self, place: Workplace | None, id: str | None = None) -> None:
+    def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._place = place
         self._views: tuple[View, ...] = ()
         self._marked: list[str] = []
+
+    @property
+    def _place(self) -> Workplace | None:
+        return window(self).place
 
     def compose(self) -> ComposeResult:
         yield Card(id="columns")
@@ -128,6 +131,9 @@ class HomePane(Vertical):
 
     def action_begin(self) -> None:
         if self._place is not None and window(self).may_steer():
+            from sia_tui.tui.screens.draft import NewRun
+
+            name_bindings()
             self.app.push_screen(NewRun(self._place), self._begun)
 
     async def _begun(self, name: str | None) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
+from sia_tui.core.state import Cost, State
 from sia_tui.core.text import one_line
 from sia_tui.tui.charts import dev_chart
 from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.pieces import Line, Opens
 from sia_tui.tui.scores import newest_row, score_lines
-from sia_tui.tui.screens.rollouts import RolloutsPane
 from sia_tui.tui.stream import episode_line, failure_lines, failures
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
@@ -30,6 +32,8 @@ class LivePane(Widget):
 
     _newest = 0
     """The line of the newest step: it comes into sight once, when it is new."""
+    _scored: State | None = None
+    """What the generations' lines were made of."""
 
     def compose(self) -> ComposeResult:
         yield Card(id="away")
@@ -64,8 +68,7 @@ class LivePane(Widget):
     def _read_episode(self, event: Lines.Chosen) -> None:
         rows = window(self).view.recent
         if event.row < len(rows):
-            self.app.query_one(RolloutsPane).read(Opens("episode", rows[event.row].id), back="live")
-            window(self).action_pane("rollouts")
+            window(self).read_rollout(Opens("episode", rows[event.row].id), back="live")
 
     @on(Lines.Chosen, "#scores")
     def _see_history(self, event: Lines.Chosen) -> None:
@@ -74,7 +77,7 @@ class LivePane(Widget):
     def _pass_time(self) -> None:
         """What counts seconds goes on counting while nothing else happens."""
         if self.is_on_screen:
-            self.query_one("#phase", Card).refresh()
+            self.query_one("#phase", Card).look()
 
     def _show_away(self) -> None:
         away, card = window(self).away, self.query_one("#away", Card)
@@ -84,6 +87,10 @@ class LivePane(Widget):
 
     def _show_scores(self, view: View) -> None:
         lines, state = self.query_one("#scores", Lines), view.state
+        # What is spent changes with every episode, and no generation's line with that.
+        if (still := replace(state, cost=Cost(), last_at=None)) == self._scored:
+            return
+        self._scored = still
         laid: dict[int, list[Line]] = {}
 
         def row(index: int, width: int) -> Content:

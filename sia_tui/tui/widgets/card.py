@@ -24,11 +24,21 @@ class Card(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._draw: Draw = lambda width, height: ()
+        self._drawn: list[Line] | None = None
 
     def show(self, draw: Draw) -> None:
         self._draw = draw
-        self.refresh()
+        self.look()
+
+    def look(self) -> None:
+        """Draw what is another than it was: most of what is shown is not, and drawing is what a window costs."""
+        if self._lines() != self._drawn:
+            self.refresh()
 
     def render(self) -> Content:
+        self._drawn = self._lines()
+        return paragraph(self._drawn)
+
+    def _lines(self) -> list[Line]:
         width, height = self.content_size
-        return paragraph(self._draw(width, height)[:height])
+        return list(self._draw(width, height)[:height])

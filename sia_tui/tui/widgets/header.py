@@ -38,6 +38,6 @@ class Header(Static):
         before, after = Content.assemble(*left), Content.assemble(*right)
         room = self.size.width - cell_len(after.plain)
         if room < cell_len(before.plain):
-            self.update(before)
+            self.update(before, layout=False)
         else:
-            self.update(before.pad_right(room - cell_len(before.plain)) + after)
+            self.update(before.pad_right(room - cell_len(before.plain)) + after, layout=False)

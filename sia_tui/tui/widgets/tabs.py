@@ -28,10 +28,14 @@ class Tabs(Static):
         """Names by the number that shows them."""
         super().__init__(markup=False)
         self._names = names
+        self._said: tuple[str, str | None] | None = None
         self._spots: list[tuple[int, str]] = []
 
     def show(self, here: str, waiting: str | None) -> None:
         """`waiting` names the pane that a person is asked to look at."""
+        if (here, waiting) == self._said:
+            return
+        self._said = here, waiting
         pieces: list[tuple[str, str]] = []
         self._spots, x = [], 0
         for number, name in self._names.items():
@@ -40,7 +44,7 @@ class Tabs(Static):
             pieces += [(label, style), (" ", "")]
             x += len(label) + 1
             self._spots.append((x, name))
-        self.update(Content.assemble(*pieces))
+        self.update(Content.assemble(*pieces), layout=False)
 
     def on_click(self, event: events.Click) -> None:
         name = next((name for end, name in self._spots if event.x < end), None)

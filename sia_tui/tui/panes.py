@@ -1,0 +1,111 @@
+"""The window's panes by name. Each is imported and made when it is first looked at: one that nobody looks at costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from textual.app import App
+from textual.widget import AwaitMount, Widget
+from textual.widgets import ContentSwitcher
+
+from sia_tui.tui.feed import Follows
+from sia_tui.tui.keymap import name_bindings
+from sia_tui.tui.pieces import Opens
+from sia_tui.tui.view import View
+from sia_tui.tui.widgets.tabs import Tabs
+
+PANES = {
+    "live": "LivePane",
+    "gate": "GatePane",
+    "rollouts": "RolloutsPane",
+    "curves": "CurvesPane",
+    "history": "HistoryPane",
+}
+"""On the run that is open; each in the module of its name."""
+TABS = ("home", *PANES)
+
+
+class Pane(Protocol):
+    """What every pane on a run is, beside a widget."""
+
+    def show(self, view: View) -> None:
+        """Show this moment of the run. Called only while the pane is in sight, and when it comes into sight."""
+
+
+def _made(name: str) -> Widget:
+    cls = getattr(import_module(f"sia_tui.tui.screens.{name}"), PANES.get(name, "HomePane"))
+    name_bindings()
+    return cast(Widget, cls(id=name))
+
+
+class Panes(App[None]):
+    """The part of the window that brings its panes into sight, one at a time."""
+
+    _panes: ContentSwitcher
+    _begins_at: str
+    _feed: Follows | None
+
+    def _show(self) -> None:
+        raise NotImplementedError
+
+    @property
+    def here(self) -> str:
+        """The name of the pane in sight."""
+        return self._panes.current or self._begins_at
+
+    def action_pane(self, name: str) -> None:
+        self._go(name)
+
+    def read_rollout(self, opens: Opens, back: str) -> None:
+        self._go("rollouts", lambda rollouts: rollouts.read(opens, back))
+
+    def _go(self, name: str, then: Callable[[Any], None] = lambda pane: None) -> None:
+        """Bring a pane into sight; `then` is called with it as soon as it is there."""
+        if name != "home" and self._feed is None:
+            self.notify("no run is open: Enter opens one", markup=False)
+            return
+        found = self._pane(name)
+        if found is None:
+            self.call_later(self._come, self._panes.mount(_made(name)), name, then)
+        self._panes.current = name
+        self.screen.minimize()
+        self._show()
+        self.focus_pane()
+        self.refresh_bindings()
+        if found is not None and found.is_mounted:
+            then(found)
+
+    async def _come(self, mounted: AwaitMount, name: str, then: Callable[[Any], None]) -> None:
+        """A pane that is looked at for the first time is filled once it is there."""
+        await mounted
+        self.fill_pane()
+        if (found := self._pane(name)) is not None:
+            then(found)
+
+    def _pane(self, name: str) -> Widget | None:
+        """The pane of this name, if anybody has looked at it yet."""
+        return next((pane for pane in self._panes.children if pane.id == name), None)
+
+    def on_tabs_picked(self, event: Tabs.Picked) -> None:
+        self.action_pane(event.name)
+
+    def action_enlarge(self) -> None:
+        """The focused part alone, and back."""
+        if self.screen.maximized is not None:
+            self.screen.minimize()
+        elif self.focused is not None:
+            self.screen.maximize(self.focused, container=False)
+
+    def fill_pane(self) -> None:
+        """Show what is new in the pane that has come into sight, or from under a dialogue."""
+        self._show()
+        self.focus_pane()
+
+    def focus_pane(self) -> None:
+        """Give the pane in sight the focus, unless a part of it has it."""
+        there = self._pane(self.here)
+        first = next((child for child in self.screen.focus_chain if there in child.ancestors_with_self), None)
+        if first is not None and (self.focused is None or there not in self.focused.ancestors_with_self):
+            first.focus()

@@ -1,0 +1,116 @@
+"""The plot inside a curve. The only place that knows the plotting package, and what it brings with it: it is imported when
+there is something to plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.geometry import Offset
+from textual.message import Message
+from textual.strip import Strip
+from textual_hires_canvas import Canvas
+from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
+
+from sia_tui.tui.charts import Chart, Series, ticks
+from sia_tui.tui.decimate import decimate
+
+ZOOM = 1.5
+SMALL = 1e-3
+DECIMALS = 4
+"""Of a number with one figure before them: more do not fit beside an axis."""
+
+
+class Paper(Canvas):
+    """A canvas whose lines have a style before they have a size: the colourless filter reads it of every segment."""
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        return strip if strip.cell_length else Strip.blank(self.size.width, self.rich_style)
+
+
+class Labels(NumericAxisFormatter):
+    """Plain numbers, with the decimals that tell neighbours apart, and powers of ten where plain ones would not fit."""
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        gap = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+        if gap < SMALL and max(map(abs, ticks)) >= 0.1:
+            return [f"{tick:.{min(DECIMALS, math.ceil(-math.log10(gap)))}f}" for tick in ticks]
+        if gap < SMALL:
+            return [f"{tick:.0e}" if tick else "0" for tick in ticks]
+        return list(super().get_labels_for_ticks(ticks))
+
+
+class Plot(PlotWidget):
+    """A plot without a zoom of its own and without focus."""
+
+    can_focus = False
+
+    @dataclass
+    class Wheeled(Message):
+        """The package's plot lets no turn of the wheel go further up."""
+
+        at: Offset
+        factor: float
+
+    def on_mount(self) -> None:
+        self.set_y_formatter(Labels())
+        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 7
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.post_message(self.Wheeled(event.screen_offset, 1 / ZOOM))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.post_message(self.Wheeled(event.screen_offset, ZOOM))
+
+    def compose(self) -> ComposeResult:
+        for widget in super().compose():
+            yield Paper(1, 1, id=widget.id) if isinstance(widget, Canvas) else widget
+
+    def draw(self, chart: Chart, hue: Callable[[str], str], width: int, height: int) -> None:
+        """The chart in so many cells; `hue` is the colour of a name."""
+        self.clear()
+        first, last, low, high = chart.bounds
+        self.set_xlimits(first, last)
+        self.set_ylimits(low, high)
+        if chart.level is not None:
+            level = chart.level[1]
+            self.plot([first, last], [level, level], hue("warning"), HiResMode.BRAILLE)
+        for series in chart.seen:
+            self._add(series, hue, width)
+        for x, _ in chart.marks:
+            self.add_v_line(x, hue("error"))
+        if chart.cursor is not None:
+            self.add_v_line(chart.cursor, hue("accent"))
+        self.set_yticks(ticks(low, high, (height - 2) // 2))
+        self.set_xticks(_whole(first, last, width) if chart.whole_x else None)
+
+    def _add(self, series: Series, hue: Callable[[str], str], width: int) -> None:
+        points = decimate(series.points, max(4, width))
+        if not points:
+            return
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        if series.marks:
+            self.scatter(xs, ys, series.marks, hue(series.color))
+        else:
+            self.plot(xs, ys, hue(series.color), HiResMode.BRAILLE)
+            if len(points) == 1:
+                self.scatter(xs, ys, "•", hue(series.color))
+            if series.tag:
+                self.scatter(xs[-1:], ys[-1:], series.tag, hue(series.color))
+
+    def x_at(self, place: Offset) -> float | None:
+        """The x of a place on the screen; None outside the plot."""
+        canvas = self.query_one("#plot", Canvas)
+        at = place - canvas.region.offset
+        if not self.display or not (0 <= at.x < canvas.size.width and 0 <= at.y < canvas.size.height):
+            return None
+        return float(self.get_coordinate_from_pixel(at.x, at.y)[0])
+
+
+def _whole(first: float, last: float, width: int) -> list[float]:
+    stride = max(1, round((last - first) * 6 / max(1, width)))
+    return [float(x) for x in range(round(first), round(last) + 1, stride)]
