@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from pydantic import ValidationError
 
@@ -17,6 +17,16 @@ from sia_tui.weights.protocol import End, Need, Notice, Rollout, Said, Told, Tur
 
 ENGINE_GONE = 3
 """Exit status when the engine closed the pipe."""
+
+
+def ends() -> tuple[BinaryIO, BinaryIO]:
+    """The process' stdin and stdout, for the protocol alone: what libraries print goes to stderr from here on."""
+    told, said = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return told, said
 
 
 class Out(Protocol):
@@ -51,13 +61,7 @@ class Pipe:
 
     @classmethod
     def take_over(cls) -> Pipe:
-        """The process' stdin and stdout, for the protocol alone: what libraries print goes to stderr from here on."""
-        told, said = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
-        os.dup2(2, 1)
-        return cls(told, said)
+        return cls(*ends())
 
     def say(self, line: Said) -> None:
         self._over = isinstance(line, End)

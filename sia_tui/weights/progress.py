@@ -117,6 +117,7 @@ _MACHINES = {
     "folder",
     "out",
     "threads",
+    "workers",
     "device",
     "micro_tokens",
     "gradient_checkpointing",
