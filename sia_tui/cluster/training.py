@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from sia_tui.cluster.desk import Desk
@@ -117,7 +116,7 @@ def _train(job: Job, desk: Any, workers: int, gpu: bool, broken: list[BaseExcept
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
             ),
         ).fit()
-    except BaseException as error:
+    except Exception as error:  # noqa: BLE001  whatever it was, the engine is told
         broken.append(error)
 
 
