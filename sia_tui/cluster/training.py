@@ -40,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.exception("the training broke")
         print(_words(error), file=sys.stderr)
         return BROKE
+    finally:
+        import ray
+
+        ray.shutdown()
 
 
 def _carried_out(job: Job, told: Iterable[bytes], said: Any) -> int:
@@ -71,14 +75,14 @@ def _carried_out(job: Job, told: Iterable[bytes], said: Any) -> int:
 
 
 def _join(job: Job) -> None:
-    """The cluster at RAY_ADDRESS; without one, this machine alone, on loopback, until this process ends."""
+    """A cluster that is there; without one, this machine alone, on loopback, until this process ends."""
     import ray
 
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=True, configure_logging=False)
+    if address := job.cluster or os.environ.get("RAY_ADDRESS"):
+        ray.init(address, configure_logging=False)
     else:
         here: dict[str, Any] = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
-        ray.init(num_cpus=job.workers, configure_logging=False, **here)
+        ray.init(num_cpus=1, configure_logging=False, **here)
 
 
 def _workers(job: Job) -> tuple[int, bool]:
@@ -97,11 +101,11 @@ def _workers(job: Job) -> tuple[int, bool]:
 
 def _train(job: Job, desk: Any, workers: int, gpu: bool, broken: list[BaseException]) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchConfig
 
     each = {"GPU": 1.0} if gpu else {"CPU": SHARE}
     try:
-        TorchTrainer(
+        _trainer()(
             work,
             train_loop_config={"job": job, "desk": desk},
             torch_config=TorchConfig("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout_s=PATIENCE_S),
@@ -118,6 +122,20 @@ def _train(job: Job, desk: Any, workers: int, gpu: bool, broken: list[BaseExcept
         ).fit()
     except Exception as error:  # noqa: BLE001  whatever it was, the engine is told
         broken.append(error)
+
+
+def _trainer() -> Any:
+    """Ray's, without the detached actor that outlives it to free what the end of this process frees anyway: where no
+    dashboard runs, that actor never ends."""
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    class Trainer(TorchTrainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            made = super()._create_default_callbacks()
+            return [one for one in made if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    return Trainer
 
 
 def _pass_on(told: Iterable[bytes], desk: Any) -> None:
@@ -137,11 +155,15 @@ def _write(said: Any, line: bytes) -> None:
 
 
 def _words(error: BaseException) -> str:
-    """In one line: which processes were lost, or what broke in the first that did."""
-    failures = getattr(error, "worker_failures", None) or {}
-    for rank, failure in sorted(failures.items()):
-        return one_line(f"process {rank} of the training: {type(failure).__name__}: {failure}", 300)
-    return one_line(f"{type(error).__name__}: {error}", 300)
+    """In one line, why the group broke: by a process that Ray says is dead, else by the first that failed."""
+    from ray.exceptions import RayActorError
+
+    failures: dict[int, Exception] = getattr(error, "worker_failures", None) or {}
+    causes = {rank: getattr(failure, "health_check_failure", failure) for rank, failure in failures.items()}
+    for rank, cause in sorted(causes.items()):
+        if isinstance(cause, RayActorError):
+            return f"lost its process {rank + 1}, or the node that it ran on"
+    return one_line(": ".join(f"{type(one).__name__}: {one}" for one in list(causes.values())[:1] or [error]), 300)
 
 
 if __name__ == "__main__":

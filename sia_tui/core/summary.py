@@ -53,6 +53,7 @@ def summary(state: State) -> dict[str, Any]:
         "null_baselines": _baselines(state),
         "cost": {
             "wall_s": round(state.cost.wall_s, 1),
+            "gpu_hours": round(state.cost.gpu_s / 3600, 4),
             "tokens": state.cost.tokens,
             "episodes": state.cost.episodes,
             "calls": state.cost.calls,

@@ -201,6 +201,11 @@ def _(event: ev.TrainingBegan) -> str:
 
 
 @tell.register
+def _(event: ev.TrainerLost) -> str:
+    return f"training of {event.id}: {event.why}; another trainer goes on" + _more(event.saved)
+
+
+@tell.register
 def _(event: ev.AdapterTrained) -> str:
     return (
         f"adapter {event.adapter[:12]} of {event.id}: {event.steps} steps, {event.rollouts} rollouts, "

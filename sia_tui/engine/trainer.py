@@ -16,6 +16,8 @@ from sia_tui.engine.jobs import QUIET
 from sia_tui.harness.children import die_with_parent
 from sia_tui.weights.protocol import SAID, Job, Said, Told
 
+ALONE, GROUP = "sia_tui.weights.trainer", "sia_tui.cluster.training"
+"""Who speaks the protocol: the one process that trains, or one that stands for several."""
 LONGEST_LINE = 1 << 26
 SILENCE_S = 1800.0
 """A trainer that has said nothing for this long is taken for dead; one optimizer step is the longest silence there is."""
@@ -39,7 +41,7 @@ class Trainer:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sia_tui.weights.trainer", "--job", str(file)),
+                *(sys.executable, "-m", GROUP if self._job.workers > 1 else ALONE, "--job", str(file)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -96,7 +98,9 @@ class Trainer:
 
 def placed(job: Job) -> dict[str, str]:
     """The environment in which it sees the plan's GPUs; where that names none, the first that this process sees. Of several,
-    transformers would train a copy on each."""
+    transformers would train a copy on each. Which GPUs a training's several processes get is Ray's to say."""
+    if job.workers > 1:
+        return only(job.plan.train_on)
     if job.plan.train_on or job.device == "cpu":
         return only(job.plan.train_on)
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]

@@ -118,6 +118,7 @@ _MACHINES = {
     "out",
     "threads",
     "workers",
+    "cluster",
     "device",
     "micro_tokens",
     "gradient_checkpointing",

@@ -38,6 +38,8 @@ class Job(_Line):
     threads: int = 1
     workers: int = 1
     """Processes that share each step's work; more than one are Ray's to start (`cluster/training.py`)."""
+    cluster: str | None = None
+    """Address of the Ray cluster they are started on; None: the environment's, else this machine alone."""
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the base; the adapter is trained in float32 either way."""
