@@ -166,6 +166,12 @@ class PilotDone(Event):
     """What the whole training should take, by this pilot."""
     advised: Recommendation | None = None
     """The algorithm that its rewards ask for; None in logs of earlier versions."""
+    gpus: int = 0
+    """That are the run's meanwhile, of all nodes."""
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.expected_s * self.gpus / 3600
 
 
 @dataclass(frozen=True)

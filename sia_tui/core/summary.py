@@ -174,6 +174,7 @@ def _pilot(step: Step) -> dict[str, Any] | None:
         "pass_1": seen.pass_1,
         "pass_n": seen.pass_n,
         "expected_s": step.pilot.expected_s,
+        "expected_gpu_hours": round(step.pilot.gpu_hours, 3),
         "measured": asdict(rewards(seen)),
         "advised": asdict(advised) if advised else None,
         "page": text(page(seen, advised)),

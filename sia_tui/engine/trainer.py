@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from sia_tui.core.hardware import only
+from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.jobs import QUIET
 from sia_tui.harness.children import die_with_parent
 from sia_tui.weights.protocol import SAID, Job, Said, Told
@@ -100,8 +101,13 @@ def placed(job: Job) -> dict[str, str]:
     """The environment in which it sees the plan's GPUs; where that names none, the first that this process sees. Of several,
     transformers would train a copy on each. Which GPUs a training's several processes get is Ray's to say."""
     if job.workers > 1:
-        return only(job.plan.train_on)
+        return only(job.plan.train_on or _not_serving(job))
     if job.plan.train_on or job.device == "cpu":
         return only(job.plan.train_on)
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
     return {"CUDA_VISIBLE_DEVICES": first} if first else only((0,))
+
+
+def _not_serving(job: Job) -> tuple[int, ...]:
+    gpus = 0 if job.device == "cpu" else this_machine().gpus
+    return tuple(number for number in range(gpus) if number not in (job.plan.serve_on or (0,)))
