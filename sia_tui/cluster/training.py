@@ -34,16 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job = job_file(arguments, __doc__)
     told, said = ends()
     os.environ.update(QUIET)
+    why = ""
     try:
         return _carried_out(job, told, said)
     except Exception as error:
         logging.exception("the training broke")
-        print(_words(error), file=sys.stderr)
+        why = _words(error)
         return BROKE
     finally:
         import ray
 
+        # Until it is gone it passes on what processes elsewhere printed; the last word is ours.
         ray.shutdown()
+        print(why, file=sys.stderr)
 
 
 def _carried_out(job: Job, told: Iterable[bytes], said: Any) -> int:

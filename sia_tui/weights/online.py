@@ -207,7 +207,8 @@ class Online(Rated, GRPOTrainer):
         own, base = (torch.cat([tensor.flatten() for tensor in some]) for some in zip(*cost, strict=True))
         weights = torch.cat([inputs["weights"].flatten() for _, inputs in made])
         shares = ranks.everyone((own.cpu(), base.cpu(), weights.cpu()))
-        everything = shaped(*(torch.cat(some) for some in zip(*shares, strict=True)), plan.kl, plan.entropy)
+        all_own, all_base, all_weights = (torch.cat(some) for some in zip(*shares, strict=True))
+        everything = shaped(all_own, all_base, all_weights, plan.kl, plan.entropy)
         before = sum(len(share[0]) for share in shares[: ranks.rank()])
         added = everything[before : before + len(own)].to(own.device)
         for part, inputs in made:
