@@ -12,10 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from sia_tui.cluster.desk import Desk
+from sia_tui.cluster.joining import environment
 from sia_tui.cluster.ranked import work
+from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.core.text import one_line
 from sia_tui.weights.pipe import ENGINE_GONE, ends
 from sia_tui.weights.protocol import SAID, End, Job, Left, Notice, Trained
@@ -23,7 +26,7 @@ from sia_tui.weights.trainer import BROKE, job_file
 
 JOIN_S = 60.0
 """How long to wait for as many GPUs as were asked for; with fewer it begins then."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_METRICS_ENABLED": "0", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1"}
+QUIET = {"RAY_TRAIN_METRICS_ENABLED": "0", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1"}
 SHARE = 0.01
 """Of a CPU, by Ray's books, for a process that trains on the CPU: harness workers hold all of them, and wait meanwhile."""
 PATIENCE_S = 86_400
@@ -55,7 +58,7 @@ def _carried_out(job: Job, told: Iterable[bytes], said: Any) -> int:
 
     _join(job)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote(job)
+    desk: Any = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote(job)
     threading.Thread(target=_pass_on, args=(told, desk), daemon=True).start()
     workers, gpu = _workers(job)
     if workers < job.workers:
@@ -81,17 +84,15 @@ def _join(job: Job) -> None:
     """A cluster that is there; without one, this machine alone, on loopback, until this process ends."""
     import ray
 
-    if address := job.cluster or os.environ.get("RAY_ADDRESS"):
-        ray.init(address, configure_logging=False)
-    else:
-        here: dict[str, Any] = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
-        ray.init(num_cpus=1, configure_logging=False, **here)
+    address = job.cluster or os.environ.get("RAY_ADDRESS")
+    os.environ.update(environment(ClusterSettings(executor="ray", address=address), job.folder / "ray"))
+    alone: dict[str, Any] = {} if address else {"num_cpus": 1, "include_dashboard": False}
+    ray.init(address or "local", configure_logging=False, **alone)
 
 
 def _workers(job: Job) -> tuple[int, bool]:
     """How many processes there is room for, and whether each has a GPU. Raises RuntimeError where there is none."""
-    import ray
-
+    ray = import_module("ray")
     if job.device == "cpu" or not ray.cluster_resources().get("GPU"):
         return job.workers, False
     ends_at = time.monotonic() + JOIN_S
@@ -103,24 +104,22 @@ def _workers(job: Job) -> tuple[int, bool]:
 
 
 def _train(job: Job, desk: Any, workers: int, gpu: bool, broken: list[BaseException]) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig
-
+    train, torch = import_module("ray.train"), import_module("ray.train.torch")
     each = {"GPU": 1.0} if gpu else {"CPU": SHARE}
     try:
         _trainer()(
             work,
             train_loop_config={"job": job, "desk": desk},
-            torch_config=TorchConfig("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout_s=PATIENCE_S),
-            scaling_config=ScalingConfig(
+            torch_config=torch.TorchConfig("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout_s=PATIENCE_S),
+            scaling_config=train.ScalingConfig(
                 num_workers=workers,
                 use_gpu=gpu,
                 resources_per_worker=each,
                 placement_strategy="PACK" if gpu else "SPREAD",
             ),
-            run_config=RunConfig(
+            run_config=train.RunConfig(
                 storage_path=str(job.folder / "ray"),
-                failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+                failure_config=train.FailureConfig(max_failures=0, controller_failure_limit=0),
             ),
         ).fit()
     except Exception as error:  # noqa: BLE001  whatever it was, the engine is told
@@ -133,7 +132,9 @@ def _trainer() -> Any:
     from ray.train.torch import TorchTrainer
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
-    class Trainer(TorchTrainer):  # type: ignore[misc]
+    trainer: Any = TorchTrainer
+
+    class Trainer(trainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             made = super()._create_default_callbacks()
             return [one for one in made if not isinstance(one, PlacementGroupCleanerCallback)]

@@ -139,7 +139,7 @@ async def job_of(
         out=folder / "adapter",
         threads=config.threads,
         workers=config.workers,
-        cluster=session.config.cluster.address,
+        cluster=await session.cluster() if config.workers > 1 else None,
         device="cuda" if this_machine(config.device).gpus or _elsewhere(session) else "cpu",
         dtype=config.dtype,
         micro_tokens=config.micro_tokens or 0,
