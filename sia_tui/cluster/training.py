@@ -36,7 +36,8 @@ PATIENCE_S = 86_400
 def main(arguments: Sequence[str] | None = None) -> int:
     job = job_file(arguments, __doc__)
     told, said = ends()
-    os.environ.update(QUIET)
+    # Ray reads how it is to be joined when it is imported.
+    os.environ.update(QUIET | environment(ClusterSettings(executor="ray", address=_address(job)), job.folder / "ray"))
     why = ""
     try:
         return _carried_out(job, told, said)
@@ -84,10 +85,13 @@ def _join(job: Job) -> None:
     """A cluster that is there; without one, this machine alone, on loopback, until this process ends."""
     import ray
 
-    address = job.cluster or os.environ.get("RAY_ADDRESS")
-    os.environ.update(environment(ClusterSettings(executor="ray", address=address), job.folder / "ray"))
+    address = _address(job)
     alone: dict[str, Any] = {} if address else {"num_cpus": 1, "include_dashboard": False}
     ray.init(address or "local", configure_logging=False, **alone)
+
+
+def _address(job: Job) -> str | None:
+    return job.cluster or os.environ.get("RAY_ADDRESS")
 
 
 def _workers(job: Job) -> tuple[int, bool]:
