@@ -45,10 +45,11 @@ srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per
 ray=$!
 engine=
 asked=
+interrupted=
 
 # shellcheck disable=SC2317  # called by traps
 end() {
-    asked=$1
+    asked=$1 interrupted=1
     say "asked to end ($1)"
     [ -z "$engine" ] || kill -TERM "$engine" 2>/dev/null || true
 }
@@ -72,11 +73,13 @@ fi
 engine=$!
 [ -z "$asked" ] || kill -TERM "$engine"
 
-# A trapped signal ends a wait; the engine is still at its last step then.
+# A trapped signal ends a wait, with a status of its own; the next one has the engine's (127: it was told already).
 code=0
-while true; do
-    if wait "$engine"; then code=0; else code=$?; fi
-    kill -0 "$engine" 2>/dev/null || break
+while interrupted=; do
+    status=0
+    wait "$engine" || status=$?
+    [ "$status" = 127 ] || code=$status
+    [ -n "$interrupted" ] || break
 done
 
 if [ "$asked" = wall ] && [ "$code" = 130 ]; then

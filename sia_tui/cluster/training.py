@@ -26,7 +26,13 @@ from sia_tui.weights.trainer import BROKE, job_file
 
 JOIN_S = 60.0
 """How long to wait for as many GPUs as were asked for; with fewer it begins then."""
-QUIET = {"RAY_TRAIN_METRICS_ENABLED": "0", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1"}
+SETTINGS = {
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_raylet_start_wait_time_s": "120",
+}
+"""Of Ray: no metrics, a death is seen within a second, and a busy machine has time to start it."""
 SHARE = 0.01
 """Of a CPU, by Ray's books, for a process that trains on the CPU: harness workers hold all of them, and wait meanwhile."""
 PATIENCE_S = 86_400
@@ -37,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job = job_file(arguments, __doc__)
     told, said = ends()
     # Ray reads how it is to be joined when it is imported.
-    os.environ.update(QUIET | environment(ClusterSettings(executor="ray", address=_address(job)), job.folder / "ray"))
+    os.environ.update(
+        SETTINGS | environment(ClusterSettings(executor="ray", address=_address(job)), job.folder / "ray")
+    )
     why = ""
     try:
         return _carried_out(job, told, said)
