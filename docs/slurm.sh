@@ -25,11 +25,10 @@ say() { echo "$(date +%H:%M:%S)  job $SLURM_JOB_ID: $*"; }
 RAY_AUTH_TOKEN=$("$bin/python" -c 'import secrets; print(secrets.token_hex(32))')
 RAY_AUTH_MODE=token
 RAY_USAGE_STATS_ENABLED=0
-RAY_raylet_start_wait_time_s=120
 here=${RAY_HEAD_IP:-$(hostname -I | cut -d' ' -f1)}
 port=$((20000 + SLURM_JOB_ID % 10000))
 RAY_ADDRESS=$here:$port
-export RAY_AUTH_TOKEN RAY_AUTH_MODE RAY_USAGE_STATS_ENABLED RAY_raylet_start_wait_time_s RAY_ADDRESS here port bin
+export RAY_AUTH_TOKEN RAY_AUTH_MODE RAY_USAGE_STATS_ENABLED RAY_ADDRESS here port bin
 
 # shellcheck disable=SC2016  # expanded on each node
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --overlap --export=ALL bash -c '

@@ -30,9 +30,8 @@ SETTINGS = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
-    "RAY_raylet_start_wait_time_s": "120",
 }
-"""Of Ray: no metrics, a death is seen within a second, and a busy machine has time to start it."""
+"""Of Ray: no metrics, a death is seen within a second, and busy nodes have time to start processes."""
 SHARE = 0.01
 """Of a CPU, by Ray's books, for a process that trains on the CPU: harness workers hold all of them, and wait meanwhile."""
 PATIENCE_S = 86_400
