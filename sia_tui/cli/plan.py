@@ -18,6 +18,7 @@ from sia_tui.core.hardware import Machine, machine_named
 from sia_tui.core.memory import GIB
 from sia_tui.core.plans import ALGORITHMS, TrainPlan
 from sia_tui.core.shape import UnknownShape
+from sia_tui.core.state import State
 from sia_tui.core.text import clean
 from sia_tui.engine import planning
 from sia_tui.engine.hardware import this_machine
@@ -35,6 +36,8 @@ class Asked:
     plans: tuple[TrainPlan, ...]
     seen: Seen
     deadlines: tuple[Deadline, ...]
+    state: State | None = None
+    """Of the run, where it is one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def plan(options: argparse.Namespace) -> int:
         shape = planning.shape(asked.config, described)
     except UnknownShape as error:
         raise UsageError(str(error)) from error
-    setups = [planning.setup(asked.config, one, shape, machine) for one in asked.plans]
+    setups = [planning.setup(asked.config, one, shape, machine, asked.state) for one in asked.plans]
     answers = [Answer(one, cost(one, asked.seen), refusals(one, asked.seen, asked.deadlines)) for one in setups]
     source = planning.shape_told(asked.config, described)
     told = {"machine": asdict(machine), "shape": source, "plans": [_data(answer) for answer in answers]}
@@ -76,7 +79,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         reader.close()
     proposed = state.current.proposal.plan if state.current else None
     plans = (proposed,) if proposed and not options.algorithm else _chosen(config, options.algorithm)
-    return Asked(config, paths.config, plans, found, tuple(planning.deadlines(config, state.cost.wall_s)))
+    return Asked(config, paths.config, plans, found, tuple(planning.deadlines(config, state.cost.wall_s)), state)
 
 
 def _config(path: Path, overrides: Sequence[str]) -> RunConfig:
@@ -152,7 +155,7 @@ def _row(answer: Answer) -> tuple[str, ...]:
         f"{found.trainable:,}",
         f"{found.rollouts:,}",
         f"{found.seconds / 60:.1f}",
-        f"{found.gpu_hours:.2f}" if answer.setup.used else "–",
+        f"{found.gpu_hours:.2f}" if answer.setup.allotted else "–",
         f"{_basis(found.measured['rollouts'])}, {_basis(found.measured['steps'])}",
         "REFUSED" if answer.refused else "",
     )

@@ -248,7 +248,7 @@ def _planned(asked: dict[str, Any]) -> list[str]:
     told = [
         f"pilot:     {seen['n']} train cases × {seen['samples']}: {percent(seen['pass_1'])} of the rollouts solve their case, "
         f"{percent(seen['pass_n'])} of the cases are solved at least once, {percent(seen['useful'])} of the groups teach",
-        f"expected:  {seen['expected_s'] / 60:.1f} min; the incumbent is not touched",
+        f"expected:  {seen['expected_s'] / 60:.1f} min{_hours(seen)}; the incumbent is not touched",
         clean(seen["page"]),
         "plan:",
     ]
@@ -256,6 +256,10 @@ def _planned(asked: dict[str, Any]) -> list[str]:
         was = f"   was {last[name]}" if name in last and last[name] != value else ""
         told.append(f"  {name:<15} {value}{was}")
     return told
+
+
+def _hours(seen: dict[str, Any]) -> str:
+    return f", {seen['expected_gpu_hours']:.1f} GPU-hours" if seen["expected_gpu_hours"] else ""
 
 
 def history(options: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ class ClusterError(Exception):
 
 
 class Executor(Protocol):
+    address: str | None
+    """Of the cluster, for other processes of this machine that join it; None: there is none."""
     reissue: float | None
     """How many times the median an episode may take before it is begun elsewhere too; None: there is no elsewhere."""
 
@@ -40,6 +42,7 @@ class Executor(Protocol):
 class Local:
     """On this machine."""
 
+    address = None
     reissue: float | None = None
 
     def abreast(self, views: int) -> int:

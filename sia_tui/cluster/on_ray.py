@@ -40,7 +40,7 @@ Record = Callable[[Event], None]
 
 class OnRay:
     def __init__(self, joined: Joined, settings: ClusterSettings, nodes: Nodes, relay: Relay, record: Record) -> None:
-        self.reissue = settings.reissue
+        self.address, self.reissue = joined.address, settings.reissue
         self._joined, self._nodes, self._relay, self._record = joined, nodes, relay, record
         self._numbers = itertools.count(1)
         self._names: dict[Path, str] = {}

@@ -127,6 +127,7 @@ class RunConfig(Section):
             max_wall_s=self.budget.wall_s,
             max_tokens=self.budget.tokens,
             max_money=self.budget.money,
+            max_gpu_hours=self.budget.gpu_hours,
             meta_writes=isinstance(self.agents.meta, Role),
             max_refusals=self.budget.refusals,
             target=self.budget.target,

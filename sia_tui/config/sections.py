@@ -168,6 +168,9 @@ class WeightsConfig(Section):
 
     threads: int = Field(1, ge=1, le=256)
     """Of the trainer; another number adds in another order and so gives other weights."""
+    workers: int = Field(1, ge=1, le=1024)
+    """Processes that share each step of a training, started by Ray wherever the cluster has room, each with a GPU of its own
+    where there are any (needs `pip install '.[ray]'`). They learn what one would, up to rounding."""
     pilot: int = Field(40, ge=2)
     """Train cases that a plan is tried on before the gate."""
     held_out: int = Field(80, ge=8)
@@ -311,3 +314,5 @@ class BudgetConfig(Section):
     """Of the policy."""
     money: float = Field(1e9, gt=0)
     """US dollars of agents' models, where their prices are known."""
+    gpu_hours: float = Field(1e9, gt=0)
+    """GPUs of all nodes × hours of engines' work, idle ones included; like `wall_s`."""

@@ -36,6 +36,10 @@ class Setup:
     machine: Machine
     in_turns: bool = False
     """Whatever the estimate says."""
+    workers: int = 1
+    """Processes that share the training's steps, each with a GPU of its own."""
+    nodes: int = 0
+    """GPUs of all nodes of a cluster that work for the run."""
 
     @property
     def trains_on(self) -> tuple[int, ...]:
@@ -52,8 +56,24 @@ class Setup:
 
     @property
     def used(self) -> tuple[int, ...]:
-        """GPUs that are allotted to it."""
+        """GPUs of this machine that are allotted to it."""
         return tuple(sorted({*self.trains_on, *self.serves_on})) if self.machine.gpus else ()
+
+    @property
+    def allotted(self) -> int:
+        """GPUs of all machines, idle ones included."""
+        several = self.workers > 1 and bool(self.machine.gpus or self.nodes)
+        return max(self.nodes, self.workers + len(self.serves_on) if several else len(self.used))
+
+    @property
+    def apart(self) -> bool:
+        """Neither side computes on a GPU of the other's. Several processes get theirs of Ray, beside those that serve."""
+        return self.workers > 1 or not set(self.trains_on) & set(self.serves_on)
+
+    @property
+    def spread(self) -> int:
+        """GPUs over which one copy of the trained model lies."""
+        return 1 if self.workers > 1 else len(self.trains_on)
 
 
 @dataclass(frozen=True)
@@ -124,7 +144,7 @@ def laid_out(setup: Setup, seen: Seen | None = None) -> tuple[Arrangement, tuple
         return "on the CPU", both.together("host memory", setup.machine.host)
     if setup.in_turns:
         return "in turns", both.in_turns()
-    if not set(setup.trains_on) & set(setup.serves_on):
+    if setup.apart:
         return "apart", both.apart()
     found = both.together(_gpus("training and serving", setup.used), setup.machine.card.memory)
     return ("side by side", found) if found[0].fits else ("in turns", both.in_turns())
@@ -135,7 +155,7 @@ class _Sides:
 
     def __init__(self, setup: Setup, seen: Seen | None) -> None:
         self._setup = setup
-        self._reckoned = training(setup.shape, setup.plan, replace(setup.trainer, gpus=len(setup.trains_on)), setup.row)
+        self._reckoned = training(setup.shape, setup.plan, replace(setup.trainer, gpus=setup.spread), setup.row)
         self._needed = serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on)))
         peak = seen.peak if seen is not None else None
         self._measured = peak is not None
@@ -168,7 +188,9 @@ class _Sides:
         }
 
     def _training(self, beside: Parts) -> Place:
-        name, has = _gpus("training", self._setup.trains_on), self._setup.machine.card.memory
+        several = f"training, each of {self._setup.workers} GPUs"
+        name = several if self._setup.workers > 1 else _gpus("training", self._setup.trains_on)
+        has = self._setup.machine.card.memory
         return Place(name, {**self._trained, **beside}, has, self._measured)
 
     def _serving(self, beside: Parts) -> Place:
@@ -218,7 +240,7 @@ def cost(setup: Setup, seen: Seen) -> Cost:
         rollouts=found.rollouts,
         tokens=found.tokens,
         seconds=seconds,
-        gpu_hours=seconds * len(setup.used) / 3600,
+        gpu_hours=seconds * setup.allotted / 3600,
         measured={
             "memory": seen.peak is not None,
             "rollouts": seen.pilot is not None,
@@ -239,7 +261,8 @@ def step_seconds(setup: Setup, seen: Seen, tokens: float) -> float:
     a_token = (6 if setup.trainer.checkpointing else 4) * setup.shape.active_parameters
     operations = a_token * tokens * setup.plan.learned
     # Layers that are spread over GPUs are computed one after another: more of them hold more, and are no faster.
-    return operations / (setup.machine.card.flops * (1.0 if not setup.machine.gpus else EFFICIENCY["compute"]))
+    each = setup.machine.card.flops * (1.0 if not setup.machine.gpus else EFFICIENCY["compute"])
+    return operations / (each * setup.workers)
 
 
 def turning_seconds(setup: Setup) -> float:

@@ -26,7 +26,7 @@ from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
 from sia_tui.core.replies import AgentCalled, AgentFailed
-from sia_tui.core.trainings import AdapterTrained, TrainingBegan, TrainingCutShort
+from sia_tui.core.trainings import AdapterTrained, TrainerLost, TrainingBegan, TrainingCutShort
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class EngineStarted(Event):
     pid: int
     host: str
     isolation: str
+    gpus: int = 0
+    """Of its machine, as far as the engine was given them."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,12 @@ class PilotDone(Event):
     """What the whole training should take, by this pilot."""
     advised: Recommendation | None = None
     """The algorithm that its rewards ask for; None in logs of earlier versions."""
+    gpus: int = 0
+    """That are the run's meanwhile, of all nodes."""
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.expected_s * self.gpus / 3600
 
 
 @dataclass(frozen=True)
@@ -354,6 +362,7 @@ __all__ = [
     "NodeLost",
     "NodeRefused",
     "Traced",
+    "TrainerLost",
     "TrainingBegan",
     "TrainingCutShort",
 ]

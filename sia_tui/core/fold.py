@@ -53,8 +53,9 @@ def _clock(state: State, entry: ev.Recorded) -> State:
     idle = state.waiting is not None or state.status == "paused"
     if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
         return state
-    passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
-    return replace(state, cost=replace(state.cost, wall_s=state.cost.wall_s + max(0.0, passed)))
+    passed = max(0.0, (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds())
+    cost = state.cost
+    return replace(state, cost=replace(cost, wall_s=cost.wall_s + passed, gpu_s=cost.gpu_s + passed * state.gpus))
 
 
 @singledispatch
@@ -197,6 +198,11 @@ def _(event: ev.ProposalReviewed, state: State) -> State:
 @_on.register
 def _(event: ev.TrainingBegan, state: State) -> State:
     return _step(state, event.id, training=event, spent_before=state.cost.wall_s)
+
+
+@_on.register
+def _(event: ev.TrainerLost, state: State) -> State:
+    return state
 
 
 @_on.register

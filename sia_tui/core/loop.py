@@ -36,6 +36,7 @@ class Rules:
     """This many steps in a row without one that was kept end the run."""
     attribute: bool = False
     """Whether the cell that a kept pair of steps leaves unmeasured is measured."""
+    max_gpu_hours: float = 1e9
     trace: int = 0
     """At most so many cases that a patch of several hunks changed are answered again without each of them."""
 
@@ -292,6 +293,8 @@ def _used_up(state: State, rules: Rules) -> str | None:
     """The budget that is used up, in words: nothing more is measured that need not be."""
     if state.cost.wall_s >= rules.max_wall_s:
         return f"wall clock budget of {rules.max_wall_s:.0f} s spent"
+    if state.cost.gpu_s >= rules.max_gpu_hours * 3600:
+        return f"budget of {rules.max_gpu_hours:g} GPU-hours spent"
     if state.cost.money >= rules.max_money:
         return f"agents' budget of {rules.max_money:g} $ spent"
     if state.cost.tokens >= rules.max_tokens:

@@ -84,6 +84,11 @@ def after(nodes: Nodes, event: NodeJoined | NodeRefused | NodeLost | EpisodesRei
     return tuple(now if node.name == now.name else node for node in nodes) if known else (*nodes, now)
 
 
+def gpus(nodes: Nodes, own: int) -> int:
+    """Of all machines that work for the run; of its own alone where that is none of them."""
+    return max(own, sum(node.gpus for node in nodes if node.alive))
+
+
 def left_alone(nodes: Nodes) -> Nodes:
     """As another engine finds them: none works for it yet."""
     return tuple(replace(node, standing="lost", why="the engine ended") if node.alive else node for node in nodes)

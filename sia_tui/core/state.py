@@ -13,7 +13,7 @@ from sia_tui.core.episodes import Split
 from sia_tui.core.fitness import Finding, Risk, refused
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.gates import Gate, Verdict
-from sia_tui.core.nodes import Nodes
+from sia_tui.core.nodes import Nodes, gpus
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
@@ -130,6 +130,8 @@ class Step:
 class Cost:
     wall_s: float = 0.0
     """Time engines have worked on this run: not while it waited for a person, was paused, or had no engine."""
+    gpu_s: float = 0.0
+    """That time, for every GPU that the run had: of all nodes that worked for it, idle ones included."""
     tokens: int = 0
     """Prompt and sampled tokens of finished episodes."""
     episodes: int = 0
@@ -192,6 +194,11 @@ class State:
     def over(self) -> bool:
         """Nothing more will happen to it; from then on a person may see hidden and test."""
         return self.status in ("done", "stopped")
+
+    @property
+    def gpus(self) -> int:
+        """That the run has now."""
+        return gpus(self.nodes, self.engine.gpus if self.engine else 0)
 
     @property
     def beginning(self) -> str:

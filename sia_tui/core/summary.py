@@ -53,6 +53,7 @@ def summary(state: State) -> dict[str, Any]:
         "null_baselines": _baselines(state),
         "cost": {
             "wall_s": round(state.cost.wall_s, 1),
+            "gpu_hours": round(state.cost.gpu_s / 3600, 4),
             "tokens": state.cost.tokens,
             "episodes": state.cost.episodes,
             "calls": state.cost.calls,
@@ -173,6 +174,7 @@ def _pilot(step: Step) -> dict[str, Any] | None:
         "pass_1": seen.pass_1,
         "pass_n": seen.pass_n,
         "expected_s": step.pilot.expected_s,
+        "expected_gpu_hours": round(step.pilot.gpu_hours, 3),
         "measured": asdict(rewards(seen)),
         "advised": asdict(advised) if advised else None,
         "page": text(page(seen, advised)),

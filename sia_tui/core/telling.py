@@ -183,6 +183,7 @@ def _(event: ev.PilotDone) -> str:
         f"pilot of {event.id}: {seen.n} train cases × {seen.samples} samples: {percent(seen.pass_1)} of the rollouts solve "
         f"their case, {percent(seen.pass_n)} of the cases are solved at least once, {percent(seen.useful)} of the groups "
         f"teach; the training should take {event.expected_s / 60:.1f} min"
+        + (f", {event.gpu_hours:.1f} GPU-hours" if event.gpus else "")
         + (f"; an optimizer step: {seen.rehearsal.told}" if seen.rehearsal else "")
         + (f"; it recommends {event.advised.algorithm or 'no training'}: {event.advised.rule}" if event.advised else "")
     )
@@ -198,6 +199,11 @@ def _(event: ev.TrainingBegan) -> str:
     start = f"adapter {event.parent_adapter[:12]}" if event.parent_adapter else "the base"
     turns = ", in turns with the policy: nothing is rolled out ahead (staleness 0)" if event.in_turns else ""
     return f"training of {event.id} begins, from {start}{turns}"
+
+
+@tell.register
+def _(event: ev.TrainerLost) -> str:
+    return f"training of {event.id}: {event.why}; another trainer goes on" + _more(event.saved)
 
 
 @tell.register

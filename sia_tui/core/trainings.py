@@ -18,6 +18,15 @@ class TrainingBegan(Event):
 
 
 @dataclass(frozen=True)
+class TrainerLost(Event):
+    """The trainer, or one of its processes, died; another one goes on from what is saved."""
+
+    id: str
+    why: str
+    saved: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingCutShort(Event):
     """A person wants the training to end with the step under way; its best look is what will be measured."""
 

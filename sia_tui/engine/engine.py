@@ -29,6 +29,7 @@ from sia_tui.core.text import one_line
 from sia_tui.engine import finish, history, meantime, prepare, remembering, step, training
 from sia_tui.engine.commands import heed
 from sia_tui.engine.fitness import Unfit
+from sia_tui.engine.hardware import gpus_given
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.leaving import Leaving
 from sia_tui.engine.machine import Meter
@@ -198,7 +199,8 @@ class _Engine:
 
     async def run(self) -> int:
         session = self._session
-        session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level))
+        gpus = gpus_given(session.config.weights.device)
+        session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level, gpus))
         for to in session.config.egress:
             session.report.say(f"{to.host}{' (this machine)' if to.local else ''} receives {to.what}")
         prepare.require_consent(session)

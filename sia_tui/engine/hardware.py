@@ -45,6 +45,12 @@ def this_machine(device: str = "auto") -> Machine:
     return Machine(name, len(found.gpus), card_like(name, memory), host)
 
 
+def gpus_given(device: str = "auto") -> int:
+    """GPUs that this process may use: those named in its environment, else all that the machine has."""
+    found, named = this_machine(device).gpus, os.environ.get("CUDA_VISIBLE_DEVICES")
+    return found if named is None else min(found, len([one for one in named.split(",") if one.strip()]))
+
+
 @contextmanager
 def _nvml() -> Iterator[Any]:
     try:

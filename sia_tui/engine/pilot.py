@@ -14,7 +14,7 @@ from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan, estimate
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
 from sia_tui.engine.lots import Trial
-from sia_tui.engine.planning import in_turns, seen
+from sia_tui.engine.planning import allotted, in_turns, seen
 from sia_tui.engine.rehearsal import STEPS, rehearse, rehearsed
 from sia_tui.engine.sampling import sampling, training_cases
 from sia_tui.engine.session import Session
@@ -51,7 +51,7 @@ async def pilot(session: Session, step: Step) -> None:
     setting = Setting(incumbent is not None and incumbent.adapter is not None, session.task.scores)
     advised = recommend(found, setting, config.weights.plans(config.seed))
     expected = estimate(plan, found, _step_seconds(session, plan, found)).seconds
-    session.record(ev.PilotDone(step.id, found, expected, advised))
+    session.record(ev.PilotDone(step.id, found, expected, advised, allotted(config, plan, session.state)))
 
 
 async def _rehearsal(session: Session, step: Step, told: Sequence[wire.Rollout]) -> Rehearsal:

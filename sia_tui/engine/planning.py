@@ -15,6 +15,7 @@ from sia_tui.core.costs import Seen, Setup, arrangement, rehearsed
 from sia_tui.core.fitting import Deadline, light
 from sia_tui.core.hardware import Machine
 from sia_tui.core.memory import GIB, MICRO_TOKENS, Device, Serving, Training
+from sia_tui.core.nodes import gpus
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Light
 from sia_tui.core.shape import Shape, UnknownShape, shape_of
@@ -82,7 +83,16 @@ def own_description(model: str) -> Path:
     return Path(found) if isinstance(found, str) else folder / "config.json"
 
 
-def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Setup:
+def allotted(config: RunConfig, plan: TrainPlan, state: State) -> int:
+    """GPUs that are the run's while it carries the plan out, of all nodes; 0 where nobody can tell."""
+    try:
+        made = setup(config, plan, shape(config), this_machine(config.weights.device), state)
+    except UnknownShape:
+        return state.gpus
+    return made.allotted
+
+
+def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine, state: State | None = None) -> Setup:
     policy, weights = config.policy, config.weights
     ours = policy.backend == "vllm" and policy.address is None
     device: Device = "cuda" if machine.gpus and weights.device != "cpu" else "cpu"
@@ -107,6 +117,8 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine) -> Se
         ),
         machine=machine,
         in_turns=weights.turns == "always",
+        workers=weights.workers,
+        nodes=gpus(state.nodes, 0) if state else 0,
     )
 
 
@@ -141,7 +153,7 @@ def in_turns(config: RunConfig, plan: TrainPlan, state: State, reader: RunReader
         return True
     machine = this_machine(config.weights.device)
     try:
-        found = setup(config, plan, shape(config), machine)
+        found = setup(config, plan, shape(config), machine, state)
     except UnknownShape:
         return bool(machine.gpus and set(plan.train_on or (0,)) & set(plan.serve_on or range(config.tensor_parallel)))
     return arrangement(found, seen(state, reader)) == "in turns"
@@ -161,5 +173,5 @@ def fits_light(config: RunConfig, plan: TrainPlan, state: State, reader: RunRead
         of = shape(config)
     except UnknownShape as error:
         return Light("fits", "amber", one_line(str(error)))
-    made = setup(config, plan, of, this_machine(config.weights.device))
+    made = setup(config, plan, of, this_machine(config.weights.device), state)
     return light(made, seen(state, reader), tuple(deadlines(config, state.cost.wall_s)))

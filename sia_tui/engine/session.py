@@ -179,6 +179,10 @@ class Session:
             await self.wake()
         return self._place
 
+    async def cluster(self) -> str | None:
+        """Address of the cluster on whose nodes harness workers run, if they do. Raises ClusterError."""
+        return (await self._workers()).address
+
     async def _workers(self) -> Executor:
         """Who starts harness workers, for as long as this engine runs. Raises ClusterError."""
         if self._executor is None:

@@ -12,10 +12,13 @@ from types import TracebackType
 from typing import Self
 
 from sia_tui.core.hardware import only
+from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.jobs import QUIET
 from sia_tui.harness.children import die_with_parent
 from sia_tui.weights.protocol import SAID, Job, Said, Told
 
+ALONE, GROUP = "sia_tui.weights.trainer", "sia_tui.cluster.training"
+"""Who speaks the protocol: the one process that trains, or one that stands for several."""
 LONGEST_LINE = 1 << 26
 SILENCE_S = 1800.0
 """A trainer that has said nothing for this long is taken for dead; one optimizer step is the longest silence there is."""
@@ -39,7 +42,7 @@ class Trainer:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sia_tui.weights.trainer", "--job", str(file)),
+                *(sys.executable, "-m", GROUP if self._job.workers > 1 else ALONE, "--job", str(file)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -96,8 +99,15 @@ class Trainer:
 
 def placed(job: Job) -> dict[str, str]:
     """The environment in which it sees the plan's GPUs; where that names none, the first that this process sees. Of several,
-    transformers would train a copy on each."""
+    transformers would train a copy on each. Which GPUs a training's several processes get is Ray's to say."""
+    if job.workers > 1:
+        return only(job.plan.train_on or _not_serving(job))
     if job.plan.train_on or job.device == "cpu":
         return only(job.plan.train_on)
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
     return {"CUDA_VISIBLE_DEVICES": first} if first else only((0,))
+
+
+def _not_serving(job: Job) -> tuple[int, ...]:
+    gpus = 0 if job.device == "cpu" else this_machine().gpus
+    return tuple(number for number in range(gpus) if number not in (job.plan.serve_on or (0,)))

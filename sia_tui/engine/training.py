@@ -63,7 +63,7 @@ async def train(session: Session, step: Step) -> None:
             if tries >= TRIES:
                 return _refuse(session, step, str(death), by=MACHINE)
             saved = what_is_saved(session.store, session.paths)
-            session.report.say(f"{one_line(str(death), 400)}; {saved}; starting it again from there")
+            session.record(ev.TrainerLost(step.id, one_line(str(death), 400), saved))
     if isinstance(trained, wire.Failed):
         return _refuse(session, step, trained.reason)
     await _publish(session, step, job, trained)
@@ -138,11 +138,18 @@ async def job_of(
         folder=folder,
         out=folder / "adapter",
         threads=config.threads,
-        device="cuda" if this_machine(config.device).gpus else "cpu",
+        workers=config.workers,
+        cluster=await session.cluster() if config.workers > 1 else None,
+        device="cuda" if this_machine(config.device).gpus or _elsewhere(session) else "cpu",
         dtype=config.dtype,
         micro_tokens=config.micro_tokens or 0,
         gradient_checkpointing=config.gradient_checkpointing,
     )
+
+
+def _elsewhere(session: Session) -> bool:
+    """Whether a training's processes may find GPUs on other machines; each then sees for itself."""
+    return session.config.weights.workers > 1 and session.config.weights.device != "cpu"
 
 
 async def heard(session: Session, step: Step, trainer: Trainer, grace: Grace | None = None) -> wire.Said:

@@ -198,6 +198,7 @@ def _price(asked: Question) -> tuple[str, str]:
         return f"{told} of measuring on dev", f"that time; undo is instant (git), {serving} stays"
     pilot = asked.step.pilot
     training = f"about {minutes(pilot.expected_s)} of training" if pilot else "unknown"
+    training += f", {pilot.gpu_hours:.1f} GPU-hours" if pilot and pilot.gpus else ""
     rolled = f", {_rollouts(asked):,} rollouts" if pilot else ""
     more = f" + {minutes(measuring)} on dev" if measuring is not None else ""
     return f"{training}{more}{rolled}", f"that time; {serving} is not touched"

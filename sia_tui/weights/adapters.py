@@ -32,7 +32,7 @@ def make(job: Job) -> Any:
     A parent keeps its own rank and alpha. Raises ValueError for a parent that is not plain LoRA.
     """
     load: Any = AutoModelForCausalLM.from_pretrained
-    spread = {"device_map": "auto"} if len(job.plan.train_on) > 1 else {}
+    spread = {"device_map": "auto"} if len(job.plan.train_on) > 1 and job.workers == 1 else {}
     base = load(job.model, local_files_only=True, dtype=getattr(torch, job.dtype), **spread)
     if not spread:
         base.to(job.device)

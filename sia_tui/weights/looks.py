@@ -16,7 +16,7 @@ import torch
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 
 from sia_tui.core.plans import OFFLINE
-from sia_tui.weights import adapters
+from sia_tui.weights import adapters, ranks
 from sia_tui.weights.aside import Aside, held
 from sia_tui.weights.head import narrow
 from sia_tui.weights.pipe import Pipe
@@ -73,6 +73,7 @@ class Training:
             "max_grad_norm": 1.0,
             "seed": plan.seed,
             "use_cpu": self.job.device == "cpu",
+            "ddp_find_unused_parameters": False,
             "bf16": self.job.dtype == "bfloat16",
             "gradient_checkpointing": self.job.gradient_checkpointing,
             "logging_steps": 1,
@@ -265,14 +266,14 @@ class _Looks(TrainerCallback):
             return
         training, step = self._training, state.global_step
         progress, pipe = training.progress, training.pipe
+        pipe.heed()
         values = self._values(logs)
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
             raise TrainingFailed(f"{wrong[0]} of step {step} is {values[wrong[0]]}")
         progress.rewards += [values["reward"]] if "reward" in values else []
-        early = pipe.stop or tripped(
-            training.job.plan, step, values, progress.rewards, progress.seconds + time.monotonic() - training.started
-        )
+        seconds = progress.seconds + time.monotonic() - training.started
+        early = pipe.stop or ranks.first(tripped(training.job.plan, step, values, progress.rewards, seconds))
         if early or step % training.job.plan.eval_every == 0 or step == training.job.plan.steps:
             values["held_out"] = training.look(step)
             # Asked for while it looked, too.
@@ -290,7 +291,7 @@ class _Looks(TrainerCallback):
         values = _known(logs, () if taught else ("loss", "grad_norm")) | training.values
         took = time.monotonic() - self._started
         values |= ({"rollout_s": waited} if waited else {}) | {"train_s": took - waited, "step_time": took}
-        return values | {"peak_gib": _peak_gib(training.job.device)}
+        return values | {"peak_gib": max(ranks.everyone(_peak_gib(training.job.device)))}
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         checkpoint = self._training.job.checkpoints / f"checkpoint-{state.global_step}"

@@ -18,7 +18,7 @@ class Measures:
         self._sums = torch.zeros(7, dtype=torch.float64)
         self._least, self._most, self._widest = math.inf, -math.inf, 0.0
 
-    def add(self, inputs: Batch, logps: Tensor, entropies: Tensor, counts: Tensor) -> None:
+    def add(self, inputs: Batch, logps: Tensor, entropies: Tensor) -> None:
         mask = inputs["tool_mask"].bool()
         if not bool(mask.any()):
             return
@@ -27,11 +27,17 @@ class Measures:
         low, high = (ratio < 1 - self._clip) & (sign < 0), (ratio > 1 + self._clip) & (sign > 0)
         one = torch.ones_like(ratio)
         columns = torch.stack([one, change.abs(), ratio, low.to(one), high.to(one), entropies[mask], ratio**2])
-        weights = counts.to(mask.device)[:, None].expand_as(mask)[mask]
+        weights = inputs["counts"][:, None].expand_as(mask)[mask]
         self._sums += (columns.double() * weights).sum(1).cpu()
         self._least = min(self._least, float(ratio.min()))
         self._most = max(self._most, float(ratio.max()))
         self._widest = max(self._widest, float(change.abs().max()))
+
+    def join(self, other: Measures) -> None:
+        """As if what was added to the other one had been added here."""
+        self._sums += other._sums
+        self._least, self._most = min(self._least, other._least), max(self._most, other._most)
+        self._widest = max(self._widest, other._widest)
 
     def means(self) -> dict[str, float]:
         """By the names TRL has for them; ratios are raw, before any clipping. Empty when nothing was added."""

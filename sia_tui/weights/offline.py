@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from sia_tui.weights import ranks
 from sia_tui.weights.lessons import order
 from sia_tui.weights.looks import Rated, Training
 
@@ -17,11 +18,14 @@ MICRO_ROWS, OFFLINE_TOKENS = 8, 32_768
 def settings(training: Training, rows: int, tokens: int) -> dict[str, Any]:
     """Of TRL's configs, for a step from `rows` lessons of at most `tokens` each, cut into equal passes."""
     size = _size(training, rows)
-    most = max(1, min(MICRO_ROWS, size, (training.job.micro_tokens or OFFLINE_TOKENS) // tokens))
-    micro = next(n for n in range(most, 0, -1) if size % n == 0)
+    if size != _wanted(training, rows):
+        training.pipe.notice(f"{size} lessons a step: as many for each of {ranks.size()} processes")
+    share = size // ranks.size()
+    most = max(1, min(MICRO_ROWS, share, (training.job.micro_tokens or OFFLINE_TOKENS) // tokens))
+    micro = next(n for n in range(most, 0, -1) if share % n == 0)
     return training.arguments() | {
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": size // micro,
+        "gradient_accumulation_steps": share // micro,
         "train_sampling_strategy": "sequential",
         "max_length": None,
     }
@@ -35,7 +39,11 @@ def drawn(training: Training, rows: list[dict[str, Any]]) -> Dataset:
 
 
 def _size(training: Training, rows: int) -> int:
-    """Lessons of one optimizer step."""
+    """Lessons of one optimizer step, of all processes together: as many for each."""
+    return max(1, _wanted(training, rows) // ranks.size()) * ranks.size()
+
+
+def _wanted(training: Training, rows: int) -> int:
     return min(training.job.plan.cases_per_step, rows)
 
 

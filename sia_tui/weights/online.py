@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from sia_tui.core.memory import MICRO_TOKENS
 from sia_tui.core.plans import COMPARING
+from sia_tui.weights import ranks
 from sia_tui.weights.advantages import shaped
 from sia_tui.weights.algorithms import Train
 from sia_tui.weights.groups import in_groups, summary, useful
@@ -22,7 +24,7 @@ from sia_tui.weights.looks import Rated, Training
 from sia_tui.weights.measures import Measures
 from sia_tui.weights.progress import Asked
 from sia_tui.weights.protocol import Rollout
-from sia_tui.weights.sequences import Batch, Row, Weighting, batch, merged, parts, rows, shared, weighted
+from sia_tui.weights.sequences import Batch, Row, Weighting, batch, blank, merged, parts, rows, shared, weighted
 
 WATCHED = 16
 """Rows whose KL to the base is computed when nothing depends on it: it costs a forward pass each."""
@@ -125,7 +127,8 @@ class Online(Rated, GRPOTrainer):
 
     def _learn_from(self, model: Any, learned: Groups) -> torch.Tensor:
         model.train()
-        found = self.rows(model, learned)
+        # Not even a last bit of an advantage may differ between processes: it decides which rows are equal.
+        found = ranks.first(self.rows(model, learned))
         if found:
             self.training.values["shared_prefix"] = shared([one for group in learned for one in group], found)
         return self.learn(model, found)
@@ -154,18 +157,30 @@ class Online(Rated, GRPOTrainer):
         model.train()
         loss = torch.zeros((), device=self.accelerator.device)
         measures = Measures(self.training.job.plan.clip if self.estimator.clipped else math.inf)
-        for part, inputs in self._shaped(model, found):
-            part_loss = self.compute_loss(model, weighted(inputs))
-            self.accelerator.backward(part_loss)
+        made = list(self._shaped(model, found))
+        for number, (_, inputs) in enumerate(made, 1):
+            # Gradients are put together with those of other processes once, with the last part's.
+            with nullcontext() if number == len(made) else self.accelerator.no_sync(model):
+                part_loss = self.compute_loss(model, weighted(inputs))
+                self.accelerator.backward(part_loss)
             loss += part_loss.detach()
-            measures.add(inputs, *self._seen, torch.tensor([found[place].count for place in part]))
-        self.training.values |= measures.means()
+            measures.add(inputs, *self._seen)
+        mine, *others = ranks.everyone(measures)
+        for other in others:
+            mine.join(other)
+        self.training.values |= mine.means()
         return loss
 
     def batches(self, found: Sequence[Row]) -> Iterator[tuple[list[int], Batch]]:
-        """Parts of the rows by their places, as tensors on the device."""
-        for part in parts(found, self._cells):
-            made = batch([found[place] for place in part], self._tokenizer.pad_token_id)
+        """This process' share of the rows, in parts by their places, as tensors on the device.
+
+        Every process has as many parts of as many rows; where its share is smaller, blank rows come last.
+        """
+        for whole in parts(found, self._cells * ranks.size()):
+            part = whole[ranks.rank() :: ranks.size()]
+            missing = -(-len(whole) // ranks.size()) - len(part)
+            rows = [found[place] for place in part] + [blank(found[whole[0]])] * missing
+            made = batch(rows, self._tokenizer.pad_token_id)
             yield part, {name: tensor.to(self.accelerator.device) for name, tensor in made.items()}
 
     def logps(self, model: Any, inputs: Batch) -> torch.Tensor:
@@ -186,12 +201,16 @@ class Online(Rated, GRPOTrainer):
             return
         made = list(self.batches(found))
         cost = [self._to_base(model, inputs) for _, inputs in made]
-        self._kl(found, made, cost)
+        self._kl(made, cost)
         if not made:
             return
         own, base = (torch.cat([tensor.flatten() for tensor in some]) for some in zip(*cost, strict=True))
         weights = torch.cat([inputs["weights"].flatten() for _, inputs in made])
-        added = shaped(own, base, weights, plan.kl, plan.entropy)
+        shares = ranks.everyone((own.cpu(), base.cpu(), weights.cpu()))
+        all_own, all_base, all_weights = (torch.cat(some) for some in zip(*shares, strict=True))
+        everything = shaped(all_own, all_base, all_weights, plan.kl, plan.entropy)
+        before = sum(len(share[0]) for share in shares[: ranks.rank()])
+        added = everything[before : before + len(own)].to(own.device)
         for part, inputs in made:
             size = inputs["advantages"].numel()
             here, added = added[:size].view_as(inputs["advantages"]), added[size:]
@@ -199,21 +218,20 @@ class Online(Rated, GRPOTrainer):
 
     def _note_kl(self, model: Any, found: Sequence[Row]) -> None:
         made = list(self.batches(found))
-        self._kl(found, made, [self._to_base(model, inputs) for _, inputs in made])
+        self._kl(made, [self._to_base(model, inputs) for _, inputs in made])
 
     def _kl(
         self,
-        found: Sequence[Row],
         made: Sequence[tuple[list[int], Batch]],
         cost: Sequence[tuple[torch.Tensor, torch.Tensor]],
     ) -> None:
         """Mean over sampled tokens of exp(d) - d - 1, d = log p_base - log p (Schulman's k3): never below zero."""
         total = tokens = 0.0
-        for (part, inputs), (own, base) in zip(made, cost, strict=True):
-            counts = torch.tensor([found[place].count for place in part])[:, None].to(own.device)
-            sampled, change = inputs["tool_mask"] * counts, base - own
+        for (_, inputs), (own, base) in zip(made, cost, strict=True):
+            sampled, change = inputs["tool_mask"] * inputs["counts"][:, None], base - own
             total += float(((change.exp() - change - 1) * sampled).double().sum())
             tokens += int(sampled.sum())
+        total, tokens = (sum(shares) for shares in zip(*ranks.everyone((total, tokens)), strict=True))
         if tokens:
             self.training.values["kl"] = total / tokens
 
@@ -246,7 +264,9 @@ class Online(Rated, GRPOTrainer):
 
     def _halve(self, error: BaseException) -> None:
         """Short of memory, the step is made once more in passes of half the size. Raises anything else, and a second time."""
-        if self._halved or not (isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY in str(error)):
+        short = isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY in str(error)
+        # Of several processes the others are waiting for this one amid the step.
+        if self._halved or not short or ranks.size() > 1:
             raise error
         self._halved, self._cells = True, max(1, self._cells // 2)
         self.training.pipe.notice(f"short of memory: passes of {self._cells} tokens from here on, half as many")

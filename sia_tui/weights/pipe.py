@@ -6,47 +6,67 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 from pydantic import ValidationError
 
+from sia_tui.weights import ranks
 from sia_tui.weights.protocol import End, Need, Notice, Rollout, Said, Told, Turn
 
 ENGINE_GONE = 3
 """Exit status when the engine closed the pipe."""
 
 
-class Pipe:
-    """Asks for rollouts and reports. Ends the process at once when the engine closes either direction."""
+def ends() -> tuple[BinaryIO, BinaryIO]:
+    """The process' stdin and stdout, for the protocol alone: what libraries print goes to stderr from here on."""
+    told, said = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return told, said
 
-    def __init__(self, told: BinaryIO, said: BinaryIO) -> None:
+
+class Out(Protocol):
+    """Where lines go; raises BrokenPipeError when nobody reads them any more."""
+
+    def write(self, line: bytes, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+class Pipe:
+    """Asks for rollouts and reports. Ends the process at once when the engine closes either direction.
+
+    Of a training's several processes only that of rank 0 has a pipe with ends: the others hear from it.
+    """
+
+    def __init__(self, told: Iterable[bytes] | None, said: Out | None) -> None:
         self._said = said
         self._told: queue.SimpleQueue[Told | ValidationError] = queue.SimpleQueue()
         self._asked: dict[int, Need | Turn] = {}
         self._answers: dict[int, Told] = {}
         self._over = False
+        self._wished = ("", False)
         self.stop = ""
-        """Who asked the training to end early; empty while nobody has."""
+        """Who asked the training to end early, as of the last answer or `heed`; empty while nobody had."""
         self.leave = False
-        """It is to end with a checkpoint, and to be gone on with by another process."""
+        """Likewise: it is to end with a checkpoint, and to be gone on with by another process."""
         self.waited = 0.0
         """Seconds spent waiting for rollouts so far, and for the turns that they take."""
-        threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+        if told is not None:
+            threading.Thread(target=self._listen, args=(told,), daemon=True).start()
 
     @classmethod
     def take_over(cls) -> Pipe:
-        """The process' stdin and stdout, for the protocol alone: what libraries print goes to stderr from here on."""
-        told, said = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
-        os.dup2(2, 1)
-        return cls(told, said)
+        return cls(*ends())
 
     def say(self, line: Said) -> None:
         self._over = isinstance(line, End)
+        if self._said is None:
+            return
         try:
             self._said.write(line.model_dump_json().encode() + b"\n")
             self._said.flush()
@@ -99,8 +119,19 @@ class Pipe:
         self.say(turn)
         self._wait(turn.id)
 
+    def heed(self) -> None:
+        """What was wished meanwhile is known from here on, to all processes of the training alike."""
+        self.stop, self.leave = ranks.first(self._wished)
+
     def _wait(self, asked: int) -> Told:
         started = time.monotonic()
+        told = ranks.first(self._told_of(asked) if self._said is not None else None)
+        assert told is not None
+        self.heed()
+        self.waited += time.monotonic() - started
+        return told
+
+    def _told_of(self, asked: int) -> Told:
         while asked not in self._answers:
             told = self._told.get()
             if isinstance(told, ValidationError):
@@ -108,18 +139,17 @@ class Pipe:
             if told.id not in self._asked:
                 raise ValueError(f"an answer to question {told.id}, which nobody asked")
             self._answers[told.id] = told
-        self.waited += time.monotonic() - started
         return self._answers.pop(asked)
 
-    def _listen(self, told: BinaryIO) -> None:
+    def _listen(self, told: Iterable[bytes]) -> None:
         for line in told:
             try:
                 heard = Told.model_validate_json(line)
             except ValidationError as error:
                 self._told.put(error)
                 continue
-            self.stop = heard.stop or self.stop
-            self.leave = heard.leave or self.leave
+            stop, leave = self._wished
+            self._wished = heard.stop or stop, heard.leave or leave
             if heard.id >= 0:
                 self._told.put(heard)
         if not self._over:

@@ -117,6 +117,8 @@ _MACHINES = {
     "folder",
     "out",
     "threads",
+    "workers",
+    "cluster",
     "device",
     "micro_tokens",
     "gradient_checkpointing",

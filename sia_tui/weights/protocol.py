@@ -36,6 +36,10 @@ class Job(_Line):
     out: Path
     """Where the chosen adapter is put, whole, by one rename."""
     threads: int = 1
+    workers: int = 1
+    """Processes that share each step's work; more than one are Ray's to start (`cluster/training.py`)."""
+    cluster: str | None = None
+    """Address of the Ray cluster they are started on; None: the environment's, else this machine alone."""
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the base; the adapter is trained in float32 either way."""

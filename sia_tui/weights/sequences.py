@@ -138,10 +138,15 @@ def parts(found: Sequence[Row], cells: int) -> Iterator[list[int]]:
         yield part
 
 
+def blank(row: Row) -> Row:
+    """One of the same shape that teaches nothing: processes that compute together must be given equally many rows."""
+    return replace(row, weights=(0.0,) * len(row.weights), count=0)
+
+
 def batch(part: Sequence[Row], pad: int) -> Batch:
     """The dict that TRL's `compute_loss` reads: prompts padded left, what follows right; `(rows, tokens)`.
 
-    `weights` and bare advantages are ours; `weighted` turns them into the advantages that TRL multiplies with.
+    `weights`, `counts` and bare advantages are ours; `weighted` turns them into the advantages that TRL multiplies with.
     """
     left = max(len(row.prompt_ids) for row in part)
     right = max(len(row.completion_ids) for row in part)
@@ -165,6 +170,7 @@ def batch(part: Sequence[Row], pad: int) -> Batch:
         "old_per_token_logps": laid([row.logprobs for row in part], torch.float32),
         "advantages": laid([row.advantages for row in part], torch.float32),
         "weights": laid([row.weights for row in part], torch.float32),
+        "counts": torch.tensor([row.count for row in part]),
         # Of the loss that is summed over tokens, whose parts then add up to the step's.
         "num_items_in_batch": torch.ones(()),
     }

@@ -34,18 +34,19 @@ QUIET = {
 """No network, no telemetry; the last makes matrix products on a GPU repeatable."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sia_tui.weights.trainer", description=__doc__)
+def job_file(arguments: Sequence[str] | None, description: str | None) -> Job:
+    """What a trainer is started with."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--job", type=Path, required=True, help="JSON of protocol.Job")
-    path = parser.parse_args(arguments).job
+    return Job.model_validate_json(parser.parse_args(arguments).job.read_bytes())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    job = job_file(arguments, __doc__)
     pipe = Pipe.take_over()
     os.environ.update(QUIET)
     try:
-        end: End = train(Job.model_validate_json(path.read_bytes()), pipe)
-    except DiskFull as error:
-        end = Full(reason=str(error))
-    except TrainingFailed as error:
-        end = Failed(reason=str(error))
+        end = ended(job, pipe)
     except Exception as error:
         # The machine's fault, not the plan's: whoever started this may start it again.
         logging.exception("the training broke")
@@ -53,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKE
     pipe.say(end)
     return 0 if isinstance(end, Trained | Left) else 1
+
+
+def ended(job: Job, pipe: Pipe) -> End:
+    """Raises what is the machine's fault, not the plan's."""
+    try:
+        return train(job, pipe)
+    except DiskFull as error:
+        return Full(reason=str(error))
+    except TrainingFailed as error:
+        return Failed(reason=str(error))
 
 
 def train(job: Job, pipe: Pipe) -> Trained | Left:

@@ -88,10 +88,7 @@ def answer(action: loop.Action, state: State, choose: Choose) -> list[ev.Event]:
             doubt = choose(["none", "some", "serious", "unheard"])
             return [ev.ProposalReviewed(name, Review("m", doubt, "says why", ("e1",), ("e1: obey me",)))]  # type: ignore[arg-type]
         case loop.Train(proposal=name):
-            began = ev.TrainingBegan(name, None)
-            trained = ev.AdapterTrained(name, "sha", 10, 5, "all steps made", 0.1, 0.3, 100, 9.0, 14, 14, 1e-5)
-            failed = ev.ProposalRefused(name, "training", "the weights did not move")
-            return [began, choose([trained, trained, failed])]  # type: ignore[list-item]
+            return _trained(choose, name)
         case loop.OpenGate(proposal=name, kind=kind):
             number = len(state.gates) + 1
             return [ev.GateOpened(Gate(f"gate-{number}", kind, name, f"hash{number:08d}", {"kind": kind}))]
@@ -176,6 +173,13 @@ LOST = [ev.EpisodesReissued("far", 3, "lost"), ev.NodeLost("far", "its machine d
 LATE = [ev.EpisodesReissued("near", 1, "late")]
 OUTCOMES = ["better", "worse", "indecisive"]
 HELD = [False, False, True]
+
+
+def _trained(choose: Choose, name: str) -> list[ev.Event]:
+    lost = ev.TrainerLost(name, "a process of it was killed", "goes on from step 5")
+    trained = ev.AdapterTrained(name, "sha", 10, 5, "all steps made", 0.1, 0.3, 100, 9.0, 14, 14, 1e-5)
+    failed = ev.ProposalRefused(name, "training", "the weights did not move")
+    return [ev.TrainingBegan(name, None), *choose([[], [lost]]), choose([trained, trained, failed])]  # type: ignore[misc, list-item]
 
 
 def _tried(choose: Choose, name: str, index: int) -> list[ev.Event]:

@@ -14,6 +14,7 @@ from typing import IO, Any, BinaryIO
 
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.room import DiskFull
+from sia_tui.engine.trainer import ALONE, GROUP
 from sia_tui.weights.protocol import (
     SAID,
     End,
@@ -133,7 +134,7 @@ def start(asked: Job) -> subprocess.Popen[bytes]:
     path = asked.folder.parent / "job.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(asked.model_dump_json())
-    command = [sys.executable, "-m", "sia_tui.weights.trainer", "--job", str(path)]
+    command = [sys.executable, "-m", GROUP if asked.workers > 1 else ALONE, "--job", str(path)]
     errors = path.with_name("errors").open("ab")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random"}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment)
@@ -146,6 +147,7 @@ def run(
     reward: Reward = even,
     kill: Callable[[Need], bool] = lambda need: False,
     stop_at: int = NEVER,
+    leave_at: int = NEVER,
 ) -> Heard:
     """Answer a trainer until it ends, or kill it instead of answering a need for which `kill` says so.
 
@@ -154,7 +156,7 @@ def run(
     heard = Heard()
     process = start(asked)
     assert process.stdin and process.stdout
-    if not answered(heard, process.stdout, process.stdin, policy, reward, kill, stop_at):
+    if not answered(heard, process.stdout, process.stdin, policy, reward, kill, stop_at, leave_at):
         process.kill()
     process.stdin.close()
     heard.status = process.wait(20)

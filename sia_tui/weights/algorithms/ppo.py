@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from sia_tui.weights import ranks
 from sia_tui.weights.advantages import TINY, gae, reinforce
 from sia_tui.weights.looks import Training
 from sia_tui.weights.online import Estimator, Groups, Online, make
@@ -76,6 +77,7 @@ class PPO(Online):
                 states |= {place: before[at][sampled[at]] for at, place in enumerate(part)}
         finally:
             hook.remove()
+        states = {place: state for share in ranks.everyone(states) for place, state in share.items()}
         return [states[place] for place in range(len(found))]
 
 
