@@ -128,7 +128,7 @@ class Backend(Served, Protocol):
     async def run(self) -> None:
         """Serves until cancelled; raises what stopped it."""
 
-    def load(self) -> dict[str, float]:
+    def load(self) -> dict[str, Any]:
         """How busy it is and what it did so far, for `/health`."""
 
 
