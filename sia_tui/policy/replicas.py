@@ -108,7 +108,7 @@ class Replicas(Asked):
                             f"adapter {name!r} is loaded with other content; publish it under a new name"
                         )
                     return digest
-                asked = await self._everywhere(lambda server: published(server, name, path), self._settings.lag_s)
+                asked = await self._everywhere(lambda server: self._publish(server, name, path), self._settings.lag_s)
                 await self._agree(asked, name, digest, path)
 
     async def unload_adapter(self, name: str) -> None:
@@ -176,6 +176,14 @@ class Replicas(Asked):
         if pending:
             await asyncio.wait(pending, timeout=lag_s)
         return asked
+
+    async def _publish(self, server: VLLM, name: str, path: str) -> Proof:
+        """What it then says. Raises BackendError where the base is not what it was: of two that disagree, one could not tell."""
+        await server.load_adapter(name, path)
+        assert self._base_proof is not None
+        if (gap := furthest(self._base_proof, await server.probe(None))) > AGREE_NATS:
+            raise BackendError(f"the base answers otherwise than it did ({gap:.3f} nats)")
+        return await server.probe(name)
 
     async def _agree(self, asked: Mapping[Replica, asyncio.Task[Proof]], name: str, sha256: str, path: str) -> None:
         """Whoever has it and says what most say serves it; the others are taken out. Raises BackendError when all refuse.
@@ -291,11 +299,6 @@ class Replicas(Asked):
         about = {"count": self._count, "replica": replica.number, "where": replica.where}
         self._happened.append(about | {"back": back, "why": why, "rows": rows, "left": len(self._in)})
         log.info("replica %d %s", replica.number, "is back" if back else f"is out, {rows} requests go on: {why}")
-
-
-async def published(server: VLLM, name: str, path: str) -> Proof:
-    await server.load_adapter(name, path)
-    return await server.probe(name)
 
 
 async def gone(replica: Replica) -> Leaves:

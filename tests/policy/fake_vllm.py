@@ -1,8 +1,8 @@
 """vLLM's HTTP interface as far as the gateway uses it, without a model; started as `python -m vllm… --uds SOCKET …` is.
 
 Every request is written down in `asked.jsonl`. A completion of 66 tokens breaks the engine, one of 77 never ends, one of 55
-takes a second; after a nap an adapter called `drifts` answers otherwise. While a file `odd` lies beside its socket every
-answer is another one, while `late` lies there no adapter is loaded.
+takes a second; after a nap an adapter called `drifts` answers otherwise. While a file `odd` lies beside its socket
+models whose names begin with what it holds answer otherwise, while `late` lies there no adapter is loaded.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ class Fake:
         if count == SLOW:
             await asyncio.sleep(1.0)
         self.tokens += count
-        logprob = -0.5 - (self.naps if model.startswith("drifts") else 0) - (0.5 if Path("odd").exists() else 0)
+        odd = Path("odd").exists() and model.startswith(Path("odd").read_text())
+        logprob = -0.5 - (self.naps if model.startswith("drifts") else 0) - (0.5 if odd else 0)
         choice = {
             "index": 0,
             "text": "said",
