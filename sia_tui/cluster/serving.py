@@ -21,7 +21,8 @@ from sia_tui.policy.door import Settings
 from sia_tui.policy.wire import Door
 from sia_tui.policy.wire import Settings as Server
 
-LOOK_S = 2.0
+LOOK_S, LONGEST_PAUSE_S = 2.0, 60.0
+"""How often each is looked at; after a failed start it is twice as long each time, up to the longest."""
 ANSWER_S = 30.0
 """An actor that says nothing for so long is lost."""
 BEGIN_S = 120.0
@@ -29,7 +30,8 @@ BEGIN_S = 120.0
 STOP_S = 8.0
 LOG_BYTES = 4096
 
-Moved = Callable[[int, Door], Awaitable[None]]
+Moved = Callable[[int, Door, str], Awaitable[None]]
+"""Which server, where it is now, why it is no longer where it was."""
 
 
 class ServersFailed(Exception):
@@ -114,7 +116,7 @@ class Servers:
             ) from error
 
     async def keep(self, moved: Moved) -> NoReturn:
-        """Looks after each; `moved` is told where one is after it was started again."""
+        """Looks after each; `moved` is told of one that was started again."""
         await asyncio.gather(*(self._keep(number, moved) for number in range(len(self._holders))))
         raise AssertionError("they are kept for good")
 
@@ -122,15 +124,18 @@ class Servers:
         await asyncio.gather(*(self._end(number) for number in range(len(self._holders))))
 
     async def _keep(self, number: int, moved: Moved) -> NoReturn:
+        pause_s = LOOK_S
         while True:
-            await asyncio.sleep(LOOK_S)
-            if (why := await self._fault(number)) is not None:
-                self._write(f"server {number} is lost, another one is started: {why}")
-                await self._end(number)
-                try:
-                    await moved(number, await self._begin(number))
-                except ServersFailed as failed:
-                    self._write(str(failed))
+            await asyncio.sleep(pause_s)
+            if (why := await self._fault(number)) is None:
+                pause_s = LOOK_S
+                continue
+            await self._end(number)
+            try:
+                await moved(number, await self._begin(number), why)
+            except ServersFailed as failed:
+                self._write(str(failed))
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _fault(self, number: int) -> str | None:
         from ray.exceptions import RayError

@@ -129,9 +129,9 @@ async def held(
     servers = Servers(cluster.replicas, server, config.tensor_parallel if config.policy.device == "cuda" else 0, say)
 
     async def keep(gateway: Gateway) -> None:
-        async def moved(number: int, door: Door) -> None:
+        async def moved(number: int, door: Door, why: str) -> None:
             with suppress(GatewayDied, GatewayError):
-                await gateway.move(number, door)
+                await gateway.move(number, door, why)
 
         await servers.keep(moved)
 

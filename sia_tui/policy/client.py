@@ -172,9 +172,9 @@ class Gateway:
         """Raises GatewayError: 404 when it is not loaded, 409 while a lane uses it."""
         await self._ask("DELETE", f"/adapters/{name}")
 
-    async def move(self, number: int, door: Door) -> None:
-        """The server of that number was started anew, behind that door. Raises GatewayError where there is none."""
-        await self._ask("PUT", f"/replicas/{number}", door.model_dump())
+    async def move(self, number: int, door: Door, why: str) -> None:
+        """The server of that number was lost and is started anew behind that door. Raises GatewayError where there is none."""
+        await self._ask("PUT", f"/replicas/{number}", {"door": door.model_dump(), "why": why})
 
     async def sleep(self) -> None:
         """Have the accelerator's memory given back; no lane can be opened until `wake`. Safe to call twice.

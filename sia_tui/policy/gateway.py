@@ -30,8 +30,8 @@ from sia_tui.policy.rows import Backend, BackendError, Completion, call_to_json
 from sia_tui.policy.wire import (
     ChatRequest,
     CloseLane,
-    Door,
     LoadAdapter,
+    MoveReplica,
     OpenLane,
     Refused,
     Settings,
@@ -213,10 +213,10 @@ class AdminApi:
 
     async def move(self, http: web.Request) -> web.Response:
         """A server that another process holds was started anew, maybe elsewhere."""
-        door, number = parse(Door, await http.read()), int(http.match_info["number"])
+        request, number = parse(MoveReplica, await http.read()), int(http.match_info["number"])
         if (move := getattr(self._backend, "move", None)) is None:
             raise Refused(404, "not_found", "there are no replicas")
-        await move(number, door)
+        await move(number, request.door, request.why)
         return web.json_response({"replica": number})
 
     def _awake(self) -> None:

@@ -135,14 +135,14 @@ class Replicas(Asked):
                 await self._require(replica, task, "does not wake")
             self._asleep = False
 
-    async def move(self, number: int, door: Door) -> None:
-        """The server of that number is behind another door from now on."""
+    async def move(self, number: int, door: Door, why: str) -> None:
+        """The server of that number was lost; another one is behind that door. Raises BackendError for no such number."""
         if not 0 <= number < len(self._all):
             raise BackendError(f"there are replicas 0 to {len(self._all) - 1}")
         replica = self._all[number]
         replica.door = door
         replica.moved.set()
-        await self._take_out(replica, "moved to another place")
+        await self._take_out(replica, why)
 
     async def _one(self, row: Row) -> Completion:
         while True:

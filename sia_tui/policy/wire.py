@@ -146,6 +146,13 @@ class Door(Strict):
     """Its node, as people know it."""
 
 
+class MoveReplica(Strict):
+    """A server that another process holds was started anew, maybe elsewhere."""
+
+    door: Door
+    why: Annotated[str, Field(min_length=1)]
+
+
 class Settings(Strict):
     """The gateway's configuration file."""
 
