@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -30,6 +30,9 @@ class Executor(Protocol):
     async def start(self, setup: Setup, lanes: Sequence[Door]) -> Child:
         """Starts a worker of these folders. Raises WorkerDied, WorkerLost, and ClusterError where no machine is left."""
 
+    def busy(self) -> Mapping[str, int]:
+        """Workers by node; empty where this machine is the only one."""
+
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         """So many episodes that were under way there were begun anew."""
 
@@ -50,6 +53,9 @@ class Local:
 
     async def start(self, setup: Setup, lanes: Sequence[Door]) -> Child:
         return await spawn(setup, "serve", [door() for door in lanes])
+
+    def busy(self) -> Mapping[str, int]:
+        return {}
 
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         raise AssertionError("nothing is lost or late but this machine itself")

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sia_tui.cluster.executor import ClusterError
 from sia_tui.policy.door import Settings
 from sia_tui.policy.wire import Door
 from sia_tui.policy.wire import Settings as Server
@@ -32,10 +33,6 @@ LOG_BYTES = 4096
 
 Moved = Callable[[int, Door, str], Awaitable[None]]
 """Which server, where it is now, why it is no longer where it was."""
-
-
-class ServersFailed(Exception):
-    """A server could not be started anywhere; in one line."""
 
 
 class Holder:
@@ -61,7 +58,7 @@ class Holder:
             )
 
     def listens(self) -> dict[str, str]:
-        """`url`, and the `node` by Ray's id and its `host`. Raises ServersFailed."""
+        """`url`, and the `node` by Ray's id and its `host`. Raises ClusterError."""
         import ray
 
         assert self._process.stdout is not None
@@ -73,7 +70,7 @@ class Holder:
             killer.cancel()
         if not said:
             self._process.wait()
-            raise ServersFailed(f"no server on {self._host}: {self._reason()}")
+            raise ClusterError(f"no server on {self._host}: {self._reason()}")
         node = ray.get_runtime_context().get_node_id()
         return {"url": json.loads(said)["url"], "node": node, "host": os.uname().nodename}
 
@@ -105,13 +102,13 @@ class Servers:
         """Ray's id of where each is."""
 
     async def start(self, within_s: float) -> tuple[Door, ...]:
-        """The doors of all. Raises ServersFailed when one is not there in time: no room for it, or it fails."""
+        """The doors of all. Raises ClusterError when one is not there in time: no room for it, or it fails."""
         try:
             async with asyncio.timeout(within_s):
                 return tuple(await asyncio.gather(*(self._begin(number) for number in range(len(self._holders)))))
         except TimeoutError as error:
             wanted = f"{len(self._holders)} servers of {self._gpus} GPUs each"
-            raise ServersFailed(
+            raise ClusterError(
                 f"{wanted} found no room in {within_s:g} s: add nodes, or ask for fewer replicas"
             ) from error
 
@@ -133,7 +130,7 @@ class Servers:
             await self._end(number)
             try:
                 await moved(number, await self._begin(number), why)
-            except ServersFailed as failed:
+            except ClusterError as failed:
                 self._write(str(failed))
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -160,7 +157,7 @@ class Servers:
             said = await holder.listens.remote()
         except RayError as error:
             cause = getattr(error, "cause", None) or error
-            raise ServersFailed(str(cause).strip().splitlines()[-1]) from error
+            raise ClusterError(str(cause).strip().splitlines()[-1]) from error
         self.nodes[number] = said["node"]
         return Door(url=said["url"], token=self._token, where=f"node {said['host']}")
 

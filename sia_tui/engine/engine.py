@@ -39,7 +39,6 @@ from sia_tui.engine.performing import perform
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.saved import what_is_saved
-from sia_tui.engine.serving import NowhereServed
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.harness.environment import EnvironmentFailed
 from sia_tui.harness.repository import RepositoryError
@@ -70,7 +69,6 @@ EXPECTED = (
     WorkerDied,
     GatewayDied,
     GatewayError,
-    NowhereServed,
     VerifierFailed,
     TaskError,
     OSError,
@@ -290,7 +288,7 @@ class _Engine:
         while True:
             if (usage := self._meter.newest) is not None and usage is not stored:
                 stored = usage
-                self._session.store.machine(replace(usage, serving=self._session.replicas))
+                self._session.store.machine(replace(usage, **self._session.load))
             if self._mirror is not None and (fault := self._mirror.fault()):
                 self._session.report.say(fault)
             if self._notifier is not None:

@@ -24,10 +24,6 @@ MAX_BODY_BYTES = 256 * 1024
 Keep = Callable[[Gateway], Coroutine[Any, Any, None]]
 
 
-class NowhereServed(Exception):
-    """No node of the cluster has room for a server of the policy, or it cannot be started there."""
-
-
 class Watch:
     """Of one gateway. `newest` is empty where one server answers."""
 
@@ -89,7 +85,7 @@ async def served(
     record: Callable[[ev.Event], None],
     say: Callable[[str], None],
 ) -> AsyncIterator[Policy]:
-    """A policy that answers, until the context is left. Raises GatewayDied, NowhereServed."""
+    """A policy that answers, until the context is left. Raises GatewayDied, ClusterError."""
     asked = {**settings, "threads": config.policy.threads, "max_batch": config.policy.max_batch}
     lanes, ready_s = config.harness.lanes, config.policy.ready_s
     async with held(config, model, asked, say) as (doors, keep):
@@ -118,12 +114,12 @@ async def served(
 async def held(
     config: RunConfig, model: Path, settings: Mapping[str, Any], say: Callable[[str], None]
 ) -> AsyncIterator[tuple[tuple[Door, ...], Keep]]:
-    """The servers that actors hold, and what looks after them; none where the gateway starts its own. Raises NowhereServed."""
+    """The servers that actors hold, and what looks after them; none where the gateway starts its own. Raises ClusterError."""
     cluster = config.cluster
     if cluster.serve == "here":
         yield (), nothing
         return
-    from sia_tui.cluster.serving import Servers, ServersFailed
+    from sia_tui.cluster.serving import Servers
 
     server = {**settings, "model_dir": str(model.resolve()), "lanes": 1}
     servers = Servers(cluster.replicas, server, config.tensor_parallel if config.policy.device == "cuda" else 0, say)
@@ -137,8 +133,6 @@ async def held(
 
     try:
         yield await servers.start(cluster.join_s), keep
-    except ServersFailed as failed:
-        raise NowhereServed(str(failed)) from failed
     finally:
         await servers.stop()
 

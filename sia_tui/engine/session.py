@@ -19,7 +19,6 @@ from sia_tui.config import RunConfig
 from sia_tui.core.episodes import Case, Split
 from sia_tui.core.hashing import digest
 from sia_tui.core.recall import Memory
-from sia_tui.core.replicas import Serving
 from sia_tui.core.state import State
 from sia_tui.core.telling import tell
 from sia_tui.engine.canary import mark_of
@@ -191,9 +190,14 @@ class Session:
         return self._executor
 
     @property
-    def replicas(self) -> tuple[Serving, ...]:
-        """How the policy's servers do; empty where there is one."""
-        return self._policy.watch.newest if self._policy is not None else ()
+    def load(self) -> dict[str, Any]:
+        """What `Usage` says of replicas and of episodes; nothing where one server answers and one machine works."""
+        executor, place, policy = self._executor, self._place, self._policy
+        return {
+            "serving": policy.watch.newest if policy is not None else (),
+            "busy": executor.busy() if executor is not None else {},
+            "queue": place.waiting.count if place is not None else 0,
+        }
 
     @property
     def awake(self) -> bool:

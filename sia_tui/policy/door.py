@@ -23,7 +23,7 @@ from typing import Annotated, Any, NoReturn
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from pydantic import Field
 
-from sia_tui.policy import gateway, sockets, vllm, vllm_server
+from sia_tui.policy import gateway, sockets, vllm_server
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.carrying import FILES
 from sia_tui.policy.outside import Lost
@@ -153,7 +153,7 @@ async def serve(settings: Settings) -> None:
     folder = Path(settings.server.sockets)
     lock = sockets.private_folder(folder)
     shutil.rmtree(folder / "adapters", ignore_errors=True)
-    context = (await asyncio.to_thread(vllm.read_base, settings.server)).context
+    context = context_of(settings.server)
     with sockets.opened(folder) as short:
         connector = UnixConnector(f"{short}/{vllm_server.SOCKET}", limit=0, force_close=True)
         async with (
@@ -172,6 +172,15 @@ async def serve(settings: Settings) -> None:
             finally:
                 await runner.cleanup()
     os.close(lock)
+
+
+def context_of(server: Server) -> int:
+    """As `vllm.read_base` has it, without seconds of imports. Raises Lost."""
+    told = json.loads((Path(server.model_dir) / "config.json").read_bytes())
+    longest = told.get("text_config", told).get("max_position_embeddings") or server.context
+    if longest is None:
+        raise Lost(f"{server.model_dir}/config.json names no max_position_embeddings: set policy.context")
+    return min(server.context or longest, longest)
 
 
 async def watched(server: vllm_server.Server) -> NoReturn:

@@ -38,7 +38,7 @@ class Several:
 
     async def until(self, *standing: str) -> dict[str, Any]:
         """The gateway's health once its replicas stand so."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while standings(health := await self.gateway.health()) != standing:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.05)
         return health
@@ -57,7 +57,7 @@ async def three(reference: Reference, tmp_path_factory: pytest.TempPathFactory) 
     """One for all tests; the last one ends it."""
     run = tmp_path_factory.mktemp("three")
     settings: dict[str, Any] = {"backend": "vllm", "vllm": {"python": str(fake_python(run))}, "lag_s": LAG_S}
-    async with await Gateway.start(reference.folder, run, lanes=8, ready_s=60.0, replicas=3, **settings) as gateway:
+    async with await Gateway.start(reference.folder, run, lanes=8, ready_s=120.0, replicas=3, **settings) as gateway:
         yield Several(gateway, run)
 
 
@@ -71,7 +71,7 @@ async def test_what_one_leaves_unanswered_goes_to_the_others_and_it_comes_back_w
     for lane in range(6):
         await gateway.open_lane(lane, f"e{lane}", adapter="red")
     slow = [asyncio.create_task(off(Caller(gateway, lane).chat, "x", max_tokens=SLOW)) for lane in range(6)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while sum(busy := rows(await gateway.health())) < 6:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
     assert busy == [2, 2, 2]
