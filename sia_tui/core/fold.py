@@ -80,7 +80,7 @@ def _(event: ev.RunCreated, state: State) -> State:
 def _(event: ev.EngineStarted, state: State) -> State:
     if state.status == "failed":
         state = replace(state, status="running", stop_reason=None)
-    return replace(state, engine=event, nodes=left_alone(state.nodes))
+    return replace(state, engine=event, nodes=left_alone(state.nodes), replicas=())
 
 
 @_on.register(ev.NodeJoined)
