@@ -19,8 +19,8 @@ from sia_tui.policy import sockets, vllm
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.outside import Asked, Lost
 from sia_tui.policy.replica import Gone, Leaves, Replica, replicas_of
-from sia_tui.policy.rows import BackendError, Completion, Row
-from sia_tui.policy.vllm import AGREE_NATS, VLLM, Base, furthest
+from sia_tui.policy.rows import TOLERANCE, BackendError, Completion, Row
+from sia_tui.policy.vllm import VLLM, Base, furthest
 from sia_tui.policy.wire import Door, Settings
 
 log = logging.getLogger("sia.gateway")
@@ -48,6 +48,7 @@ class Replicas(Asked):
         super().__init__(settings.max_queue)
         self.model_id, self.text, self.vocabulary = settings.name, base.text, base.vocabulary
         self._settings, self._base = settings, base
+        self._tolerance = TOLERANCE[settings.dtype]
         self._all = list(replicas_of(settings))
         self._published: dict[str, Published] = {}
         self._base_proof: Proof | None = None
@@ -181,7 +182,7 @@ class Replicas(Asked):
         """What it then says. Raises BackendError where the base is not what it was: of two that disagree, one could not tell."""
         await server.load_adapter(name, path)
         assert self._base_proof is not None
-        if (gap := furthest(self._base_proof, await server.probe(None))) > AGREE_NATS:
+        if (gap := furthest(self._base_proof, await server.probe(None))) > self._tolerance:
             raise BackendError(f"the base answers otherwise than it did ({gap:.3f} nats)")
         return await server.probe(name)
 
@@ -193,11 +194,11 @@ class Replicas(Asked):
             if refusal := next((fault for task in asked.values() if (fault := refused(task))), None):
                 raise refusal
             return
-        truth = proofs[most_agreed(proofs)]
+        truth = proofs[most_agreed(proofs, self._tolerance)]
         self._published[name] = Published(sha256, path, truth)
         for replica, task in asked.items():
             await self._require(replica, task, f"does not have adapter {name}")
-            if replica in proofs and (gap := furthest(truth, proofs[replica])) > AGREE_NATS:
+            if replica in proofs and (gap := furthest(truth, proofs[replica])) > self._tolerance:
                 await self._take_out(replica, f"answers otherwise than the others with adapter {name} ({gap:.3f} nats)")
 
     async def _require(self, replica: Replica, task: asyncio.Task[Any], fault: str) -> None:
@@ -269,7 +270,7 @@ class Replicas(Asked):
         self._base_proof = self._base_proof or proofs[None]
         truth = {None: self._base_proof} | {name: adapter.proof for name, adapter in self._published.items()}
         for name, proof in proofs.items():
-            if (gap := furthest(truth[name], proof)) > AGREE_NATS:
+            if (gap := furthest(truth[name], proof)) > self._tolerance:
                 what = "the base" if name is None else f"adapter {name}"
                 raise Lost(f"answers otherwise than the others with {what} ({gap:.3f} nats)")
 
@@ -327,11 +328,11 @@ def refused(task: asyncio.Task[Any]) -> BackendError | None:
     return fault if isinstance(fault, BackendError) else None
 
 
-def most_agreed(proofs: Mapping[Replica, Proof]) -> Replica:
+def most_agreed(proofs: Mapping[Replica, Proof], tolerance: float) -> Replica:
     """Whose proof most others agree with; of several the one of the lowest number."""
 
     def agreeing(one: Replica) -> int:
-        return sum(furthest(proofs[one], other) <= AGREE_NATS for other in proofs.values())
+        return sum(furthest(proofs[one], other) <= tolerance for other in proofs.values())
 
     return max(proofs, key=lambda one: (agreeing(one), -one.number))
 

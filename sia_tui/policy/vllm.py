@@ -26,9 +26,8 @@ from sia_tui.policy.wire import Door, Settings
 POLL_S = 1.0
 POLL_ANSWER_S = 10.0
 PROBE_TOKENS = 8
-AGREE_NATS = 0.05
-"""How far a logprob of the greedy probe may be from what it was before sleep, or is on another server; bfloat16 in another
-batch differs so."""
+WOKEN_NATS = 0.05
+"""How far a logprob of the greedy probe may be from what it was before sleep; bfloat16 in another batch differs so."""
 LOADED = "already been loaded"
 PROGRESS = re.compile(r"^vllm:(?:prompt|generation)_tokens_total\S* (\S+)$", re.MULTILINE)
 
@@ -126,7 +125,7 @@ class VLLM(Outside):
             self._adapters[name] = new
             await self._unload(old)
         for probed, before in self._before.items():
-            if (gap := furthest(before, await self.probe(probed))) > AGREE_NATS:
+            if (gap := furthest(before, await self.probe(probed))) > WOKEN_NATS:
                 await self.lose(f"{probed or 'the base'} answers otherwise than before vllm slept ({gap:.3f} nats)")
 
     async def run(self) -> None:
