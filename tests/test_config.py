@@ -48,6 +48,16 @@ def test_the_shipped_configs_load(path: Path) -> None:
             "gate.policy: input should be 'ask' or 'auto', got 'maybe'",
         ),
         ("task: {name: lawbench}\npolicy: {kind: model}\n", "policy: kind: model and a model to name go together"),
+        ("task: {name: lawbench}\ncluster: {serve: nodes}\n", "cluster: serve: nodes needs the executor ray"),
+        (
+            "task: {name: lawbench}\ncluster: {replicas: 2}\n",
+            "(top): replicas need policy.backend vllm, without an address",
+        ),
+        (
+            "task: {name: lawbench}\ncluster: {replicas: 2}\npolicy: {backend: vllm, device: cuda}\n"
+            "weights: {plan: {serve_on: [0, 1, 2]}}\n",
+            "(top): 2 replicas on 1 GPUs each need 2 in weights.plan.serve_on, which names 3",
+        ),
         (
             "task: {name: lawbench}\npolicy: {kind: model, model: m, backend: remote}\n",
             "policy: the backend remote needs kind: model, a model and an address",

@@ -121,6 +121,7 @@ def _shown(told: dict[str, Any]) -> str:
         seeds, pooled = len(found["draws"]), gain_told(found["pooled"])
         lines.append(f"g{found['candidate']} over g{found['incumbent']} on dev under {seeds} sampling seeds: {pooled}")
     lines += [f"refused: {one_line(r['title'], 60)} ({r['by']}: {one_line(r['reason'], 100)})" for r in told["refused"]]
+    lines += _nodes(told["nodes"]) + _replicas(told["replicas"])
     lines += [f"alarm: {a['kind']}: {one_line(a['detail'], 300)}" for a in told["alarms"]]
     lines += _evaluator(told["evaluator"])
     if told["contract"]:
@@ -147,6 +148,39 @@ def _shown(told: dict[str, Any]) -> str:
         said = f"{cost['calls']} replies, {cost['agent_tokens']} tokens, {cost['money']:.2f} $ where prices are known"
         lines.append(f"agents' models: {said}; what was said: sia-tui agents log {told['run']}")
     return "\n".join(lines)
+
+
+def _nodes(told: Sequence[dict[str, Any]]) -> list[str]:
+    """Machines of a cluster; none where the run works on one."""
+    rows = [
+        (
+            one_line(node["name"], 30),
+            node["standing"],
+            node["slots"],
+            node["gpus"],
+            node["lost"],
+            node["reissued"],
+            one_line(node["why"], 100),
+        )
+        for node in told
+    ]
+    return ["", table(("node", "", "slots", "GPUs", "losses", "begun anew", ""), rows)] if rows else []
+
+
+def _replicas(told: Sequence[dict[str, Any]]) -> list[str]:
+    """Servers that answer as the policy; nothing for one alone."""
+    rows = [
+        (
+            number,
+            one_line(one["where"], 30),
+            "out" if one["out"] else "answers",
+            one["lost"],
+            one["reissued"],
+            one_line(one["out"], 100),
+        )
+        for number, one in enumerate(told)
+    ]
+    return ["", table(("replica", "", "", "losses", "asked anew", ""), rows)] if len(rows) > 1 else []
 
 
 def _evaluator(told: dict[str, Any]) -> list[str]:

@@ -78,7 +78,8 @@ def _driver(config: RunConfig, found: Driver | None) -> Row:
 def _gpus(config: RunConfig, found: Driver | None) -> Row:
     plans = config.weights.plans(config.seed)
     highest = max((number for one in plans for number in (*one.serve_on, *one.train_on)), default=-1)
-    wanted = max(highest + 1, config.tensor_parallel if _wants_gpu(config) else 0)
+    here = config.cluster.replicas if config.cluster.serve == "here" else 0
+    wanted = max(highest + 1, config.tensor_parallel * here if _wants_gpu(config) else 0)
     gpus = found.gpus if found else ()
     told = ", ".join(f"{clean(name)} {memory / GIB:.0f} GiB" for name, memory in gpus) or "n/a"
     return Row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,8 +18,10 @@ class ClusterError(Exception):
 
 
 class Executor(Protocol):
-    address: str | None
-    """Of the cluster, for other processes of this machine that join it; None: there is none."""
+    @property
+    def address(self) -> str | None:
+        """Of the cluster, for other processes of this machine that join it; None: there is none."""
+
     reissue: float | None
     """How many times the median an episode may take before it is begun elsewhere too; None: there is no elsewhere."""
 
@@ -32,6 +34,9 @@ class Executor(Protocol):
     async def start(self, setup: Setup, lanes: Sequence[Door]) -> Child:
         """Starts a worker of these folders. Raises WorkerDied, WorkerLost, and ClusterError where no machine is left."""
 
+    def busy(self) -> Mapping[str, int]:
+        """Workers by node; empty where this machine is the only one."""
+
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         """So many episodes that were under way there were begun anew."""
 
@@ -42,7 +47,7 @@ class Executor(Protocol):
 class Local:
     """On this machine."""
 
-    address = None
+    address: str | None = None
     reissue: float | None = None
 
     def abreast(self, views: int) -> int:
@@ -53,6 +58,9 @@ class Local:
 
     async def start(self, setup: Setup, lanes: Sequence[Door]) -> Child:
         return await spawn(setup, "serve", [door() for door in lanes])
+
+    def busy(self) -> Mapping[str, int]:
+        return {}
 
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         raise AssertionError("nothing is lost or late but this machine itself")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,9 @@ class OnRay:
                 self._nodes.lose(node, f"a worker could not be started there: {_first_line(error)}")
                 raise WorkerLost(f"node {node.name}: {node.lost}") from error
             raise
+
+    def busy(self) -> Mapping[str, int]:
+        return {node.name: node.busy for node in self._nodes.working}
 
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         self._record(EpisodesReissued(node, count, why))

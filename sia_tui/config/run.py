@@ -74,6 +74,20 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _served_by_several(self) -> RunConfig:
+        policy, cluster = self.policy, self.cluster
+        several = cluster.replicas > 1 or cluster.serve == "nodes"
+        if several and (policy.backend != "vllm" or policy.address is not None):
+            raise ValueError("replicas need policy.backend vllm, without an address")
+        wanted, named = cluster.replicas * self.tensor_parallel, len(self.weights.serve_on)
+        if cluster.replicas > 1 and cluster.serve == "here" and policy.device == "cuda" and wanted != named:
+            raise ValueError(
+                f"{cluster.replicas} replicas on {self.tensor_parallel} GPUs each need {wanted} in weights.plan.serve_on, "
+                f"which names {named}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_first_harness(self) -> RunConfig:
         if self.harness.agent is not None and isinstance(self.agents.meta, Role):
             raise ValueError(
@@ -107,8 +121,9 @@ class RunConfig(Section):
 
     @property
     def tensor_parallel(self) -> int:
-        """GPUs over which vLLM is split."""
-        return self.policy.vllm.tensor_parallel or len(self.weights.serve_on) or 1
+        """GPUs over which one vLLM is split."""
+        here = len(self.weights.serve_on) // self.cluster.replicas if self.cluster.serve == "here" else 1
+        return self.policy.vllm.tensor_parallel or here or 1
 
     @property
     def public(self) -> RunConfig:

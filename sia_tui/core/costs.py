@@ -47,7 +47,12 @@ class Setup:
 
     @property
     def serves_on(self) -> tuple[int, ...]:
-        return self.plan.serve_on or tuple(range(self.server.gpus))
+        return self.plan.serve_on or tuple(range(self.server.gpus * self.server.replicas))
+
+    @property
+    def split(self) -> int:
+        """GPUs of one server."""
+        return max(1, len(self.serves_on) // self.server.replicas)
 
     @property
     def row(self) -> int:
@@ -156,7 +161,7 @@ class _Sides:
     def __init__(self, setup: Setup, seen: Seen | None) -> None:
         self._setup = setup
         self._reckoned = training(setup.shape, setup.plan, replace(setup.trainer, gpus=setup.spread), setup.row)
-        self._needed = serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on)))
+        self._needed = serving(setup.shape, setup.plan, replace(setup.server, gpus=setup.split))
         peak = seen.peak if seen is not None else None
         self._measured = peak is not None
         self._trained: Parts = _named("training", self._reckoned if peak is None else {"peak": peak})

@@ -25,6 +25,7 @@ from sia_tui.core.nodes import EpisodesReissued, NodeJoined, NodeLost, NodeRefus
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Dropped, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
+from sia_tui.core.replicas import ReplicaBack, ReplicaOut, ReplicasServe
 from sia_tui.core.replies import AgentCalled, AgentFailed
 from sia_tui.core.trainings import AdapterTrained, TrainerLost, TrainingBegan, TrainingCutShort
 
@@ -361,6 +362,9 @@ __all__ = [
     "NodeJoined",
     "NodeLost",
     "NodeRefused",
+    "ReplicaBack",
+    "ReplicaOut",
+    "ReplicasServe",
     "Traced",
     "TrainerLost",
     "TrainingBegan",

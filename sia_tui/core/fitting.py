@@ -82,10 +82,12 @@ def _missing(setup: Setup) -> Iterator[Refusal]:
         there = f"0 to {setup.machine.gpus - 1}" if setup.machine.gpus else "none"
         yield Refusal(f"GPU {absent[0]} is not there", f"of this machine's there are {there}: serve_on, train_on")
     split = len(setup.plan.serve_on)
-    if split and setup.server.share and split != setup.server.gpus:
+    replicas = setup.server.replicas
+    if split and setup.server.share and split != setup.server.gpus * replicas:
+        each = f", each of {replicas} replicas" if replicas > 1 else ""
         yield Refusal(
-            f"{split} GPUs are to serve, and vLLM is split over {setup.server.gpus}",
-            f"policy.vllm.tensor_parallel={split} would do",
+            f"{split} GPUs are to serve, and vLLM is split over {setup.server.gpus}{each}",
+            f"policy.vllm.tensor_parallel={max(1, split // replicas)} would do",
         )
     if split > 1 and setup.server.backend == "hf":
         yield Refusal(f"{split} GPUs are to serve, and the backend hf uses one", "policy.backend=vllm would do")
@@ -162,7 +164,7 @@ def _share(setup: Setup) -> tuple[str, Setup] | None:
     """What vLLM needs and no more, in hundredths of a GPU."""
     if not setup.server.share:
         return None
-    needed = sum(serving(setup.shape, setup.plan, replace(setup.server, gpus=len(setup.serves_on))).values())
+    needed = sum(serving(setup.shape, setup.plan, replace(setup.server, gpus=setup.split)).values())
     share = math.ceil(100 * needed / (1 - KEPT_FREE) / setup.machine.card.memory) / 100
     if share >= 1 or share == setup.server.share:
         return None

@@ -9,6 +9,7 @@ from functools import singledispatch
 from typing import Any
 
 from sia_tui.core import events as ev
+from sia_tui.core import replicas
 from sia_tui.core.choosing import light
 from sia_tui.core.contract import BY, Standing
 from sia_tui.core.fitness import Risk
@@ -80,7 +81,7 @@ def _(event: ev.RunCreated, state: State) -> State:
 def _(event: ev.EngineStarted, state: State) -> State:
     if state.status == "failed":
         state = replace(state, status="running", stop_reason=None)
-    return replace(state, engine=event, nodes=left_alone(state.nodes))
+    return replace(state, engine=event, nodes=left_alone(state.nodes), replicas=())
 
 
 @_on.register(ev.NodeJoined)
@@ -89,6 +90,13 @@ def _(event: ev.EngineStarted, state: State) -> State:
 @_on.register(ev.EpisodesReissued)
 def _(event: ev.NodeJoined | ev.NodeRefused | ev.NodeLost | ev.EpisodesReissued, state: State) -> State:
     return replace(state, nodes=after(state.nodes, event))
+
+
+@_on.register(ev.ReplicasServe)
+@_on.register(ev.ReplicaOut)
+@_on.register(ev.ReplicaBack)
+def _(event: ev.ReplicasServe | ev.ReplicaOut | ev.ReplicaBack, state: State) -> State:
+    return replace(state, replicas=replicas.after(state.replicas, event))
 
 
 @_on.register

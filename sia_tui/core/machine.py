@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sia_tui.core.replicas import Serving
+
 ABSENT = "n/a"
 
 
@@ -31,11 +33,24 @@ class Usage:
     """CPU seconds a second since the reading before; None of the first one."""
     rss_gib: Mapping[str, float] = field(default_factory=dict)
     """Resident memory in GiB by what a process is for (`trainer`, `policy` …); shared pages count in each."""
+    serving: tuple[Serving, ...] = ()
+    """The policy's replicas; none where there is one server."""
+    busy: Mapping[str, int] = field(default_factory=dict)
+    """Episodes under way, by node of a cluster."""
+    queue: int = 0
+    """Episodes that wait for a free worker."""
 
 
 def usage_from(data: Mapping[str, Any]) -> Usage:
     """The inverse of `dataclasses.asdict`. Raises TypeError, KeyError for anything else."""
-    return Usage(tuple(Gpu(**gpu) for gpu in data["gpus"]), data["cores"], dict(data["rss_gib"]))
+    return Usage(
+        tuple(Gpu(**gpu) for gpu in data["gpus"]),
+        data["cores"],
+        dict(data["rss_gib"]),
+        tuple(Serving(**one) for one in data.get("serving", ())),
+        dict(data.get("busy", {})),
+        data.get("queue", 0),
+    )
 
 
 def told(usage: Usage) -> str:

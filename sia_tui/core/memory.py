@@ -66,6 +66,8 @@ class Serving:
     """Rows in flight."""
     gpus: int = 1
     """Over which every matrix is split (tensor parallel)."""
+    replicas: int = 1
+    """Servers, on so many GPUs each."""
     adapters: int = 1
     """Loaded side by side."""
     share: float = 0.0

@@ -17,6 +17,7 @@ from sia_tui.core.nodes import Nodes, gpus
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
+from sia_tui.core.replicas import Replicas
 
 MACHINE = "the machine"
 """By which a step is refused that failed for no fault of its own."""
@@ -163,6 +164,8 @@ class State:
     engine: ev.EngineStarted | None = None
     nodes: Nodes = ()
     """Machines of a cluster; none where the run works on one."""
+    replicas: Replicas = ()
+    """Servers that answer as the policy; none where there is one."""
     baselines_dev: Mapping[str, float] | None = None
     baselines_test: Mapping[str, float] | None = None
     generations: tuple[Generation, ...] = ()

@@ -42,6 +42,7 @@ def summary(state: State) -> dict[str, Any]:
         "contract": None if state.contract is None else asdict(state.contract) | {"left": left(state, state.contract)},
         "contract_ended": state.contract_ended or None,
         "nodes": [asdict(node) for node in state.nodes],
+        "replicas": [asdict(replica) for replica in state.replicas],
         "alarms": [asdict(alarm) for alarm in state.alarms],
         "refused": [_refused(step) for step in state.steps if step.refused is not None],
         "evaluator": {

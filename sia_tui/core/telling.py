@@ -100,6 +100,27 @@ def _(event: ev.EpisodesReissued) -> str:
 
 
 @tell.register
+def _(event: ev.ReplicasServe) -> str:
+    where = ", ".join(filter(None, event.where))
+    return f"{len(event.where)} servers answer as the policy" + (f": {where}" if where else "")
+
+
+@tell.register
+def _(event: ev.ReplicaOut) -> str:
+    asked = f"; {event.requests} requests go to the others" if event.requests else ""
+    return f"replica {_placed(event)} is out: {event.why}{asked}; {event.left} left"
+
+
+@tell.register
+def _(event: ev.ReplicaBack) -> str:
+    return f"replica {_placed(event)} is back and says what the others say; {event.left} answer"
+
+
+def _placed(event: ev.ReplicaOut | ev.ReplicaBack) -> str:
+    return f"{event.replica} ({event.where})" if event.where else str(event.replica)
+
+
+@tell.register
 def _(event: ev.TaskReady) -> str:
     return "task: " + ", ".join(f"{count} {name}" for name, count in event.counts.items())
 

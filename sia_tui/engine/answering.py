@@ -18,7 +18,8 @@ from sia_tui.engine.crew import Crew, Harness, Place
 from sia_tui.engine.export import ExportError, base_sha256
 from sia_tui.engine.lots import Trial
 from sia_tui.engine.rollout import Rollout, Terms
-from sia_tui.engine.session import MAX_BODY_BYTES, serving
+from sia_tui.engine.serving import MAX_BODY_BYTES
+from sia_tui.engine.session import serving
 from sia_tui.harness.agent import require
 from sia_tui.harness.environment import ensure_environment
 from sia_tui.harness.sandbox import choose, probe

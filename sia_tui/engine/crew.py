@@ -15,6 +15,7 @@ from sia_tui.cluster.executor import Executor, Local
 from sia_tui.config import HarnessConfig
 from sia_tui.core.episodes import HarnessError, Score
 from sia_tui.engine import tools
+from sia_tui.engine.lots import Waiting
 from sia_tui.harness.attempts import Compiler
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.opened import KEY, Opened
@@ -56,6 +57,7 @@ class Place:
     compiler: Compiler | None = None
     """The task's, where it has one that a harness may ask."""
     executor: Executor = field(default_factory=Local)
+    waiting: Waiting = field(default_factory=Waiting)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
@@ -290,7 +290,7 @@ class _Engine:
         while True:
             if (usage := self._meter.newest) is not None and usage is not stored:
                 stored = usage
-                self._session.store.machine(usage)
+                self._session.store.machine(replace(usage, **self._session.load))
             if self._mirror is not None and (fault := self._mirror.fault()):
                 self._session.report.say(fault)
             if self._notifier is not None:

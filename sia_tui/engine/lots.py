@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -31,6 +31,17 @@ class Flight:
     trial: Trial
     node: str
     began: float = field(default_factory=time.monotonic)
+
+
+class Waiting:
+    """How many trials of the pass under way nobody has begun."""
+
+    def __init__(self) -> None:
+        self.lots: Collection[Lot] = ()
+
+    @property
+    def count(self) -> int:
+        return sum(len(lot.queue) for lot in self.lots)
 
 
 class Lot:

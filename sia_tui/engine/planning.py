@@ -112,6 +112,7 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine, state
             context=min(of.context, policy.context or of.context),
             lanes=config.harness.lanes,
             gpus=config.tensor_parallel if ours else 1,
+            replicas=config.cluster.replicas if ours else 1,
             adapters=max(policy.vllm.adapters if ours else 1, plan.staleness + 2),
             share=policy.vllm.memory if ours and machine.gpus else 0.0,
         ),

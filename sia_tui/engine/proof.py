@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from sia_tui.core.episodes import Call
 from sia_tui.policy.client import Gateway
+from sia_tui.policy.rows import TOLERANCE
 from sia_tui.weights.protocol import Probe
-
-TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
-"""Nats, by what is served in. In float32 both sides add the same numbers in another order. A half-precision server rounds
-every activation: to 11 bits, of bfloat16 to 8."""
 
 
 class NotAsTrained(Exception):

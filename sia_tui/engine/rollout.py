@@ -109,6 +109,7 @@ class _Pass:
         for trial in trials:
             by_view.setdefault(trial.case.view, []).append(trial)
         self._lots = {view: Lot(some) for view, some in sorted(by_view.items())}
+        self._place.waiting.lots = self._lots.values()
         try:
             async with asyncio.TaskGroup() as group:
                 # A second worker of a view comes after the first of every other: each learns its view's tools anew.

@@ -25,6 +25,7 @@ from sia_tui.engine.canary import mark_of
 from sia_tui.engine.crew import Harness, Place
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import first_of
+from sia_tui.engine.serving import Policy, served
 from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness.attempts import Compiler
 from sia_tui.harness.environment import ensure_environment, environment_id, read_pins
@@ -39,8 +40,6 @@ from sia_tui.tasks.verifier import VerifierProcess
 from sia_tui.tasks.verifier_pool import VerifierPool
 
 log = logging.getLogger(__name__)
-MAX_BODY_BYTES = 256 * 1024
-"""Of one request of the harness; reading a prompt of megabytes would hold up every other lane."""
 SEEDS = Path(__file__).resolve().parents[2] / "harness_repo"
 
 
@@ -64,6 +63,9 @@ class Session:
     """What this engine has written to the workspace's memory."""
     _place: Place | None = field(default=None, init=False)
     _executor: Executor | None = field(default=None, init=False)
+    _policy: Policy | None = field(default=None, init=False)
+    _behind: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+    """What ends with the place: its gateway and the servers behind that."""
     _asleep: bool = field(default=False, init=False)
     _restless: bool = field(default=False, init=False)
     """It refused to sleep once."""
@@ -147,21 +149,12 @@ class Session:
             python = await self.environment()
             workers = await self._workers()
             self.report.phase("starting the gateway")
-            gateway = await Gateway.start(
-                model,
-                self.paths.root,
-                lanes=self.config.harness.lanes,
-                threads=self.config.policy.threads,
-                max_batch=self.config.policy.max_batch,
-                max_body_bytes=MAX_BODY_BYTES,
-                log_file=self.paths.logs / "gateway.log",
-                ready_s=self.config.policy.ready_s,
-                **serving(self.config),
-            )
-            self.open.push_async_callback(gateway.stop)
+            self.open.push_async_callback(self._behind.aclose)
+            policy = served(self.config, self.paths, model, serving(self.config), self.record, self.report.say)
+            self._policy = await self._behind.enter_async_context(policy)
             self._place = Place(
                 task=self.task,
-                gateway=gateway,
+                gateway=self._policy.gateway,
                 verifier=self.verifier,
                 python=python,
                 level=self.level,
@@ -199,6 +192,16 @@ class Session:
             )
             self._executor = await self.open.enter_async_context(opening)
         return self._executor
+
+    @property
+    def load(self) -> dict[str, Any]:
+        """What `Usage` says of replicas and of episodes; nothing where one server answers and one machine works."""
+        executor, place, policy = self._executor, self._place, self._policy
+        return {
+            "serving": policy.watch.newest if policy is not None else (),
+            "busy": executor.busy() if executor is not None else {},
+            "queue": place.waiting.count if place is not None else 0,
+        }
 
     @property
     def awake(self) -> bool:
@@ -258,6 +261,7 @@ class Session:
         if self._place is not None:
             place, self._place, self._asleep = self._place, None, False
             await place.gateway.stop()
+            await self._behind.aclose()
 
     async def environment(self) -> Path:
         """The Python of the harness' own environment, by the seed's requirements.txt."""
@@ -285,7 +289,8 @@ def harness_of(session: Session, commit: str, key: str) -> Harness:
 
 def serving(config: RunConfig) -> dict[str, Any]:
     """The gateway's settings that say who answers. A remote server is asked again for as long as an episode could wait."""
-    policy = config.policy
+    policy, cluster = config.policy, config.cluster
+    here = cluster.serve == "here"
     rank = max(policy.vllm.rank, config.weights.rank)
     return {
         "backend": policy.backend,
@@ -295,9 +300,11 @@ def serving(config: RunConfig) -> dict[str, Any]:
         "retry_s": 0.8 * config.harness.deadline_s,
         "vllm": policy.vllm.model_copy(update={"rank": rank, "tensor_parallel": config.tensor_parallel}),
         "device": policy.device,
-        "gpus": config.weights.serve_on,
+        "gpus": config.weights.serve_on if here else (),
         "dtype": policy.dtype,
         "context": policy.context,
+        "replicas": cluster.replicas if here else 1,
+        "lag_s": cluster.lag_s,
     }
 
 

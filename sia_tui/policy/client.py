@@ -22,7 +22,7 @@ from sia_tui.core.episodes import Call
 from sia_tui.core.hardware import only
 from sia_tui.policy import sockets
 from sia_tui.policy.rows import call_from_json
-from sia_tui.policy.wire import Settings
+from sia_tui.policy.wire import Door, Settings
 
 LOG_LINES = 20
 STOP_S = 5.0
@@ -172,6 +172,10 @@ class Gateway:
         """Raises GatewayError: 404 when it is not loaded, 409 while a lane uses it."""
         await self._ask("DELETE", f"/adapters/{name}")
 
+    async def move(self, number: int, door: Door, why: str) -> None:
+        """The server of that number was lost and is started anew behind that door. Raises GatewayError where there is none."""
+        await self._ask("PUT", f"/replicas/{number}", {"door": door.model_dump(), "why": why})
+
     async def sleep(self) -> None:
         """Have the accelerator's memory given back; no lane can be opened until `wake`. Safe to call twice.
 
@@ -265,6 +269,8 @@ def write(config: Settings) -> Path:
     folder = Path(config.sockets)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "gateway.json"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
     path.write_text(config.model_dump_json(indent=1))
     return path
 

@@ -31,6 +31,7 @@ from sia_tui.policy.wire import (
     ChatRequest,
     CloseLane,
     LoadAdapter,
+    MoveReplica,
     OpenLane,
     Refused,
     Settings,
@@ -141,6 +142,7 @@ class AdminApi:
         app.router.add_delete("/adapters/{name}", self.unload)
         app.router.add_post("/sleep", self.sleep)
         app.router.add_post("/wake", self.wake)
+        app.router.add_put(r"/replicas/{number:\d+}", self.move)
         app.router.add_get("/health", self.health)
         return app
 
@@ -209,6 +211,14 @@ class AdminApi:
                 log.info("awake")
         return web.json_response({"asleep": False})
 
+    async def move(self, http: web.Request) -> web.Response:
+        """A server that another process holds was started anew, maybe elsewhere."""
+        request, number = parse(MoveReplica, await http.read()), int(http.match_info["number"])
+        if (move := getattr(self._backend, "move", None)) is None:
+            raise Refused(404, "not_found", "there are no replicas")
+        await move(number, request.door, request.why)
+        return web.json_response({"replica": number})
+
     def _awake(self) -> None:
         if self._asleep:
             raise Refused(409, "conflict", "the policy sleeps: wake it first")
@@ -266,9 +276,10 @@ async def opened(settings: Settings, expected: Callable[[], int]) -> AsyncIterat
         yield Local(model, settings, expected)
     elif settings.backend == "vllm":
         with quickly(models=False):
-            from sia_tui.policy import vllm
+            from sia_tui.policy import replicas, vllm
 
-        async with vllm.opened(settings) as server:
+        several = settings.replicas > 1 or settings.doors
+        async with replicas.opened(settings) if several else vllm.opened(settings) as server:
             yield server
     else:
         from sia_tui.policy import remote

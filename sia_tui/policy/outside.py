@@ -22,15 +22,15 @@ class Lost(Exception):
     """What answers behind the gateway is gone, or of no use; in one line."""
 
 
-class Outside(ABC):
+class Asked(ABC):
     """One request a row, as many side by side as come. Made and used in one event loop."""
 
-    def __init__(self, http: Any, url: str, max_queue: int) -> None:
-        self._http, self._url, self._max_queue = http, url, max_queue
+    def __init__(self, max_queue: int) -> None:
+        self._max_queue = max_queue
         self._tally, self._running = Tally(), 0
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def load(self) -> dict[str, float]:
+    def load(self) -> dict[str, Any]:
         return {"queue_depth": 0, "running": self._running} | self._tally.told()
 
     async def complete(self, rows: Sequence[Row]) -> list[Completion]:
@@ -63,6 +63,14 @@ class Outside(ABC):
             self._lost.set_exception(Lost(why))
         for_good: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         await for_good
+
+
+class Outside(Asked):
+    """By HTTP, at one address."""
+
+    def __init__(self, http: Any, url: str, max_queue: int) -> None:
+        super().__init__(max_queue)
+        self._http, self._url = http, url
 
     async def _post(self, path: str, body: Any = None, timeout_s: float | None = ADMIN_S) -> tuple[int, Any, Any]:
         """Status, answer (JSON or text) and headers. Raises aiohttp.ClientError, TimeoutError."""

@@ -14,6 +14,10 @@ FinishReason = Literal["stop", "length"]
 GREEDY_BELOW = 1e-5
 """Temperatures under this are greedy: the scaled logits would overflow long before they mattered."""
 
+TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
+"""Nats by which two sides may differ in the logprob of one token, by what is served in. In float32 both add the same numbers
+in another order. A half-precision server rounds every activation: to 11 bits, of bfloat16 to 8."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -128,7 +132,7 @@ class Backend(Served, Protocol):
     async def run(self) -> None:
         """Serves until cancelled; raises what stopped it."""
 
-    def load(self) -> dict[str, float]:
+    def load(self) -> dict[str, Any]:
         """How busy it is and what it did so far, for `/health`."""
 
 

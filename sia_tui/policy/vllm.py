@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sia_tui.policy import sockets, vllm_server
+from sia_tui.policy import carrying, sockets, vllm_server
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.outside import Lost, Outside, refused, said
 from sia_tui.policy.rows import BackendError, Completion, FinishReason, Row
 from sia_tui.policy.tokenizer import Tokenizer, end_ids
 from sia_tui.policy.turns import Turns
 from sia_tui.policy.vllm_server import Server
-from sia_tui.policy.wire import Settings
+from sia_tui.policy.wire import Door, Settings
 
 POLL_S = 1.0
 POLL_ANSWER_S = 10.0
 PROBE_TOKENS = 8
 WOKEN_NATS = 0.05
 """How far a logprob of the greedy probe may be from what it was before sleep; bfloat16 in another batch differs so."""
+LOADED = "already been loaded"
 PROGRESS = re.compile(r"^vllm:(?:prompt|generation)_tokens_total\S* (\S+)$", re.MULTILINE)
 
 
@@ -40,20 +41,30 @@ class Adapter:
 
 
 class VLLM(Outside):
-    """Made by `opened`."""
+    """Made by `opened`. `opening`: how often before this one its server was opened by this process."""
 
-    def __init__(self, settings: Settings, base: Base, http: Any, url: str, server: Server | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        base: Base,
+        http: Any,
+        url: str,
+        server: Server | None,
+        door: Door | None,
+        opening: int,
+    ) -> None:
         super().__init__(http, url, settings.max_queue)
         self.text, self.context, self.vocabulary = base.text, base.context, base.vocabulary
         self.model_id = settings.name
         self._served_base = self.model_id
         self._end_ids = sorted(base.end_ids)
-        self._settings, self._server = settings, server
+        self._settings, self._server, self._door = settings, server, door
         self._adapters: dict[str, Adapter] = {}
         self._changing = asyncio.Lock()
-        self._turns = Turns() if server is not None and settings.device == "cpu" else None
+        ours = server is not None or door is not None
+        self._turns = Turns() if ours and settings.device == "cpu" else None
         """On CPUs a row without an adapter gets the last slot's beside a row that has one (vllm-project/vllm#48421)."""
-        self._naps = 0
+        self._naps = opening
         self._before: dict[str | None, list[float]] = {}
 
     @property
@@ -71,6 +82,9 @@ class VLLM(Outside):
                 self._served_base, self.context = base["id"], min(self.context, base["max_model_len"])
                 if await self._get("/is_paused") is None:
                     raise Lost(f"vllm at {self._url} cannot be paused: start it with VLLM_SERVER_DEV_MODE=1")
+                if self._door is not None:
+                    for left in (model["id"] for model in models["data"] if model.get("parent")):
+                        await self._admin("/v1/unload_lora_adapter", {"lora_name": left})
                 return
         raise Lost(f"vllm is not ready after {self._settings.ready_s:g} s; {self._reason()}")
 
@@ -84,7 +98,7 @@ class VLLM(Outside):
                 if self._adapters[name].sha256 != digest:
                     raise BackendError(f"adapter {name!r} is loaded with other content; publish it under a new name")
                 return digest
-            adapter = Adapter(digest, path, f"{name}-{digest[:12]}")
+            adapter = Adapter(digest, path, self._named(name, digest))
             await self._load(adapter)
             self._adapters[name] = adapter
         return digest
@@ -98,7 +112,7 @@ class VLLM(Outside):
 
     async def sleep(self) -> None:
         """Level 1: the weights wait in the host's memory, the KV cache is dropped."""
-        self._before = {name: await self._probe(name) for name in (None, *self._adapters)}
+        self._before = {name: await self.probe(name) for name in (None, *self._adapters)}
         await self._admin("/sleep?level=1")
 
     async def wake(self) -> None:
@@ -106,16 +120,13 @@ class VLLM(Outside):
         await self._admin("/wake_up")
         self._naps += 1
         for name, old in list(self._adapters.items()):
-            new = Adapter(old.sha256, old.path, f"{name}-{old.sha256[:12]}-{self._naps}")
+            new = replace(old, served=self._named(name, old.sha256))
             await self._load(new)
             self._adapters[name] = new
             await self._unload(old)
         for probed, before in self._before.items():
-            gaps = [abs(x - y) for x, y in zip(before, await self._probe(probed), strict=True)]
-            if max(gaps) > WOKEN_NATS:
-                await self.lose(
-                    f"{probed or 'the base'} answers otherwise than before vllm slept ({max(gaps):.3f} nats)"
-                )
+            if (gap := furthest(before, await self.probe(probed))) > WOKEN_NATS:
+                await self.lose(f"{probed or 'the base'} answers otherwise than before vllm slept ({gap:.3f} nats)")
 
     async def run(self) -> None:
         watch = asyncio.create_task(self._watch())
@@ -179,17 +190,26 @@ class VLLM(Outside):
         return self._adapters[adapter].served
 
     async def _load(self, adapter: Adapter) -> None:
-        """What is being sampled waits meanwhile, and goes on where it was."""
+        """What is being sampled waits meanwhile, and goes on where it was. One that was loaded under that name is this one."""
+        path, there = "/v1/load_lora_adapter", adapter.path
+        if self._door is not None:
+            there = await carrying.carried(self._http, self._url, adapter.sha256, Path(adapter.path))
         await self._admin("/pause?mode=keep")
         try:
-            await self._admin("/v1/load_lora_adapter", {"lora_name": adapter.served, "lora_path": adapter.path})
+            status, answer = await self._ask(path, {"lora_name": adapter.served, "lora_path": there}, admin=True)
+            if status != 200 and LOADED not in said(answer):
+                raise refused(path, status, answer)
         finally:
             await self._admin("/resume")
 
     async def _unload(self, adapter: Adapter) -> None:
         await self._admin("/v1/unload_lora_adapter", {"lora_name": adapter.served})
 
-    async def _probe(self, adapter: str | None) -> list[float]:
+    def _named(self, name: str, sha256: str) -> str:
+        return f"{name}-{sha256[:12]}-{self._naps}" if self._naps else f"{name}-{sha256[:12]}"
+
+    async def probe(self, adapter: str | None) -> list[float]:
+        """Logprobs of what it says greedily to a fixed prompt."""
         prompt = tuple(range(1, min(9, self.vocabulary, self.context - PROBE_TOKENS)))
         row = Row(prompt, PROBE_TOKENS, temperature=0.0, adapter=adapter, ignore_eos=True)
         return list((await self._one(row)).logprobs)
@@ -241,6 +261,11 @@ class VLLM(Outside):
         return self._server.reason() if self._server is not None else f"it runs at {self._url}"
 
 
+def furthest(one: Sequence[float], other: Sequence[float]) -> float:
+    """Largest difference of two probes, in nats."""
+    return max(abs(x - y) for x, y in zip(one, other, strict=True))
+
+
 @dataclass(frozen=True)
 class Base:
     """What the model's folder says of it."""
@@ -265,20 +290,24 @@ def read_base(settings: Settings) -> Base:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[VLLM]:
-    """A server that is ready. Raises Lost. Connections are not kept: one closed by the server in the moment of its use
-    would look like the server's death."""
+async def opened(
+    settings: Settings, base: Base | None = None, door: Door | None = None, opening: int = 0
+) -> AsyncIterator[VLLM]:
+    """A server that is ready: behind a door, at an address, or started here. Raises Lost. Connections are not kept: one
+    closed by the server in the moment of its use would look like the server's death."""
     import aiohttp
 
     async with AsyncExitStack() as stack:
-        base, server = read_base(settings), None
-        url = (settings.address or "http://vllm").rstrip("/").removesuffix("/v1")
+        base, server = base or read_base(settings), None
+        address = door.url if door is not None else settings.address
+        url = (address or "http://vllm").rstrip("/").removesuffix("/v1")
         connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0, force_close=True)
-        if settings.address is None:
+        if address is None:
             short = stack.enter_context(sockets.opened(Path(settings.sockets)))
             server = await stack.enter_async_context(vllm_server.started(settings, base.context))
             connector = aiohttp.UnixConnector(f"{short}/{vllm_server.SOCKET}", limit=0, force_close=True)
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        backend = VLLM(settings, base, http, url, server)
+        headers = {} if door is None else {"Authorization": f"Bearer {door.token}"}
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, headers=headers))
+        backend = VLLM(settings, base, http, url, server, door, opening)
         await backend.ready()
         yield backend

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sia_tui.core.hardware import only
 from sia_tui.policy.wire import Settings
 
 SOCKET = "vllm.sock"
@@ -115,6 +116,7 @@ def environment(settings: Settings) -> dict[str, str]:
             "HF_HUB_OFFLINE": "1",
         }
         | (cpu if settings.device == "cpu" else {})
+        | only(settings.gpus)
     )
 
 

@@ -137,6 +137,22 @@ class VLLMSettings(BaseModel):
     """Without a token, while it is asked for some, for this long: it hangs."""
 
 
+class Door(Strict):
+    """Where a server that another process holds is reached (`policy/door.py`)."""
+
+    url: str
+    token: str = Field(repr=False)
+    where: str = ""
+    """Its node, as people know it."""
+
+
+class MoveReplica(Strict):
+    """A server that another process holds was started anew, maybe elsewhere."""
+
+    door: Door
+    why: Annotated[str, Field(min_length=1)]
+
+
 class Settings(Strict):
     """The gateway's configuration file."""
 
@@ -160,6 +176,12 @@ class Settings(Strict):
     retry_s: Annotated[Finite, Field(gt=0)] = 20.0
     """How long a remote server that is overloaded or down is asked again."""
     vllm: VLLMSettings = VLLMSettings()
+    replicas: Annotated[int, Field(ge=1, le=256)] = 1
+    """Servers of vllm that are started, each on its share of `gpus`."""
+    doors: tuple[Door, ...] = ()
+    """Of servers that others hold, in place of started ones."""
+    lag_s: Annotated[Finite, Field(gt=0)] = 30.0
+    """An adapter may be so much later on one server than on another; then it goes on without."""
     ready_s: Annotated[Finite, Field(gt=0)] = 300.0
     """How long loading the model may take."""
     device: Literal["cpu", "cuda"] = "cpu"

@@ -11,19 +11,20 @@ from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
+from sia_tui.tui.nodes import summary_lines, usage
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
-from sia_tui.tui.view import View, age_s
+from sia_tui.tui.view import View
 
 if TYPE_CHECKING:
     from sia_tui.config import RunConfig
 
 _ROOM = 10
-STALE_S = 30.0
 
 
 def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
     return [
         *_machine(view, now, width),
+        *summary_lines(view, now, width),
         *_agents(view, width),
         line(*_budget(view, width)),
         line(("CONTRACT  ", HEAD), fit(agreed(view), max(4, width - _ROOM))),
@@ -45,10 +46,8 @@ def _clock(at: str) -> str:
 
 def _machine(view: View, now: datetime, width: int) -> list[Line]:
     """One line while an engine tells it; an old reading is worth nothing."""
-    found = view.machine
-    if found is None or not view.alive or age_s(found.at, now) > STALE_S:
-        return []
-    return [line(("MACHINE   ", HEAD), fit(told(found.usage), max(4, width - _ROOM)))]
+    found = usage(view, now)
+    return [] if found is None else [line(("MACHINE   ", HEAD), fit(told(found), max(4, width - _ROOM)))]
 
 
 def _agents(view: View, width: int) -> list[Line]:

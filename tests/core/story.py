@@ -219,6 +219,9 @@ def tell_story(
     record(ev.NodeJoined("near", 2, 0, "bwrap"))
     record(ev.NodeJoined("far", 4, 1, "landlock"))
     record(ev.NodeRefused("weak", "no sandbox for harness code"))
+    record(ev.ReplicasServe(("GPU 0", "node far")))
+    record(ev.ReplicaOut(1, "node far", "vllm hangs", 3, 1))
+    record(ev.ReplicaBack(1, "node far", 2))
     if contract is not None:
         record(ev.ContractMade(contract, "ana"))
     while not isinstance(action := loop.next_action(state, rules), loop.Ended):

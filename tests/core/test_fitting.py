@@ -87,6 +87,17 @@ def test_what_fits_has_no_reason_against_it() -> None:
     assert refusals(setup("gpt-oss-120b", "H100x8", 8192, tensor), Seen(), ()) == ()
 
 
+def test_replicas_are_split_over_their_share_each() -> None:
+    plan = replace(PLAN, serve_on=(0, 1, 2, 3), train_on=(4,))
+    two = setup("gpt-oss-20b", "H100x8", 8192, plan, server=0.9)
+    two = replace(two, server=replace(two.server, gpus=2, replicas=2))
+    assert two.split == 2 and not any("are to serve" in reason.told for reason in refusals(two, Seen(), ()))
+    wrong = replace(two, server=replace(two.server, gpus=1))
+    (reason,) = [found for found in refusals(wrong, Seen(), ()) if "are to serve" in found.told]
+    split = "4 GPUs are to serve, and vLLM is split over 1, each of 2 replicas"
+    assert reason.told == f"{split}; policy.vllm.tensor_parallel=2 would do"
+
+
 def test_four_bit_experts_de_quantised_do_not_fit_two_cards() -> None:
     plan = replace(PLAN, serve_on=(0, 1), train_on=(0, 1))
     reasons = refusals(setup("gpt-oss-120b", "H100x2", 8192, plan), Seen(), ())

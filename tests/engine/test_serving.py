@@ -17,12 +17,15 @@ import pytest
 import pytest_asyncio
 
 from sia_tui.config import RunConfig
+from sia_tui.core import events as ev
+from sia_tui.core.replicas import Serving
 from sia_tui.core.state import State
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.proof import NotAsTrained, probe_gap
+from sia_tui.engine.serving import Watch
 from sia_tui.engine.session import EngineError, Session, serving
 from sia_tui.engine.trainer import placed
 from sia_tui.policy.client import Gateway
@@ -131,6 +134,46 @@ def test_policy_and_trainer_see_the_gpus_that_the_plan_names(tmp_path: Path, mon
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     assert placed(anywhere)["CUDA_VISIBLE_DEVICES"] == "3"
     assert placed(anywhere.model_copy(update={"device": "cpu"})) == {}
+
+
+def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tmp_path: Path) -> None:
+    config = session(tmp_path, **PLACED, cluster={"replicas": 2}).config
+    settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(config))
+    assert (settings.replicas, settings.gpus, settings.vllm.tensor_parallel) == (2, (4, 5), 1)
+    assert config.hash == session(tmp_path, **PLACED).config.hash
+    far = session(tmp_path, **PLACED, cluster={"replicas": 8, "executor": "ray", "serve": "nodes"}).config
+    settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(far))
+    assert (settings.replicas, settings.gpus, settings.vllm.tensor_parallel) == (1, (), 1)
+
+
+async def test_what_happens_to_replicas_is_recorded_once() -> None:
+    told = {
+        "number": 0,
+        "where": "GPU 0",
+        "standing": "in",
+        "rows": 3,
+        "adapters": ["a", "b"],
+        "tokens_per_second": 9.5,
+    }
+    out = {"count": 1, "replica": 1, "where": "GPU 1", "back": False, "why": "vllm hangs", "rows": 2, "left": 1}
+    other = told | {"number": 1, "where": "GPU 1", "standing": "out", "adapters": []}
+    health: dict[str, Any] = {"replicas": [told, other], "happened": [out]}
+    recorded: list[ev.Event] = []
+
+    async def say() -> dict[str, Any]:
+        return health
+
+    watch = Watch(cast(Any, SimpleNamespace(health=say)), recorded.append)
+    await watch.look()
+    await watch.look()
+    health["happened"].append(out | {"count": 2, "back": True, "left": 2})
+    await watch.look()
+    assert recorded == [
+        ev.ReplicasServe(("GPU 0", "GPU 1")),
+        ev.ReplicaOut(1, "GPU 1", "vllm hangs", 2, 1),
+        ev.ReplicaBack(1, "GPU 1", 2),
+    ]
+    assert watch.newest == (Serving(0, "GPU 0", "in", 3, "b", 9.5), Serving(1, "GPU 1", "out", 3, None, 9.5))
 
 
 def test_a_run_serves_in_one_place(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """vLLM's HTTP interface as far as the gateway uses it, without a model; started as `python -m vllm… --uds SOCKET …` is.
 
-Every request is written down in `asked.jsonl`. A completion of 66 tokens breaks the engine, one of 77 never ends; after
-a nap an adapter called `drifts` answers otherwise.
+Every request is written down in `asked.jsonl`. A completion of 66 tokens breaks the engine, one of 77 never ends, one of 55
+takes a second; after a nap an adapter called `drifts` answers otherwise. While a file `odd` lies beside its socket
+models whose names begin with what it holds answer otherwise, while `late` lies there no adapter is loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-BREAKS, HANGS = 66, 77
+SLOW, BREAKS, HANGS = 55, 66, 77
 
 
 class Fake:
@@ -77,6 +78,8 @@ class Fake:
         asked = await http.json()
         if asked["lora_name"] in self.adapters:
             return wrong(400, f"The lora adapter '{asked['lora_name']}' has already been loaded.")
+        while Path("late").exists():  # noqa: ASYNC110 - a test takes it away
+            await asyncio.sleep(0.05)
         self.adapters[asked["lora_name"]] = asked["lora_path"]
         return web.Response(text="Success")
 
@@ -94,8 +97,11 @@ class Fake:
             return wrong(500, "EngineCore encountered an issue.")
         if count == HANGS:
             await asyncio.sleep(3600)
+        if count == SLOW:
+            await asyncio.sleep(1.0)
         self.tokens += count
-        logprob = -0.5 - (self.naps if model.startswith("drifts") else 0)
+        odd = Path("odd").exists() and model.startswith(Path("odd").read_text())
+        logprob = -0.5 - (self.naps if model.startswith("drifts") else 0) - (0.5 if odd else 0)
         choice = {
             "index": 0,
             "text": "said",

@@ -32,12 +32,17 @@ FAKE = Path(__file__).parent / "fake_vllm.py"
 
 @asynccontextmanager
 async def served(reference: Reference, run: Path, gpus: tuple[int, ...] = (), **vllm: Any) -> AsyncIterator[Gateway]:
-    python = run / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
-    python.chmod(0o755)
-    settings = {"backend": "vllm", "vllm": {"python": str(python), "rank": 20, **vllm}, "gpus": gpus}
+    settings = {"backend": "vllm", "vllm": {"python": str(fake_python(run)), "rank": 20, **vllm}, "gpus": gpus}
     async with await Gateway.start(reference.folder, run, lanes=4, ready_s=60.0, **settings) as gateway:
         yield gateway
+
+
+def fake_python(folder: Path) -> Path:
+    """An interpreter that has the fake for vllm."""
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+    python.chmod(0o755)
+    return python
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Served:
         return asked(self.run)[self.before :]
 
 
-def asked(run: Path) -> list[tuple[str, dict[str, Any]]]:
-    file = run / "gateway" / "asked.jsonl"
+def asked(run: Path, server: str = "") -> list[tuple[str, dict[str, Any]]]:
+    file = run / "gateway" / server / "asked.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
     return [(line["path"], line["body"]) for line in map(json.loads, lines)]
 

@@ -8,7 +8,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from sia_tui.core.plans import Pilot, Rehearsal, TrainPlan
 from sia_tui.core.proposals import Doubt, Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
 from sia_tui.core.recall import recall
+from sia_tui.core.replicas import Serving
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import RunStore
@@ -40,9 +41,11 @@ HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m[/nope][bold red]盗窃\u202egnp\u206
 
 MADE = Rehearsal(2, 128, 3.4, 0.9, 14.0)
 
-Scene = Literal["fresh", "patch_gate", "plan_gate", "both_gate", "both_done", "training", "keep_gate", "done"]
+Scene = Literal[
+    "fresh", "patch_gate", "plan_gate", "both_gate", "both_done", "training", "cluster", "keep_gate", "done"
+]
 """`fresh`: just created. `patch_gate`, `plan_gate`, `both_gate`, `keep_gate`: waiting. `both_done`: three
-candidates measured. `training`: step 18 of 30. `done`: test opened."""
+candidates measured. `training`: step 18 of 30. `cluster`: that, on three nodes with three replicas. `done`: test opened."""
 
 PATCH = """--- a/harness.py
 +++ b/harness.py
@@ -301,6 +304,27 @@ class Writer:
                 self.episode(key, case, values["reward"], Sampled(name, "train", step, sample))
             self.clock.wait(12)
 
+    def spread(self, usage: Usage) -> Usage:
+        """Over nodes and replicas, of which some are lost."""
+        self.store.record(
+            ev.NodeJoined("near", 8, 4, "bwrap"),
+            ev.NodeJoined("far", 8, 4, "landlock"),
+            ev.NodeJoined("spot-3", 16, 0, "landlock"),
+            ev.NodeRefused("weak " + HOSTILE, "no sandbox for harness code"),
+            ev.ReplicasServe(("node near", "node far", "node far")),
+            ev.EpisodesReissued("spot-3", 5, "lost"),
+            ev.NodeLost("spot-3", "its machine does not answer " + HOSTILE),
+            ev.ReplicaOut(1, "node far", "vllm ended with status -9 " + HOSTILE, 12, 2),
+            ev.ReplicaOut(2, "node far", "does not have adapter red 30 s after the others", 4, 1),
+            ev.ReplicaBack(2, "node far", 2),
+        )
+        serving = (
+            Serving(0, "node near", "in", 9, "ab" * 32, 1204.2),
+            Serving(1, "node far", "out", 0, None, 0.0),
+            Serving(2, "node far", "in", 8, HOSTILE, 988.0),
+        )
+        return replace(usage, serving=serving, busy={"near": 8, "far": 7}, queue=141)
+
     def trained(self, name: str, plan: TrainPlan) -> None:
         self.store.record(
             ev.AdapterTrained(
@@ -364,9 +388,10 @@ def _tell(run: Writer, name: str, scene: Scene) -> None:
         run.gate(weights)
         return run.store.progress("a person is asked", 0, 0, began)
     run.verdict(run.gate(weights), note="go on")
-    if scene == "training":
+    if scene in ("training", "cluster"):
         run.train(weights, PLAN, 18)
-        run.store.machine(Usage((), 1.9, {"trainer": 0.9, "policy": 0.4, "others": 0.3}))
+        usage = Usage((), 1.9, {"trainer": 0.9, "policy": 0.4, "others": 0.3})
+        run.store.machine(run.spread(usage) if scene == "cluster" else usage)
         return run.store.progress(f"training {weights}", 18, 30, began, 166.0, "reward 0.449")
     run.train(weights, PLAN, 30)
     run.trained(weights, PLAN)

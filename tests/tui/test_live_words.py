@@ -16,6 +16,7 @@ from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
 from sia_tui.tui.heading import heading, parting
+from sia_tui.tui.nodes import node_lines, summary_lines, there
 from sia_tui.tui.outlook import contract, following, outlook_lines
 from sia_tui.tui.phase import measures, phase_lines
 from sia_tui.tui.pieces import cells
@@ -32,7 +33,7 @@ NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 def views(tmp_path_factory: pytest.TempPathFactory) -> dict[str, View]:
     from sia_tui.config import load_config
 
-    scenes: tuple[Scene, ...] = ("fresh", "patch_gate", "plan_gate", "training", "keep_gate", "done")
+    scenes: tuple[Scene, ...] = ("fresh", "patch_gate", "plan_gate", "training", "cluster", "keep_gate", "done")
     found = {}
     for scene in scenes:
         paths = make_run(tmp_path_factory.mktemp("runs") / scene, scene)
@@ -186,3 +187,34 @@ def test_the_machine_has_a_line_while_an_engine_tells_it(views: dict[str, View])
         outlook_lines(dataclasses.replace(view, machine=None), at, 100),
     ):
         assert len(quiet) == len(rest) == 3
+
+
+def test_nodes_and_replicas_are_told_where_there_are_several(views: dict[str, View]) -> None:
+    alone = views["training"]
+    assert not there(alone) and summary_lines(alone, NOW, 100) == node_lines(alone, NOW, 50, 8) == []
+    view = views["cluster"]
+    assert there(view) and view.machine is not None
+    at = datetime.fromisoformat(view.machine.at)
+    nodes, replicas = [line.plain for line in summary_lines(view, at, 160)]
+    said = (
+        "NODES     2 of 4 work without spot-3, weak ␛]52;c… · 15 of 16 slots busy, 141 wait · 8 GPUs · 5 begun anew · "
+    )
+    assert nodes.startswith(said) and "spot-3 lost: its machine does not answer" in nodes
+    assert replicas.startswith(
+        "REPLICAS  2 of 3 answer without 1 · 17 requests under way · 2,192 tok/s · 16 asked anew"
+    )
+    rows = [line.plain for line in node_lines(view, at, 60, 8)]
+    assert len(rows) == 7 and rows[0].split() == ["●", "near", "8/8", "busy", "4", "GPUs"]
+    assert rows[4].split() == ["●", "replica", "0", "node", "near", "ababababababa…", "9", "under", "way"]
+    short = [line.plain for line in node_lines(view, at, 60, 4)]
+    assert [row[0] for row in short[:3]] == ["✗", "✗", "✗"] and short[3] == "4 others"
+    late = [line.plain for line in node_lines(view, at + timedelta(minutes=1), 60, 8)]
+    assert "–/8 busy" in late[0] and late[4].split()[-1] == "–", "an old reading is worth nothing"
+
+
+@given(st.integers(-2, 200), st.integers(0, 12))
+def test_lines_on_nodes_fit_their_room(views: dict[str, View], width: int, height: int) -> None:
+    view = views["cluster"]
+    lines = node_lines(view, NOW, width, height)
+    assert len(lines) <= max(1, height) and all(cells(line.plain) <= max(width, 30) for line in lines)
+    assert all(cells(line.plain) <= max(width, 14) for line in summary_lines(view, NOW, width))

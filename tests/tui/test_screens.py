@@ -43,7 +43,7 @@ def scene(root: Path, stack: ExitStack, name: Scene, keys: tuple[str, ...]) -> t
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", ["training", "plan_gate", "done", "fresh"])
+@pytest.mark.parametrize("name", ["training", "cluster", "plan_gate", "done", "fresh"])
 def test_live(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, size: tuple[int, int]) -> None:
     app, before = scene(tmp_path, stack, name, ())
     assert snap_compare(app, terminal_size=size, run_before=before)

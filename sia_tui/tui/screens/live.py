@@ -13,6 +13,7 @@ from textual.widget import Widget
 from sia_tui.core.state import Cost, State
 from sia_tui.core.text import one_line
 from sia_tui.tui.charts import dev_chart
+from sia_tui.tui.nodes import node_lines, there
 from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.pieces import Line, Opens
@@ -25,6 +26,9 @@ from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
 from sia_tui.tui.window import window
+
+_MOST_NODES = 8
+"""Lines for nodes and replicas, at most."""
 
 
 class LivePane(Widget):
@@ -46,6 +50,7 @@ class LivePane(Widget):
             yield Card(id="phase", classes="frame")
             with Vertical(id="right"):
                 yield titled(Lines(id="stream", classes="frame", follow=True, empty="no episode yet"), "ROLLOUTS")
+                yield titled(Card(id="nodes", classes="frame"), "NODES AND REPLICAS")
                 yield Card(id="failures", classes="frame")
         yield Card(id="outlook")
 
@@ -57,6 +62,7 @@ class LivePane(Widget):
         self.query_one("#course", Curve).show(dev_chart(view.state))
         failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {failures(view.state)[0]}")
         failing.show(lambda width, height: failure_lines(view, width, height))
+        self._show_nodes(view)
         outlook, now = self.query_one("#outlook", Card), window(self).now
         outlook.styles.height = len(outlook_lines(view, now(), 80))
         outlook.show(lambda width, height: outlook_lines(view, now(), width))
@@ -109,6 +115,12 @@ class LivePane(Widget):
         lines.show_rows(
             len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
         )
+
+    def _show_nodes(self, view: View) -> None:
+        card = self.query_one("#nodes", Card)
+        card.set_class(there(view), "-there")
+        card.styles.height = min(_MOST_NODES, len(view.state.nodes) + len(view.state.replicas)) + 2
+        card.show(lambda width, height: node_lines(view, window(self).now(), width, height))
 
     def _show_phase(self, view: View) -> None:
         card, step = self.query_one("#phase", Card), view.state.current

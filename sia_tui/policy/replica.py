@@ -1,0 +1,84 @@
+"""One of several servers: where it is, how it stands, and asking it for as long as it is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+from sia_tui.policy.vllm import VLLM
+from sia_tui.policy.wire import Door, Settings
+
+T = TypeVar("T")
+Standing = Literal["starting", "in", "behind", "out"]
+Leaves = Literal["behind", "out"]
+
+
+class Gone(Exception):
+    """It was taken out before it answered."""
+
+
+def new_future() -> asyncio.Future[Leaves]:
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(eq=False)
+class Replica:
+    """`behind`: it is well and catches up with what the others serve. `out`: it is opened again."""
+
+    number: int
+    settings: Settings
+    door: Door | None = None
+    standing: Standing = "starting"
+    server: VLLM | None = None
+    """While it is in."""
+    rows: int = 0
+    """That it is to answer now."""
+    gone: asyncio.Future[Leaves] = field(default_factory=new_future)
+    """Done once it is taken out; another one each time it comes in."""
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    """Its door is another one."""
+
+    @property
+    def where(self) -> str:
+        """`node b`, `GPU 2, 3`, or nothing where there is one place."""
+        if self.door is not None:
+            return self.door.where or self.door.url
+        return f"GPU {', '.join(map(str, self.settings.gpus))}" if self.settings.gpus else ""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For `/health`."""
+        server = self.server
+        return {
+            "number": self.number,
+            "where": self.where,
+            "standing": self.standing,
+            "rows": self.rows,
+            "adapters": list(server.adapters) if server else [],
+            "tokens_per_second": server.load()["tokens_per_second"] if server else 0.0,
+        }
+
+    async def ask(self, doing: Coroutine[Any, Any, T]) -> T:
+        """What it answers. Raises Gone, and what `doing` raises."""
+        task, gone = asyncio.ensure_future(doing), self.gone
+        try:
+            await asyncio.wait(cast(set[asyncio.Future[Any]], {task, gone}), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Gone
+            return task.result()
+        finally:
+            task.cancel()
+
+
+def replicas_of(settings: Settings) -> Iterator[Replica]:
+    """One a door; else those to be started, each on as many GPUs as it is split over, in a folder of its own."""
+    if settings.doors:
+        yield from (Replica(number, settings, door) for number, door in enumerate(settings.doors))
+        return
+    each = settings.vllm.tensor_parallel or 1
+    for number in range(settings.replicas):
+        folder = f"{settings.sockets}/replica-{number}"
+        gpus = settings.gpus[number * each : (number + 1) * each]
+        yield Replica(number, settings.model_copy(update={"sockets": folder, "gpus": gpus}))

@@ -1,0 +1,348 @@
+"""Several vLLM servers as one backend: the least busy is asked, an adapter is published to all and served once they agree.
+
+A server that fails, hangs, is late with an adapter or answers otherwise than the others is taken out, and what it left
+unanswered is asked of them. It comes back when it has every adapter and says what they say. With none left the gateway is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sia_tui.policy import sockets, vllm
+from sia_tui.policy.adapters import adapter_hash
+from sia_tui.policy.outside import Asked, Lost
+from sia_tui.policy.replica import Gone, Leaves, Replica, replicas_of
+from sia_tui.policy.rows import TOLERANCE, BackendError, Completion, Row
+from sia_tui.policy.vllm import VLLM, Base, furthest
+from sia_tui.policy.wire import Door, Settings
+
+log = logging.getLogger("sia.gateway")
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+"""Before a server that was lost is opened again: twice as long each time, until it has stayed in for the longest."""
+KEPT = 200
+"""Happenings that are remembered for whoever asks."""
+
+Proof = Sequence[float]
+"""Logprobs of the greedy probe."""
+
+
+@dataclass(frozen=True)
+class Published:
+    sha256: str
+    path: str
+    proof: Proof
+
+
+class Replicas(Asked):
+    """Made by `opened`."""
+
+    def __init__(self, settings: Settings, base: Base) -> None:
+        super().__init__(settings.max_queue)
+        self.model_id, self.text, self.vocabulary = settings.name, base.text, base.vocabulary
+        self._settings, self._base = settings, base
+        self._tolerance = TOLERANCE[settings.dtype]
+        self._all = list(replicas_of(settings))
+        self._published: dict[str, Published] = {}
+        self._base_proof: Proof | None = None
+        self._changing = asyncio.Lock()
+        """Of what is published, and of whether it sleeps."""
+        self._asleep = False
+        self._changed = asyncio.Condition()
+        self._happened: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._count = self._reissued = 0
+        self._keepers = [asyncio.create_task(self._keep(replica)) for replica in self._all]
+
+    @property
+    def context(self) -> int:
+        return min((one.server.context for one in self._in if one.server), default=self._base.context)
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        return {name: adapter.sha256 for name, adapter in self._published.items()}
+
+    @property
+    def _in(self) -> list[Replica]:
+        return [replica for replica in self._all if replica.standing == "in"]
+
+    async def ready(self) -> None:
+        """Every server is in or has failed once. Raises Lost when none is in."""
+        running = asyncio.create_task(self.run())
+        await either(running, self._until(lambda: all(one.standing != "starting" for one in self._all)))
+        running.cancel()
+
+    async def close(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def run(self) -> None:
+        done, _ = await asyncio.wait({self._lost, *self._keepers}, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+
+    def load(self) -> dict[str, Any]:
+        return super().load() | {
+            "replicas": [replica.told for replica in self._all],
+            "reissued": self._reissued,
+            "happened": list(self._happened),
+        }
+
+    async def load_adapter(self, name: str, path: str) -> str:
+        try:
+            digest = await asyncio.to_thread(adapter_hash, Path(path))
+        except OSError as error:
+            raise BackendError(str(error)) from error
+        while True:
+            await self._until(lambda: bool(self._in))
+            async with self._changing:
+                if (known := self._published.get(name)) is not None:
+                    if known.sha256 != digest:
+                        raise BackendError(
+                            f"adapter {name!r} is loaded with other content; publish it under a new name"
+                        )
+                    return digest
+                asked = await self._everywhere(lambda server: self._publish(server, name, path), self._settings.lag_s)
+                await self._agree(asked, name, digest, path)
+
+    async def unload_adapter(self, name: str) -> None:
+        async with self._changing:
+            if self._published.pop(name, None) is None:
+                raise BackendError(f"adapter {name!r} is not loaded")
+            asked = await self._everywhere(lambda server: server.unload_adapter(name), self._settings.lag_s)
+            for replica, task in asked.items():
+                await self._require(replica, task, f"does not unload {name}")
+
+    async def sleep(self) -> None:
+        async with self._changing:
+            asked = await self._everywhere(lambda server: server.sleep())
+            refusal = next((fault for task in asked.values() if (fault := refused(task))), None)
+            if refusal is not None:
+                await self._everywhere(lambda server: server.wake())
+                raise refusal
+            self._asleep = True
+
+    async def wake(self) -> None:
+        async with self._changing:
+            asked = await self._everywhere(lambda server: server.wake())
+            for replica, task in asked.items():
+                await self._require(replica, task, "does not wake")
+            self._asleep = False
+
+    async def move(self, number: int, door: Door, why: str) -> None:
+        """The server of that number was lost; another one is behind that door. Raises BackendError for no such number."""
+        if not 0 <= number < len(self._all):
+            raise BackendError(f"there are replicas 0 to {len(self._all) - 1}")
+        replica = self._all[number]
+        replica.door = door
+        replica.moved.set()
+        await self._take_out(replica, why)
+
+    async def _one(self, row: Row) -> Completion:
+        while True:
+            replica = await self._least_busy()
+            assert replica.server is not None
+            replica.rows += 1
+            try:
+                return (await replica.ask(replica.server.complete([row])))[0]
+            except Gone:
+                self._reissued += 1
+            finally:
+                replica.rows -= 1
+
+    async def _least_busy(self) -> Replica:
+        await self._until(lambda: bool(self._in))
+        return min(self._in, key=lambda replica: replica.rows)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Of how the replicas stand. With none left it is never true, but then the gateway ends."""
+        async with self._changed:
+            await self._changed.wait_for(condition)
+
+    async def _everywhere(
+        self, doing: Callable[[VLLM], Coroutine[Any, Any, Any]], lag_s: float | None = None
+    ) -> dict[Replica, asyncio.Task[Any]]:
+        """Of every server that is in. Those that are not done `lag_s` after the first one was are left undone."""
+        asked = {one: asyncio.create_task(one.ask(doing(one.server))) for one in self._in if one.server is not None}
+        pending = set(asked.values())
+        while pending and not any(succeeded(task) for task in asked.values()):
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if pending:
+            await asyncio.wait(pending, timeout=lag_s)
+        return asked
+
+    async def _publish(self, server: VLLM, name: str, path: str) -> Proof:
+        """What it then says. Raises BackendError where the base is not what it was: of two that disagree, one could not tell."""
+        await server.load_adapter(name, path)
+        assert self._base_proof is not None
+        if (gap := furthest(self._base_proof, await server.probe(None))) > self._tolerance:
+            raise BackendError(f"the base answers otherwise than it did ({gap:.3f} nats)")
+        return await server.probe(name)
+
+    async def _agree(self, asked: Mapping[Replica, asyncio.Task[Proof]], name: str, sha256: str, path: str) -> None:
+        """Whoever has it and says what most say serves it; the others are taken out. Raises BackendError when all refuse.
+        Nobody serves it where all were lost meanwhile."""
+        proofs = {replica: task.result() for replica, task in asked.items() if succeeded(task)}
+        if not proofs:
+            if refusal := next((fault for task in asked.values() if (fault := refused(task))), None):
+                raise refusal
+            return
+        truth = proofs[most_agreed(proofs, self._tolerance)]
+        self._published[name] = Published(sha256, path, truth)
+        for replica, task in asked.items():
+            await self._require(replica, task, f"does not have adapter {name}")
+            if replica in proofs and (gap := furthest(truth, proofs[replica])) > self._tolerance:
+                await self._take_out(replica, f"answers otherwise than the others with adapter {name} ({gap:.3f} nats)")
+
+    async def _require(self, replica: Replica, task: asyncio.Task[Any], fault: str) -> None:
+        """Taken out is who was late or refused."""
+        if not task.done():
+            await self._take_out(replica, f"{fault} {self._settings.lag_s:g} s after the others", "behind")
+            task.cancel()
+        elif (refusal := refused(task)) is not None:
+            await self._take_out(replica, f"{fault}: {refusal}")
+
+    async def _keep(self, replica: Replica) -> None:
+        """For as long as this lives: open it, have it in until it is lost, open it again."""
+        opening, pause_s, loop = 0, FIRST_PAUSE_S, asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                async with self._opened(replica, opening) as server:
+                    await self._serve(replica, server)
+            except (Lost, OSError) as error:
+                await self._take_out(replica, str(error))
+            opening += 1
+            pause_s = FIRST_PAUSE_S if loop.time() - began > LONGEST_PAUSE_S else min(2 * pause_s, LONGEST_PAUSE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await replica.moved.wait()
+
+    @asynccontextmanager
+    async def _opened(self, replica: Replica, opening: int) -> AsyncIterator[VLLM]:
+        replica.moved.clear()
+        if replica.door is None:
+            Path(replica.settings.sockets).mkdir(mode=0o700, exist_ok=True)
+            sockets.remove_sockets(Path(replica.settings.sockets))
+        async with vllm.opened(replica.settings, self._base, replica.door, opening) as server:
+            yield server
+
+    async def _serve(self, replica: Replica, server: VLLM) -> None:
+        """In whenever it has caught up. Raises Lost, when it is to be opened again."""
+        watch = asyncio.create_task(server.run())
+        try:
+            while True:
+                await either(watch, self._catch_up(replica, server))
+                if await either(watch, gone(replica)) == "out":
+                    return
+        finally:
+            watch.cancel()
+
+    async def _catch_up(self, replica: Replica, server: VLLM) -> None:
+        """In, with all that is published and nothing else. Raises Lost for one that does not say what the others say."""
+        while True:
+            wanted = dict(self._published)
+            try:
+                for name in set(server.adapters) - set(wanted):
+                    await server.unload_adapter(name)
+                for name, adapter in wanted.items():
+                    await server.load_adapter(name, adapter.path)
+                proofs = {name: await server.probe(name) for name in (None, *wanted)}
+            except BackendError as error:
+                raise Lost(str(error)) from error
+            async with self._changing:
+                if wanted == self._published:
+                    self._compare(proofs)
+                    if self._asleep:
+                        await server.sleep()
+                    await self._let_in(replica, server)
+                    return
+
+    def _compare(self, proofs: Mapping[str | None, Proof]) -> None:
+        """What the first server says of the base is the truth for all."""
+        self._base_proof = self._base_proof or proofs[None]
+        truth = {None: self._base_proof} | {name: adapter.proof for name, adapter in self._published.items()}
+        for name, proof in proofs.items():
+            if (gap := furthest(truth[name], proof)) > self._tolerance:
+                what = "the base" if name is None else f"adapter {name}"
+                raise Lost(f"answers otherwise than the others with {what} ({gap:.3f} nats)")
+
+    async def _let_in(self, replica: Replica, server: VLLM) -> None:
+        new = replica.standing == "starting"
+        replica.standing, replica.server, replica.gone = "in", server, asyncio.get_running_loop().create_future()
+        if not new:
+            self._tell(replica, True, "", 0)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _take_out(self, replica: Replica, why: str, leaves: Leaves = "out") -> None:
+        """Nothing for one that is out already."""
+        before, replica.standing, replica.server = replica.standing, leaves, None
+        if before == "in":
+            replica.gone.set_result(leaves)
+        if before in ("in", "starting"):
+            self._tell(replica, False, why, replica.rows)
+        hopeful = [one for one in self._all if one.standing != "out"]
+        if not hopeful and not self._lost.done():
+            self._lost.set_exception(Lost(why if len(self._all) == 1 else f"no replica is left, the last: {why}"))
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _tell(self, replica: Replica, back: bool, why: str, rows: int) -> None:
+        self._count += 1
+        about = {"count": self._count, "replica": replica.number, "where": replica.where}
+        self._happened.append(about | {"back": back, "why": why, "rows": rows, "left": len(self._in)})
+        log.info("replica %d %s", replica.number, "is back" if back else f"is out, {rows} requests go on: {why}")
+
+
+async def gone(replica: Replica) -> Leaves:
+    return await asyncio.shield(replica.gone)
+
+
+async def either(watch: asyncio.Task[None], doing: Coroutine[Any, Any, Any]) -> Any:
+    """What `doing` comes to, unless the watch raises first."""
+    task = asyncio.create_task(doing)
+    try:
+        await asyncio.wait({watch, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            watch.result()
+        return await task
+    finally:
+        task.cancel()
+
+
+def succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def refused(task: asyncio.Task[Any]) -> BackendError | None:
+    """What the server said, where it refused."""
+    fault = task.exception() if task.done() and not task.cancelled() else None
+    return fault if isinstance(fault, BackendError) else None
+
+
+def most_agreed(proofs: Mapping[Replica, Proof], tolerance: float) -> Replica:
+    """Whose proof most others agree with; of several the one of the lowest number."""
+
+    def agreeing(one: Replica) -> int:
+        return sum(furthest(proofs[one], other) <= tolerance for other in proofs.values())
+
+    return max(proofs, key=lambda one: (agreeing(one), -one.number))
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Replicas]:
+    """At least one server is ready, and every other has failed to. Raises Lost."""
+    backend = Replicas(settings, await asyncio.to_thread(vllm.read_base, settings))
+    try:
+        await backend.ready()
+        yield backend
+    finally:
+        await backend.close()

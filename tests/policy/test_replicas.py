@@ -1,0 +1,178 @@
+"""Several servers behind one gateway: who is asked, what is published to all, who is taken out and how it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sia_tui.policy.client import Gateway, GatewayError
+from sia_tui.policy.replica import replicas_of
+from sia_tui.policy.replicas import most_agreed
+from sia_tui.policy.vllm import furthest
+from sia_tui.policy.wire import Settings, VLLMSettings
+from tests.policy.conftest import Caller, Reference
+from tests.policy.fake_vllm import BREAKS, SLOW
+from tests.policy.test_vllm import asked, fake_python, off
+
+in_session = pytest.mark.asyncio(loop_scope="session")
+LAG_S, TOLERANCE = 3.0, 0.02
+
+
+@dataclass(frozen=True)
+class Several:
+    gateway: Gateway
+    run: Path
+
+    def folder(self, replica: int) -> Path:
+        return self.run / "gateway" / f"replica-{replica}"
+
+    async def until(self, *standing: str) -> dict[str, Any]:
+        """The gateway's health once its replicas stand so."""
+        async with asyncio.timeout(120):
+            while standings(health := await self.gateway.health()) != standing:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.05)
+        return health
+
+
+def standings(health: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(one["standing"] for one in health["replicas"])
+
+
+def rows(health: dict[str, Any]) -> list[int]:
+    return [one["rows"] for one in health["replicas"]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def three(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Several]:
+    """One for all tests; the last one ends it."""
+    run = tmp_path_factory.mktemp("three")
+    settings: dict[str, Any] = {"backend": "vllm", "vllm": {"python": str(fake_python(run))}, "lag_s": LAG_S}
+    async with await Gateway.start(reference.folder, run, lanes=8, ready_s=120.0, replicas=3, **settings) as gateway:
+        yield Several(gateway, run)
+
+
+@in_session
+async def test_what_one_leaves_unanswered_goes_to_the_others_and_it_comes_back_with_what_is_served(
+    reference: Reference, three: Several
+) -> None:
+    gateway = three.gateway
+    await three.until("in", "in", "in")
+    red = await gateway.load_adapter("red", reference.adapters["red"])
+    for lane in range(6):
+        await gateway.open_lane(lane, f"e{lane}", adapter="red")
+    slow = [asyncio.create_task(off(Caller(gateway, lane).chat, "x", max_tokens=SLOW)) for lane in range(6)]
+    async with asyncio.timeout(60):
+        while sum(busy := rows(await gateway.health())) < 6:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.02)
+    assert busy == [2, 2, 2]
+    os.kill(serving(gateway.pid, three.folder(1)), signal.SIGKILL)
+    for answer in await asyncio.gather(*slow):
+        assert answer["choices"][0]["token_ids"] == [7] * SLOW
+    for lane in range(6):
+        assert len(await gateway.close_lane(lane)) == 1
+    health = await three.until("in", "in", "in")
+    assert health["reissued"] == 2 and health["adapters"] == {"red": red}
+    lost, back = health["happened"]
+    assert (lost["replica"], lost["back"], lost["rows"], lost["left"]) == (1, False, 2, 2)
+    assert "vllm" in lost["why"] and (back["replica"], back["back"], back["left"]) == (1, True, 3)
+    assert [one["adapters"] for one in health["replicas"]] == [["red"]] * 3
+    loads = [body["lora_name"] for path, body in asked(three.run, "replica-1") if path == "/v1/load_lora_adapter"]
+    assert loads == [f"red-{red[:12]}", f"red-{red[:12]}-1"]
+    await gateway.unload_adapter("red")
+
+
+@in_session
+async def test_one_that_is_late_or_answers_otherwise_serves_nothing_until_it_agrees(
+    reference: Reference, three: Several
+) -> None:
+    gateway = three.gateway
+    before = len((await three.until("in", "in", "in"))["happened"])
+    odd, late = three.folder(0) / "odd", three.folder(2) / "late"
+    odd.write_text("blue")
+    await gateway.load_adapter("blue", reference.adapters["blue"])
+    health = await gateway.health()
+    assert standings(health) == ("out", "in", "in")
+    why = "answers otherwise than the others with adapter blue (0.500 nats)"
+    assert [one["why"] for one in health["happened"][before:]] == [why]
+    odd.unlink()
+    await three.until("in", "in", "in")
+    late.touch()
+    await gateway.load_adapter("red", reference.adapters["red"])
+    health = await gateway.health()
+    assert standings(health) == ("in", "in", "behind")
+    assert health["happened"][-1]["why"] == f"does not have adapter red {LAG_S:g} s after the others"
+    late.unlink()
+    health = await three.until("in", "in", "in")
+    assert [one["adapters"] for one in health["replicas"]] == [["blue", "red"]] * 3
+    await gateway.unload_adapter("blue")
+    await gateway.unload_adapter("red")
+    with pytest.raises(GatewayError, match="404"):
+        await gateway.unload_adapter("blue")
+    with pytest.raises(GatewayError, match=r"400.*adapter_config\.json is missing"):
+        await gateway.load_adapter("none", three.run)
+
+
+@in_session
+async def test_they_sleep_and_wake_together_but_for_one_that_wakes_another(
+    reference: Reference, three: Several
+) -> None:
+    gateway = three.gateway
+    sha256 = await gateway.load_adapter("red", reference.adapters["red"])
+    await gateway.sleep()
+    assert (await gateway.health())["status"] == "asleep"
+    (three.folder(1) / "odd").touch()
+    await gateway.wake()
+    health = await three.until("in", "out", "in")
+    assert health["adapters"] == {"red": sha256}
+    assert "answers otherwise than before vllm slept (0.500 nats)" in health["happened"][-1]["why"]
+
+
+@in_session
+async def test_with_none_left_the_gateway_ends_and_says_why(three: Several) -> None:
+    gateway = three.gateway
+    await gateway.open_lane(0, "e")
+    call = asyncio.create_task(off(Caller(gateway, 0).chat, "x", max_tokens=BREAKS))
+    death = await gateway.wait_died()
+    with pytest.raises(Exception, match=r"closed|reset"):
+        await call
+    assert "no replica is left, the last: vllm answers /v1/completions with 500: RuntimeError: CUDA error" in str(death)
+
+
+@in_session
+async def test_gpus_are_split_in_order(tmp_path: Path) -> None:
+    split = VLLMSettings(tensor_parallel=2)
+    settings = Settings(
+        model_dir="m", sockets=str(tmp_path), lanes=1, device="cuda", gpus=(0, 1, 4, 5), replicas=2, vllm=split
+    )
+    found = list(replicas_of(settings))
+    assert [one.settings.gpus for one in found] == [(0, 1), (4, 5)]
+    assert [one.where for one in found] == ["GPU 0, 1", "GPU 4, 5"]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.01, 1.0, 2.0]), min_size=1, max_size=7))
+def test_most_decide_what_is_right_and_of_as_many_the_first(said: list[float]) -> None:
+    folder = Settings(model_dir="m", sockets="s", lanes=1, replicas=len(said))
+    found = asyncio.run(agreed(folder, said))
+    groups = [sum(furthest([x], [y]) <= TOLERANCE for y in said) for x in said]
+    assert groups[found] == max(groups) and found == groups.index(max(groups))
+
+
+async def agreed(settings: Settings, said: list[float]) -> int:
+    replicas = list(replicas_of(settings))
+    return most_agreed({one: [logprob] for one, logprob in zip(replicas, said, strict=True)}, TOLERANCE).number
+
+
+def serving(gateway: int, folder: Path) -> int:
+    """The process that was started in the folder."""
+    children = map(int, Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split())
+    return next(pid for pid in children if Path(f"/proc/{pid}/cwd").resolve() == folder.resolve())
