@@ -104,7 +104,7 @@ def _begin(settings: ClusterSettings) -> tuple[str, str]:
     }
     try:
         ray.init(**how, log_to_driver=False, configure_logging=False)
-    except Exception as error:  # noqa: BLE001 - a node that is slow to start is a plain Exception of Ray's
+    except Exception as error:  # of Ray's a node that is slow to start is a plain one
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ClusterError(_failed(settings, said)) from error
     return ray.get_runtime_context().gcs_address, str(ray.util.get_node_ip_address())
