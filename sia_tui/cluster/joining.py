@@ -90,7 +90,8 @@ def environment(settings: ClusterSettings, folder: Path) -> dict[str, str]:
 
 
 def _begin(settings: ClusterSettings) -> tuple[str, str]:
-    """Blocks for seconds. Raises ClusterError."""
+    """Blocks for seconds; on a busy machine the half minute that Ray gives itself may not do the first time. Raises
+    ClusterError."""
     try:
         import ray
     except ImportError:
@@ -102,11 +103,15 @@ def _begin(settings: ClusterSettings) -> tuple[str, str]:
         "address": settings.address or "local",
         "include_dashboard": None if settings.address else False,
     }
-    try:
-        ray.init(**how, log_to_driver=False, configure_logging=False)
-    except Exception as error:  # of Ray's a node that is slow to start is a plain one
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ClusterError(_failed(settings, said)) from error
+    for last in (False, True):
+        try:
+            ray.init(**how, log_to_driver=False, configure_logging=False)
+            break
+        except Exception as error:  # of Ray's a node that is slow to start is a plain one
+            ray.shutdown()
+            if last or settings.address is not None:
+                said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise ClusterError(_failed(settings, said)) from error
     return ray.get_runtime_context().gcs_address, str(ray.util.get_node_ip_address())
 
 
