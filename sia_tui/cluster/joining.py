@@ -86,7 +86,9 @@ def environment(settings: ClusterSettings, folder: Path) -> dict[str, str]:
         ):
             f.write(secrets.token_hex(32))
     # Ray's own name for it; on Linux too it is what keeps every port on loopback.
-    return told | {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    told |= {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    # A busy machine takes longer to start Ray's own helpers than the 15 s or so that they are given.
+    return told | {"RAY_agent_register_timeout_ms": "120000"}
 
 
 def _begin(settings: ClusterSettings) -> tuple[str, str]:
