@@ -114,7 +114,11 @@ def _begin(settings: ClusterSettings) -> tuple[str, str]:
             if last or settings.address is not None:
                 said = next(iter(str(error).strip().splitlines()), type(error).__name__)
                 raise ClusterError(_failed(settings, said)) from error
-    return ray.get_runtime_context().gcs_address, str(ray.util.get_node_ip_address())
+    host = str(ray.util.get_node_ip_address())
+    if settings.address is None and not host.startswith("127."):
+        ray.shutdown()
+        raise ClusterError(_failed(settings, f"it listens on {host}, for it was imported before it was told not to"))
+    return ray.get_runtime_context().gcs_address, host
 
 
 def _take_signals_back() -> None:

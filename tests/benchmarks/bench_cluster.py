@@ -26,7 +26,6 @@ from typing import Any, cast
 
 from sia_tui.cluster.executor import Executor
 from sia_tui.cluster.joining import Joined, joined
-from sia_tui.cluster.on_ray import on_ray
 from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.engine.crew import Place
@@ -100,6 +99,8 @@ async def waiting(root: Path, lanes: int) -> AsyncIterator[Place]:
 
 def workers(cluster: Joined, slots: int | None) -> AbstractAsyncContextManager[Executor]:
     """On every node of it so many."""
+    from sia_tui.cluster.on_ray import on_ray  # Ray reads its environment when it is imported
+
     settings = ClusterSettings(executor="ray", slots=slots, reissue=None)
     return on_ray(cluster, settings, "auto", None, lambda event: None)
 
