@@ -21,11 +21,11 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
-from sia_tui.tui.feed import Feed, Follows
+from sia_tui.tui.feed import Feed
 from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
 from sia_tui.tui.keymap import name_bindings
 from sia_tui.tui.manners import Manners, dress
-from sia_tui.tui.panes import TABS, Pane, Panes
+from sia_tui.tui.panes import TABS, Follows, Pane, Panes
 from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.help import Help
