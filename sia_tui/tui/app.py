@@ -325,7 +325,7 @@ class SiaApp(Panes, Steering, Away):
             self._head(*heading(view, self.now(), here), waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
         there = self._pane(here)
-        if here != "home" and there is not None and there.is_mounted and self._shown.get(here) is not view:
+        if here != "home" and there is not None and there.size and self._shown.get(here) is not view:
             self._shown[here] = view
             cast(Pane, there).show(view)
             if not self._settled and (view.state.run or view.error):
@@ -344,7 +344,7 @@ class SiaApp(Panes, Steering, Away):
         views = shelf.views if shelf is not None else ()
         self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
         there = self._pane("home")
-        if shelf is not None and there is not None and there.is_mounted:
+        if shelf is not None and there is not None and there.size:
             cast("HomePane", there).show_runs(views, shelf.complete)
 
 

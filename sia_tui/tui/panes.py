@@ -91,8 +91,11 @@ class Panes(App[None]):
             then(found)
 
     async def _come(self, mounted: AwaitMount, name: str, then: Callable[[Any], None]) -> None:
-        """A pane that is looked at for the first time is filled once it is there."""
         await mounted
+        self.call_after_refresh(self._arrive, name, then)
+
+    def _arrive(self, name: str, then: Callable[[Any], None]) -> None:
+        """A pane that is looked at for the first time is filled once it has its place."""
         self.fill_pane()
         if (found := self._pane(name)) is not None:
             then(found)
