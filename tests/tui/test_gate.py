@@ -29,7 +29,7 @@ from sia_tui.tui.screens.leaving import Leaving
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
-from tests.tui.opened import until
+from tests.tui.opened import until, whole
 from tests.tui.runs import CLONING, HOSTILE, Scene, make_run, writing
 
 Compare = Callable[..., bool]
@@ -393,7 +393,7 @@ def test_looks(
     size: tuple[int, int],
 ) -> None:
     async def before(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await until(pilot, lambda: whole(pilot.app))
         await pilot.press("3")
         await settle(pilot)
         await until(pilot, lambda: pilot.app.query_one(GatePane).settled)
