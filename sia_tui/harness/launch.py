@@ -169,19 +169,17 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
     if setup.agent is not None:
         agent.require(setup.agent, setup.level)
-    python = await asyncio.to_thread(inspect, setup.python)
-    shown = (python.executable, *python.stdlib, INSIDE, setup.harness, setup.rows)
-    slot = await asyncio.to_thread(
-        taken, setup.level, setup.walls, shown, setup.log.parent, setup.memory, setup.limits.open_files
-    )
     try:
-        plan = _Plan(setup, mode, python, slot)
-        if mode == "prepare" and slot.uid is not None:
-            os.chown(setup.tools, slot.uid.uid, slot.uid.uid)
-        process, ours, first = await _begun(plan, [lane.fileno() for lane in lanes])
-    except BaseException:
-        await asyncio.to_thread(slot.leave)
-        raise
+        python = await asyncio.to_thread(inspect, setup.python)
+        slot = await _taken(setup, (python.executable, *python.stdlib, INSIDE, setup.harness, setup.rows))
+        try:
+            plan = _Plan(setup, mode, python, slot)
+            if mode == "prepare" and slot.uid is not None:
+                os.chown(setup.tools, slot.uid.uid, slot.uid.uid)
+            process, ours, first = await _begun(plan, [lane.fileno() for lane in lanes])
+        except BaseException:
+            await asyncio.to_thread(slot.leave)
+            raise
     finally:
         for lane in lanes:
             lane.close()
@@ -196,6 +194,19 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     child = LocalChild(process, reader, writer, drain, slot, first, setup.level)
     child.watch = asyncio.create_task(child.watched(plan.allowed()))
     return child
+
+
+async def _taken(setup: Setup, shown: Sequence[Path]) -> Slot:
+    """Cancelled, it gives back what it has got meanwhile."""
+    limits = setup.limits
+    taking = asyncio.ensure_future(
+        asyncio.to_thread(taken, setup.level, setup.walls, shown, setup.log.parent, setup.memory, limits.open_files)
+    )
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        (await taking).leave()
+        raise
 
 
 async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Process, socket.socket, int | None]:

@@ -100,5 +100,5 @@ def may_shed(level: Isolation, shown: Sequence[Path], beside: Path) -> bool:
     """Whether a user who is nobody else can read what the slot is shown: without a file system of its own, by its way there."""
     if os.geteuid() != 0 or (level == "bwrap" and not sandbox.probe().as_root):
         return False
-    around = level == "landlock"
-    return not any(uids.closed(path, around) for path in shown) and not (around and uids.closed(beside, True))
+    ways = [path.resolve().parent for path in shown] + [beside.resolve()] if level == "landlock" else []
+    return not any(map(uids.closed, shown)) and not any(map(uids.in_the_way, ways))

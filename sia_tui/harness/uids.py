@@ -66,19 +66,25 @@ def _mapped() -> Iterable[tuple[int, int]]:
             yield int(begin), int(count)
 
 
-def closed(path: Path, around: bool) -> Path | None:
-    """What of a file or folder others cannot read: itself, what lies right in it, or with `around` a folder on the way."""
+def closed(path: Path) -> Path | None:
+    """What of a file or folder others cannot read: itself, or what lies right in it."""
     try:
         inside = list(path.iterdir()) if path.is_dir() else []
         for one in (path, *inside):
             mode = one.lstat().st_mode
             if not mode & stat.S_IROTH or (stat.S_ISDIR(mode) and not mode & stat.S_IXOTH):
                 return one
-        if around:
-            return next((one for one in path.parents if not one.stat().st_mode & stat.S_IXOTH), None)
     except OSError:
         return path
     return None
+
+
+def in_the_way(path: Path) -> Path | None:
+    """The folder at which others do not come further on their way to what lies in this one."""
+    try:
+        return next((one for one in (path, *path.parents) if not one.stat().st_mode & stat.S_IXOTH), None)
+    except OSError:
+        return path
 
 
 def take_back(folder: Path) -> None:

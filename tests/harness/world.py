@@ -19,7 +19,7 @@ from sia_tui.harness.container import found
 from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.launch import spawn
 from sia_tui.harness.sandbox import Isolation, probe
-from sia_tui.harness.walls import Container
+from sia_tui.harness.walls import Container, Walls
 from sia_tui.harness.workers import Limits, Setup, Worker
 
 LEVELS: list[Isolation] = [level for level in ("bwrap", "landlock") if probe().of(level).works]
@@ -60,6 +60,7 @@ class World:
     level: Isolation
     folder: Path
     python: Path = field(default_factory=base_interpreter)
+    walls: Walls = field(default_factory=Walls)
     _far_ends: list[socket.socket] = field(default_factory=list)
 
     def write(self, harness: str, tools: str | None = None) -> World:
@@ -84,6 +85,7 @@ class World:
             tools=self.folder / "tools",
             log=self.log,
             limits=Limits(**limits),
+            walls=self.walls,
         )
 
     def worker(self, lanes: list[socket.socket] | int = 1, **limits: Any) -> Worker:
