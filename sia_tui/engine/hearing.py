@@ -112,7 +112,7 @@ class _Ear:
 
 
 def peer_of(end: socket.socket) -> Peer:
-    """Raises OSError."""
+    """Raises OSError, also for one of more than 256 groups."""
     _, uid, gid = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    told = end.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 65536 * 4)
+    told = end.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
     return Peer(uid, frozenset((gid, *struct.unpack(f"{len(told) // 4}I", told))))

@@ -126,7 +126,7 @@ def test_a_verdict_is_that_of_the_user_who_gave_it(workspace: Workspace) -> None
         async with hearing(paths, share):
             no = await asks(viewer, says("approve", **yes))
             assert no[0] is False and f"is not in the group {approvers.gr_name}" in no[1]
-            assert (await asks(stranger, says("approve", **yes)))["error"] == "PermissionError"
+            assert (await asks(stranger, says("approve", **yes)))["error"] == "StoreError"
             assert (await asks(approver, says("stop")))[0] is False
             assert (await asks(approver, says("approve", **(yes | {"hash": "stale"}))))[0] is False
             assert await asks(approver, says("approve", **yes)) == [True, f"approved {gate.id}"]
