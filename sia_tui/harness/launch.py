@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import compileall
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -171,6 +173,7 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
         agent.require(setup.agent, setup.level)
     try:
         python = await asyncio.to_thread(inspect, setup.python)
+        await asyncio.to_thread(_compile)
         slot = await _taken(setup, (python.executable, *python.stdlib, INSIDE, setup.harness, setup.rows))
         try:
             plan = _Plan(setup, mode, python, slot)
@@ -194,6 +197,13 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     child = LocalChild(process, reader, writer, drain, slot, first, setup.level)
     child.watch = asyncio.create_task(child.watched(plan.allowed()))
     return child
+
+
+@functools.cache
+def _compile() -> None:
+    """What runs inside, once: a slot writes no byte code, and would compile it at every start. Where the package cannot be
+    written it does."""
+    compileall.compile_dir(INSIDE, maxlevels=0, quiet=2)
 
 
 async def _taken(setup: Setup, shown: Sequence[Path]) -> Slot:
@@ -292,7 +302,7 @@ class _Plan:
 
     def argv(self, control: int, lanes: list[int]) -> list[str]:
         told = json.dumps(self._told(control, lanes))
-        return [str(self._python.executable), *PYTHON_FLAGS, str(self.inside / "worker.py"), told]
+        return [str(self._python.executable), *PYTHON_FLAGS, str(self.inside / "start.py"), told]
 
     def _told(self, control: int, lanes: list[int]) -> dict[str, Any]:
         return {

@@ -65,7 +65,7 @@ def _control(setup: dict[str, Any]) -> socket.socket:
 def _make_room() -> None:
     """Takes this package's own names away, but for `sia`, so that a harness may have a `recording.py` of its own."""
     sys.path.remove(str(Path(__file__).parent))
-    for name in ("attempts", "confine", "guard", "recording"):
+    for name in ("attempts", "confine", "guard", "recording", "worker"):
         sys.modules.pop(name, None)
 
 
@@ -261,7 +261,3 @@ def _plain(notes: dict[str, Any], limit: int) -> dict[str, Any]:
         return {"clipped": recording.clip(text, limit // 3)}
     plain: dict[str, Any] = json.loads(recording.clip(text, limit))
     return plain
-
-
-if __name__ == "__main__":
-    main()
