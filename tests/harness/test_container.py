@@ -13,7 +13,7 @@ import pytest
 from sia_tui.core.episodes import Case
 from sia_tui.harness import container
 from sia_tui.harness.container import found
-from sia_tui.harness.sandbox import SandboxUnavailable
+from sia_tui.harness.sandbox import Mount, SandboxUnavailable
 from sia_tui.harness.walls import Container, Walls
 from sia_tui.harness.workers import WorkerDied, prepare
 from tests.harness.test_workers import MANY_WAYS, ORPHANED, REPOSITORY, running
@@ -97,5 +97,5 @@ def test_what_is_missing_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_comma_in_a_path_is_a_part_of_it() -> None:
-    told = container._mounted(container.Mount(Path('/a,readonly=false,"b'), Path("/rows")))
+    told = container._mounted(Mount(Path('/a,readonly=false,"b'), Path("/rows")))
     assert told == 'type=bind,"source=/a,readonly=false,""b",target=/rows,readonly'
