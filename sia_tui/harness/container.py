@@ -40,6 +40,7 @@ _MEBIBYTE = 1024 * 1024
 _AT_ONCE = 100
 """Descriptors in one message: the kernel takes 253."""
 _MOST = 16384
+_PREFIX = "sia-meeting-"
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -72,6 +73,7 @@ def found(wanted: Container) -> tuple[Means | None, Finding]:
     program = next(filter(None, map(shutil.which, PROGRAMS if wanted.program == "auto" else (wanted.program,))), None)
     if program is None:
         return None, Finding(False, "no podman and no docker", "apt install podman, or set harness.container.program")
+    _sweep()
     said = ""
     for runtime in (wanted.runtime,) if wanted.runtime else (None, *filter(shutil.which, ("runc",))):
         try:
@@ -181,7 +183,7 @@ class Meeting:
 
     def __init__(self) -> None:
         self.name = f"sia-slot-{os.getpid()}-{uuid.uuid4().hex}"
-        self._folder = Path(tempfile.mkdtemp(prefix="sia-meeting-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._shown = self._folder / "shown"
         self._shown.mkdir()
         self.empty = self._folder / "empty"
@@ -236,6 +238,13 @@ def _handed(control: socket.socket, lanes: Sequence[int]) -> None:
         for start in range(0, len(lanes), _AT_ONCE):
             socket.send_fds(control, [b"l"], list(lanes[start : start + _AT_ONCE]))
     control.setblocking(False)
+
+
+def _sweep() -> None:
+    """Meetings of engines that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if not Path("/proc", folder.name.removeprefix(_PREFIX).split("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove(means: Means, name: str) -> None:

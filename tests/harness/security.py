@@ -32,6 +32,10 @@ def _cell(attempt: Attempt, came: Came, level: str) -> str:
     return f"{came.kind} ({came.how})" if came.how else came.kind
 
 
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def main() -> None:
     some = [attempt for attempt in attempts() if attempt.about != "rights"]
     came: dict[str, dict[str, Came]] = {}
@@ -41,7 +45,7 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     who = "root" if os.geteuid() == 0 else "a plain user"
-    counted = f"{len(some)} attempts at {' and '.join(came)}, made by {who}.\n\n"
+    counted = f"{len(some)} attempts at {_listed(list(came))}, made by {who}.\n\n"
     PAGE.write_text(before + BEGIN + counted + table(some, came) + END + rest.split(END)[1], encoding="utf-8")
 
 
