@@ -93,6 +93,7 @@ class OnRay:
             packages=await self._brought(node, packages) if packages else None,
             limits=setup.limits,
             agent=setup.agent,
+            walls=setup.walls,
             address=self._relay.address,
             control=tokens[0],
             lanes=tuple(tokens[1:]),
