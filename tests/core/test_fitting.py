@@ -94,6 +94,9 @@ def test_replicas_are_split_over_their_share_each() -> None:
     assert two.split == 2 and not any("are to serve" in reason.told for reason in refusals(two, Seen(), ()))
     wrong = replace(two, server=replace(two.server, gpus=1))
     (reason,) = [found for found in refusals(wrong, Seen(), ()) if "are to serve" in found.told]
+    far = setup("gpt-oss-20b", "H100", 8192, replace(PLAN, serve_on=(), train_on=(0,)), server=0.9)
+    assert arrangement(far) != "apart" and arrangement(replace(far, elsewhere=True)) == "apart"
+    assert replace(far, elsewhere=True, server=two.server).allotted == 5
     split = "4 GPUs are to serve, and vLLM is split over 1, each of 2 replicas"
     assert reason.told == f"{split}; policy.vllm.tensor_parallel=2 would do"
 
