@@ -192,3 +192,17 @@ def test_machines_by_name() -> None:
 
 def _fits(asked: Setup, tokens: int) -> bool:
     return all(place.fits for place in places(replace(asked, trainer=replace(asked.trainer, micro_tokens=tokens))))
+
+
+def test_several_processes_have_a_gpu_each_of_whichever_node() -> None:
+    one = setup(machine="H100x8", plan=replace(PLAN, serve_on=(0,), train_on=(1,)))
+    many = replace(one, workers=14)
+    assert arrangement(many) == "apart" and places(many)[0].needs == places(one)[0].needs
+    assert places(many)[0].name == "training, each of 14 GPUs"
+    assert step_seconds(many, Seen(), 300.0) == pytest.approx(step_seconds(one, Seen(), 300.0) / 14)
+    assert (one.allotted, many.allotted, replace(many, nodes=16).allotted) == (2, 15, 16)
+    found = cost(replace(many, nodes=16), Seen(PILOT, 10.0, 128))
+    assert found.gpu_hours == pytest.approx(found.seconds * 16 / 3600)
+    # The adapter of fourteen is not spread over them.
+    assert places(replace(many, plan=replace(PLAN, train_on=(1, 2, 3))))[0].needs == places(one)[0].needs
+    assert replace(many, machine=Machine("", 0, CORE, 64 * GIB)).allotted == 0
