@@ -81,6 +81,8 @@ def _budget(view: View, width: int) -> list[Piece]:
     ]
     if limit.tokens < 10**12 and width >= 100:
         pieces.append((f" of {_count(limit.tokens)}", DIM))
+    if cost.gpu_s:
+        pieces.append(f"   {cost.gpu_s / 3600:.1f} GPU-h")
     return [*pieces, f"   {thousands(cost.episodes)} episodes"]
 
 
