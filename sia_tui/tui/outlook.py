@@ -102,7 +102,8 @@ def agreed(view: View) -> str:
     if standing is None:
         ended = view.state.contract_ended
         return (f"the standing yes ended: {ended} · " if ended else "") + contract(view.config)
-    return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends · x ends it"
+    ends = "" if view.recorded else " · x ends it"
+    return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends{ends}"
 
 
 def contract(config: RunConfig | None) -> str:
@@ -123,18 +124,17 @@ def following(view: View) -> str:
         asked = "3 answers the gate; " if view.state.waiting else ""
         return f"{asked}R, or sia-tui resume {view.run}, starts an engine and goes on from here"
     if view.state.status == "paused":
-        return "paused; p resumes it"
+        return "paused" if view.recorded else "paused; p resumes it"
     if view.config is None:
-        return "p pauses: what is under way is made again later"
-    said = _after(loop.next_action(view.state, view.config.rules), view, view.config)
-    return said
+        return "config.yaml cannot be read" if view.recorded else "p pauses: what is under way is made again later"
+    return _after(loop.next_action(view.state, view.config.rules), view, view.config)
 
 
 def _after(action: loop.Action, view: View, config: RunConfig) -> str:
     gate = "gate: you are asked" if config.gate.policy == "ask" else "the automatic gate answers"
     match action:
         case loop.AwaitVerdict():
-            return "your verdict: 3 opens the gate"
+            return "the answer that was given: 3 shows it" if view.recorded else "your verdict: 3 opens the gate"
         case loop.RefuseEvaluator():
             return "nothing: a row of the evaluator fails"
         case loop.PrepareTask() | loop.CheckEvaluator():

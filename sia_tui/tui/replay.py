@@ -14,6 +14,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.feed import Tail, config_of
 from sia_tui.tui.film import Film, Mark, film
+from sia_tui.tui.recorded import answers, under_way
 from sia_tui.tui.view import View
 
 EVERY_S = 0.1
@@ -30,6 +31,7 @@ class Replay:
         reader = RunReader(paths.db)
         try:
             self.film: Film = film(reader.timeline())
+            self._answers = answers(reader.log())
         finally:
             reader.close()
         self.at_s = 0.0
@@ -105,6 +107,10 @@ class Replay:
             to, self.playing = self.film.length_s, False
         self.at_s = to
 
+    def _recorded(self, view: View, at: str) -> View:
+        answer = next((found for found in self._answers if found[0] > at), None) if view.state.waiting else None
+        return replace(view, alive=not view.over, recorded=True, answer=answer, progress=under_way(view, at))
+
     def _follow(self) -> None:
         try:
             self._read()
@@ -126,8 +132,7 @@ class Replay:
                     shown = moment
                     # A record does not change: that another moment is read, nobody wrote.
                     tail.again()
-                    view = tail.poll(self.view)
-                    self.view = replace(view, alive=not view.over)
+                    self.view = self._recorded(tail.poll(self.view), shown)
                 self._moved.wait(EVERY_S)
                 self._moved.clear()
         finally:

@@ -65,7 +65,7 @@ class ReplayApp(SiaApp):
         self.replay.seek(event.share * self.replay.film.length_s)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "start", "end_training"):
+        if action in ("pause", "start", "end_training", "end_contract"):
             return False
         return super().check_action(action, parameters)
 

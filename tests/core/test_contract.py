@@ -71,7 +71,7 @@ def test_what_agents_models_cost_ends_it_and_what_is_left_of_every_limit_is_told
         f"weights, left: 5 of 5 steps, 10 m of work, {(3600 - state.gpus * worked) / 3600:.2g} GPU-hours, "
         f"{10**6 - state.cost.tokens:,} tokens, 0.50 $ of models"
     )
-    called = ev.AgentCalled("call-1", "feedback", "p", "m", 0, 9, 9, 0.5, 1.0)
+    called = ev.AgentCalled("call-1", "feedback", "m", "here", "p", 9, 0, 9, 0.5, 1.0, 1)
     state = advance(state, ev.Recorded(len(log) + 1, log[waits].at, called))
     assert says(state) == Said("over", "0.50 $ of models are spent")
 

@@ -153,7 +153,8 @@ class ChangingPane(Vertical):
         """The patch as the person would have it, all of what is left taken."""
         self._draft = draft
         view, diff = self.query_one(DiffView), draft.diff
-        asks = self._asked is not None and self._asked.gate.kind == "step"
+        recorded = window(self).view.recorded
+        asks = self._asked is not None and self._asked.gate.kind == "step" and not recorded
         view.show(diff, choosing=asks and draft.divides, taken=draft.taken)
         self.query_one("#object").border_title = Content(one_line(counts(diff), 200) or "patch")
         self._bar.rest(draft.told)

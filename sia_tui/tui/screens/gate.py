@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
 from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
-from sia_tui.tui.view import View
+from sia_tui.tui.view import View, age_s, ago, clock
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.split import SplitView
@@ -157,6 +158,8 @@ class GatePane(ChangingPane):
         elif view.state.contract is None and self._contracted:
             self._contracted = False
             self._bar.rest(self._draft.told if self._draft else "")
+        if view.recorded:
+            self._show_answer(view)
 
     def on_show(self) -> None:
         self.verdicts.appear()
@@ -172,6 +175,8 @@ class GatePane(ChangingPane):
             await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
+            return False
         if action in ("take", "outside", "file", "hunk"):
             return self._asked is not None and self._draft is not None
         return self._asked is not None or action not in _DECIDING
@@ -301,6 +306,17 @@ class GatePane(ChangingPane):
     def _show_idle(self, view: View) -> None:
         lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
         self.query_one("#idle", Lines).show_list(lines)
+
+    def _show_answer(self, view: View) -> None:
+        """Of a recording: what became of the gate that is open at this moment."""
+        at, told = view.answer or ("", "the recording ends before it was answered")
+        since = (
+            f"{clock(at)}, {ago(age_s(window(self).now().isoformat(), datetime.fromisoformat(at)))} later: "
+            if at
+            else ""
+        )
+        self._bar.rest("it waits at this moment of the recording")
+        self._bar.instead(f"{since}{told}")
 
     def _show_new(self, asked: Question) -> None:
         """Another question than the one on the screen, from its beginning."""

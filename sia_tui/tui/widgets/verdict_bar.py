@@ -41,7 +41,7 @@ class VerdictBar(Static):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._rest = self._told = ""
+        self._rest = self._told = self._instead = ""
         self._loud = False
 
     def on_mount(self) -> None:
@@ -55,10 +55,19 @@ class VerdictBar(Static):
         self._rest = told
         self.say("")
 
+    def instead(self, told: str) -> None:
+        """Say this in place of the keys: there is nothing to decide."""
+        if told != self._instead:
+            self._instead = told
+            self.say("")
+
     def say(self, told: str, loud: bool = False) -> None:
         """`told` on one line; the rules of the gate while there is nothing to say."""
         self._told, self._loud = told, loud
         told = one_line(told or self._rest, max(20, self.size.width - 2)) if told or self._rest else ""
+        if self._instead:
+            self.update(Content("\n").join([Content.styled(told, WARN), Content(self._instead)]))
+            return
         style = f"bold reverse {WARN}" if loud else WARN
         keys = {what: shown_key(self, f"gate.{what.replace('_', '-')}") for what in _SAID}
         rule = _RULE.format(settle=SETTLE_S, undo=UNDO_S, key=keys["take_back"])
