@@ -12,13 +12,15 @@ from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
 from sia_tui.tui.nodes import summary_lines, usage
-from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
+from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
 from sia_tui.tui.view import View
 
 if TYPE_CHECKING:
     from sia_tui.config import RunConfig
 
 _ROOM = 10
+MOST = 2
+"""Lines of what was agreed, and of what comes next."""
 
 
 def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
@@ -27,11 +29,14 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
         *summary_lines(view, now, width),
         *_agents(view, width),
         line(*_budget(view, width)),
-        line(("CONTRACT  ", HEAD), fit(agreed(view), max(4, width - _ROOM))),
-        line(
-            ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
-        ),
+        *_wrapped("CONTRACT", agreed(view), "", width),
+        *_wrapped("NEXT", following(view), WARN if view.mark == "waiting" else "", width),
     ]
+
+
+def _wrapped(name: str, said: str, style: str, width: int) -> list[Line]:
+    rows = wrap(said, max(4, width - _ROOM), MOST)
+    return [line((f"{name if number == 0 else '':<{_ROOM}}", HEAD), (row, style)) for number, row in enumerate(rows)]
 
 
 def away_line(found: Digest, width: int) -> Line:

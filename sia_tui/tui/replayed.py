@@ -9,9 +9,8 @@ from textual.binding import Binding, BindingType
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.app import SiaApp
+from sia_tui.tui.app import PANES, SiaApp
 from sia_tui.tui.heading import Piece
-from sia_tui.tui.panes import PANES
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.scrubber import Scrubber
 from sia_tui.tui.window import Source
@@ -29,7 +28,7 @@ class ReplayApp(SiaApp):
         Binding("comma", "step(-1)", "step back", show=False, tooltip="show the moment before"),
         Binding("full_stop", "step(1)", "step", show=False, tooltip="show the next moment"),
         Binding("less_than_sign", "jump(-1)", "jump back", show=False, tooltip="to the gate or decision before"),
-        Binding("greater_than_sign", "jump(1)", "jump", show=False, tooltip="to the next gate or decision"),
+        Binding("greater_than_sign", "jump(1)", "next mark", key_display=">", tooltip="to the next gate or decision"),
         Binding("left_parenthesis", "faster(-1)", "slower", show=False, tooltip="play slower"),
         Binding("right_parenthesis", "faster(1)", "faster", show=False, tooltip="play faster"),
     ]

@@ -24,7 +24,8 @@ from sia_tui.tui.scores import score_lines
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.stream import episode_line, failure_lines, failures
 from sia_tui.tui.view import View, ago
-from tests.tui.runs import CONFIG, HOSTILE, Scene, make_run
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import CONFIG, HOSTILE
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 

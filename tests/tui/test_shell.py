@@ -8,14 +8,15 @@ import pytest
 from textual.widgets import ContentSwitcher
 
 from sia_tui.store.lock import hold
+from sia_tui.tui.app import PANES
 from sia_tui.tui.heading import parting
-from sia_tui.tui.panes import PANES
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs
 from tests.tui.desk import screen_text, settle
 from tests.tui.opened import Asked, loaded, opened, text, until
-from tests.tui.runs import Scene, make_run, writing
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import writing
 
 
 async def test_digits_and_clicks_switch_panes(tmp_path: Path) -> None:
