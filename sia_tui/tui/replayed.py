@@ -9,8 +9,9 @@ from textual.binding import Binding, BindingType
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.app import PANES, SiaApp
+from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import Piece
+from sia_tui.tui.panes import PANES
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.scrubber import Scrubber
 from sia_tui.tui.window import Source

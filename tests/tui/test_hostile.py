@@ -18,7 +18,8 @@ from textual.screen import Screen
 from sia_tui.store.reader import Answer, EpisodeRow, RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
-from sia_tui.tui.app import PANES, SiaApp
+from sia_tui.tui.app import SiaApp
+from sia_tui.tui.panes import PANES
 from sia_tui.tui.pieces import line
 from sia_tui.tui.plan_form import Field
 from sia_tui.tui.replay import Replay

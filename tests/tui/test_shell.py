@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import ContentSwitcher
 
 from sia_tui.store.lock import hold
-from sia_tui.tui.app import PANES
 from sia_tui.tui.heading import parting
+from sia_tui.tui.panes import PANES
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs

@@ -16,7 +16,7 @@ from sia_tui.tui.app import SiaApp
 from sia_tui.tui.company import company
 from sia_tui.tui.manners import Manners
 from sia_tui.tui.screens.gate import GatePane
-from tests.tui.desk import WIDE, screen_text
+from tests.tui.desk import WIDE, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.place import Place
 from tests.tui.runs import make_run, moment
@@ -63,7 +63,9 @@ async def test_who_comes_second_watches_follows_and_takes_the_lead_when_they_say
         app = window(paths, place)
         async with app.run_test(size=WIDE, notifications=True) as pilot:
             await until(pilot, lambda: "watching · ben leads" in screen_text(app))
-            await pilot.press("3", "a")
+            await pilot.press("3")
+            await settle(pilot)
+            await pilot.press("a")
             await until(pilot, lambda: "ben leads this run: L takes the lead" in screen_text(app))
             assert app.query_one(GatePane).verdicts.held is None
             await pilot.press("F")
