@@ -14,6 +14,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.feed import Tail, config_of
 from sia_tui.tui.film import Film, Mark, film
+from sia_tui.tui.follower import Follower
 from sia_tui.tui.recorded import answers, under_way
 from sia_tui.tui.view import View
 
@@ -22,11 +23,12 @@ SPEEDS = (1, 2, 5, 10, 20, 50, 100)
 USUAL = 10
 
 
-class Replay:
+class Replay(Follower):
     """`view` is the run at `at_s` of its film. All but `start` and `stop` may be called from the event loop."""
 
     def __init__(self, paths: RunPaths, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises StoreError for a run that cannot be read, ValueError for one in which nothing happened yet."""
+        super().__init__(f"replay {paths.name}")
         self._paths, self._clock = paths, clock
         reader = RunReader(paths.db)
         try:
@@ -41,11 +43,6 @@ class Replay:
         self._stops_at: Mark | None = None
         self._since = 0.0
         self._moved = threading.Event()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name=f"replay {paths.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def seen(self) -> None:
         """Nothing of a recording is left for later."""
@@ -53,8 +50,7 @@ class Replay:
     def stop(self) -> None:
         self._over.set()
         self._moved.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+        super().stop()
 
     def moment(self) -> str:
         """The recorded time that is shown; for a reader's queries, in any thread."""
