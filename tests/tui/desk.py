@@ -8,7 +8,6 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from sia_tui.config.user import UiConfig
 from sia_tui.core.text import clean
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
@@ -37,7 +36,7 @@ class Engine:
 
 
 def window_on(paths: RunPaths, engine: Engine | None = None, theme: str = "sia") -> SiaApp:
-    at, manners = moment(paths), Manners(UiConfig(theme=theme))
+    at, manners = moment(paths), Manners(theme=theme)
     return SiaApp(paths, engine or Engine(), lambda: Answer(True, "started"), now=lambda: at, manners=manners)
 
 

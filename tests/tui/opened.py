@@ -8,7 +8,6 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from sia_tui.config.user import UiConfig
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
@@ -32,7 +31,7 @@ def opened(paths: RunPaths, asked: Asked | None = None, started: list[str] | Non
             started.append(paths.name)
         return Answer(True, "engine started")
 
-    app = SiaApp(paths, ask, resume, lambda: still, manners=Manners(UiConfig(theme=theme)))
+    app = SiaApp(paths, ask, resume, lambda: still, manners=Manners(theme=theme))
     app.animation_level = "none"
     return app
 
