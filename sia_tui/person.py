@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from pathlib import Path
 
 
 def whoami() -> str:
-    """The login name, or the user number where there is none (as in some containers)."""
+    """By the user number, whatever the environment says; the number itself where it has no name (as in some containers)."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid-{os.getuid()}"
 
 

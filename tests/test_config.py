@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,14 @@ def test_the_special_lies_over_the_general_over_the_houses(tmp_path: Path) -> No
 
 def test_every_field_of_a_plan_can_be_said_in_a_config() -> None:
     assert set(PlanConfig.model_fields) == set(TrainPlan.__dataclass_fields__) - {"algorithm"}
+
+
+def test_the_configs_for_clusters_are_others_carried_about() -> None:
+    for name, place in (("lawbench-nano-quick", "."), ("qwen3-8b", "h100")):
+        config, other = load_config(FOLDER / "cluster" / f"{name}.yaml"), load_config(FOLDER / place / f"{name}.yaml")
+        assert config.cluster.executor == "ray" and config.weights.workers > 1
+        assert (config.task, config.evaluate, config.gate) == (other.task, other.evaluate, other.gate)
+        assert [replace(plan, serve_on=()) for plan in config.weights.plans(0)] == list(other.weights.plans(0))
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "h100").glob("*.yaml")), ids=lambda path: path.name)

@@ -16,8 +16,11 @@ from sia_tui.core.gates import StaleHash, require_hash
 from sia_tui.core.standing import left
 from sia_tui.core.state import Step
 from sia_tui.person import whoami
+from sia_tui.store import asked
+from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.reader import Answer, RunReader, append_command
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 
 ANSWER_S = 20.0
@@ -97,6 +100,11 @@ def ask(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str, Any
 
 def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str, Any]) -> Answer:
     """Append the command and see that it is answered. Raises UsageError when nobody answers in time."""
+    if is_anothers(paths):
+        try:
+            return asked.ask(paths, kind, body)
+        except StoreError as error:
+            raise UsageError(str(error)) from error
     number = append_command(paths.db, kind, whoami(), body)
     if not is_held(paths.lock):
         from sia_tui.engine.settle import settle

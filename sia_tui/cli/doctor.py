@@ -113,6 +113,7 @@ def _isolation() -> Iterator[Row]:
     yield Row(
         lock.works, "landlock", f"ABI {found.landlock_abi}" if lock.works else lock.why_not, lock.hint, needed=False
     )
+    yield from _slots()
     level = "bwrap" if found.bwrap.works else "landlock" if lock.works else "none"
     yield Row(
         level != "none",
@@ -120,6 +121,22 @@ def _isolation() -> Iterator[Row]:
         level,
         "install bubblewrap, or, at your own risk, --set harness.isolation=none",
     )
+
+
+def _slots() -> Iterator[Row]:
+    """What a slot may have besides: nobody needs it."""
+    from sia_tui.harness import cgroups, container, uids
+    from sia_tui.harness.walls import UIDS, Container
+
+    means, finding = container.found(Container())
+    said = f"{Path(means.program).name}, {means.runtime or 'its own runtime'}" if means else finding.why_not
+    yield Row(finding.works, "containers", said, finding.hint, needed=False)
+    groups = cgroups.hierarchy()
+    hint = "where memory and pids are handed down to a group of yours: systemd-run --user --scope -p Delegate=yes"
+    held = f"of its own, version {groups.version}" if groups else "this user can make none with memory and pids"
+    yield Row(groups is not None, "control group a slot", held, hint, needed=False)
+    lack = uids.not_here(UIDS)
+    yield Row(not lack, "user number a slot", lack or f"{UIDS[0]} to {UIDS[1]}", "run the engine as root", needed=False)
 
 
 def _workspace(workspace: Workspace) -> Row:

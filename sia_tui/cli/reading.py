@@ -143,7 +143,8 @@ def _shown(told: dict[str, Any]) -> str:
     if told["manifest"]:
         lines.append("hashes: " + ", ".join(f"{name} {hash[:12]}" for name, hash in told["manifest"].items()))
     cost = told["cost"]
-    lines.append(f"cost: {cost['wall_s'] / 60:.1f} min, {cost['episodes']} episodes, {cost['tokens']} tokens")
+    gpus = f", {cost['gpu_hours']:.1f} GPU-hours" if cost["gpu_hours"] else ""
+    lines.append(f"cost: {cost['wall_s'] / 60:.1f} min{gpus}, {cost['episodes']} episodes, {cost['tokens']} tokens")
     if cost["calls"]:
         said = f"{cost['calls']} replies, {cost['agent_tokens']} tokens, {cost['money']:.2f} $ where prices are known"
         lines.append(f"agents' models: {said}; what was said: sia-tui agents log {told['run']}")

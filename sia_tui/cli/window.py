@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.person import user_file, user_folder, whoami
+from sia_tui.store.asked import is_anothers
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -116,6 +117,8 @@ class House:
         def resume() -> Answer:
             from sia_tui.cli.reading import read
 
+            if is_anothers(paths):
+                return Answer(False, "another user's run goes on when they resume it")
             if read(paths).status == "paused":
                 append_command(paths.db, "resume", whoami(), {})
             return self._spawn(paths)

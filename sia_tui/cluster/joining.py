@@ -86,11 +86,14 @@ def environment(settings: ClusterSettings, folder: Path) -> dict[str, str]:
         ):
             f.write(secrets.token_hex(32))
     # Ray's own name for it; on Linux too it is what keeps every port on loopback.
-    return told | {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    told |= {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    # A busy machine takes longer to start Ray's own helpers than the 15 s or so that they are given.
+    return told | {"RAY_agent_register_timeout_ms": "120000"}
 
 
 def _begin(settings: ClusterSettings) -> tuple[str, str]:
-    """Blocks for seconds. Raises ClusterError."""
+    """Blocks for seconds; on a busy machine the half minute that Ray gives itself may not do the first time. Raises
+    ClusterError."""
     try:
         import ray
     except ImportError:
@@ -102,12 +105,20 @@ def _begin(settings: ClusterSettings) -> tuple[str, str]:
         "address": settings.address or "local",
         "include_dashboard": None if settings.address else False,
     }
-    try:
-        ray.init(**how, log_to_driver=False, configure_logging=False)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ClusterError(_failed(settings, said)) from error
-    return ray.get_runtime_context().gcs_address, str(ray.util.get_node_ip_address())
+    for last in (False, True):
+        try:
+            ray.init(**how, log_to_driver=False, configure_logging=False)
+            break
+        except Exception as error:  # of Ray's a node that is slow to start is a plain one
+            ray.shutdown()
+            if last or settings.address is not None:
+                said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise ClusterError(_failed(settings, said)) from error
+    host = str(ray.util.get_node_ip_address())
+    if settings.address is None and not host.startswith("127."):
+        ray.shutdown()
+        raise ClusterError(_failed(settings, f"it listens on {host}, for it was imported before it was told not to"))
+    return ray.get_runtime_context().gcs_address, host
 
 
 def _take_signals_back() -> None:

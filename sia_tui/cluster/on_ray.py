@@ -40,7 +40,8 @@ Record = Callable[[Event], None]
 
 class OnRay:
     def __init__(self, joined: Joined, settings: ClusterSettings, nodes: Nodes, relay: Relay, record: Record) -> None:
-        self.address, self.reissue = joined.address, settings.reissue
+        self.address: str | None = joined.address
+        self.reissue = settings.reissue
         self._joined, self._nodes, self._relay, self._record = joined, nodes, relay, record
         self._numbers = itertools.count(1)
         self._names: dict[Path, str] = {}
@@ -93,6 +94,7 @@ class OnRay:
             packages=await self._brought(node, packages) if packages else None,
             limits=setup.limits,
             agent=setup.agent,
+            walls=setup.walls,
             address=self._relay.address,
             control=tokens[0],
             lanes=tuple(tokens[1:]),

@@ -11,6 +11,7 @@ import sia_tui
 from sia_tui.harness.agent import Agent
 from sia_tui.harness.launch import Limits
 from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.walls import Walls
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Order:
     """Of the harness' environment; None: the plain interpreter."""
     limits: Limits
     agent: Agent | None
+    walls: Walls
     address: tuple[str, int]
     control: str
     lanes: tuple[str, ...]

@@ -118,6 +118,10 @@ class Servers:
         raise AssertionError("they are kept for good")
 
     async def stop(self) -> None:
+        """Says of each that had ended by itself why."""
+        for number, holder in enumerate(self._holders):
+            if holder is not None and (why := await self._fault(number)) is not None:
+                self._write(f"server {number} of the policy had ended: {why}")
         await asyncio.gather(*(self._end(number) for number in range(len(self._holders))))
 
     async def _keep(self, number: int, moved: Moved) -> NoReturn:

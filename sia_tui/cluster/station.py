@@ -146,6 +146,7 @@ class Station:
             log=self._own / "harness.log",
             limits=order.limits,
             agent=order.agent,
+            walls=order.walls,
         )
 
     def _python(self, packages: str | None) -> Path:

@@ -30,8 +30,12 @@ SETTINGS = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_worker_niceness": "0",
 }
-"""Of Ray: no metrics, a death is seen within a second, and busy nodes have time to start processes."""
+"""Of Ray: no metrics, a death is seen within a second, busy nodes have time to start processes, and these are as important as
+a trainer alone would be (Ray's own niceness is 15)."""
+TRIES = 3
+"""Of joining: on a busy machine Ray's agents are late, and what waits for them gives up after fifteen seconds."""
 SHARE = 0.01
 """Of a CPU, by Ray's books, for a process that trains on the CPU: harness workers hold all of them, and wait meanwhile."""
 PATIENCE_S = 86_400
@@ -94,7 +98,14 @@ def _join(job: Job) -> None:
 
     address = _address(job)
     alone: dict[str, Any] = {} if address else {"num_cpus": 1, "include_dashboard": False}
-    ray.init(address or "local", configure_logging=False, **alone)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            ray.init(address or "local", configure_logging=False, **alone)
+            return
+        except Exception:
+            ray.shutdown()
+            if not tries_left:
+                raise
 
 
 def _address(job: Job) -> str | None:

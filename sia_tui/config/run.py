@@ -21,13 +21,14 @@ from sia_tui.config.sections import (
     HarnessConfig,
     PolicyConfig,
     Section,
+    ShareConfig,
     TaskConfig,
     WeightsConfig,
 )
 from sia_tui.core.hashing import digest
 from sia_tui.core.loop import Rules
 
-BESIDE = ("cluster", "engine", "mirror", "notify")
+BESIDE = ("cluster", "engine", "mirror", "notify", "share")
 """Keys that decide nothing of what a run does."""
 SENT = {
     "meta": "the task's description, its labels, public samples of train",
@@ -62,6 +63,8 @@ class RunConfig(Section):
     """Where metrics are copied to, for those who have the package; may be changed while the run goes on."""
     notify: NotifyConfig | None = None
     """Whom to call when a person is needed; null: as the user's own file says. May be changed while the run goes on."""
+    share: ShareConfig = ShareConfig()
+    """May be changed while the run goes on."""
     engine: EngineConfig = EngineConfig()
     """Decides nothing of what the run does; may be changed while the run goes on."""
     seed: int = 0

@@ -10,8 +10,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from sia_tui.agents.llm.roles import Role
 from sia_tui.core.plans import ALGORITHMS, OFFLINE, Algorithm, TrainPlan
 from sia_tui.harness.agent import Agent
+from sia_tui.harness.walls import Walls
 from sia_tui.policy.nano import NanoRecipe
 from sia_tui.policy.wire import VLLMSettings
+
+_GROUP = r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$"
 
 
 class Section(BaseModel):
@@ -144,7 +147,8 @@ HOUSE["reinforce_kl"]["kl"] = 0.01
 class HarnessConfig(Section):
     """How harness code is run."""
 
-    isolation: Literal["auto", "bwrap", "landlock", "none"] = "auto"
+    isolation: Literal["auto", "bwrap", "landlock", "container", "none"] = "auto"
+    """The walls around it; who puts up a container is said in `engine.walls`."""
     lanes: int = Field(32, ge=1, le=256)
     """Episodes in flight at once."""
     deadline_s: float = Field(30.0, gt=0, le=3600)
@@ -298,6 +302,21 @@ class EngineConfig(Section):
 
     grace_s: float = Field(60.0, ge=0, le=3600)
     """On SIGTERM, or when the run is to pause, a training has so long to make its step and a checkpoint."""
+    walls: Walls = Walls()
+
+
+class ShareConfig(Section):
+    """Who else of this machine's users has a part in the run, by group; nobody where nothing is said."""
+
+    viewers: str | None = Field(None, pattern=_GROUP)
+    """May read the run's log and config, and the harness' history."""
+    approvers: str | None = Field(None, pattern=_GROUP)
+    """May answer its gates besides, while an engine lives. To see what they answer they are viewers too."""
+
+    @property
+    def readers(self) -> str | None:
+        """The group that the run's folder is given to."""
+        return self.viewers or self.approvers
 
 
 class BudgetConfig(Section):

@@ -40,6 +40,8 @@ class Setup:
     """Processes that share the training's steps, each with a GPU of its own."""
     nodes: int = 0
     """GPUs of all nodes of a cluster that work for the run."""
+    elsewhere: bool = False
+    """Servers of the policy have GPUs of Ray's, on whatever nodes."""
 
     @property
     def trains_on(self) -> tuple[int, ...]:
@@ -62,18 +64,20 @@ class Setup:
     @property
     def used(self) -> tuple[int, ...]:
         """GPUs of this machine that are allotted to it."""
-        return tuple(sorted({*self.trains_on, *self.serves_on})) if self.machine.gpus else ()
+        here = () if self.elsewhere else self.serves_on
+        return tuple(sorted({*self.trains_on, *here})) if self.machine.gpus else ()
 
     @property
     def allotted(self) -> int:
         """GPUs of all machines, idle ones included."""
-        several = self.workers > 1 and bool(self.machine.gpus or self.nodes)
-        return max(self.nodes, self.workers + len(self.serves_on) if several else len(self.used))
+        several = (self.workers > 1 or self.elsewhere) and bool(self.machine.gpus or self.nodes)
+        training = self.workers if self.workers > 1 else len(self.trains_on)
+        return max(self.nodes, training + len(self.serves_on) if several else len(self.used))
 
     @property
     def apart(self) -> bool:
         """Neither side computes on a GPU of the other's. Several processes get theirs of Ray, beside those that serve."""
-        return self.workers > 1 or not set(self.trains_on) & set(self.serves_on)
+        return self.workers > 1 or self.elsewhere or not set(self.trains_on) & set(self.serves_on)
 
     @property
     def spread(self) -> int:

@@ -83,6 +83,7 @@ async def answer(
             verifier=Unjudged(),
             python=python,
             level=level,
+            walls=config.engine.walls,
             config=config.harness,
             rows_root=bundle.rows,
             tools_root=workspace.folder("tools"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from sia_tui.core.episodes import HarnessError
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.walls import Walls
 from sia_tui.harness.workers import HarnessBroken, WorkerDied, prepare
 from sia_tui.tasks.denoise import driver
 from sia_tui.tasks.denoise.protocol import Counts
@@ -45,6 +46,7 @@ class Candidates:
     log: Path
     deadline_s: float = DEADLINE_S
     memory_mb: int = MEMORY_MB
+    walls: Walls = field(default_factory=Walls)
 
     async def run(self, source: str, counts: Counts) -> Ran:
         """How it ended. VerifierDied where a candidate that must end well does not either: then it is the machine's fault.
@@ -87,7 +89,14 @@ class Candidates:
             memory_mb=self.memory_mb, scratch_mb=64, tools_mb=megabytes, cpu_s=int(self.deadline_s) + 1, log_kb=16
         )
         return Setup(
-            level=self.level, python=self.python, harness=harness, rows=rows, tools=out, log=self.log, limits=limits
+            level=self.level,
+            python=self.python,
+            harness=harness,
+            rows=rows,
+            tools=out,
+            log=self.log,
+            limits=limits,
+            walls=self.walls,
         )
 
 

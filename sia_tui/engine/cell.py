@@ -56,6 +56,7 @@ async def run_cell(session: Session, code: str, readings: Iterable[Reading]) -> 
             tools=out,
             log=session.paths.logs / "cell.log",
             limits=_LIMITS,
+            walls=session.config.engine.walls,
         )
         try:
             await prepare(setup, DEADLINE_S)

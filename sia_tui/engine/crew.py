@@ -20,6 +20,7 @@ from sia_tui.harness.attempts import Compiler
 from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.opened import KEY, Opened
 from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.walls import Walls
 from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
 from sia_tui.policy.client import Gateway
 from sia_tui.tasks.task import Task
@@ -47,6 +48,7 @@ class Place:
     verifier: Verifier
     python: Path
     level: Isolation
+    walls: Walls
     config: HarnessConfig
     rows_root: Path
     tools_root: Path
@@ -215,6 +217,7 @@ class Crew:
             log=place.log,
             limits=Limits(memory_mb=place.config.memory_mb, scratch_mb=place.config.scratch_mb),
             agent=place.config.agent,
+            walls=place.walls,
         )
         if setup.agent is not None:
             return setup

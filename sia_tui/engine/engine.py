@@ -30,6 +30,7 @@ from sia_tui.engine import finish, history, meantime, prepare, remembering, step
 from sia_tui.engine.commands import heed
 from sia_tui.engine.fitness import Unfit
 from sia_tui.engine.hardware import gpus_given
+from sia_tui.engine.hearing import hearing
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.leaving import Leaving
 from sia_tui.engine.machine import Meter
@@ -48,6 +49,7 @@ from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
 from sia_tui.store import reserve
 from sia_tui.store.lock import hold
+from sia_tui.store.sharing import admit
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -92,8 +94,10 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
     """Take the run as far as it goes; returns an exit code. Raises RunHeld, StoreError."""
     try:
         _log_to(paths.logs)
-        paths.keep_private()
+        admit(workspace, paths, config.share.readers)
         with hold(paths.lock), RunStore(paths.db) as store:
+            # Its files are there only now.
+            admit(workspace, paths, config.share.readers)
             reserve.keep(paths.reserve)
             return await _held(workspace, paths, config, store, Reporter(store, options.write), options)
     except (OSError, sqlite3.Error) as error:
@@ -111,7 +115,10 @@ async def _held(
     notifier = called(paths, workspace, config, report)
     try:
         interrupted = partial(_interrupted, store, options.leaving)
-        async with open_session(workspace, paths, config, store, report, interrupted) as session:
+        async with (
+            hearing(paths, config.share),
+            open_session(workspace, paths, config, store, report, interrupted) as session,
+        ):
             code = await _Engine(session, options, notifier).run()
         return _told_cut_off(store, report, paths) if code == CUT_OFF else code
     except asyncio.CancelledError:

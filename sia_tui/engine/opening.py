@@ -10,6 +10,7 @@ from sia_tui.config import RunConfig
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.session import Session
 from sia_tui.engine.tasks import open_task, verifier_of
+from sia_tui.harness import container
 from sia_tui.harness.agent import require
 from sia_tui.harness.sandbox import choose, probe
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -29,9 +30,12 @@ async def open_session(
     report.phase("reading the task")
     task = await asyncio.to_thread(open_task, workspace, config, report.say)
     level = choose(config.harness.isolation, probe())
+    walls = config.engine.walls
+    if level == "container":
+        await asyncio.to_thread(container.require, walls.container)
     if config.harness.agent is not None:
         require(config.harness.agent, level)
     async with AsyncExitStack() as stack:
-        verifier = verifier_of(task, paths.root / "verifier", level)
+        verifier = verifier_of(task, paths.root / "verifier", level, walls)
         await stack.enter_async_context(verifier)
         yield Session(workspace, paths, config, store, report, task, verifier, level, interrupted, stack)

@@ -120,6 +120,7 @@ def setup(config: RunConfig, plan: TrainPlan, of: Shape, machine: Machine, state
         in_turns=weights.turns == "always",
         workers=weights.workers,
         nodes=gpus(state.nodes, 0) if state else 0,
+        elsewhere=config.cluster.serve == "nodes",
     )
 
 
@@ -156,7 +157,9 @@ def in_turns(config: RunConfig, plan: TrainPlan, state: State, reader: RunReader
     try:
         found = setup(config, plan, shape(config), machine, state)
     except UnknownShape:
-        return bool(machine.gpus and set(plan.train_on or (0,)) & set(plan.serve_on or range(config.tensor_parallel)))
+        served = plan.serve_on or range(config.tensor_parallel * config.cluster.replicas)
+        here = machine.gpus and config.cluster.serve == "here"
+        return bool(here and set(plan.train_on or (0,)) & set(served))
     return arrangement(found, seen(state, reader)) == "in turns"
 
 

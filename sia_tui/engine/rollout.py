@@ -201,6 +201,10 @@ class _Pass:
             calls, seconds = self._spent[trial]
             await self._finish(trial, Outcome(None, "policy", (), {}, error, seconds), calls, post.worker.level)
             self._crew.bury(death, post.worker)
+        except WorkerLost:
+            self._attempts.pop(trial, None)
+            self._place.executor.reissued(post.worker.node, 1, "lost")
+            raise
 
     async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> bool:
         """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left; after one

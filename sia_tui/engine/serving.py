@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
@@ -44,11 +44,13 @@ class Watch:
                 self._seen = happened["count"]
                 self._record(event_of(happened))
 
-    async def run(self) -> NoReturn:
-        """A gateway that died is noticed by whoever asks it something."""
-        while True:
+    async def run(self) -> None:
+        """Nothing for long where one server answers. A gateway that died is noticed by whoever asks it something."""
+        looked = False
+        while self.newest or not looked:
             with suppress(GatewayDied, GatewayError):
                 await self.look()
+                looked = True
             await asyncio.sleep(EVERY_S)
 
 

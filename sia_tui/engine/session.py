@@ -158,6 +158,7 @@ class Session:
                 verifier=self.verifier,
                 python=python,
                 level=self.level,
+                walls=self.config.engine.walls,
                 config=self.config.harness,
                 rows_root=self.workspace.folder("rows"),
                 tools_root=self.workspace.folder("tools"),

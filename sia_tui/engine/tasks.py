@@ -15,7 +15,8 @@ from sia_tui.engine.session import SEEDS
 from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness import confined
 from sia_tui.harness.environment import EnvironmentFailed, ensure_environment
-from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.sandbox import Isolation, SandboxUnavailable
+from sia_tui.harness.walls import Walls
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks import lawbench, own
 from sia_tui.tasks.denoise import task as denoise
@@ -58,10 +59,17 @@ def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None
     raise TaskError(f"no task {settings.name!r}: there are {known}, and with task.folder one of your own")
 
 
-def verifier_of(task: Task, folder: Path, level: Isolation) -> VerifierProcess | VerifierPool | TissueVerifier:
-    """A context manager that judges from within; it holds no test gold until test is opened."""
+def verifier_of(
+    task: Task, folder: Path, level: Isolation, walls: Walls | None = None
+) -> VerifierProcess | VerifierPool | TissueVerifier:
+    """A context manager that judges from within; it holds no test gold until test is opened. Raises SandboxUnavailable."""
+    if level == "container" and task.name in (cases.NAME, gpu.NAME):
+        raise SandboxUnavailable(
+            f"{task.name} compiles and times programs, which a container each would be too slow for; "
+            "set harness.isolation to bwrap or landlock"
+        )
     if isinstance(task, denoise.DenoiseTask):
-        return TissueVerifier(folder, task, level)
+        return TissueVerifier(folder, task, level, walls or Walls())
     gold = {case: label for case, label in task.gold.items() if task.cases[case].split != "test"}
     if task.name == cases.NAME:
         benches = [_bench(room(folder, n), room(folder.with_name("bench"), n), level, judging) for n in range(BENCHES)]

@@ -16,6 +16,7 @@ from sia_tui.core.episodes import Case, Score, Split
 from sia_tui.engine import jobs
 from sia_tui.engine.candidate import Candidates
 from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.walls import Walls
 from sia_tui.tasks import denoise
 from sia_tui.tasks.denoise import baselines
 from sia_tui.tasks.denoise.protocol import Yardstick
@@ -30,10 +31,10 @@ BASELINES_S = 3600.0
 class TissueVerifier:
     """Scores sources, as many at a time as there are processors; async context manager. Test only once it is opened."""
 
-    def __init__(self, folder: Path, task: DenoiseTask, level: Isolation) -> None:
+    def __init__(self, folder: Path, task: DenoiseTask, level: Isolation, walls: Walls) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._task = task
-        self._candidates = Candidates(folder, level, Path(sys.executable), folder / "candidates.log")
+        self._candidates = Candidates(folder, level, Path(sys.executable), folder / "candidates.log", walls=walls)
         self._sealed = set(task.ids("test"))
         self._turns = asyncio.Semaphore(os.cpu_count() or 1)
         self._ends: dict[str, Yardstick] = {}

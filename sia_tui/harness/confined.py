@@ -15,7 +15,7 @@ from pathlib import Path
 from sia_tui.harness import sandbox, seccomp
 from sia_tui.harness.interpreter import inspect
 from sia_tui.harness.launch import INSIDE, PYTHON_FLAGS
-from sia_tui.harness.sandbox import Isolation, Layout, Mount
+from sia_tui.harness.sandbox import Isolation, Layout, Mount, SandboxUnavailable
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Command:
 
 def command(level: Isolation, python: Path, program: Program) -> Command:
     """Raises SandboxUnavailable or SeccompUnavailable where that level does not stand."""
+    if level == "container":
+        raise SandboxUnavailable(
+            "programs such as compilers are confined by bwrap or landlock, not by a container each"
+        )
     interpreter = inspect(python)
     script = INSIDE / "program.py"
     shown = tuple(Mount(path, path) for path in (INSIDE, *program.reads))

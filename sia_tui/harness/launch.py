@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import compileall
 import contextlib
+import functools
 import json
 import os
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +22,21 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia_tui.harness import agent, sandbox, seccomp
+from sia_tui.harness import agent, container, sandbox, seccomp
 from sia_tui.harness.agent import Agent
-from sia_tui.harness.excess import PERIOD_S, Allowed, excess
+from sia_tui.harness.excess import PERIOD_S, THREADS, Allowed, excess
 from sia_tui.harness.interpreter import Interpreter, inspect
 from sia_tui.harness.messages import CAPS, LINE_BYTES
 from sia_tui.harness.sandbox import Isolation, Layout, Mount
+from sia_tui.harness.slot import Slot, taken
+from sia_tui.harness.walls import Walls
 
 INSIDE = Path(__file__).parent / "inside"
 PYTHON_FLAGS = ("-s", "-S", "-B", "-X", "utf8")
 """No site folders and no byte code written. Not -I: it would ignore PYTHONHASHSEED, and the environment is ours."""
 
-SCRATCH = "scratch-"
-"""Without bubblewrap scratch is a folder beside the log; one that outlived a killed engine is known by this name."""
+MEETING_S = 60.0
+"""How long a container may take to start."""
 
 Mode = Literal["serve", "prepare"]
 
@@ -74,6 +76,12 @@ class Setup(BaseModel):
     limits: Limits = Limits()
     agent: Agent | None = None
     """The harness is this program, not a Python package."""
+    walls: Walls = Walls()
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the slot may use together, its files in memory included."""
+        return (self.limits.memory_mb + 2 * self.limits.scratch_mb) * 1024 * 1024
 
 
 class Child(Protocol):
@@ -108,7 +116,9 @@ class LocalChild:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     drain: asyncio.Task[None]
-    scratch: Path | None
+    slot: Slot
+    first: int | None
+    """Of its processes, which is looked at with all that it started; None where a container hides it."""
     level: Isolation
     node: str = ""
     watch: asyncio.Task[None] | None = None
@@ -119,11 +129,13 @@ class LocalChild:
         """Looks until it ends, or has too much of something and is killed."""
         while self.process.returncode is None and not self.excess:
             await asyncio.sleep(PERIOD_S)
-            self.excess = await asyncio.to_thread(excess, self.process.pid, allowed)
+            if self.first is not None:
+                self.excess = await asyncio.to_thread(excess, self.first, allowed)
         self.kill()
 
     def kill(self) -> None:
-        """The group at once; bubblewrap's process namespace dies with its parent."""
+        """The group at once; bubblewrap's process namespace dies with its parent, a container with the socket."""
+        self.writer.transport.abort()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -152,40 +164,26 @@ class LocalChild:
         await self.process.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.drain, 2)
-        if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+        await asyncio.to_thread(self.slot.leave)
 
 
 async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> LocalChild:
     """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
     if setup.agent is not None:
         agent.require(setup.agent, setup.level)
-    ours, theirs = socket.socketpair()
-    scratch = None if setup.level == "bwrap" else Path(tempfile.mkdtemp(prefix=SCRATCH, dir=setup.log.parent.resolve()))
     try:
         python = await asyncio.to_thread(inspect, setup.python)
-        found = await asyncio.to_thread(sandbox.probe)
-        plan = _Plan(setup, mode, python, scratch)
-        told = plan.told(theirs.fileno(), [lane.fileno() for lane in lanes])
-        argv = [str(python.executable), *PYTHON_FLAGS, str(plan.inside / "worker.py"), json.dumps(told)]
-        environment = plan.environment()
-        process = await _started(
-            sandbox.command(found, setup.level, plan.layout, environment, argv),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={} if setup.level == "bwrap" else environment,
-            pass_fds=[theirs.fileno(), *(lane.fileno() for lane in lanes)],
-            start_new_session=True,
-            cwd="/",
-        )
-    except BaseException:
-        ours.close()
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        await asyncio.to_thread(_compile)
+        slot = await _taken(setup, (python.executable, *python.stdlib, INSIDE, setup.harness, setup.rows))
+        try:
+            plan = _Plan(setup, mode, python, slot)
+            if mode == "prepare" and slot.uid is not None:
+                os.chown(setup.tools, slot.uid.uid, slot.uid.uid)
+            process, ours, first = await _begun(plan, [lane.fileno() for lane in lanes])
+        except BaseException:
+            await asyncio.to_thread(slot.leave)
+            raise
     finally:
-        theirs.close()
         for lane in lanes:
             lane.close()
     try:
@@ -193,13 +191,64 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     except BaseException:
         await _ended(process)
         ours.close()
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+        await asyncio.to_thread(slot.leave)
         raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
-    child = LocalChild(process, reader, writer, drain, scratch, setup.level)
+    child = LocalChild(process, reader, writer, drain, slot, first, setup.level)
     child.watch = asyncio.create_task(child.watched(plan.allowed()))
     return child
+
+
+@functools.cache
+def _compile() -> None:
+    """What runs inside, once: a slot writes no byte code, and would compile it at every start. Where the package cannot be
+    written it does."""
+    compileall.compile_dir(INSIDE, maxlevels=0, quiet=2)
+
+
+async def _taken(setup: Setup, shown: Sequence[Path]) -> Slot:
+    """Cancelled, it gives back what it has got meanwhile."""
+    limits = setup.limits
+    taking = asyncio.ensure_future(
+        asyncio.to_thread(taken, setup.level, setup.walls, shown, setup.log.parent, setup.memory, limits.open_files)
+    )
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        (await taking).leave()
+        raise
+
+
+async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Process, socket.socket, int | None]:
+    """The process, this side of its control socket, and the first process that is the slot's."""
+    slot, meeting = plan.slot, plan.slot.meeting
+    ours, theirs = socket.socketpair()
+    try:
+        argv = plan.argv(theirs.fileno(), lanes)
+        process = await _started(
+            await asyncio.to_thread(slot.command, plan.layout, plan.environment(), argv),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=slot.outside(plan.environment()),
+            pass_fds=[] if meeting else [theirs.fileno(), *lanes],
+            start_new_session=True,
+            cwd="/",
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    if meeting is None:
+        return process, ours, process.pid
+    ours.close()
+    try:
+        met = await meeting.met(process, lanes, MEETING_S)
+    except BaseException:
+        await _ended(process)
+        raise
+    return process, met.control, met.pid
 
 
 async def _started(argv: Sequence[str], **how: Any) -> asyncio.subprocess.Process:
@@ -224,17 +273,18 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 class _Plan:
     """Where everything stands inside, and what the worker is told about it."""
 
-    def __init__(self, setup: Setup, mode: Mode, python: Interpreter, scratch: Path | None) -> None:
+    def __init__(self, setup: Setup, mode: Mode, python: Interpreter, slot: Slot) -> None:
         self._setup = setup
         self._mode = mode
         self._python = python
-        self._mounts: list[Mount] = []
+        self.slot = slot
+        self._mounts: list[Mount] = [slot.meeting.mount] if slot.meeting else []
         self.inside = self._at(INSIDE, "/sia")
         self.harness = self._at(setup.harness, "/harness")
         self.rows = self._at(setup.rows, "/rows")
         self.tools = self._at(setup.tools, "/tools", writable=mode == "prepare")
         self.packages = self._at(python.site_packages, "/environment") if python.site_packages else None
-        self.scratch, self.tmp = (scratch, scratch) if scratch else (Path("/scratch"), Path("/tmp"))
+        self.scratch, self.tmp = (slot.scratch,) * 2 if slot.scratch else (Path("/scratch"), Path("/tmp"))
         self._programs = agent.mounts(setup.agent) if setup.agent else ()
         self._mounts += self._programs
         size = setup.limits.scratch_mb * 1024 * 1024
@@ -246,13 +296,18 @@ class _Plan:
 
     def _at(self, source: Path, target: str, writable: bool = False) -> Path:
         real = source.resolve(strict=True)
-        mount = Mount(real, Path(target) if self._setup.level == "bwrap" else real, writable)
+        mount = Mount(real, Path(target) if self.slot.apart else real, writable)
         self._mounts.append(mount)
         return mount.target
 
-    def told(self, control: int, lanes: list[int]) -> dict[str, Any]:
+    def argv(self, control: int, lanes: list[int]) -> list[str]:
+        told = json.dumps(self._told(control, lanes))
+        return [str(self._python.executable), *PYTHON_FLAGS, str(self.inside / "start.py"), told]
+
+    def _told(self, control: int, lanes: list[int]) -> dict[str, Any]:
         return {
             "mode": self._mode,
+            "meeting": str(container.MEETING / "socket") if self.slot.meeting else None,
             "control": control,
             "lanes": lanes,
             "harness": str(self.harness),
@@ -289,6 +344,7 @@ class _Plan:
             paths["run"] = paths["read"]
         return {
             "level": level,
+            "uid": self.slot.sheds,
             "limits": self._limits(),
             "paths": paths,
             "loopback": self._setup.agent is not None,
@@ -296,7 +352,7 @@ class _Plan:
         }
 
     def _limits(self) -> dict[str, int]:
-        """The process limit counts all of a user's processes unless the worker has a user namespace of its own."""
+        """The kernel counts a user's processes, so that the slot must be a user of its own or have a namespace of users."""
         limits = self._setup.limits
         largest = max(limits.scratch_mb, limits.tools_mb) if self._mode == "prepare" else limits.scratch_mb
         named = {
@@ -306,15 +362,15 @@ class _Plan:
             "files": limits.open_files,
             "core": 0,
         }
-        return named | ({"processes": 256} if self._setup.level == "bwrap" else {})
+        return named | ({"processes": THREADS} if self.slot.counts_alone else {})
 
     def allowed(self) -> Allowed:
         """What is looked at while it runs."""
         limits, mebibyte = self._setup.limits, 1024 * 1024
-        written = {self.scratch: limits.scratch_mb * mebibyte} if self._setup.level != "bwrap" else {}
+        written = {} if self.slot.apart else {self.scratch: limits.scratch_mb * mebibyte}
         if self._mode == "prepare":
             written[self._setup.tools.resolve()] = limits.tools_mb * mebibyte
-        return Allowed(written, (self.scratch, self.tmp) if self._setup.level == "bwrap" else ())
+        return Allowed(written, (self.scratch, self.tmp) if self.slot.apart else ())
 
     def environment(self) -> dict[str, str]:
         """All there is. One thread each for the numeric libraries, no process pools, and the same hashes every time."""

@@ -8,6 +8,7 @@ program. `none` is for those who ask for it by name.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -20,14 +21,18 @@ from sia_tui.harness import seccomp
 from sia_tui.harness.inside import confine
 from sia_tui.harness.interpreter import Interpreter, system_folders
 
-Isolation = Literal["bwrap", "landlock", "none"]
-Wanted = Literal["auto", "bwrap", "landlock", "none"]
+Isolation = Literal["bwrap", "landlock", "container", "none"]
+Wanted = Literal["auto", "bwrap", "landlock", "container", "none"]
 
 _PATH = "/usr/bin:/bin"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 OWN_PROC = ("maps", "status", "stat", "cmdline", "environ")
 """What a process may read of itself in the host's /proc; threadpoolctl, and so scikit-learn, reads maps."""
-_UNSHARE = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_ALONE = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+_UNSHARE = (*_ALONE, "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_AS_ROOT = (*_ALONE, "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+"""Without a namespace of users: the numbers inside are the machine's, and the process takes on one that is nobody's."""
+_SHEDDING = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
 
 
 class SandboxUnavailable(RuntimeError):
@@ -53,8 +58,11 @@ class Probe:
     landlock_abi: int
     bwrap_path: str = ""
     disable_userns: bool = False
+    as_root: bool = False
+    """Bubblewrap works without a namespace of users."""
 
     def of(self, level: Isolation) -> Finding:
+        """Of a container only who puts it up can tell."""
         return Finding(True) if level == "none" else self.bwrap if level == "bwrap" else self.landlock
 
 
@@ -88,13 +96,15 @@ def probe() -> Probe:
     blocked = _seccomp_missing()
     path = shutil.which("bwrap") or ""
     bwrap, disable_userns = _probe_bwrap(path)
-    return Probe(blocked or bwrap, blocked or _probe_landlock(abi), abi, path, disable_userns)
+    as_root = bwrap.works and os.geteuid() == 0 and _tried([path, *_AS_ROOT, *_SHEDDING, *_TRIAL]).returncode == 0
+    return Probe(blocked or bwrap, blocked or _probe_landlock(abi), abi, path, disable_userns, as_root)
 
 
 def choose(wanted: Wanted, found: Probe) -> Isolation:
-    """The level to run at. Never less than what was asked for, and `none` only when asked for by name."""
-    if wanted == "none":
-        return "none"
+    """The level to run at. Never less than what was asked for, and `none` only when asked for by name. A container is asked
+    for by name too, and whoever starts one says whether it can be had."""
+    if wanted in ("none", "container"):
+        return wanted
     levels: tuple[Isolation, ...] = ("bwrap", "landlock") if wanted == "auto" else (wanted,)
     for level in levels:
         if found.of(level).works:
@@ -126,10 +136,8 @@ def _probe_bwrap(path: str) -> tuple[Finding, bool]:
     said = ""
     for disable in (True, False):
         extra = ("--disable-userns",) if disable else ()
-        sized = ("--size", "65536", "--tmpfs", "/tmp")
-        argv = [path, *_UNSHARE, *extra, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *sized, "true"]
         try:
-            run = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10, env={"PATH": _PATH})
+            run = _tried([path, *_UNSHARE, *extra, *_TRIAL])
         except (OSError, subprocess.TimeoutExpired) as error:
             return Finding(False, f"bubblewrap does not start: {error}", "apt install --reinstall bubblewrap"), False
         if run.returncode == 0:
@@ -138,6 +146,30 @@ def _probe_bwrap(path: str) -> tuple[Finding, bool]:
     if "nknown option" in said:
         return Finding(False, f"bubblewrap is too old: {said}", "bubblewrap 0.6 or later"), False
     return Finding(False, f"bubblewrap is refused: {said}", _namespace_hint()), False
+
+
+_TRIAL = (
+    *(
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        "65536",
+        "--perms",
+        "1777",
+        "--tmpfs",
+        "/tmp",
+    ),
+    "true",
+)
+
+
+def _tried(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10, env={"PATH": _PATH})
 
 
 def _namespace_hint() -> str:
@@ -166,32 +198,55 @@ def system_mounts(python: Interpreter) -> tuple[Mount, ...]:
 
 
 def command(
-    found: Probe, level: Isolation, layout: Layout, environment: Mapping[str, str], argv: Sequence[str]
+    found: Probe,
+    level: Isolation,
+    layout: Layout,
+    environment: Mapping[str, str],
+    argv: Sequence[str],
+    sheds: bool = False,
 ) -> list[str]:
-    """The command line that runs `argv` at that level. Start it with an empty environment: /proc would show bwrap's."""
+    """The command line that runs `argv` at that level. Start it with an empty environment: /proc would show bwrap's.
+
+    `sheds`: root starts it, and it takes on another user number by itself before anything else.
+    """
     if level != "bwrap":
         return list(argv)
-    words = [found.bwrap_path, *_UNSHARE, *(("--disable-userns",) if found.disable_userns else ())]
-    words += ["--hostname", "harness", "--uid", "65534", "--gid", "65534", "--clearenv"]
+    if sheds:
+        words = [found.bwrap_path, *_AS_ROOT, *_SHEDDING]
+    else:
+        words = [found.bwrap_path, *_UNSHARE, *(("--disable-userns",) if found.disable_userns else ())]
+        words += ["--uid", "65534", "--gid", "65534"]
+    words += ["--hostname", "harness", "--clearenv"]
     words += [word for name, value in environment.items() for word in ("--setenv", name, value)]
     for path, folder in system_folders():
         words += ["--symlink", str(folder), str(path)] if path != folder else []
     words += ["--proc", "/proc", "--dev", "/dev"]
+    words += _ways(layout) if sheds else []
     for mount in layout.mounts:
         how = "--dev-bind" if mount.device else "--bind" if mount.writable else "--ro-bind"
         words += [how, str(mount.source), str(mount.target)]
     for path, size in (layout.sized or {}).items():
-        words += ["--size", str(size), "--tmpfs", str(path)]
+        words += ["--perms", "1777", "--size", str(size), "--tmpfs", str(path)]
     for path in layout.hidden:
         words += ["--size", "4096", "--tmpfs", str(path), "--remount-ro", str(path)]
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--", *argv]
+
+
+def _ways(layout: Layout) -> list[str]:
+    """The folders on the way to what is mounted, open to all: bubblewrap makes them its own user's alone."""
+    ways = sorted({parent for mount in layout.mounts for parent in mount.target.parents if parent != Path("/")})
+    return [word for way in ways for word in ("--perms", "0755", "--dir", str(way))]
 
 
 def allowed_paths(level: Isolation, layout: Layout, scratch: Iterable[Path]) -> dict[str, list[str]]:
     """The layout as Landlock rules. A rule covers all below it, so around hidden folders each neighbour is named."""
     names, reads = [], [Path(device) for device in DEVICES]
     writes = [*scratch, Path("/dev/null"), *(mount.target for mount in layout.mounts if mount.writable)]
-    reads += [Path("/proc"), Path("/dev")] if level == "bwrap" else [Path("/proc/self", name) for name in OWN_PROC]
+    reads += (
+        [Path("/proc"), Path("/dev")]
+        if level in ("bwrap", "container")
+        else [Path("/proc/self", name) for name in OWN_PROC]
+    )
     for mount in layout.mounts:
         inside = [path for path in layout.hidden if path.parent == mount.source]
         if inside:

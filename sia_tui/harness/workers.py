@@ -24,6 +24,7 @@ from sia_tui.harness import launch, messages
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.launch import Child, Limits, Setup
 from sia_tui.harness.sandbox import Isolation
+from sia_tui.harness.uids import take_back
 
 __all__ = ["HarnessBroken", "Limits", "Outcome", "Setup", "Worker", "WorkerDied", "WorkerLost", "prepare"]
 
@@ -236,6 +237,8 @@ async def prepare(setup: Setup, deadline_s: float) -> None:
     fault = await asyncio.to_thread(_fault_of, setup.tools, setup.limits.tools_mb * 1024 * 1024)
     if fault:
         raise HarnessBroken("prepare", HarnessError("exception", fault))
+    if os.geteuid() == 0:
+        await asyncio.to_thread(take_back, setup.tools)
 
 
 async def _begun(child: Child, wanted: type[messages.Ready | messages.Prepared], deadline_s: float) -> None:

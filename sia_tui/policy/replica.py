@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from sia_tui.policy.vllm import VLLM
 from sia_tui.policy.wire import Door, Settings
@@ -62,9 +62,10 @@ class Replica:
 
     async def ask(self, doing: Coroutine[Any, Any, T]) -> T:
         """What it answers. Raises Gone, and what `doing` raises."""
-        task, gone = asyncio.ensure_future(doing), self.gone
+        task = asyncio.ensure_future(doing)
+        either: set[asyncio.Future[Any]] = {task, self.gone}
         try:
-            await asyncio.wait(cast(set[asyncio.Future[Any]], {task, gone}), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise Gone
             return task.result()

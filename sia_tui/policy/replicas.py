@@ -210,29 +210,37 @@ class Replicas(Asked):
             await self._take_out(replica, f"{fault}: {refusal}")
 
     async def _keep(self, replica: Replica) -> None:
-        """For as long as this lives: open it, have it in until it is lost, open it again."""
+        """Opens it, and opens it again whenever it is lost; one that moved at once, where it is now."""
         opening, pause_s, loop = 0, FIRST_PAUSE_S, asyncio.get_running_loop()
         while True:
             began = loop.time()
+            replica.moved.clear()
+            life, moved = asyncio.create_task(self._live(replica, opening)), asyncio.create_task(replica.moved.wait())
             try:
-                async with self._opened(replica, opening) as server:
-                    await self._serve(replica, server)
-            except (Lost, OSError) as error:
-                await self._take_out(replica, str(error))
+                await asyncio.wait({life, moved}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                moved.cancel()
+                life.cancel()
+                await asyncio.wait({life})
+            if not life.cancelled():
+                life.result()
             opening += 1
             pause_s = FIRST_PAUSE_S if loop.time() - began > LONGEST_PAUSE_S else min(2 * pause_s, LONGEST_PAUSE_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await replica.moved.wait()
 
-    @asynccontextmanager
-    async def _opened(self, replica: Replica, opening: int) -> AsyncIterator[VLLM]:
-        replica.moved.clear()
+    async def _live(self, replica: Replica, opening: int) -> None:
+        """Until it is lost."""
         if replica.door is None:
-            Path(replica.settings.sockets).mkdir(mode=0o700, exist_ok=True)
-            sockets.remove_sockets(Path(replica.settings.sockets))
-        async with vllm.opened(replica.settings, self._base, replica.door, opening) as server:
-            yield server
+            folder = Path(replica.settings.sockets)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            sockets.remove_sockets(folder)
+        try:
+            async with vllm.opened(replica.settings, self._base, replica.door, opening) as server:
+                await self._serve(replica, server)
+        except (Lost, OSError) as error:
+            await self._take_out(replica, str(error))
 
     async def _serve(self, replica: Replica, server: VLLM) -> None:
         """In whenever it has caught up. Raises Lost, when it is to be opened again."""

@@ -77,6 +77,7 @@ class VLLM(Outside):
             async with asyncio.timeout(self._settings.ready_s):
                 while (models := await self._get("/v1/models")) is None:
                     self._check_alive()
+                    await self._check_door()
                     await asyncio.sleep(POLL_S / 4)
                 base = next(model for model in models["data"] if not model.get("parent"))
                 self._served_base, self.context = base["id"], min(self.context, base["max_model_len"])
@@ -256,6 +257,18 @@ class VLLM(Outside):
     def _check_alive(self) -> None:
         if self._server is not None and (ended := self._server.ended()):
             raise Lost(f"{ended}: {self._reason()}")
+
+    async def _check_door(self) -> None:
+        """It stands open before the server behind it is ready; one that does not answer is gone. Raises Lost."""
+        import aiohttp
+
+        if self._door is None:
+            return
+        try:
+            async with self._http.get(f"{self._url}/health", timeout=aiohttp.ClientTimeout(total=POLL_ANSWER_S)):
+                pass
+        except (aiohttp.ClientError, OSError) as error:
+            raise Lost(f"nobody answers at {self._url} ({error or type(error).__name__})") from error
 
     def _reason(self) -> str:
         return self._server.reason() if self._server is not None else f"it runs at {self._url}"

@@ -93,7 +93,8 @@ def _nulls(facts: Facts) -> list[Block]:
 
 def _cost(facts: Facts) -> Section:
     state, cost = facts.state, facts.state.cost
-    said = f"{minutes(cost.wall_s)} of engine time, {cost.episodes} episodes, {cost.tokens} tokens of the policy"
+    gpus = f", {cost.gpu_s / 3600:.1f} GPU-hours" if cost.gpu_s else ""
+    said = f"{minutes(cost.wall_s)} of engine time{gpus}, {cost.episodes} episodes, {cost.tokens} tokens of the policy"
     if cost.calls:
         said += f"; agents' models: {cost.calls} replies, {cost.agent_tokens} tokens, {cost.money:.4f} $ where prices are known"
     took = phases(facts.log)

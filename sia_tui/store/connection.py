@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sia_tui.store.version import StoreError, open_readonly
+from sia_tui.store.version import Still, StoreError, open_readonly
 
 Moment = Callable[[], str]
 """A recorded time, as in the columns `at`: what was written later is not there."""
@@ -20,16 +20,21 @@ class Connection:
 
     def __init__(self, path: Path, moment: Moment | None = None) -> None:
         """Raises StoreError for a missing, damaged, foreign or newer file."""
-        self._path = path
-        self._connection = open_readonly(path)
+        self._path, self._moment = path, moment
+        self._open()
+
+    def _open(self) -> None:
+        self._connection = open_readonly(self._path)
         self._connection.row_factory = sqlite3.Row
-        if moment is not None:
-            self._go_back(moment)
+        if self._moment is not None:
+            self._go_back(self._moment)
 
     def close(self) -> None:
         self._connection.close()
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        if isinstance(self._connection, Still) and self._path.with_name(f"{self._path.name}-wal").exists():
+            self._open()
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:

@@ -12,6 +12,10 @@ APPLICATION_ID = 0x51A701
 SCHEMA_VERSION = 4
 
 
+class Still(sqlite3.Connection):
+    """Of a file that nobody was writing when it was opened: what is written later it would not see."""
+
+
 class StoreError(Exception):
     """A run.db that cannot be used, in one line: what is wrong, where, what to do."""
 
@@ -52,7 +56,7 @@ def connected(path: Path) -> sqlite3.Connection:
         connection.close()
         if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
             raise
-        connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
+        connection = sqlite3.connect(f"{address}&immutable=1", uri=True, factory=Still)
     return connection
 
 

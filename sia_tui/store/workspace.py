@@ -136,7 +136,7 @@ class Workspace:
     def folder(self, name: str) -> Path:
         """A shared folder (tasks, environments, policies, tools, baselines), created."""
         path = self.root / name
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
     def run(self, name: str) -> RunPaths:

@@ -19,11 +19,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sia_tui.core.containers import PROGRAMS, WALLS
 from sia_tui.core.episodes import Case, Scores, Split
 from sia_tui.core.hashing import digest
 from sia_tui.tasks import duplicates, splits
 from sia_tui.tasks.judge import Judge
-from sia_tui.tasks.reward_host import RUNTIMES
 from sia_tui.tasks.task import Task, TaskError
 
 TASK, HARNESS = "task.yaml", "harness"
@@ -32,6 +32,11 @@ LEAST = 20
 """Fewer cases than this make no four splits."""
 HOST = Path(__file__).with_name("reward_host.py")
 SPLITS: tuple[Split, ...] = ("train", "dev", "hidden", "test")
+WITHIN = (
+    *("--interactive", "--tmpfs", "/tmp", "--memory", "4g", "--pids-limit", "256"),
+    *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=256:256"),
+)
+"""What a reward's container is given, besides the walls of all containers."""
 
 
 class Rewarded(BaseModel):
@@ -257,7 +262,7 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
     elif reward.command is not None:
         spec["command"] = list(reward.command)
         if reward.image is not None:
-            spec["image"] = image_id(reward.image)
+            spec |= contained(reward.image)
     else:
         spec["url"] = reward.url
     beside["reward.json"] = _json(spec)
@@ -272,9 +277,14 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
     )
 
 
+def contained(image: str) -> dict[str, Any]:
+    """What the reward's process needs to know of its container. Raises TaskError."""
+    return {"image": image_id(image), "programs": PROGRAMS, "walls": (*WALLS, *WITHIN)}
+
+
 def image_id(image: str) -> str:
     """What the name stands for on this machine, so that another image of that name is another verifier. Raises TaskError."""
-    runtime = next(filter(None, map(shutil.which, RUNTIMES)), None)
+    runtime = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if runtime is None:
         raise TaskError(f"{TASK}: reward.image: neither podman nor docker is installed here; install one of them")
     asked = [runtime, "image", "inspect", "--format", "{{.Id}}", image]

@@ -28,12 +28,6 @@ from typing import Any
 CLIP = 200
 """Characters of an answer kept in the detail."""
 BROKEN, LATE = "verifier_error", "verifier_timeout"
-RUNTIMES = ("podman", "docker")
-WALLS = (
-    *("--rm", "--interactive", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/tmp"),
-    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "4g", "--pids-limit", "256"),
-    *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=256:256"),
-)
 Reward = Callable[[str, dict[str, Any]], Any]
 
 
@@ -70,11 +64,12 @@ def _plain(said: Any) -> dict[str, Any]:
 
 
 def load(spec: dict[str, Any], here: Path) -> Reward:
-    """What `reward.json` says: {"function", "file"}, {"command": [...]} with or without an {"image"}, or {"url"}, and
+    """What `reward.json` says: {"function", "file"}, {"command": [...]} with or without an {"image"} (then
+    {"programs"} of which one runs it, and its {"walls"}), or {"url"}, and
     {"deadline_s"}."""
     deadline = float(spec["deadline_s"])
     if "image" in spec:
-        return lambda answer, case: _contained(spec["image"], spec["command"], answer, case, deadline)
+        return lambda answer, case: _contained(spec, answer, case, deadline)
     if "command" in spec:
         return lambda answer, case: _command(spec["command"], answer, case, deadline)
     if "url" in spec:
@@ -142,12 +137,13 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
     return json.loads(lines[-1]) if lines else None
 
 
-def _contained(image: str, command: list[str], answer: str, case: dict[str, Any], deadline: float) -> Any:
+def _contained(spec: dict[str, Any], answer: str, case: dict[str, Any], deadline: float) -> Any:
     """The command in a container of its own: no network, nothing of the host, nothing kept."""
-    runtime = next(filter(None, map(shutil.which, RUNTIMES)), RUNTIMES[0])
+    runtime = next(filter(None, map(shutil.which, spec["programs"])), spec["programs"][0])
     name = f"sia-reward-{uuid.uuid4().hex}"
     try:
-        return _command([runtime, "run", "--name", name, *WALLS, image, *command], answer, case, deadline)
+        argv = [runtime, "run", "--name", name, *spec["walls"], spec["image"], *spec["command"]]
+        return _command(argv, answer, case, deadline)
     except Late:
         # Ending the client does not end the container.
         subprocess.run([runtime, "rm", "--force", name], capture_output=True, timeout=30)

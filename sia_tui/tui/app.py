@@ -21,11 +21,11 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
-from sia_tui.tui.feed import Feed, Follows
+from sia_tui.tui.feed import Feed
 from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
 from sia_tui.tui.keymap import name_bindings
 from sia_tui.tui.manners import Manners, dress
-from sia_tui.tui.panes import TABS, Pane, Panes
+from sia_tui.tui.panes import TABS, Follows, Pane, Panes
 from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.help import Help
@@ -340,7 +340,7 @@ class SiaApp(Panes, Steering, Away):
             self._head(left, [*before, *self._company(), engine], waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
         there = self._pane(here)
-        if here != "home" and there is not None and there.is_mounted and self._shown.get(here) is not view:
+        if here != "home" and there is not None and there.size and self._shown.get(here) is not view:
             self._shown[here] = view
             cast(Pane, there).show(view)
             if not self._settled and (view.state.run or view.error):
@@ -359,7 +359,7 @@ class SiaApp(Panes, Steering, Away):
         views = shelf.views if shelf is not None else ()
         self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
         there = self._pane("home")
-        if shelf is not None and there is not None and there.is_mounted:
+        if shelf is not None and there is not None and there.size:
             cast("HomePane", there).show_runs(views, shelf.complete)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sia_tui.core.events import Alarmed, EngineStarted
 from sia_tui.core.fold import fold
@@ -29,19 +29,6 @@ RETRY_S = 1.0
 UNSEEN_S = 0.5
 """So long the config waits for the run to be on the screen."""
 STORY = 2000
-
-
-class Follows(Protocol):
-    """What the window is fed by: a run as it goes, or a recording."""
-
-    view: View
-
-    def start(self) -> None: ...
-
-    def seen(self) -> None:
-        """The run is on the screen: what takes longer may follow."""
-
-    def stop(self) -> None: ...
 
 
 class Feed(Follower):

@@ -1,4 +1,5 @@
-"""The window's panes by name. Each is imported and made when it is first looked at: one that nobody looks at costs nothing."""
+"""The window's panes by name, and what feeds them. Each is imported and made when it is first looked at: one that nobody
+looks at costs nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ from textual.app import App
 from textual.widget import AwaitMount, Widget
 from textual.widgets import ContentSwitcher
 
-from sia_tui.tui.feed import Follows
 from sia_tui.tui.keymap import name_bindings
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
@@ -25,6 +25,19 @@ PANES = {
 }
 """On the run that is open; each in the module of its name."""
 TABS = ("home", *PANES)
+
+
+class Follows(Protocol):
+    """What the window is fed by: a run as it goes, or a recording."""
+
+    view: View
+
+    def start(self) -> None: ...
+
+    def seen(self) -> None:
+        """The run is on the screen: what takes longer may follow."""
+
+    def stop(self) -> None: ...
 
 
 class Pane(Protocol):
@@ -78,8 +91,11 @@ class Panes(App[None]):
             then(found)
 
     async def _come(self, mounted: AwaitMount, name: str, then: Callable[[Any], None]) -> None:
-        """A pane that is looked at for the first time is filled once it is there."""
         await mounted
+        self.call_after_refresh(self._arrive, name, then)
+
+    def _arrive(self, name: str, then: Callable[[Any], None]) -> None:
+        """A pane that is looked at for the first time is filled once it has its place."""
         self.fill_pane()
         if (found := self._pane(name)) is not None:
             then(found)

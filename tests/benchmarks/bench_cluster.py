@@ -1,6 +1,6 @@
 """What a cluster costs and gives, on one machine: a node of Ray on loopback with as many workers as are asked for.
 
-    python -m tests.benchmarks.bench_cluster [scaling|engine|ratio]
+    python -m tests.benchmarks.bench_cluster [scaling] [engine] [ratio] [--address HOST:PORT]
 
 - scaling: episodes of three calls to a model stub that answers by HTTP after 200 ms; episodes a second by workers of one lane
   each, beside the first one's times their number.
@@ -11,21 +11,21 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import multiprocessing
 import os
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sia_tui.cluster.executor import Executor
-from sia_tui.cluster.opening import executor
+from sia_tui.cluster.joining import Joined, joined
 from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.engine.crew import Place
@@ -97,39 +97,51 @@ async def waiting(root: Path, lanes: int) -> AsyncIterator[Place]:
                 yield replace(small, gateway=gateway)
 
 
-@asynccontextmanager
-async def on_ray(root: Path, slots: int | None) -> AsyncIterator[Executor]:
+def workers(cluster: Joined, slots: int | None) -> AbstractAsyncContextManager[Executor]:
+    """On every node of it so many."""
+    from sia_tui.cluster.on_ray import on_ray  # Ray reads its environment when it is imported
+
     settings = ClusterSettings(executor="ray", slots=slots, reissue=None)
-    async with executor(settings, "auto", None, root / "cluster", lambda event: None) as made:
-        yield made
+    return on_ray(cluster, settings, "auto", None, lambda event: None)
 
 
-async def rate(here: Place, far: Executor, workers: int) -> float:
-    """Episodes a second, from the first end of one to the last."""
+class Narrow:
+    """A gateway of which fewer lanes are used."""
+
+    def __init__(self, gateway: Gateway, lanes: int) -> None:
+        self._gateway, self.lanes = gateway, lanes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+
+async def rate(here: Place, far: Executor, width: int) -> float:
+    """Episodes a second, once every worker has made one and until the first has none left."""
     ends: list[float] = []
-    cases = here.task.ids("dev")[: EACH * workers]
+    cases = here.task.ids("dev")[: EACH * width]
     await evaluate(here, far, lambda *_: ends.append(time.perf_counter()), cases)
-    assert len(ends) == EACH * workers
-    return (len(ends) - workers) / (ends[-1] - ends[workers - 1])
+    assert len(ends) == EACH * width
+    first, last = 2 * width - 1, len(ends) - width
+    return (last - first) / (ends[last] - ends[first])
 
 
-async def scaling(root: Path) -> None:
+async def scaling(root: Path, cluster: Joined) -> None:
     print(f"| workers (load {os.getloadavg()[0]:.1f}) | episodes/s | of linear |")
     print("|---|---|---|")
     first = 0.0
-    for workers in WIDTHS:
-        folder = root / str(workers)
-        folder.mkdir()
-        async with waiting(folder, lanes=workers + 1) as here, on_ray(folder, workers) as far:
-            found = await rate(here, far, workers)
-        first = first or found
-        print(f"| {workers} | {found:.2f} | {found / first / workers:.2f} |")
+    async with waiting(root, lanes=WIDTHS[-1] + 1) as here:
+        for width in WIDTHS:
+            narrow = replace(here, gateway=cast(Gateway, Narrow(here.gateway, width + 1)))
+            async with workers(cluster, width) as far:
+                found = await rate(narrow, far, width)
+            first = first or found
+            print(f"| {width} | {found:.2f} | {found / first / width:.2f} |", flush=True)
 
 
-async def engine(root: Path) -> None:
+async def engine(root: Path, cluster: Joined) -> None:
     waits: list[float] = []
     delays: list[float] = []
-    async with waiting(root, lanes=MANY + 1) as here, on_ray(root, MANY) as far:
+    async with waiting(root, lanes=MANY + 1) as here, workers(cluster, MANY) as far:
         with RunStore(root / "run.db") as store:
             began: list[tuple[float, float]] = []
 
@@ -160,9 +172,9 @@ async def _late(delays: list[float]) -> None:
         delays.append(time.perf_counter() - before - 0.05)
 
 
-async def ratio(root: Path) -> None:
+async def ratio(root: Path, cluster: Joined) -> None:
     took: dict[str, list[float]] = {"local": [], "ray": []}
-    async with place(root, lanes=32, per_charge=100) as here, on_ray(root, None) as far:
+    async with place(root, lanes=32, per_charge=100) as here, workers(cluster, None) as far:
         for turn in range(ROUNDS + 1):
             for name, by in (("local", None), ("ray", far)):
                 before = time.perf_counter()
@@ -176,11 +188,22 @@ async def ratio(root: Path) -> None:
     )
 
 
+async def measured(names: Sequence[str], address: str | None) -> None:
+    settings = ClusterSettings(executor="ray", address=address)
+    with tempfile.TemporaryDirectory(prefix="sia-cluster-") as folder:
+        async with joined(settings, Path(folder) / "cluster") as cluster:
+            for name in names:
+                root = Path(folder) / name
+                root.mkdir()
+                await {"scaling": scaling, "engine": engine, "ratio": ratio}[name](root, cluster)
+
+
 def main() -> None:
-    parts = {"scaling": scaling, "engine": engine, "ratio": ratio}
-    for name in sys.argv[1:] or parts:
-        with tempfile.TemporaryDirectory(prefix="sia-cluster-") as folder:
-            asyncio.run(parts[name](Path(folder)))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=["scaling", "engine", "ratio"])
+    parser.add_argument("--address", help="of a Ray cluster that runs already; default: one of this machine alone")
+    told = parser.parse_args()
+    asyncio.run(measured(told.parts, told.address))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sia_tui.harness.interpreter import inspect
 from sia_tui.harness.launch import INSIDE, PYTHON_FLAGS
-from tests.harness.world import ECHO, LEVELS, World
+from tests.harness.world import ECHO, World, levels
 
 IMPORTS = "import sys; sys.path.insert(0, sys.argv[1]); import asyncio, confine, recording, sia"
 
@@ -38,7 +38,7 @@ async def confined(world: World) -> float:
 
 
 async def measured(rounds: int, folder: Path) -> dict[str, list[float]]:
-    worlds = {level: World(level, folder / level).write(ECHO) for level in ("none", *LEVELS)}  # type: ignore[arg-type]
+    worlds = {level: World(level, folder / level).write(ECHO) for level in ("none", *levels())}  # type: ignore[arg-type]
     found: dict[str, list[float]] = {"plain Python": [], **{level: [] for level in worlds}}
     for index in range(rounds + 1):
         took = {"plain Python": await plain(worlds["none"])}

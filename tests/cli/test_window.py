@@ -70,3 +70,18 @@ def test_a_verb_that_prints_imports_neither_textual_nor_torch(tmp_path: Path, ar
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_first_picture_waits_for_no_pane_and_nothing_heavy() -> None:
+    """Each would cost a person a tenth of a second or more before anything is seen."""
+    heavy = (
+        "pydantic",
+        "numpy",
+        "textual_plot",
+        "sia_tui.engine",
+        "sia_tui.tui.screens.gate",
+        "sia_tui.tui.screens.live",
+    )
+    code = f"import sys\nimport sia_tui.cli.window, sia_tui.tui.app\nprint([name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

@@ -84,7 +84,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     node = Node("id", "far", 2, 0, facts.level, Asked(station))
     nodes = SimpleNamespace(least_busy=first, working=[node], lose=lambda lost, why: setattr(lost, "lost", why))
     world = World("bwrap", tmp_path / "world").write(SAYS)
-    executor = OnRay(cast(Any, SimpleNamespace(hold=hold)), ClusterSettings(), cast(Any, nodes), relay, lambda _: None)
+    executor = OnRay(
+        cast(Any, SimpleNamespace(hold=hold, address="")), ClusterSettings(), cast(Any, nodes), relay, lambda _: None
+    )
     async with gateway() as fake:
         try:
             yield Desk(station, node, executor, relay, world, fake)

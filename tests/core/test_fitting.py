@@ -94,6 +94,9 @@ def test_replicas_are_split_over_their_share_each() -> None:
     assert two.split == 2 and not any("are to serve" in reason.told for reason in refusals(two, Seen(), ()))
     wrong = replace(two, server=replace(two.server, gpus=1))
     (reason,) = [found for found in refusals(wrong, Seen(), ()) if "are to serve" in found.told]
+    far = setup("gpt-oss-20b", "H100", 8192, replace(PLAN, serve_on=(), train_on=(0,)), server=0.9)
+    assert arrangement(far) != "apart" and arrangement(replace(far, elsewhere=True)) == "apart"
+    assert replace(far, elsewhere=True, server=two.server).allotted == 5
     split = "4 GPUs are to serve, and vLLM is split over 1, each of 2 replicas"
     assert reason.told == f"{split}; policy.vllm.tensor_parallel=2 would do"
 
@@ -189,3 +192,17 @@ def test_machines_by_name() -> None:
 
 def _fits(asked: Setup, tokens: int) -> bool:
     return all(place.fits for place in places(replace(asked, trainer=replace(asked.trainer, micro_tokens=tokens))))
+
+
+def test_several_processes_have_a_gpu_each_of_whichever_node() -> None:
+    one = setup(machine="H100x8", plan=replace(PLAN, serve_on=(0,), train_on=(1,)))
+    many = replace(one, workers=14)
+    assert arrangement(many) == "apart" and places(many)[0].needs == places(one)[0].needs
+    assert places(many)[0].name == "training, each of 14 GPUs"
+    assert step_seconds(many, Seen(), 300.0) == pytest.approx(step_seconds(one, Seen(), 300.0) / 14)
+    assert (one.allotted, many.allotted, replace(many, nodes=16).allotted) == (2, 15, 16)
+    found = cost(replace(many, nodes=16), Seen(PILOT, 10.0, 128))
+    assert found.gpu_hours == pytest.approx(found.seconds * 16 / 3600)
+    # The adapter of fourteen is not spread over them.
+    assert places(replace(many, plan=replace(PLAN, train_on=(1, 2, 3))))[0].needs == places(one)[0].needs
+    assert replace(many, machine=Machine("", 0, CORE, 64 * GIB)).allotted == 0

@@ -176,3 +176,15 @@ def test_a_stale_hash_is_told_what_changed() -> None:
     for bad in ("", "b" * 7, "c" * 64):
         with pytest.raises(StaleHash, match=r"is not that of gate|too short"):
             require_hash(new, bad, [old])
+
+
+def test_gpu_hours_are_of_all_nodes_that_work() -> None:
+    joined = [ev.NodeJoined("near", 4, 8, "bwrap"), ev.NodeJoined("far", 4, 8, "bwrap")]
+    told = [ev.RunCreated("r", "t", "c"), ev.EngineStarted(1, "h", "bwrap", 8), *joined, ev.NodeLost("far", "gone")]
+    told += [ev.RunPaused("ana"), ev.RunResumed("ana"), ev.EngineStarted(2, "h", "bwrap", 8), ev.BaselinesMeasured({})]
+    log = [ev.Recorded(n, f"2026-01-01T0{n}:00:00+00:00", event) for n, event in enumerate(told)]
+    # An hour of the engine's own 8, one of "near" alone, one of both; then near's until the pause; then the next engine's own.
+    assert fold(log).cost.gpu_s == 3600 * (8 + 8 + 16 + 8 + 8)
+    spent = replace(RULES, max_gpu_hours=48.0)
+    assert loop._used_up(fold(log), spent) == "budget of 48 GPU-hours spent"
+    assert loop._used_up(fold(log), replace(RULES, max_gpu_hours=48.1)) is None

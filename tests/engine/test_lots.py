@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -128,3 +130,8 @@ def test_only_what_is_on_another_node_alone_is_late(monkeypatch: pytest.MonkeyPa
     again = lot.begin(trials[0], "b")
     assert lot.late("c", 2.0) is None, "twice is enough"
     assert not lot.leave(again, over=False) and lot.leave(flight, over=True)
+
+
+def test_one_machine_needs_no_ray() -> None:
+    script = "import sys, sia_tui.engine.session, sia_tui.cluster.opening; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -9,6 +9,7 @@ import pytest
 
 from sia_tui.core.episodes import Case
 from sia_tui.engine.tissues import TissueVerifier
+from sia_tui.harness.walls import Walls
 from sia_tui.tasks.denoise.store import COUNTS, TissueStore, key_hash, open_store
 from sia_tui.tasks.denoise.task import DenoiseTask, load
 from sia_tui.tasks.verifier import VerifierFailed
@@ -45,7 +46,7 @@ def test_a_workspace_has_tissues_of_its_own(store: TissueStore, tmp_path: Path) 
 
 
 async def test_sources_are_scored_and_test_is_sealed(store: TissueStore, tmp_path: Path) -> None:
-    async with TissueVerifier(tmp_path / "v", task(store), LEVELS[0]) as verifier:
+    async with TissueVerifier(tmp_path / "v", task(store), LEVELS[0], Walls()) as verifier:
         paid = await verifier.score("a", CLEVER)
         assert paid.failure is None or paid.metrics["mse_norm"] != 0.0
         assert (await verifier.score("a", None)).failure == "no_answer"

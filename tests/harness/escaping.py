@@ -60,7 +60,7 @@ class Attempt(BaseModel):
     """The only architecture that it means anything on."""
 
     def expected(self, level: Isolation) -> str:
-        return self.comes if isinstance(self.comes, str) else self.comes[level]
+        return self.comes if isinstance(self.comes, str) else self.comes.get(level, self.comes["bwrap"])
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class _Trial:
         return Came("escaped", tree)
 
     def _told(self, attempt: Attempt, world: World) -> dict[str, str]:
-        inside = world.level == "bwrap"
+        inside = world.level in ("bwrap", "container")
         names = self.host.names | self.gateway.names
         names |= {"rows": "/rows/rows.jsonl" if inside else str(world.folder / "rows" / "rows.jsonl")}
         calls = {name: _number(name) for name in re.findall(r'call\("(\w+)"', attempt.code)}

@@ -19,7 +19,8 @@ from types import SimpleNamespace
 from sia import Answer
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-CONTROL = json.loads(sys.argv[1])["control"]
+TOLD = json.loads(sys.argv[1])
+CONTROL = 3 if TOLD["meeting"] else TOLD["control"]
 SAID = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
 DONE = {"id": 1, "answer": "right", "source": "policy", "notes": {}, "tool_calls": []}
 DONE |= {"tool_calls_dropped": 0, "error": None}

@@ -69,6 +69,8 @@ def planted(folder: Path) -> Iterator[Planted]:
         abstract.listen()
         names = {name: str(path) for name, path in paths.items()} | addresses
         names |= {"home": str(Path.home()), "repository": str(REPOSITORY), "hooks": str(hooks)}
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        names["mount"] = next(mount[0] for mount in mounts if mount[4] == "/")
         os.environ["SIA_TEST_TOKEN"] = SECRET
         stack.callback(os.environ.pop, "SIA_TEST_TOKEN")
         texts = dict.fromkeys(paths.values(), SECRET)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.harness.escaping import Attempt, Came, attempts, tried
-from tests.harness.world import LEVELS
+from tests.harness.world import levels
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 BEGIN, END = "<!-- make security: begin -->\n", "<!-- make security: end -->\n"
@@ -32,16 +32,20 @@ def _cell(attempt: Attempt, came: Came, level: str) -> str:
     return f"{came.kind} ({came.how})" if came.how else came.kind
 
 
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def main() -> None:
     some = [attempt for attempt in attempts() if attempt.about != "rights"]
     came: dict[str, dict[str, Came]] = {}
-    for level in LEVELS:
+    for level in levels():
         with tempfile.TemporaryDirectory(prefix="sia-security-") as folder:
             came[level] = asyncio.run(tried(level, Path(folder), some))
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     who = "root" if os.geteuid() == 0 else "a plain user"
-    counted = f"{len(some)} attempts at {' and '.join(LEVELS)}, made by {who}.\n\n"
+    counted = f"{len(some)} attempts at {_listed(list(came))}, made by {who}.\n\n"
     PAGE.write_text(before + BEGIN + counted + table(some, came) + END + rest.split(END)[1], encoding="utf-8")
 
 

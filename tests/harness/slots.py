@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sia_tui.engine.session import MAX_BODY_BYTES
+from sia_tui.engine.serving import MAX_BODY_BYTES
 from sia_tui.policy import sockets
 from sia_tui.policy.gateway import AdminApi, LaneApi, listen
 from sia_tui.policy.lanes import Lane

@@ -15,13 +15,21 @@ from textwrap import dedent
 from typing import Any
 
 from sia_tui.core.episodes import Case
+from sia_tui.harness.container import found
 from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.launch import spawn
 from sia_tui.harness.sandbox import Isolation, probe
+from sia_tui.harness.walls import Container, Walls
 from sia_tui.harness.workers import Limits, Setup, Worker
 
 LEVELS: list[Isolation] = [level for level in ("bwrap", "landlock") if probe().of(level).works]
 """The levels that stand on this machine; test_sandbox says what is missing for the others."""
+
+
+def levels() -> list[Isolation]:
+    """These and, where one starts, a container; slower to ask and to start, so only for what is about the walls."""
+    return [*LEVELS, *(["container"] if found(Container())[1].works else [])]  # type: ignore[list-item]
+
 
 ECHO = """
 from sia import Answer
@@ -52,6 +60,7 @@ class World:
     level: Isolation
     folder: Path
     python: Path = field(default_factory=base_interpreter)
+    walls: Walls = field(default_factory=Walls)
     _far_ends: list[socket.socket] = field(default_factory=list)
 
     def write(self, harness: str, tools: str | None = None) -> World:
@@ -76,6 +85,7 @@ class World:
             tools=self.folder / "tools",
             log=self.log,
             limits=Limits(**limits),
+            walls=self.walls,
         )
 
     def worker(self, lanes: list[socket.socket] | int = 1, **limits: Any) -> Worker:

@@ -1,8 +1,8 @@
 """vLLM's HTTP interface as far as the gateway uses it, without a model; started as `python -m vllm… --uds SOCKET …` is.
 
 Every request is written down in `asked.jsonl`. A completion of 66 tokens breaks the engine, one of 77 never ends, one of 55
-takes a second; after a nap an adapter called `drifts` answers otherwise. While a file `odd` lies beside its socket
-models whose names begin with what it holds answer otherwise, while `late` lies there no adapter is loaded.
+takes a second, any other FAKE_DELAY_S; after a nap an adapter called `drifts` answers otherwise. While a file `odd` lies
+beside its socket models whose names begin with what it holds answer otherwise, while `late` lies there no adapter is loaded.
 """
 
 from __future__ import annotations
@@ -97,8 +97,7 @@ class Fake:
             return wrong(500, "EngineCore encountered an issue.")
         if count == HANGS:
             await asyncio.sleep(3600)
-        if count == SLOW:
-            await asyncio.sleep(1.0)
+        await asyncio.sleep(1.0 if count == SLOW else float(os.environ.get("FAKE_DELAY_S", "0")))
         self.tokens += count
         odd = Path("odd").exists() and model.startswith(Path("odd").read_text())
         logprob = -0.5 - (self.naps if model.startswith("drifts") else 0) - (0.5 if odd else 0)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.tasks.own import image_id
-from sia_tui.tasks.reward_host import RUNTIMES, judge, load
+from sia_tui.core.containers import PROGRAMS
+from sia_tui.tasks.own import contained, image_id
+from sia_tui.tasks.reward_host import judge, load
 from sia_tui.tasks.task import TaskError
 
-RUNTIME = next(filter(None, map(shutil.which, RUNTIMES)), None)
+RUNTIME = next(filter(None, map(shutil.which, PROGRAMS)), None)
 SOURCE = r"""
 #include <fcntl.h>
 #include <stdio.h>
@@ -56,7 +57,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             # crun does not run under the hybrid control groups of older machines.
             (folder / "containers.conf").write_text('[engine]\nruntime = "runc"\n')
             patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
-        spec = {"image": name, "command": ["/judge"], "deadline_s": 60}
+        spec = {**contained(name), "command": ["/judge"], "deadline_s": 60}
         if (said := judge("yes", CASE, load(spec, folder), "yes"))["failure"] == "verifier_error":
             pytest.skip(f"containers do not run here: {said['detail']['verifier']}")
         yield name
@@ -64,7 +65,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_it_judges_behind_walls(image: str, tmp_path: Path) -> None:
-    spec = {"image": image_id(image), "command": ["/judge"], "deadline_s": 60}
+    spec = {**contained(image), "command": ["/judge"], "deadline_s": 60}
     reward = load(spec, tmp_path)
     for answer, value in (("yes", 1.0), ("no", 0.0)):
         said = judge(answer, CASE, reward, "yes")
@@ -78,7 +79,7 @@ def test_it_judges_behind_walls(image: str, tmp_path: Path) -> None:
 
 def test_one_that_takes_too_long_is_ended_with_its_container(image: str, tmp_path: Path) -> None:
     assert RUNTIME is not None
-    spec = {"image": image, "command": ["/judge", "sleep"], "deadline_s": 2}
+    spec = {**contained(image), "command": ["/judge", "sleep"], "deadline_s": 2}
     said = judge("yes", CASE, load(spec, tmp_path), "yes")
     assert said["failure"] == "verifier_timeout"
     left = subprocess.run([RUNTIME, "ps", "--all", "--format", "json"], capture_output=True, text=True, check=True)

@@ -54,7 +54,10 @@ async def open_on(
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Until no worker is left and what it brought is drawn."""
+    """Until the pane in sight is filled, no worker is left and what it brought is drawn."""
+    app = pilot.app
+    if isinstance(app, SiaApp):
+        await until(pilot, lambda: app.here == "home" or app.here in app._shown)
     await pilot.pause(0.1)
     await pilot.app.workers.wait_for_complete()
     await pilot.pause(0.1)

@@ -20,7 +20,7 @@ from sia_tui.tui.pieces import cells
 from sia_tui.tui.planned import planned
 from sia_tui.tui.screens.gate import GatePane
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
-from tests.tui.opened import until
+from tests.tui.opened import until, whole
 from tests.tui.runs import Scene
 from tests.tui.writer import CLONING, HOSTILE, writing
 
@@ -133,7 +133,7 @@ def test_looks(
     size: tuple[int, int],
 ) -> None:
     async def before(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await until(pilot, lambda: whole(pilot.app))
         await pilot.press("3")
         await settle(pilot)
         await until(pilot, lambda: pilot.app.query_one(GatePane).settled)

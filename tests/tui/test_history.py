@@ -21,7 +21,7 @@ from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.grown import grown_run
-from tests.tui.opened import until
+from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
 from tests.tui.writer import writing
 
@@ -248,7 +248,7 @@ async def test_a_big_diff_opens_and_scrolls_at_once(paths: RunPaths) -> None:
 @pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-contrast", SMALL)], ids=str)
 def test_looks(paths: RunPaths, snap_compare: Compare, theme: str, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await until(pilot, lambda: whole(pilot.app))
         await pilot.press("6")
         await settle(pilot)
         await pilot.press("home", "down")

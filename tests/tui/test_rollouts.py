@@ -27,7 +27,7 @@ from sia_tui.tui.told import LONGEST, story
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
-from tests.tui.opened import until
+from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
 from tests.tui.writer import HOSTILE, writing
 
@@ -241,7 +241,7 @@ async def test_new_rollouts_come_in_on_top_and_the_cursor_stays_with_its_row(tmp
 @pytest.mark.parametrize("keys", [[], ["enter"]], ids=["list", "reader"])
 def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], theme: str, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await until(pilot, lambda: whole(pilot.app))
         await pilot.press("4")
         await settle(pilot)
         await pilot.press(*keys)

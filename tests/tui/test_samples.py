@@ -18,7 +18,7 @@ from sia_tui.tui.screens.samples import Samples
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
-from tests.tui.opened import until
+from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
 from tests.tui.writer import writing
 
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_said(
 @pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-contrast", SMALL)], ids=str)
 def test_looks(paths: RunPaths, snap_compare: Callable[..., bool], theme: str, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.view.state.run != "")
+        await until(pilot, lambda: whole(pilot.app))
         await pilot.press("5", "t")
         await settle(pilot)
         await until(pilot, lambda: pilot.app.screen.query_one(Lines).count > 0)

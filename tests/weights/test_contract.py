@@ -103,6 +103,34 @@ def test_the_gradient_is_that_of_the_loss_by_hand(
     assert all(float(gradient.abs().max()) > 1e-4 for gradient in found.values())
 
 
+@pytest.mark.parametrize("cells", [1, 16, 100_000])
+@pytest.mark.parametrize("processes", [2, 3, 5])
+def test_the_shares_of_several_processes_add_up_to_the_step(
+    trainer: Any, processes: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sia_tui.weights import ranks
+
+    monkeypatch.setattr(trainer, "_cells", cells)
+    rows = merged(ROWS)
+    wanted = float(trainer.learn(trainer.model, rows))
+    expected, measured = gradients(trainer.model), dict(trainer.training.values)
+    monkeypatch.setattr(ranks, "size", lambda: processes)
+    total, shapes, places = 0.0, [], []
+    for rank in range(processes):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        made = list(trainer.batches(rows))
+        shapes.append([len(inputs["weights"]) for _, inputs in made])
+        places += [place for part, _ in made for place in part]
+        loss = trainer.learn(trainer.model, rows)
+        total += float(loss)
+    found = gradients(trainer.model)
+    assert total == pytest.approx(wanted, abs=1e-5) and sorted(places) == list(range(len(rows)))
+    assert len({tuple(shape) for shape in shapes}) == 1, "as many rows at every process, or they wait for each other"
+    for name, gradient in found.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-5), name
+    assert trainer.training.values.keys() == measured.keys()
+
+
 def test_without_clipping_the_ratio_is_a_plain_weight(model: Path, tmp_path: Path) -> None:
     from sia_tui.weights.online import Estimator
 

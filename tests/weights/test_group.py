@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sia_tui.weights.protocol import Job, Left, Need, Trained
 from sia_tui.weights.trainer import BROKE
 from tests.weights.bandit import Heard, Policy, job, plan, run, run_here
 
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 ROUNDING = 1e-4
 """Most that a number of the adapter may differ from the one process': sums are added up in another order. The numbers
 themselves reach 0.1."""
@@ -28,11 +31,19 @@ def largest_gap(one: Path, other: Path) -> float:
 
 
 def kill_one_process() -> None:
-    """One that trains, of those that this process' user has Ray run."""
+    """One that trains, of those that descend from this one."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and b"RayTrainWorker" in (entry / "cmdline").read_bytes():
-            return os.kill(int(entry.name), signal.SIGKILL)
+        with suppress(OSError):
+            trains = entry.name.isdecimal() and b"RayTrainWorker" in (entry / "cmdline").read_bytes()
+            if trains and os.getpid() in ancestors(int(entry.name)):
+                return os.kill(int(entry.name), signal.SIGKILL)
     raise AssertionError("no process trains")
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        yield pid
 
 
 def ended(heard: Heard) -> Trained:
@@ -59,6 +70,7 @@ def lost(heard: Heard) -> bool:
     return heard.end is None and heard.status == BROKE and said.startswith("lost its process")
 
 
+@needs_ray
 def test_two_processes_learn_what_one_does_though_one_of_them_is_killed(
     model: Path, policy: Policy, tmp_path: Path
 ) -> None:
@@ -85,6 +97,7 @@ def same(job: Job, found: Trained, other: Job, wanted: Trained) -> None:
     assert {**found.moved} == pytest.approx(wanted.moved, abs=ROUNDING)
 
 
+@needs_ray
 @pytest.mark.long
 @pytest.mark.parametrize("algorithm", ["grpo", "ppo", "reinforce_kl", "best_of_n", "dpo"])
 def test_whatever_is_learned_two_processes_end_with_it(

@@ -20,7 +20,8 @@ NEEDED_ABI = 3
 """Below it Landlock does not stop files elsewhere from being truncated, so it is no isolation on its own."""
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 22, 24, 38, 47
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 38, 47
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = 1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5
 _MAKE_DIR, _MAKE_REG, _REFER, _TRUNCATE = 1 << 7, 1 << 8, 1 << 13, 1 << 14
@@ -73,8 +74,10 @@ def confine(plan: Mapping[str, Any]) -> None:
     `level` "none" keeps to resource limits and to dying with the engine. Whatever the level promises and cannot do
     raises OSError, so that a worker never runs a harness less confined than was recorded.
     """
-    _set_limits(plan["limits"])
     libc = ctypes.CDLL(None, use_errno=True)
+    if plan.get("uid") is not None:
+        _become(libc, plan["uid"])
+    _set_limits(plan["limits"])
     if sys.platform.startswith("linux"):
         _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL)
     if plan["level"] == "none":
@@ -84,6 +87,14 @@ def confine(plan: Mapping[str, Any]) -> None:
     if plan["level"] == "landlock" or landlock_abi() >= NEEDED_ABI:
         restrict_paths(plan["paths"], plan["loopback"])
     load_seccomp(libc, base64.b64decode(plan["seccomp"]))
+
+
+def _become(libc: ctypes.CDLL, uid: int) -> None:
+    """Another user, in no group but its own, and for good. The kernel then hides /proc/self, as of a set-user program."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    _prctl(libc, _PR_SET_DUMPABLE, 1)
 
 
 def landlock_abi() -> int:

@@ -33,7 +33,7 @@ CANCEL_GRACE_S = 0.2
 
 def main() -> None:
     setup = json.loads(sys.argv[1])
-    control = socket.socket(fileno=setup["control"])
+    control = _control(setup)
     started = time.monotonic()
     try:
         confine.confine(setup["confine"])
@@ -52,11 +52,21 @@ def main() -> None:
     os._exit(0)
 
 
+def _control(setup: dict[str, Any]) -> socket.socket:
+    """Inherited, or fetched from the engine where a container lies between."""
+    if setup["meeting"] is None:
+        return socket.socket(fileno=setup["control"])
+    guard = importlib.import_module("guard")
+    control, setup["lanes"] = guard.fetched(setup["meeting"], len(setup["lanes"]))
+    guard.stand(control)
+    return control
+
+
 def _make_room() -> None:
     """Takes this package's own names away, but for `sia`, so that a harness may have a `recording.py` of its own."""
     sys.path.remove(str(Path(__file__).parent))
-    for name in ("attempts", "confine", "recording"):
-        del sys.modules[name]
+    for name in ("attempts", "confine", "guard", "recording", "worker"):
+        sys.modules.pop(name, None)
 
 
 def _say(control: socket.socket, message: dict[str, Any]) -> None:
@@ -251,7 +261,3 @@ def _plain(notes: dict[str, Any], limit: int) -> dict[str, Any]:
         return {"clipped": recording.clip(text, limit // 3)}
     plain: dict[str, Any] = json.loads(recording.clip(text, limit))
     return plain
-
-
-if __name__ == "__main__":
-    main()

@@ -99,20 +99,20 @@ class Curve(Vertical):
         self.query_one(Static).update(self._key(chart))
         if chart.empty or cramped:
             return
-        if self._plot is None:
-            self.call_after_refresh(self._unroll)
-        else:
+        if self._plot is not None and self._plot.is_mounted:
             self._plot.draw(chart, self._hex, self.size.width, self.size.height)
+        else:
+            self._drawn = ()
+            self.call_after_refresh(self._unroll)
 
     async def _unroll(self) -> None:
         """The first plot comes after all that could be shown without one."""
         from sia_tui.tui.widgets.plot import Plot
 
         if self._plot is None:
-            plot = Plot(allow_pan_and_zoom=False)
-            await self.mount(plot)
-            self._plot = plot
-            self._soon(force=True)
+            self._plot = Plot(allow_pan_and_zoom=False)
+            await self.mount(self._plot)
+            self._draw()
 
     def _key(self, chart: Chart) -> Content:
         if chart.empty:

@@ -160,6 +160,11 @@ class Lines(ScrollView, can_focus=True):
         self._strips.pop(self.cursor, None)
         super().watch_has_focus(focused)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        if shown:
+            # Of a scroll that came before the bar, nobody has told it.
+            self.vertical_scrollbar.position = self.scroll_y
+
     def watch_follow(self, follow: bool) -> None:
         if follow:
             self.go(self.count - 1)
