@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -199,7 +200,8 @@ def main() -> None:
     if not (Path(settings.server.model_dir) / "config.json").is_file():
         sys.exit(f"no model in {settings.server.model_dir} on this node: config.json is missing")
     if settings.server.watch_stdin:
-        gateway.end_with_parent()
+        # Whoever was to tidy up is gone, maybe with its whole node's processes.
+        gateway.end_with_parent(partial(shutil.rmtree, settings.server.sockets, ignore_errors=True))
     try:
         asyncio.run(serve(settings))
     except (Lost, OSError, RuntimeError) as error:

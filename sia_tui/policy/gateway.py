@@ -308,12 +308,14 @@ async def ended(serving: asyncio.Task[None]) -> None:
     stopped.cancel()
 
 
-def end_with_parent() -> None:
-    """Kills this process when standard input ends; from a thread, so that a busy loop cannot outlive the engine."""
+def end_with_parent(last: Callable[[], None] = lambda: None) -> None:
+    """Kills this process when standard input ends; from a thread, so that a busy loop cannot outlive the engine. `last` is
+    done before."""
 
     def watch() -> None:
         while os.read(0, 4096):
             pass
+        last()
         os._exit(0)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -16,6 +16,7 @@ from sia_tui.engine.lots import Trial
 from sia_tui.engine.rollout import Rollout, Terms
 from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.sandbox import choose, probe
+from sia_tui.harness.walls import Walls
 from sia_tui.policy.client import Gateway
 from sia_tui.tasks import lawbench
 from sia_tui.tasks.verifier import VerifierProcess
@@ -74,6 +75,7 @@ async def place(root: Path, lanes: int, wait_s: float = 0.0, per_charge: int = 2
             verifier=verifier,
             python=base_interpreter(),
             level=choose("auto", probe()),
+            walls=Walls(),
             config=HarnessConfig(),
             rows_root=root / "rows",
             tools_root=root / "tools",

@@ -14,7 +14,7 @@ import pytest
 from sia_tui.core.episodes import Attempt, Case, Score
 from sia_tui.engine import lots, rollout
 from sia_tui.engine.crew import Harness
-from sia_tui.engine.lots import Lot, Trial
+from sia_tui.engine.lots import Lot, Trial, Waiting
 from sia_tui.engine.rollout import Terms, _Pass
 from sia_tui.harness.workers import Outcome, WorkerLost
 
@@ -89,7 +89,13 @@ async def made(monkeypatch: pytest.MonkeyPatch, *workers: Worker) -> tuple[dict[
     config = SimpleNamespace(max_calls=4, max_tokens=99, deadline_s=9.0)
     gateway, executor = Gateway(), Executor()
     place: Any = SimpleNamespace(
-        gateway=gateway, verifier=Verifier(), config=config, compiler=None, seed=0, executor=executor
+        gateway=gateway,
+        verifier=Verifier(),
+        config=config,
+        compiler=None,
+        seed=0,
+        executor=executor,
+        waiting=Waiting(),
     )
 
     def done(trial: Trial, attempt: Attempt, score: Score) -> None:

@@ -128,3 +128,4 @@ async def test_a_gateway_brings_adapters_through_doors_and_goes_on_with_another_
         other.process.stdin.close()
         async with asyncio.timeout(20):
             await other.process.wait()
+        assert not other.folder.exists(), "token, log and adapters go with whoever held it"

@@ -99,6 +99,7 @@ def same(job: Job, found: Trained, other: Job, wanted: Trained) -> None:
 
 @needs_ray
 @pytest.mark.long
+@pytest.mark.timeout(1200)  # four trainings, three of them started by Ray
 @pytest.mark.parametrize("algorithm", ["grpo", "ppo", "reinforce_kl", "best_of_n", "dpo"])
 def test_whatever_is_learned_two_processes_end_with_it(
     algorithm: str, model: Path, policy: Policy, tmp_path: Path
