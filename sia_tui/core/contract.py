@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sia_tui.core.proposals import Lever
+from sia_tui.core.spent import Cost, Spent
 
 BY = "contract of "
 """How a verdict that it gives is signed, before the name of whoever made it."""
@@ -33,6 +34,10 @@ class Contract:
     """Working time of the run from now on, in seconds."""
     tokens: int | None = None
     """Of episodes, from now on."""
+    gpu_s: float | None = None
+    """Working time of the run's GPUs from now on, in seconds of one GPU."""
+    money: float | None = None
+    """US dollars of agents' models from now on, where their prices are known."""
     preview: float | None = None
     """A patch whose preview gains less, in reward units, waits."""
     dev: float | None = None
@@ -43,7 +48,7 @@ class Contract:
             raise ValueError(
                 f"contract: levers are {' '.join(get_args(Covered))}, got {' '.join(self.levers) or 'none'}"
             )
-        for name, least in (("steps", 1), ("wall_s", 1.0), ("tokens", 1)):
+        for name, least in (("steps", 1), ("wall_s", 1.0), ("tokens", 1), ("gpu_s", 1.0), ("money", 0.01)):
             value = getattr(self, name)
             if value is not None and not least <= value <= 10**12:
                 raise ValueError(f"contract: {name} must be {least:g} or more, got {value:g}")
@@ -53,10 +58,15 @@ class Contract:
                 raise ValueError(f"contract: {name} must be a share of the reward, got {value:g}")
 
     @property
+    def spends(self) -> Mapping[Spent, float]:
+        """The limits of what the run may cost from now on."""
+        found = {name: getattr(self, name) for name in get_args(Spent)}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+    @property
     def told(self) -> str:
         said = [f"{'/'.join(self.levers)}: at most {self.steps} steps"]
-        said += [f"{span(self.wall_s)} of work"] if self.wall_s is not None else []
-        said += [f"{self.tokens:,} tokens"] if self.tokens is not None else []
+        said += [amount(name, limit) for name, limit in self.spends.items()]
         said += [f"previews of {100 * self.preview:+.1f} and more"] if self.preview is not None else []
         said += [f"dev not below {100 * self.dev:.1f} %"] if self.dev is not None else []
         return ", ".join(said)
@@ -68,8 +78,7 @@ class Standing:
 
     contract: Contract
     by: str
-    wall_s: float
-    tokens: int
+    cost: Cost
     steps: int
     """Proposals that there were."""
     alarms: int
@@ -81,6 +90,19 @@ class Standing:
 
 def odd(levers: tuple[str, ...]) -> bool:
     return any(lever not in get_args(Covered) for lever in levers)
+
+
+def amount(name: Spent, value: float) -> str:
+    """`2 h of work`, `1.5 GPU-hours`, `2,000 tokens`, `3.20 $ of models`."""
+    match name:
+        case "wall_s":
+            return f"{span(value)} of work"
+        case "gpu_s":
+            return f"{value / 3600:.2g} GPU-hours" if value < 36_000 else f"{value / 3600:.0f} GPU-hours"
+        case "tokens":
+            return f"{value:,.0f} tokens"
+        case "money":
+            return f"{value:.2f} $ of models"
 
 
 def span(seconds: float) -> str:
@@ -103,6 +125,8 @@ NAMES: Mapping[str, str] = {
     "steps": "at most so many",
     "wall": "of work, such as 90m or 2h",
     "tokens": "of episodes, such as 500k or 2M",
+    "gpu": "GPU-hours, such as 6 or 1.5",
+    "money": "$ of agents' models",
     "preview": "points at least, else it waits",
     "dev": "per cent; below, it ends",
 }
@@ -120,6 +144,8 @@ def made(values: Mapping[str, str]) -> Contract:
         steps=round(_number("steps", given.get("steps", "3"))),
         wall_s=None if wall is None else _scaled("wall", wall, UNITS),
         tokens=None if tokens is None else round(_scaled("tokens", tokens, SIZES)),
+        gpu_s=None if "gpu" not in given else 3600 * _number("gpu", given["gpu"].removesuffix("h")),
+        money=None if "money" not in given else _number("money", given["money"].strip("$")),
         preview=_share("preview", given),
         dev=_share("dev", given),
     )

@@ -213,6 +213,8 @@ class ContractMade(Event):
 
     contract: Contract
     by: str
+    tokens: int | None = None
+    """Of the run's episodes until then, for readers that do not count them one by one."""
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,7 @@ def _time(setup: Setup, seen: Seen, found: Cost, deadlines: tuple[Deadline, ...]
         return
     basis = "measured" if found.measured["rollouts"] and found.measured["steps"] else "guessed"
     left = max(0.0, first.left_s) / 60
-    why = f"takes {found.seconds / 60:.0f} min ({basis}), and {left:.0f} are left of {first.name}"
+    why = f"takes {found.seconds / 60:.0f} min ({basis}), and {left:.0f} min are left of {first.name}"
     yield Refusal(why, _shorter(setup, seen, first.left_s))
 
 

@@ -54,9 +54,8 @@ def _clock(state: State, entry: ev.Recorded) -> State:
     idle = state.waiting is not None or state.status == "paused"
     if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
         return state
-    passed = max(0.0, (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds())
-    cost = state.cost
-    return replace(state, cost=replace(cost, wall_s=cost.wall_s + passed, gpu_s=cost.gpu_s + passed * state.gpus))
+    passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
+    return replace(state, cost=state.cost.worked(max(0.0, passed), state.gpus))
 
 
 @singledispatch
@@ -250,11 +249,9 @@ def _(event: ev.VerdictGiven, state: State) -> State:
 
 @_on.register
 def _(event: ev.ContractMade, state: State) -> State:
-    cost = state.cost
+    cost = state.cost if event.tokens is None else replace(state.cost, tokens=event.tokens)
     measured = sum(bool(step.measures) for step in state.steps)
-    standing = Standing(
-        event.contract, event.by, cost.wall_s, cost.tokens, len(state.steps), len(state.alarms), measured
-    )
+    standing = Standing(event.contract, event.by, cost, len(state.steps), len(state.alarms), measured)
     return replace(state, contract=standing, contract_ended="")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sia_tui.core.contract import Standing, span
+from sia_tui.core.contract import Standing, amount
+from sia_tui.core.spent import Spent
 from sia_tui.core.state import State, Step
 
 
@@ -55,14 +57,18 @@ def _tripped(state: State, standing: Standing, step: Step) -> str:
 
 def spent(state: State, standing: Standing) -> str:
     """The limit that is reached."""
-    limits, cost = standing.contract, state.cost
-    if standing.given >= limits.steps:
-        return f"all {limits.steps} steps answered"
-    if limits.wall_s is not None and cost.wall_s - standing.wall_s >= limits.wall_s:
-        return f"{span(limits.wall_s)} of work are over"
-    if limits.tokens is not None and cost.tokens - standing.tokens >= limits.tokens:
-        return f"{limits.tokens:,} tokens are spent"
-    return ""
+    if standing.given >= standing.contract.steps:
+        return f"all {standing.contract.steps} steps answered"
+    over = [name for name, rest in rests(state, standing).items() if rest <= 0]
+    return f"{amount(over[0], standing.contract.spends[over[0]])} are spent" if over else ""
+
+
+def rests(state: State, standing: Standing) -> Mapping[Spent, float]:
+    """Of every limit of what it may cost, what is left."""
+    return {
+        name: limit - (getattr(state.cost, name) - getattr(standing.cost, name))
+        for name, limit in standing.contract.spends.items()
+    }
 
 
 def _not_covered(standing: Standing, step: Step) -> str:
@@ -84,12 +90,9 @@ def left(state: State, standing: Standing) -> str:
     """What of it is left, in words."""
     if why := spent(state, standing):
         return f"over at the next gate: {why}"
-    limits, cost = standing.contract, state.cost
+    limits = standing.contract
     said = [f"{limits.steps - standing.given} of {limits.steps} steps"]
-    if limits.wall_s is not None:
-        said.append(f"{span(limits.wall_s - (cost.wall_s - standing.wall_s))} of work")
-    if limits.tokens is not None:
-        said.append(f"{limits.tokens - (cost.tokens - standing.tokens):,} tokens")
+    said += [amount(name, rest) for name, rest in rests(state, standing).items()]
     said += [f"previews of {100 * limits.preview:+.1f} and more"] if limits.preview is not None else []
     said += [f"dev not below {100 * limits.dev:.1f} %"] if limits.dev is not None else []
     return f"{'/'.join(limits.levers)}, left: {', '.join(said)}"

@@ -18,6 +18,7 @@ from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Lever, Light, Preview, Proposal, Review
 from sia_tui.core.pulls import Advice
 from sia_tui.core.replicas import Replicas
+from sia_tui.core.spent import Cost
 
 MACHINE = "the machine"
 """By which a step is refused that failed for no fault of its own."""
@@ -128,22 +129,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Cost:
-    wall_s: float = 0.0
-    """Time engines have worked on this run: not while it waited for a person, was paused, or had no engine."""
-    gpu_s: float = 0.0
-    """That time, for every GPU that the run had: of all nodes that worked for it, idle ones included."""
-    tokens: int = 0
-    """Prompt and sampled tokens of finished episodes."""
-    episodes: int = 0
-    calls: int = 0
-    """Of language models that play agents; the next two are theirs too."""
-    agent_tokens: int = 0
-    money: float = 0.0
-    """US dollars, where prices are known."""
-
-
-@dataclass(frozen=True)
 class State:
     run: str = ""
     created_at: str = ""
@@ -183,7 +168,7 @@ class State:
     alarms: tuple[ev.Alarmed, ...] = ()
     again: tuple[ev.MeasuredAgain, ...] = ()
     tables: tuple[ev.Attributed, ...] = ()
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     settled_s: float = 0.0
     """Working time when a generation was last measured or decided on: the same however often the next proposal is begun."""
     last_at: str | None = None

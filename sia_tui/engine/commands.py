@@ -118,7 +118,10 @@ def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str
     except (ValueError, TypeError) as fault:
         raise Refused(str(fault)) from fault
     said, events = _verdict(replace(command, kind="approve"), body, state)
-    return f"{said}, and until further: {contract.told}", [*events, ev.ContractMade(contract, command.by)]
+    return f"{said}, and until further: {contract.told}", [
+        *events,
+        ev.ContractMade(contract, command.by, state.cost.tokens),
+    ]
 
 
 def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:

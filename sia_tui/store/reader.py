@@ -253,9 +253,8 @@ def _said(text: str) -> tuple[Mapping[str, str], ...]:
 
 def counted(state: State, tally: Tally) -> State:
     """A state folded without its episodes, with them."""
-    passed, was = _seconds_between(state.last_at, tally.last_at), state.cost
-    wall, gpus = was.wall_s + passed, was.gpu_s + passed * state.gpus
-    cost = replace(was, wall_s=wall, gpu_s=gpus, tokens=tally.tokens, episodes=tally.episodes)
+    worked = state.cost.worked(_seconds_between(state.last_at, tally.last_at), state.gpus)
+    cost = replace(worked, tokens=tally.tokens, episodes=tally.episodes)
     return replace(state, cost=cost, last_at=max(state.last_at or "", tally.last_at))
 
 

@@ -79,6 +79,11 @@ class RunPaths:
         return self.root / "seen"
 
     @property
+    def windows(self) -> Path:
+        """Which windows are open on it, see `windows`."""
+        return self.root / "windows"
+
+    @property
     def reserve(self) -> Path:
         """Room set aside, see `reserve`."""
         return self.root / "reserve"

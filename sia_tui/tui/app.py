@@ -30,6 +30,7 @@ from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.help import Help
 from sia_tui.tui.screens.leaving import Leaving, Parting
+from sia_tui.tui.seat import Seat
 from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.steering import Steering
 from sia_tui.tui.verdicts import Held
@@ -79,6 +80,10 @@ class SiaApp(Panes, Steering, Away):
         ),
         Binding("R", "start", "start engine", tooltip="start an engine when none is alive"),
         Binding("x", "end_contract", "end contract", tooltip="end the standing yes: gates ask again"),
+        Binding("L", "lead", "take the lead", show=False, tooltip="lead this run: the other windows on it watch"),
+        Binding(
+            "F", "follow_lead", "follow", show=False, tooltip="show the pane that the leader looks at, or no longer"
+        ),
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
         Binding("w", "why", "digest", show=False, tooltip="what was decided while you were away, and why"),
         Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
@@ -134,6 +139,7 @@ class SiaApp(Panes, Steering, Away):
         self._shown: dict[str, View] = {}
         self.away: Digest | None = None
         self._presence = Presence(paths, self.place.user, self.now) if paths is not None and self.place else None
+        self._seat = Seat(paths, self.place.user, self._manners.read_only) if paths is not None and self.place else None
 
     def get_default_screen(self) -> Screen[Any]:
         return Main(id="_default")
@@ -164,8 +170,9 @@ class SiaApp(Panes, Steering, Away):
         """What can wait until the run is on the screen."""
         if self._feed is not None:
             self._feed.seen()
-        if self._shelf is not None:
-            self._shelf.start()
+        for reader in (self._shelf, self._seat):
+            if reader is not None:
+                reader.start()
         self._touch()
         # All that was made so far stays: the garbage collector need not walk through it again while a key waits.
         gc.freeze()
@@ -173,7 +180,7 @@ class SiaApp(Panes, Steering, Away):
     def on_unmount(self) -> None:
         if self._presence is not None:
             self._presence.leave()
-        for reader in (self._feed, self._shelf):
+        for reader in (self._feed, self._shelf, self._seat):
             if reader is not None:
                 reader.stop()
         self._entitle("")
@@ -191,8 +198,9 @@ class SiaApp(Panes, Steering, Away):
             await self.close_run(self.paths.name)
             self._face(access.paths)
             self._ask, self._resume = access.ask, access.resume
-            if self._feed is not None:
-                self._feed.start()
+            for reader in (self._feed, self._seat):
+                if reader is not None:
+                    reader.start()
             self._touch()
         self.action_pane("gate" if (name in {run for run, _ in self._caller.waiting}) else "live")
 
@@ -203,6 +211,8 @@ class SiaApp(Panes, Steering, Away):
         self.action_pane("home")
         feed, self._feed = self._feed, None
         feed.stop()
+        if self._seat is not None:
+            self._seat.stop()
         if self._presence is not None:
             self._presence.leave()
         for pane in list(self._panes.children):
@@ -260,6 +270,8 @@ class SiaApp(Panes, Steering, Away):
             return on_run and self.view.in_training
         if action == "end_contract":
             return on_run and self.view.state.contract is not None
+        if action in ("lead", "follow_lead"):
+            return on_run and self._seat is not None
         if action in ("dialogue", "why"):
             return on_run
         return action != "pause" or (on_run and not self.view.over)
@@ -295,6 +307,8 @@ class SiaApp(Panes, Steering, Away):
         shelved = self._shelf.views if self._shelf is not None else ()
         changed = changed or shelved is not self._shelved
         self._shelved = shelved
+        if (pane := self._accompany(self.here)) != self.here:
+            self.action_pane(pane)
         # Whatever lies over the pane is drawn together with it: there, once a second will do.
         if (changed and not self._covered) or self._flushes % FLUSHES_A_SECOND == 0:
             self._call()
@@ -324,7 +338,8 @@ class SiaApp(Panes, Steering, Away):
         if here == "home":
             self._show_home()
         else:
-            self._head(*heading(view, self.now(), here), waits and here != "gate")
+            left, (*before, engine) = heading(view, self.now(), here)
+            self._head(left, [*before, *self._company(), engine], waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
         there = self._pane(here)
         if here != "home" and there is not None and here in self._there and self._shown.get(here) is not view:

@@ -138,7 +138,7 @@ def _expected(asked: Question, brief: bool) -> list[Piece]:
             ("MEASURED ", DIM),
             (f"{points(measured.gain)} pt {interval(measured.lo, measured.hi)}", _TONES.get(measured.outcome, "")),
             f" over {measured.n} dev cases: {measured.outcome}",
-            (f"   fixed {len(measured.fixed)} · broke {len(measured.broke)}", ""),
+            ("" if brief else f"   fixed {len(measured.fixed)} · broke {len(measured.broke)}", ""),
             *_under_seeds(asked.step),
             (f"   ▲ {sentence(measured.held, 160)}" if measured.held else "", WARN),
         ]

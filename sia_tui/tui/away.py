@@ -27,9 +27,6 @@ class Away(App[None]):
     _presence: Presence | None
     _shown: dict[str, View]
 
-    def _show(self) -> None:
-        raise NotImplementedError
-
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent) and not isinstance(event, events.MouseMove):
             self._touch()
@@ -55,7 +52,6 @@ class Away(App[None]):
         since, paths = self.away.since if self.away else None, self.paths
         self.away = None
         self._shown.clear()
-        self._show()
         self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since)))
 
 

@@ -16,6 +16,7 @@ from sia_tui.store.lock import is_held
 from sia_tui.store.reader import EpisodeRow, Metrics, RunReader, Tally, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.follower import Follower
 from sia_tui.tui.view import RECENT, View
 
 if TYPE_CHECKING:
@@ -30,27 +31,18 @@ UNSEEN_S = 0.5
 STORY = 2000
 
 
-class Feed:
+class Feed(Follower):
     """`view` is the newest View; it is another object only when something has changed."""
 
     def __init__(self, paths: RunPaths) -> None:
+        super().__init__(f"feed {paths.name}")
         self._paths = paths
-        self._over = threading.Event()
         self._seen = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name=f"feed {paths.name}", daemon=True)
         self.view = View(paths.name)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def seen(self) -> None:
         """The run is on the screen: what takes longer may follow."""
         self._seen.set()
-
-    def stop(self) -> None:
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
 
     def _follow(self) -> None:
         """Reads until told to stop; a run that cannot be read is tried again from the beginning."""

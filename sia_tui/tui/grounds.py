@@ -110,7 +110,7 @@ def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
     room = max(4, width - 24 - len(_NOTHING))
     most = max(pilot.solved) or 1
     lines = [
-        head("WILL IT LEARN", f"{pilot.n} train cases × {pilot.samples} samples, paid"),
+        head("WILL IT LEARN", f"{pilot.n} cases × {pilot.samples}, paid"),
         line((f"solved of {pilot.samples:<4} cases", DIM)),
     ]
     for label, count, teaches in _buckets(pilot):
@@ -119,7 +119,7 @@ def _pilot(pilot: Pilot, expected_s: float, width: int) -> list[Line]:
         lines.append(line(f"{label:>12}  {count:>4} ", (bar(count / most, room), style), (end, DIM)))
     tone = GOOD if pilot.useful >= 0.3 else WARN
     lines += [
-        line(("useful groups ", DIM), (f"{percent(pilot.useful)}", f"bold {tone}"), ("  both solved and not", DIM)),
+        line(("useful groups ", DIM), (f"{percent(pilot.useful)}", f"bold {tone}"), ("  solved and not", DIM)),
         line(
             ("pass@1 ", DIM),
             (percent(pilot.pass_1), STRONG),

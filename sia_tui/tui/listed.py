@@ -15,6 +15,8 @@ from sia_tui.tui.view import View, age_s, ago
 
 WIDE, VERY_WIDE = 100, 140
 _STATUS, _RUN, _AT, _SPARK, _NULL = 15, 18, 11, 8, 10
+_LEAST = 12
+"""Cells in which something can be said."""
 
 
 def run_line(view: View, width: int, marked: bool = False) -> Line:
@@ -25,13 +27,14 @@ def run_line(view: View, width: int, marked: bool = False) -> Line:
         ("✓" if marked else " ", ACCENT),
         (fit(status, _STATUS), style),
         (fit(view.run, _run(width)), STRONG if waits else ""),
-        *([(fit(f" {view.state.task}", 16), DIM)] if width >= VERY_WIDE else []),
-        fit(f" {_at(view)}", _AT),
+        *([(f" {fit(view.state.task, 15)}", DIM)] if width >= VERY_WIDE else []),
+        f" {fit(_at(view), _AT - 1)}",
         *_scores(view.state, _spark(width)),
         (" ● " if view.alive else "   ", GOOD),
     ]
     room = width - sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in pieces)
-    last = (f"▲ {_asks(view)}", f"bold {WARN}") if waits else (_left(view), DIM)
+    asks, rest = (_asks(view), _left(view)) if room >= _LEAST else (_asks(view)[:1], "")
+    last = (f"▲ {asks}", f"bold {WARN}") if waits else (rest, DIM)
     return line(*pieces, (fit(last[0], max(0, room)), last[1]))
 
 
@@ -96,7 +99,7 @@ def _scores(state: State, room: int) -> list[Piece]:
     """Kept generations on dev, the incumbent's mean, and how it stands to the null that is hardest to beat."""
     kept = [point.mean for point in dev_points(state) if point.kept]
     best, null = state.best.results.get("dev") if state.best else None, best_null(state)
-    pieces: list[Piece] = [(fit(f" {spark(kept, room - 2)}", room), "$accent")]
+    pieces: list[Piece] = [(f" {fit(spark(kept, room - 2), room - 1)}", "$accent")]
     pieces.append((f"{100 * best.mean:5.1f}" if best else "    –", STRONG if best else DIM))
     if null is None or best is None:
         return [*pieces, (" " * (_NULL - 1), DIM)]

@@ -12,13 +12,15 @@ from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
 from sia_tui.tui.nodes import summary_lines, usage
-from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands
+from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
 from sia_tui.tui.view import View
 
 if TYPE_CHECKING:
     from sia_tui.config import RunConfig
 
 _ROOM = 10
+MOST = 2
+"""Lines of what was agreed, and of what comes next."""
 
 
 def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
@@ -27,11 +29,14 @@ def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
         *summary_lines(view, now, width),
         *_agents(view, width),
         line(*_budget(view, width)),
-        line(("CONTRACT  ", HEAD), fit(agreed(view), max(4, width - _ROOM))),
-        line(
-            ("NEXT      ", HEAD), (fit(following(view), max(4, width - _ROOM)), WARN if view.mark == "waiting" else "")
-        ),
+        *_wrapped("CONTRACT", agreed(view), "", width),
+        *_wrapped("NEXT", following(view), WARN if view.mark == "waiting" else "", width),
     ]
+
+
+def _wrapped(name: str, said: str, style: str, width: int) -> list[Line]:
+    rows = wrap(said, max(4, width - _ROOM), MOST)
+    return [line((f"{name if number == 0 else '':<{_ROOM}}", HEAD), (row, style)) for number, row in enumerate(rows)]
 
 
 def away_line(found: Digest, width: int) -> Line:
@@ -81,6 +86,8 @@ def _budget(view: View, width: int) -> list[Piece]:
     ]
     if limit.tokens < 10**12 and width >= 100:
         pieces.append((f" of {_count(limit.tokens)}", DIM))
+    if cost.gpu_s:
+        pieces.append(f"   {cost.gpu_s / 3600:.1f} GPU-h")
     return [*pieces, f"   {thousands(cost.episodes)} episodes"]
 
 
@@ -100,7 +107,8 @@ def agreed(view: View) -> str:
     if standing is None:
         ended = view.state.contract_ended
         return (f"the standing yes ended: {ended} · " if ended else "") + contract(view.config)
-    return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends · x ends it"
+    ends = "" if view.recorded else " · x ends it"
+    return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends{ends}"
 
 
 def contract(config: RunConfig | None) -> str:
@@ -121,18 +129,17 @@ def following(view: View) -> str:
         asked = "3 answers the gate; " if view.state.waiting else ""
         return f"{asked}R, or sia-tui resume {view.run}, starts an engine and goes on from here"
     if view.state.status == "paused":
-        return "paused; p resumes it"
+        return "paused" if view.recorded else "paused; p resumes it"
     if view.config is None:
-        return "p pauses: what is under way is made again later"
-    said = _after(loop.next_action(view.state, view.config.rules), view, view.config)
-    return said
+        return "config.yaml cannot be read" if view.recorded else "p pauses: what is under way is made again later"
+    return _after(loop.next_action(view.state, view.config.rules), view, view.config)
 
 
 def _after(action: loop.Action, view: View, config: RunConfig) -> str:
     gate = "gate: you are asked" if config.gate.policy == "ask" else "the automatic gate answers"
     match action:
         case loop.AwaitVerdict():
-            return "your verdict: 3 opens the gate"
+            return "the answer that was given: 3 shows it" if view.recorded else "your verdict: 3 opens the gate"
         case loop.RefuseEvaluator():
             return "nothing: a row of the evaluator fails"
         case loop.PrepareTask() | loop.CheckEvaluator():

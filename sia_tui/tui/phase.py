@@ -107,9 +107,10 @@ def _phase(view: View, now: datetime, width: int) -> list[Line]:
     if not view.alive:
         return [line(("no engine is running; R starts one", WARN))]
     if view.state.waiting is not None:
-        return [line(("a gate waits for you: press 3", WARN)), *_asked(view, width)]
+        whom = "a gate waited here" if view.recorded else "a gate waits for you"
+        return [line((f"{whom}: press 3", WARN)), *_asked(view, width)]
     if view.progress is None:
-        return [line(("starting", STRONG))]
+        return [] if view.recorded else [line(("starting", STRONG))]
     return _progress(view.progress, now, width)
 
 

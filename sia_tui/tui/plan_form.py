@@ -50,7 +50,11 @@ def _range(name: str) -> str:
     if name in _WORDS:
         return " ".join(_WORDS[name])
     low, high = RANGES[name]
-    return f"{low:g} … {high:g}"
+    return f"{_plain(low)} … {_plain(high)}"
+
+
+def _plain(limit: float) -> str:
+    return f"{limit:,.0f}" if limit >= 1000 else f"{limit:g}"
 
 
 def changed(plan: TrainPlan, values: Mapping[str, str]) -> dict[str, Any]:

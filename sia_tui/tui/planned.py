@@ -187,7 +187,7 @@ def _decided(number: int, step: Step, width: int) -> list[Line]:
             f"{step.proposal.lever:<8} ",
             (fit(step.proposal.title, room), STRONG),
         ),
-        line("      ", (told, tone), (f" · {by}", DIM)),
+        line("      ", (told, tone), ("" if step.refused else f" · {by}", DIM)),
     ]
 
 

@@ -14,6 +14,8 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.feed import Tail, config_of
 from sia_tui.tui.film import Film, Mark, film
+from sia_tui.tui.follower import Follower
+from sia_tui.tui.recorded import answers, under_way
 from sia_tui.tui.view import View
 
 EVERY_S = 0.1
@@ -21,15 +23,17 @@ SPEEDS = (1, 2, 5, 10, 20, 50, 100)
 USUAL = 10
 
 
-class Replay:
+class Replay(Follower):
     """`view` is the run at `at_s` of its film. All but `start` and `stop` may be called from the event loop."""
 
     def __init__(self, paths: RunPaths, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises StoreError for a run that cannot be read, ValueError for one in which nothing happened yet."""
+        super().__init__(f"replay {paths.name}")
         self._paths, self._clock = paths, clock
         reader = RunReader(paths.db)
         try:
             self.film: Film = film(reader.timeline())
+            self._answers = answers(reader.log())
         finally:
             reader.close()
         self.at_s = 0.0
@@ -39,11 +43,6 @@ class Replay:
         self._stops_at: Mark | None = None
         self._since = 0.0
         self._moved = threading.Event()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name=f"replay {paths.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def seen(self) -> None:
         """Nothing of a recording is left for later."""
@@ -51,8 +50,7 @@ class Replay:
     def stop(self) -> None:
         self._over.set()
         self._moved.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+        super().stop()
 
     def moment(self) -> str:
         """The recorded time that is shown; for a reader's queries, in any thread."""
@@ -105,6 +103,10 @@ class Replay:
             to, self.playing = self.film.length_s, False
         self.at_s = to
 
+    def _recorded(self, view: View, at: str) -> View:
+        answer = next((found for found in self._answers if found[0] > at), None) if view.state.waiting else None
+        return replace(view, alive=not view.over, recorded=True, answer=answer, progress=under_way(view, at))
+
     def _follow(self) -> None:
         try:
             self._read()
@@ -126,8 +128,7 @@ class Replay:
                     shown = moment
                     # A record does not change: that another moment is read, nobody wrote.
                     tail.again()
-                    view = tail.poll(self.view)
-                    self.view = replace(view, alive=not view.over)
+                    self.view = self._recorded(tail.poll(self.view), shown)
                 self._moved.wait(EVERY_S)
                 self._moved.clear()
         finally:

@@ -29,7 +29,7 @@ class ReplayApp(SiaApp):
         Binding("comma", "step(-1)", "step back", show=False, tooltip="show the moment before"),
         Binding("full_stop", "step(1)", "step", show=False, tooltip="show the next moment"),
         Binding("less_than_sign", "jump(-1)", "jump back", show=False, tooltip="to the gate or decision before"),
-        Binding("greater_than_sign", "jump(1)", "jump", show=False, tooltip="to the next gate or decision"),
+        Binding("greater_than_sign", "jump(1)", "next mark", key_display=">", tooltip="to the next gate or decision"),
         Binding("left_parenthesis", "faster(-1)", "slower", show=False, tooltip="play slower"),
         Binding("right_parenthesis", "faster(1)", "faster", show=False, tooltip="play faster"),
     ]
@@ -65,7 +65,7 @@ class ReplayApp(SiaApp):
         self.replay.seek(event.share * self.replay.film.length_s)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "start", "end_training"):
+        if action in ("pause", "start", "end_training", "end_contract"):
             return False
         return super().check_action(action, parameters)
 

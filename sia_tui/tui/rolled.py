@@ -49,7 +49,7 @@ def rolled(state: State, row: EpisodeRow, width: int) -> Line:
 
 def _widths(width: int) -> tuple[int, int]:
     """Cells of the case and of the failure."""
-    return (16, 14) if width >= 100 else (8, 10)
+    return (16, 14) if width >= 96 else (10, 10)
 
 
 def next_part(wanted: Wanted) -> Wanted:

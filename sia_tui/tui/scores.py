@@ -116,8 +116,8 @@ def _unborn(state: State, step: Step, width: int) -> Line:
     room = max(4, width - _BEFORE - _STAGE)
     head, title = f"     {LETTERS[step.proposal.lever]} ", fit(step.proposal.title, room)
     if step.refused is not None:
-        return line((head, DIM), (title, DIM), (fit(f"  ✗ no: {step.refused.by}", _STAGE), DIM))
-    return line((head, DIM), title, (fit(f"  {_stage(step)}", _STAGE), WARN))
+        return line((head, DIM), (title, DIM), (f"  {fit(f'✗ no: {step.refused.by}', _STAGE - 2)}", DIM))
+    return line((head, DIM), title, (f"  {fit(_stage(step), _STAGE - 2)}", WARN))
 
 
 def _stage(step: Step) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ from sia_tui.store.lock import is_held
 from sia_tui.store.reader import RunReader, Tally, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.tui.follower import Follower
 from sia_tui.tui.view import View
 
 EVERY_S = 1.0
@@ -30,25 +30,16 @@ class _Known:
     tally: Tally = field(default_factory=lambda: Tally(0, 0, 0, ""))
 
 
-class Shelf:
+class Shelf(Follower):
     """`views` holds a view of each run, newest first; it is another object only when something has changed."""
 
     def __init__(self, workspace: Workspace) -> None:
+        super().__init__("shelf")
         self._workspace = workspace
         self._known: dict[str, _Known] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="shelf", daemon=True)
         self.views: tuple[View, ...] = ()
         self.complete = False
         """Whether every run has been read once."""
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
 
     def _follow(self) -> None:
         while not self._over.is_set():

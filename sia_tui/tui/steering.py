@@ -6,23 +6,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from textual.app import App
-
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
-from sia_tui.tui.manners import READ_ONLY, STEERING, Manners
+from sia_tui.tui.manners import READ_ONLY, STEERING
+from sia_tui.tui.together import Together
 from sia_tui.tui.view import View
 from sia_tui.tui.workplace import Ask
 
 
-class Steering(App[None]):
+class Steering(Together):
     """Nothing here waits on the event loop."""
 
     view: View
     _ask: Ask
     _resume: Callable[[], Answer]
-    _manners: Manners
 
     def ask_later(
         self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
@@ -41,9 +39,9 @@ class Steering(App[None]):
 
     def may_steer(self) -> bool:
         """Whether the person may change anything; if not, that is said."""
-        if self._manners.read_only:
-            self.say(READ_ONLY, False)
-        return not self._manners.read_only
+        if refused := self.refusal:
+            self.say(refused, False)
+        return not refused
 
     async def run_action(
         self,
@@ -52,10 +50,10 @@ class Steering(App[None]):
         namespaces: Any = None,
     ) -> bool:
         """Whatever key, click or command it came by."""
-        if self._manners.read_only:
+        if refused := self.refusal:
             name = self._parse_action(action, default_namespace or self, namespaces)[1]
             if name in STEERING:
-                self.say(READ_ONLY, False)
+                self.say(refused, False)
                 return True
         return await super().run_action(action, default_namespace, namespaces)
 

@@ -21,7 +21,7 @@ def episode_line(row: EpisodeRow, width: int, over: bool) -> Line:
     wide = width >= 46
     head: list[Piece] = [
         (f"{clock(row.at)} ", DIM),
-        fit(row.case_id, 12 if wide else 8),
+        fit(row.case_id, 12 if wide else 10),
         " ",
         mark,
         f" {row.reward:.1f} ",

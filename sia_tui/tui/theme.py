@@ -38,6 +38,8 @@ LIGHT = Theme(
     surface="#EFEFEC",
     panel="#E2E2DE",
     dark=False,
+    # Lines around what is not in the focus: lighter than the panel they would not be seen on paper.
+    variables={"panel-lighten-2": "#9A9A94"},
 )
 CONTRAST = Theme(
     name="sia-contrast",

@@ -41,6 +41,10 @@ class View:
     dropped: int = 0
     """Episodes of the run that are no longer in `recent`."""
     config: RunConfig | None = None
+    recorded: bool = False
+    """Of a recording: what it waits for is no longer anybody's to answer."""
+    answer: tuple[str, str] | None = None
+    """In a recording: when, and how, the gate that waits was answered."""
     error: str | None = None
     """Why this is not the newest there is."""
 

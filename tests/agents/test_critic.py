@@ -21,7 +21,7 @@ from tests.agents.test_asking import Remembering, role
 from tests.agents.test_evidence import Fake
 from tests.agents.test_playbook import reading
 from tests.agents.turns import Asked, Call, Fault, Say, Script, Turn, Usage
-from tests.tui.runs import CLONING, HOSTILE
+from tests.tui.writer import CLONING, HOSTILE
 
 MADE = Proposal(
     "harness",

@@ -10,7 +10,8 @@ from sia_tui.cli.main import main
 from sia_tui.core.hunks import partial
 from sia_tui.core.state import State
 from sia_tui.store.reader import RunReader
-from tests.tui.runs import PATCH, make_run
+from tests.tui.runs import make_run
+from tests.tui.writer import PATCH
 
 
 def state(root: Path) -> State:

@@ -10,7 +10,7 @@ import pytest
 
 from sia_tui.cli.main import main
 from sia_tui.core import events as ev
-from tests.tui.runs import writing
+from tests.tui.writer import writing
 
 
 def make(root: Path, name: str, split_hash: str = "5" * 64, over: bool = False, steps: int = 8) -> None:

@@ -30,7 +30,8 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
 from tests.cli.exported import PARENT, Shop
-from tests.tui.runs import HOSTILE, make_run
+from tests.tui.runs import make_run
+from tests.tui.writer import HOSTILE
 
 pytestmark = pytest.mark.xdist_group("export")
 ROOT = Path(__file__).parents[2]

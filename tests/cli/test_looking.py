@@ -12,7 +12,8 @@ from sia_tui.cli.reading import read
 from sia_tui.core.own import NotProposed, revivable
 from sia_tui.store.workspace import Workspace
 from tests.tui.grown import grown_run
-from tests.tui.runs import make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import writing
 
 
 @pytest.fixture(scope="module")

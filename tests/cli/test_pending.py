@@ -16,7 +16,8 @@ from sia_tui.core.pulls import Advice, Pay, said
 from sia_tui.store.writer import RunStore
 from sia_tui.tui.asked import question
 from sia_tui.tui.grounds import grounds
-from tests.tui.runs import CLONING, HOSTILE, make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import CLONING, HOSTILE, writing
 
 
 def test_a_plan_waits_with_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,7 +215,7 @@ def tell_story(
         state = advance(state, entry)
 
     record(ev.RunCreated("r", "lawbench", "config"))
-    record(ev.EngineStarted(1, "here", "bwrap"))
+    record(ev.EngineStarted(1, "here", "bwrap", 2))
     record(ev.NodeJoined("near", 2, 0, "bwrap"))
     record(ev.NodeJoined("far", 4, 1, "landlock"))
     record(ev.NodeRefused("weak", "no sandbox for harness code"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,7 +184,9 @@ def test_an_amended_patch_is_checked_before_it_takes_the_place_of_the_open_one(s
 def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: RunStore, tmp_path: Path) -> None:
     gate = store.state.waiting
     assert gate is not None
-    body = {"gate": gate.id, "hash": gate.hash, "contract": {"levers": ["harness"], "steps": 2}}
+    store.record(ev.EpisodeDone("e-1", store.state.generations[0].key, "train", 900))
+    limits = {"levers": ["harness"], "steps": 2, "tokens": 500}
+    body = {"gate": gate.id, "hash": gate.hash, "contract": limits}
     assert ask(store, tmp_path, "end-contract") == (False, "no contract stands")
     assert ask(store, tmp_path, "contract", **{**body, "contract": {"steps": 0}})[0] is False
     assert ask(store, tmp_path, "contract", **{**body, "hash": "wrong-hash"})[0] is False
@@ -193,6 +196,11 @@ def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: R
     go_on(store)
     said = says(store.state)
     assert said is not None and said.kind == "yes" and said.why.startswith("1 of 2")
+    with closing(RunReader(tmp_path / "run.db")) as reader:
+        seen = reader.state()
+    assert seen.contract is not None and seen.contract.cost.tokens == store.state.contract.cost.tokens >= 900, (
+        "what was spent before it is no part of it, also to readers that count no single episode"
+    )
     assert ask(store, tmp_path, "end-contract")[0] and says(store.state) is None
     assert store.state.contract_ended == "ended by me" and store.state.waiting is not None
 

@@ -13,7 +13,8 @@ import pytest
 from sia_tui.config import load_config
 from sia_tui.engine.mirror import PROJECT, Mirror
 from sia_tui.store.workspace import RunPaths
-from tests.tui.runs import CONFIG, PLAN, Writer, make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import CONFIG, PLAN, Writer, writing
 
 TRACKER = """
 import json, os

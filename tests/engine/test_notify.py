@@ -17,7 +17,8 @@ from sia_tui.core import events as ev
 from sia_tui.engine.notify import Notifier
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
-from tests.tui.runs import make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import writing
 
 
 class Server(HTTPServer):

@@ -12,6 +12,7 @@ from sia_tui.core.text import clean
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.manners import Manners
 from tests.tui.opened import until, whole
 from tests.tui.runs import moment
 
@@ -34,9 +35,9 @@ class Engine:
         return self.answer
 
 
-def window_on(paths: RunPaths, engine: Engine | None = None) -> SiaApp:
-    at = moment(paths)
-    return SiaApp(paths, engine or Engine(), lambda: Answer(True, "started"), now=lambda: at)
+def window_on(paths: RunPaths, engine: Engine | None = None, theme: str = "sia") -> SiaApp:
+    at, manners = moment(paths), Manners(theme=theme)
+    return SiaApp(paths, engine or Engine(), lambda: Answer(True, "started"), now=lambda: at, manners=manners)
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ from sia_tui.core.diffs import patch
 from sia_tui.core.proposals import Light, Proposal
 from sia_tui.harness.repository import SEED_DATE, HarnessRepository
 from sia_tui.store.workspace import RunPaths
-from tests.tui.runs import HOSTILE, PLAN, Writer, writing
+from tests.tui.writer import HOSTILE, PLAN, Writer, writing
 
 BEFORE = "ASK = 1\nprompt = 'one'\nEND = 3\n"
 

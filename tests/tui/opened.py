@@ -11,12 +11,13 @@ from textual.pilot import Pilot
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.manners import Manners
 from tests.tui.runs import moment
 
 Asked = list[tuple[str, dict[str, Any]]]
 
 
-def opened(paths: RunPaths, asked: Asked | None = None, started: list[str] | None = None) -> SiaApp:
+def opened(paths: RunPaths, asked: Asked | None = None, started: list[str] | None = None, theme: str = "sia") -> SiaApp:
     """A window whose commands are written down in `asked` and answered yes."""
     still = moment(paths)
 
@@ -30,7 +31,7 @@ def opened(paths: RunPaths, asked: Asked | None = None, started: list[str] | Non
             started.append(paths.name)
         return Answer(True, "engine started")
 
-    app = SiaApp(paths, ask, resume, lambda: still)
+    app = SiaApp(paths, ask, resume, lambda: still, manners=Manners(theme=theme))
     app.animation_level = "none"
     return app
 

@@ -29,8 +29,9 @@ from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import Engine, open_on, screen_text, settle
 from tests.tui.opened import until
-from tests.tui.runs import PATCH, PLAN, make_run, writing
+from tests.tui.runs import make_run
 from tests.tui.test_gate import hasten
+from tests.tui.writer import PATCH, PLAN, writing
 
 FILES = {
     "harness.py": 'from sia import Answer, Case, LLM\nPROMPT = "事实：{text}\\n罪名："\n'

@@ -24,7 +24,8 @@ from sia_tui.tui.screens.overlays import Overlays
 from sia_tui.tui.widgets.curve import Curve
 from tests.tui.desk import open_on, screen_text, settle
 from tests.tui.opened import until
-from tests.tui.runs import PLAN, make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import PLAN, writing
 
 VALUES = st.floats(-1e6, 1e6)
 

@@ -17,7 +17,8 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.feed import Feed, Tail
 from sia_tui.tui.view import RECENT, View
-from tests.tui.runs import PLAN, Scene, make_run, writing
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import PLAN, writing
 
 
 def wait(holds: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
 from sia_tui.core import events as ev
-from sia_tui.core.hashing import digest
-from sia_tui.core.proposals import Doubt
-from sia_tui.core.text import clean
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui.app import SiaApp
-from sia_tui.tui.asked import Question, decision, question, title
-from sia_tui.tui.grounds import grounds
-from sia_tui.tui.pieces import cells
-from sia_tui.tui.planned import planned
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.leaving import Leaving
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
-from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
-from tests.tui.opened import until, whole
-from tests.tui.runs import CLONING, HOSTILE, Scene, make_run, writing
-
-Compare = Callable[..., bool]
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Scene], RunPaths]:
-    folder = tmp_path_factory.mktemp("gates")
-
-    def scene(name: Scene) -> RunPaths:
-        root = folder / name / "runs" / "sql-repair-07"
-        return RunPaths(root) if root.exists() else make_run(root, name)
-
-    return scene
+from tests.tui.desk import Engine, open_on, screen_text, settle
+from tests.tui.opened import until
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import writing
 
 
 @pytest.fixture(autouse=True)
@@ -286,119 +265,3 @@ async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: C
         await pilot.press("escape")
         await settle(pilot)
         assert app.here == "gate"
-
-
-@pytest.mark.parametrize(
-    ("scene", "said"),
-    [
-        (
-            "patch_gate",
-            [
-                "HARNESS",
-                "+3.5 pt",
-                "promised +6.0, 1 of 2 signs right",
-                "can tell",
-                "AT MOST LOST",
-                "1 amber",
-                "SEEN SO FAR",
-                "Δ +8.0",
-                "harness.py",
-            ],
-        ),
-        (
-            "both_gate",
-            ["BOTH", "2 files", "WILL IT LEARN", "SEEN SO FAR", "THE PLAN", "of patch, weights and both the best"],
-        ),
-        ("plan_gate", ["WEIGHTS", "7.0 min of training", "WILL IT LEARN", "pass@8", "THE PLAN", "held out to stop"]),
-        ("keep_gate", ["keep g3?", "MEASURED", "indecisive", "yes keeps it", "FIXED 1", "BROKE 1"]),
-        ("done", ["No gate waits.", "DECIDED SO FAR", "refused by ana: not now", "go on"]),
-    ],
-)
-@pytest.mark.parametrize("size", [WIDE, SMALL])
-async def test_what_a_person_sees(
-    scenes: Callable[[Scene], RunPaths], scene: Scene, said: list[str], size: tuple[int, int]
-) -> None:
-    async with open_on(scenes(scene), "gate", size=size) as (app, _pilot):
-        shown = screen_text(app)
-        if size == WIDE:
-            assert [part for part in said if part not in shown] == []
-
-
-def test_a_stop_says_that_the_seal_goes(tmp_path: Path) -> None:
-    root = tmp_path / "runs" / "r"
-    with writing(root) as run:
-        run.prepare("r")
-        run.generation(None, 0.2)
-        run.gate(run.proposal("stop", "nothing left to try"))
-        asked = question(run.store.state)
-    assert asked is not None
-    told = "\n".join(line.plain for line in (*decision(asked), *grounds(asked, 60), *planned(asked, 60)))
-    assert "test is opened, once" in told and "no pauses the run" in told and "WHERE IT STANDS" in told
-
-
-def test_a_plan_that_its_pilot_speaks_against_shows_amber_and_the_page_that_says_why(tmp_path: Path) -> None:
-    with writing(tmp_path / "runs" / "r") as run:
-        run.prepare("r")
-        run.generation(None, 0.4)
-        name = run.proposal("weights", "Clone verified successes", CLONING)
-        run.pilot(name)
-        run.gate(name)
-        asked = question(run.store.state)
-    assert asked is not None
-    shown = [line.plain for line in decision(asked)]
-    assert any(line.startswith("▲ algorithm: pilot recommends grpo: cheap, end score") for line in shown)
-    for width in (50, 78):
-        lines = [line.plain for line in grounds(asked, width)]
-        told = "\n".join(lines)
-        assert all(cells(line) <= width for line in lines if line and not line.startswith("▲"))
-        assert "RECOMMENDED · grpo" in told and "▸ cheap, end score → grpo" in told
-        assert "· dear rollouts → best_of_n" in told and "▲ algorithm" in told
-
-
-@pytest.mark.parametrize("doubt", ["none", "some", "serious", "unheard"])
-def test_a_critics_word_is_whole_at_the_gate_and_bound_by_its_hash(tmp_path: Path, doubt: Doubt) -> None:
-    note = f"the votes cost five times as much {HOSTILE} " + "and gain nothing on the cases that failed; " * 9
-    with writing(tmp_path / "runs" / "r") as run:
-        run.prepare("r")
-        run.generation(None, 0.4)
-        name = run.proposal("harness", "Votes over five samples")
-        run.preview(name)
-        before = run.store.state.step(name)
-        run.review(name, doubt, note)
-        run.gate(name)
-        asked = question(run.store.state)
-    assert asked is not None and asked.gate.parts["lights"] != digest([asdict(light) for light in before.lights or ()])
-    warned = [line.plain for line in decision(asked) if line.plain.startswith("▲ critic: ")]
-    assert len(warned) == (doubt != "none"), "the green one needs no words"
-    for width in (50, 78):
-        lines = [line.plain for line in grounds(asked, width)]
-        told = lines[lines.index("THE CRITIC · openai:m: it decides nothing") + 1 :]
-        told = told[: told.index("")]
-        assert all(cells(line) <= width for line in told) and clean("".join(told)) == "".join(told)
-        assert "e-000001" in told[-1] and "[bold red]" in " ".join(told), "to its end, and as text"
-
-
-def untimely(asked: Question) -> str:
-    """The title with a hash that does not change with the fields of the config."""
-    return title(asked).replace(asked.gate.hash[:12], "0123456789ab")
-
-
-@pytest.mark.parametrize("size", [WIDE, SMALL])
-@pytest.mark.parametrize("scene", ["patch_gate", "plan_gate"])
-def test_looks(
-    scenes: Callable[[Scene], RunPaths],
-    snap_compare: Compare,
-    monkeypatch: pytest.MonkeyPatch,
-    scene: Scene,
-    size: tuple[int, int],
-) -> None:
-    async def before(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: whole(pilot.app))
-        await pilot.press("3")
-        await settle(pilot)
-        await until(pilot, lambda: pilot.app.query_one(GatePane).settled)
-        await settle(pilot)
-
-    monkeypatch.setattr("sia_tui.tui.app.FLASHES", 0)
-    monkeypatch.setattr("sia_tui.tui.screens.gate.title", untimely)
-    assert snap_compare(window_on(scenes(scene)), terminal_size=size, run_before=before)

@@ -22,7 +22,8 @@ from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.grown import grown_run
 from tests.tui.opened import until, whole
-from tests.tui.runs import make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import writing
 
 Compare = Callable[..., bool]
 
@@ -244,8 +245,8 @@ async def test_a_big_diff_opens_and_scrolls_at_once(paths: RunPaths) -> None:
         assert "@@ -9000 +9000 @@" in screen_text(app)
 
 
-@pytest.mark.parametrize("size", [WIDE, SMALL])
-def test_looks(paths: RunPaths, snap_compare: Compare, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-contrast", SMALL)], ids=str)
+def test_looks(paths: RunPaths, snap_compare: Compare, theme: str, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: whole(pilot.app))
         await pilot.press("6")
@@ -253,7 +254,7 @@ def test_looks(paths: RunPaths, snap_compare: Compare, size: tuple[int, int]) ->
         await pilot.press("home", "down")
         await settle(pilot)
 
-    assert snap_compare(window_on(paths), terminal_size=size, run_before=before)
+    assert snap_compare(window_on(paths, theme=theme), terminal_size=size, run_before=before)
 
 
 def test_a_step_of_both_levers_is_three_rows_and_a_table(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,47 +16,13 @@ from sia_tui.store.seen import last_seen, note_seen
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.manners import Manners
-from sia_tui.tui.workplace import Access, Draft
+from sia_tui.tui.workplace import Draft
 from tests.tui.desk import SMALL, WIDE, screen_text
 from tests.tui.opened import until
+from tests.tui.place import Place
 from tests.tui.runs import Scene, make_run, moment
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano-quick.yaml"
-
-
-@dataclass
-class Place:
-    """A workspace whose engines are written down, not started."""
-
-    workspace: Workspace
-    user: str = "ana"
-    done: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def open(self, name: str) -> Access:
-        def ask(kind: str, body: object) -> Answer:
-            self.done.append((kind, name))
-            return Answer(True, kind)
-
-        def resume() -> Answer:
-            self.done.append(("resume", name))
-            return Answer(True, "started")
-
-        return Access(self.workspace.existing(name), ask, resume)
-
-    def configs(self) -> Sequence[Path]:
-        return [CONFIG]
-
-    def begin(self, draft: Draft) -> Answer:
-        self.done.append(("begin", draft))
-        make_run(self.workspace.runs / draft.name, "fresh")
-        return Answer(True, draft.name)
-
-    def delete(self, name: str) -> Answer:
-        self.done.append(("delete", name))
-        return Answer(True, "deleted")
-
-    def compare(self, one: str, other: str) -> str:
-        return f"{one} beside {other}"
 
 
 SCENES: dict[str, Scene] = {"charges-1": "done", "sql-repair-07": "patch_gate", "kernels-3": "training"}

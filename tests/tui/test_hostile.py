@@ -39,7 +39,8 @@ from sia_tui.tui.widgets.titled import titled
 from sia_tui.tui.window import Source
 from sia_tui.tui.workplace import Access
 from tests.tui.opened import loaded, opened, text, until
-from tests.tui.runs import HOSTILE, Scene, make_run
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import HOSTILE
 
 NASTY = st.text(st.one_of(st.characters(), st.sampled_from("\x1b\x9b\x00\x7f\u202e\u2066\u200b[]\\/$\r\n\t"))).map(
     lambda said: f"[/nope] {said} [bold red] \x1b[2J"

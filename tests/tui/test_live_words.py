@@ -24,7 +24,8 @@ from sia_tui.tui.scores import score_lines
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.stream import episode_line, failure_lines, failures
 from sia_tui.tui.view import View, ago
-from tests.tui.runs import CONFIG, HOSTILE, Scene, make_run
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import CONFIG, HOSTILE
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
@@ -179,14 +180,20 @@ def test_the_machine_has_a_line_while_an_engine_tells_it(views: dict[str, View])
     view = views["training"]
     assert view.machine is not None
     at = datetime.fromisoformat(view.machine.at)
-    [first, *rest] = [line.plain for line in outlook_lines(view, at, 100)]
-    assert first == "MACHINE   CPU 1.9 cores, trainer 0.9, policy 0.4, others 0.3 GiB · GPU n/a".ljust(100)
+    [first, *rest] = [line.plain for line in outlook_lines(view, at, 120)]
+    assert first == "MACHINE   CPU 1.9 cores, trainer 0.9, policy 0.4, others 0.3 GiB · GPU n/a".ljust(120)
     for quiet in (
-        outlook_lines(view, at + timedelta(minutes=1), 100),
-        outlook_lines(dataclasses.replace(view, alive=False), at, 100),
-        outlook_lines(dataclasses.replace(view, machine=None), at, 100),
+        outlook_lines(view, at + timedelta(minutes=1), 120),
+        outlook_lines(dataclasses.replace(view, alive=False), at, 120),
+        outlook_lines(dataclasses.replace(view, machine=None), at, 120),
     ):
         assert len(quiet) == len(rest) == 3
+
+
+def test_what_was_agreed_is_whole_where_it_does_not_fit_on_a_line(views: dict[str, View]) -> None:
+    view = views["training"]
+    told = [line.plain for line in outlook_lines(view, NOW, 80)]
+    assert contract(view.config) in " ".join(" ".join(told).split()) and all(cells(row) <= 80 for row in told)
 
 
 def test_nodes_and_replicas_are_told_where_there_are_several(views: dict[str, View]) -> None:

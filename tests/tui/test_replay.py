@@ -23,6 +23,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.film import CUT_S, film
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.replayed import ReplayApp
+from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.scrubber import Scrubber, track
 from tests.tui.desk import screen_text, settle
 from tests.tui.opened import until
@@ -109,10 +110,19 @@ async def test_the_window_goes_to_and_fro_and_decides_nothing(done: RunPaths) ->
         app.action_pane("gate")
         await settle(pilot)
         assert app.ask_now("approve", {}).ok is False
+        verdict = app.view.answer
+        assert verdict is not None and "gate-1: approve by ana" in verdict[1]
+        shown = screen_text(app)
+        assert "answered 30 s later, at 07:" in shown and "gate-1: approve by ana" in shown
+        assert "other lever" not in shown
+        await pilot.press("a", "space")
+        assert app.query_one(GatePane).verdicts.held is None
         await pilot.press("1")
         assert app.here == "gate" and "1 home" not in screen_text(app) and " RECORDING " in screen_text(app)
-        await pilot.press("full_stop")
+        await pilot.press("full_stop", "2")
         await until(pilot, lambda: app.view.state.waiting is None)
+        await settle(pilot)
+        assert app.view.progress is not None and app.view.progress.phase in screen_text(app)
         await pilot.press("greater_than_sign", "right_parenthesis")
         assert replay.speed == 20 and replay.at_s > gate.at_s
         await pilot.click(Scrubber, offset=(60, 0))

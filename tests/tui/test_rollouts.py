@@ -28,7 +28,8 @@ from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
 from tests.tui.opened import until, whole
-from tests.tui.runs import HOSTILE, make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import HOSTILE, writing
 
 Compare = Callable[..., bool]
 
@@ -236,9 +237,9 @@ async def test_new_rollouts_come_in_on_top_and_the_cursor_stays_with_its_row(tmp
         assert rows.cursor == 0
 
 
-@pytest.mark.parametrize("size", [WIDE, SMALL])
+@pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-colour-blind", SMALL)], ids=str)
 @pytest.mark.parametrize("keys", [[], ["enter"]], ids=["list", "reader"])
-def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], size: tuple[int, int]) -> None:
+def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], theme: str, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: whole(pilot.app))
         await pilot.press("4")
@@ -246,7 +247,7 @@ def test_looks(training: RunPaths, snap_compare: Compare, keys: list[str], size:
         await pilot.press(*keys)
         await settle(pilot)
 
-    assert snap_compare(window_on(training), terminal_size=size, run_before=before)
+    assert snap_compare(window_on(training, theme=theme), terminal_size=size, run_before=before)
 
 
 async def test_what_stands_in_a_trajectory_is_found(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
 from tests.tui.opened import until, whole
-from tests.tui.runs import make_run, writing
+from tests.tui.runs import make_run
+from tests.tui.writer import writing
 
 TRAINING = "p-3f3a9c2e"
 
@@ -90,12 +91,12 @@ def test_what_is_not_there_is_said(
     assert said in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("size", [WIDE, SMALL])
-def test_looks(paths: RunPaths, snap_compare: Callable[..., bool], size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-contrast", SMALL)], ids=str)
+def test_looks(paths: RunPaths, snap_compare: Callable[..., bool], theme: str, size: tuple[int, int]) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: whole(pilot.app))
         await pilot.press("5", "t")
         await settle(pilot)
         await until(pilot, lambda: pilot.app.screen.query_one(Lines).count > 0)
 
-    assert snap_compare(window_on(paths), terminal_size=size, run_before=before)
+    assert snap_compare(window_on(paths, theme=theme), terminal_size=size, run_before=before)

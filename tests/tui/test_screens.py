@@ -15,7 +15,7 @@ from sia_tui.tui.widgets.curve import Curve
 from tests.tui.opened import loaded, opened, until
 from tests.tui.runs import Scene, make_run
 
-SIZES = [(120, 40), (80, 24)]
+LOOKS = [("sia", (120, 40)), ("sia-light", (80, 24))]
 
 
 @pytest.fixture
@@ -24,12 +24,14 @@ def stack() -> Iterator[ExitStack]:
         yield entered
 
 
-def scene(root: Path, stack: ExitStack, name: Scene, keys: tuple[str, ...]) -> tuple[Any, Callable[[Pilot[Any]], Any]]:
+def scene(
+    root: Path, stack: ExitStack, name: Scene, theme: str, keys: tuple[str, ...]
+) -> tuple[Any, Callable[[Pilot[Any]], Any]]:
     """The window on a run in this scene with a living engine, and what to do before it is looked at."""
     paths = make_run(root / "sql-repair-07", name)
     if name not in ("fresh", "done"):
         stack.enter_context(hold(paths.lock))
-    app = opened(paths)
+    app = opened(paths, theme=theme)
 
     async def before(pilot: Pilot[Any]) -> None:
         await loaded(pilot)
@@ -42,15 +44,19 @@ def scene(root: Path, stack: ExitStack, name: Scene, keys: tuple[str, ...]) -> t
     return app, before
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(("theme", "size"), LOOKS, ids=str)
 @pytest.mark.parametrize("name", ["training", "cluster", "plan_gate", "done", "fresh"])
-def test_live(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, size: tuple[int, int]) -> None:
-    app, before = scene(tmp_path, stack, name, ())
+def test_live(
+    tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, theme: str, size: tuple[int, int]
+) -> None:
+    app, before = scene(tmp_path, stack, name, theme, ())
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(("theme", "size"), LOOKS, ids=str)
 @pytest.mark.parametrize("name", ["training", "patch_gate", "plan_gate"])
-def test_curves(tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, size: tuple[int, int]) -> None:
-    app, before = scene(tmp_path, stack, name, ("5",))
+def test_curves(
+    tmp_path: Path, stack: ExitStack, snap_compare: Any, name: Scene, theme: str, size: tuple[int, int]
+) -> None:
+    app, before = scene(tmp_path, stack, name, theme, ("5",))
     assert snap_compare(app, terminal_size=size, run_before=before)

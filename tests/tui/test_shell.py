@@ -15,7 +15,8 @@ from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs
 from tests.tui.desk import screen_text, settle
 from tests.tui.opened import Asked, loaded, opened, text, until
-from tests.tui.runs import Scene, make_run, writing
+from tests.tui.runs import Scene, make_run
+from tests.tui.writer import writing
 
 
 async def test_digits_and_clicks_switch_panes(tmp_path: Path) -> None:

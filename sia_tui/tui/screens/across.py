@@ -9,7 +9,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import ModalScreen
 
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.state import State
@@ -18,6 +17,7 @@ from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import WARN, line
 from sia_tui.tui.rolled import origin
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.told import story
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
@@ -34,7 +34,7 @@ class Answered:
     score: Score
 
 
-class Across(ModalScreen[None]):
+class Across(Over[None]):
     """Left the answer before, right the one that was being read; each side turns to the others there are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,8 +47,7 @@ class Across(ModalScreen[None]):
 
     DEFAULT_CSS = """
     Across {
-        align: center middle;
-        & > Horizontal { width: 100%; height: 100%; background: $surface; }
+        & > .sheet { border: none; padding: 0; }
         & Lines { width: 1fr; border: round $panel-lighten-2; padding: 0 1; }
         & Lines:focus { border: round $accent; }
     }
@@ -61,7 +60,7 @@ class Across(ModalScreen[None]):
         self._at = [0, 0]
 
     def compose(self) -> ComposeResult:
-        with Horizontal():
+        with Horizontal(classes="sheet"):
             yield titled(Lines(id="left", has_cursor=False, empty="reading …"), "before")
             yield titled(Lines(id="right", has_cursor=False, empty="reading …"), "after")
 

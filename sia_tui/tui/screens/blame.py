@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sia_tui.core.blame import credits, parse
@@ -20,6 +19,7 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.blamed import Blamed, foot, row
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.titled import titled
@@ -27,7 +27,7 @@ from sia_tui.tui.widgets.titled import titled
 FILES = Binding.Group("file", compact=True)
 
 
-class Blame(ModalScreen[str | None]):
+class Blame(Over[str | None]):
     """Ends with the name of the generation or proposal to go to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,7 +38,6 @@ class Blame(ModalScreen[str | None]):
 
     DEFAULT_CSS = """
     Blame {
-        & > Vertical { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
         & #foot { height: 2; text-wrap: nowrap; text-overflow: ellipsis; }
     }
     """
@@ -51,7 +50,7 @@ class Blame(ModalScreen[str | None]):
         self._found: Blamed | None = None
 
     def compose(self) -> ComposeResult:
-        with titled(Vertical(id="frame"), f"WHO WROTE {self._name}"):
+        with titled(Vertical(id="frame", classes="sheet"), f"WHO WROTE {self._name}"):
             yield Lines(id="blame", empty="reading …")
             yield Static(id="foot", markup=False)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
 from textual import on
-from textual.containers import Vertical
 from textual.content import Content
 
 from sia_tui.core.contract import NAMES, made
@@ -20,28 +18,16 @@ from sia_tui.tui.draft import Draft
 from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.plan_form import Field, changed, plan_fields, taking
 from sia_tui.tui.screens.form import Form
-from sia_tui.tui.verdicts import Kind, Verdicts
+from sia_tui.tui.screens.holding import HoldingPane
 from sia_tui.tui.widgets.diff import DiffView
-from sia_tui.tui.widgets.verdict_bar import VerdictBar
 from sia_tui.tui.window import window
 
 
-class ChangingPane(Vertical):
+class ChangingPane(HoldingPane):
     """Nothing here says anything to the engine: what is to be sent is held like any verdict."""
 
-    verdicts: Verdicts
-    _asked: Question | None
     _draft: Draft | None
     _hash: str
-
-    @property
-    def _bar(self) -> VerdictBar:
-        return self.query_one(VerdictBar)
-
-    def _hold(
-        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
-    ) -> None:
-        raise NotImplementedError
 
     def action_take(self) -> None:
         self.query_one(DiffView).action_take()
@@ -153,7 +139,8 @@ class ChangingPane(Vertical):
         """The patch as the person would have it, all of what is left taken."""
         self._draft = draft
         view, diff = self.query_one(DiffView), draft.diff
-        asks = self._asked is not None and self._asked.gate.kind == "step"
+        recorded = window(self).view.recorded
+        asks = self._asked is not None and self._asked.gate.kind == "step" and not recorded
         view.show(diff, choosing=asks and draft.divides, taken=draft.taken)
         self.query_one("#object").border_title = Content(one_line(counts(diff), 200) or "patch")
         self._bar.rest(draft.told)

@@ -8,21 +8,17 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from sia_tui.core.text import clean
+from sia_tui.tui.screens.over import Over
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Over[bool]):
     """`y` says yes; where `word` is given, that has to be typed out."""
 
     DEFAULT_CSS = """
     Confirm {
-        align: center middle;
-        & > Vertical {
-            width: 72; max-width: 100%; height: auto; border: round $warning; padding: 0 1; background: $surface;
-        }
         & #typed { margin-top: 1; }
     }
     """
@@ -38,7 +34,7 @@ class Confirm(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         how = f"Type its name, {self._word}, and press Enter. Esc leaves it." if self._word else "y: yes   n, Esc: no"
-        with Vertical():
+        with Vertical(classes="box -asks"):
             yield Static(clean(f"{self._said}\n{how}"), markup=False)
             if self._word:
                 yield Input(id="typed", compact=True)

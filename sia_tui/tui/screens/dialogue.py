@@ -7,11 +7,11 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import AgentCall
 from sia_tui.store.version import StoreError
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.spoken import spoken
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
@@ -19,17 +19,10 @@ from sia_tui.tui.widgets.titled import titled
 from sia_tui.tui.window import Source
 
 
-class Dialogue(ModalScreen[None]):
+class Dialogue(Over[None]):
     """Opens at the newest reply."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,m,q", "dismiss(None)", "back", key_display="esc")]
-
-    DEFAULT_CSS = """
-    Dialogue {
-        align: center middle;
-        & > #dialogue { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
-    }
-    """
 
     def __init__(self, source: Source) -> None:
         super().__init__()
@@ -38,7 +31,8 @@ class Dialogue(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         yield titled(
-            Lines(id="dialogue", empty="reading …"), "AGENTS · what their models were sent and said · Esc goes back"
+            Lines(id="dialogue", empty="reading …", classes="sheet"),
+            "AGENTS · what their models were sent and said · Esc goes back",
         )
 
     def on_mount(self) -> None:

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Select, Static
 
 from sia_tui.config import ConfigError
@@ -19,12 +18,13 @@ from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.tui.drafts import faults, fields, values
 from sia_tui.tui.pieces import BAD, DIM, HEAD
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.workplace import Draft, Workplace
 
 _GATES = (("as the config says", "config"), ("ask: a person answers", "ask"), ("auto: the machine answers", "auto"))
 
 
-class NewRun(ModalScreen[str]):
+class NewRun(Over[str]):
     """Dismissed with the name of the run that was begun, or with nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,11 +34,6 @@ class NewRun(ModalScreen[str]):
 
     DEFAULT_CSS = """
     NewRun {
-        align: center middle;
-        & > VerticalScroll {
-            width: 96; max-width: 100%; height: auto; max-height: 100%;
-            border: round $primary; padding: 0 1; background: $surface;
-        }
         & Select, & Input { height: 1; }
         & Input:focus, & Select:focus > SelectCurrent { background: $primary 30%; }
         & Button { margin-top: 1; }
@@ -54,7 +49,7 @@ class NewRun(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         configs = self._place.configs()
-        with VerticalScroll(can_focus=False) as box:
+        with VerticalScroll(can_focus=False, classes="box -wide") as box:
             box.border_title = Content(" new run · Tab goes on, Ctrl+S starts it, Esc leaves ")
             yield self._label("config", "a file of ./configs")
             yield Select(

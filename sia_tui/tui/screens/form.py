@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from sia_tui.core.text import one_line
 from sia_tui.tui.plan_form import Field
+from sia_tui.tui.screens.over import Over
 
 Told = Callable[[Mapping[str, str]], str]
 """What the values come to. Raises ValueError, in one line, where they cannot be."""
@@ -22,7 +22,7 @@ _BELOW = 6
 """Rows that the border and what the values come to may need."""
 
 
-class Form(ModalScreen[Mapping[str, str] | None]):
+class Form(Over[Mapping[str, str] | None]):
     """Dismissed with the values, or with nothing. Enter goes to the next line: it saves nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -32,11 +32,6 @@ class Form(ModalScreen[Mapping[str, str] | None]):
 
     DEFAULT_CSS = """
     Form {
-        align: center middle;
-        & > Vertical {
-            width: 96; max-width: 100%; height: auto; max-height: 100%;
-            border: round $primary; padding: 0 1; background: $surface;
-        }
         & VerticalScroll { height: auto; }
         & Horizontal { height: auto; }
         & Label { width: 20; color: $text-muted; }
@@ -54,7 +49,7 @@ class Form(ModalScreen[Mapping[str, str] | None]):
         self._title, self._fields, self._told, self._saves = title, fields, told, saves
 
     def compose(self) -> ComposeResult:
-        with Vertical() as box:
+        with Vertical(classes="box -wide") as box:
             box.border_title = Content(one_line(self._title, 80))
             box.border_subtitle = Content(one_line(f"ctrl+s {self._saves} · esc leaves · Enter goes on", 80))
             with VerticalScroll(can_focus=False):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -15,12 +14,10 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from sia_tui.core.hashing import digest
 from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Browser
-from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.tui.asked import Found, Question, decision, question, title
 from sia_tui.tui.draft import Draft
@@ -28,8 +25,8 @@ from sia_tui.tui.grounds import grounds
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
 from sia_tui.tui.screens.changing import ChangingPane
-from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
-from sia_tui.tui.view import View
+from sia_tui.tui.verdicts import Verdicts
+from sia_tui.tui.view import View, age_s, ago, clock
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.split import SplitView
@@ -55,6 +52,7 @@ class GatePane(ChangingPane):
         & #evidence { width: 5fr; border: round $panel-lighten-2; padding: 0; }
         & #object { width: 6fr; border: round $panel-lighten-2; padding: 0; }
         & #plan, & #diff { height: 1fr; }
+        & #plan { padding: 0 1; }
         & #evidence:focus, & #object:focus-within { border: round $accent; }
         & > #idle { display: none; padding: 0 1; }
         &.-broad #evidence { width: 52; }
@@ -157,6 +155,8 @@ class GatePane(ChangingPane):
         elif view.state.contract is None and self._contracted:
             self._contracted = False
             self._bar.rest(self._draft.told if self._draft else "")
+        if view.recorded:
+            self._show_answer(view)
 
     def on_show(self) -> None:
         self.verdicts.appear()
@@ -166,14 +166,13 @@ class GatePane(ChangingPane):
         self.set_class(event.size.width >= BROAD, "-broad")
         self.call_after_refresh(self._lay)
 
-    async def on_unmount(self) -> None:
-        """Nobody is left to take it back: what is held is sent before the window is gone."""
-        if held := self.verdicts.flush():
-            await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
+            return False
         if action in ("take", "outside", "file", "hunk"):
             return self._asked is not None and self._draft is not None
+        if action == "edit" and self._asked is not None and self._asked.gate.kind != "step":
+            return False
         return self._asked is not None or action not in _DECIDING
 
     def action_approve(self) -> None:
@@ -223,9 +222,6 @@ class GatePane(ChangingPane):
         elif gate is not None:
             window(self).ask_later("defer", {"gate": gate.id}, self._answered)
 
-    def action_take_back(self) -> None:
-        self._bar.say(self.verdicts.take_back())
-
     @on(VerdictBar.Pressed)
     async def _pressed(self, event: VerdictBar.Pressed) -> None:
         await self.run_action(event.what)
@@ -247,19 +243,6 @@ class GatePane(ChangingPane):
         if opens is not None:
             window(self).read_rollout(opens, back="gate")
 
-    def _hold(
-        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
-    ) -> None:
-        refused = self.verdicts.hold(kind, note, about, {**(more or {}), "seen": self._seen()})
-        self._bar.say(refused) if refused else self._count_down()
-
-    def _seen(self) -> str:
-        """Digest of what is laid out here: the decision, its grounds, and the patch or the plan."""
-        if (asked := self._asked) is None:
-            return ""
-        shown = [*decision(asked), *self._lines, *planned(asked, 80)]
-        return digest([*(str(content(line)) for line in shown), asked.patch or ""])
-
     @property
     def settled(self) -> bool:
         """Whether evidence and plan are laid out for the widths they have."""
@@ -272,25 +255,7 @@ class GatePane(ChangingPane):
     def _tick(self) -> None:
         if self._asked is not None and not self.settled:
             self._lay()
-        if held := self.verdicts.due():
-            self._send(held)
-        elif self.verdicts.held is not None:
-            self._count_down()
-
-    def _count_down(self) -> None:
-        held = self.verdicts.held
-        if held is not None:
-            self._bar.say(
-                f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True
-            )
-
-    def _send(self, held: Held) -> None:
-        self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
-        window(self).ask_later(held.kind, held.body, self._answered)
-
-    def _answered(self, answer: Answer) -> None:
-        self.verdicts.answered(answer.ok)
-        self._bar.say(one_line(answer.message, 300), loud=not answer.ok)
+        self._pass_time()
 
     def _close_reason(self, told: str) -> None:
         reason = self.query_one(Reason)
@@ -301,6 +266,12 @@ class GatePane(ChangingPane):
     def _show_idle(self, view: View) -> None:
         lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
         self.query_one("#idle", Lines).show_list(lines)
+
+    def _show_answer(self, view: View) -> None:
+        """Of a recording: what became of the gate that is open at this moment."""
+        at, told = view.answer or ("", "the recording ends before it was answered")
+        passed = age_s(window(self).now().isoformat(), datetime.fromisoformat(at)) if at else 0.0
+        self._bar.instead(f"it waits here{f' · answered {ago(passed)} later, at {clock(at)}:' if at else ''}", told)
 
     def _show_new(self, asked: Question) -> None:
         """Another question than the one on the screen, from its beginning."""

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from textual.containers import Vertical
+from textual.widgets import Static
 
 from sia_tui.core.own import NotProposed, revivable
 from sia_tui.core.state import Step
@@ -14,24 +15,45 @@ from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.past import Entry, commands
+from sia_tui.tui.pieces import WARN, line
 from sia_tui.tui.screens.naming import Naming
 from sia_tui.tui.screens.revive import Revive
 from sia_tui.tui.view import View
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.window import window
 from sia_tui.tui.workplace import Workplace
 
 
 class GoingOn(Vertical):
-    """What is selected, and the question whether to go back to it, are the history's."""
+    """What there is to select from is the history's."""
 
     _view: View | None
+    _entries: list[Entry]
+    _asking: Entry | None = None
+    """Whether to go back to it."""
+
+    @property
+    def _list(self) -> Lines:
+        return self.query_one("#list", Lines)
 
     @property
     def _entry(self) -> Entry | None:
-        raise NotImplementedError
+        return self._entries[self._list.cursor] if self._list.cursor < len(self._entries) else None
 
     def _ask(self, entry: Entry | None) -> None:
-        raise NotImplementedError
+        """Ask whether to go back to an entry; None: no longer."""
+        self._asking = entry
+        self.set_class(entry is not None, "-confirming")
+        if entry is not None:
+            asked = f"go back to {entry.name}? y does it, Esc leaves it; an open gate is closed by it"
+            self.query_one("#confirm", Static).update(content(line((f" {asked} ", f"bold reverse {WARN}"))))
+
+    def action_confirm(self) -> None:
+        entry = self._asking
+        self._ask(None)
+        if entry is not None and entry.generation is not None:
+            window(self).ask_later("rollback", {"generation": entry.generation.index})
 
     def action_commands(self) -> None:
         entry = self._entry

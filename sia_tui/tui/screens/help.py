@@ -10,10 +10,11 @@ from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Static
 
 from sia_tui.tui.pieces import wrap
+from sia_tui.tui.screens.over import Over
 
 _UNTOLD = {"screen.copy_text", "help_quit", "scroll_left", "scroll_right", "page_left", "page_right"}
 _SAID = {"Focus Next": "the next part of the pane", "Focus Previous": "the part before", "palette": "every command"}
@@ -21,20 +22,10 @@ _ROOM, _KEYS = 64, 15
 """Cells of a line, and of the keys at its beginning."""
 
 
-class Help(ModalScreen[None]):
+class Help(Over[None]):
     """Laid over the window; any of its keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,f1,q,enter", "app.pop_screen", "close")]
-
-    DEFAULT_CSS = """
-    Help {
-        align: center middle;
-        & > VerticalScroll {
-            width: 72; max-width: 100%; height: auto; max-height: 100%;
-            border: round $primary; padding: 0 1; background: $surface;
-        }
-    }
-    """
 
     def __init__(self, title: str, bindings: Mapping[str, ActiveBinding]) -> None:
         super().__init__()
@@ -42,7 +33,7 @@ class Help(ModalScreen[None]):
         self._text = told(bindings)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll() as box:
+        with VerticalScroll(classes="box") as box:
             box.border_title = Content(f" keys: {self._title} ")
             box.border_subtitle = Content(" esc closes ")
             yield Static(self._text, markup=False)

@@ -18,7 +18,7 @@ from sia_tui.tui.diffing import Diff, parse
 from sia_tui.tui.finding import found
 from sia_tui.tui.lineage import ALONE, Rail
 from sia_tui.tui.past import Entry, entries, facts, heading, told, trained, tree
-from sia_tui.tui.pieces import DIM, STRONG, WARN, line
+from sia_tui.tui.pieces import DIM, STRONG, line
 from sia_tui.tui.screens.blame import Blame
 from sia_tui.tui.screens.going_on import GoingOn
 from sia_tui.tui.screens.ledger import Ledger
@@ -27,7 +27,6 @@ from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
-from sia_tui.tui.window import window
 
 SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
 SIDES = 150
@@ -88,7 +87,6 @@ class HistoryPane(GoingOn):
         self._messages: dict[str, str] = {}
         """Of commits, once something was searched for."""
         self._marked: str | None = None
-        self._asking: Entry | None = None
         self._weights = self._turned = False
         self._shown: tuple[str | None, ...] = ()
 
@@ -157,12 +155,6 @@ class HistoryPane(GoingOn):
             self._select()
         elif name is not None:
             self.notify(f"{name} is no step of this run", markup=False)
-
-    def action_confirm(self) -> None:
-        entry = self._asking
-        self._ask(None)
-        if entry is not None and entry.generation is not None:
-            window(self).ask_later("rollback", {"generation": entry.generation.index})
 
     def action_cancel(self) -> None:
         if self._asking is None and self._wanted:
@@ -244,22 +236,6 @@ class HistoryPane(GoingOn):
     @on(Lines.Chosen, "#list")
     def _chosen(self) -> None:
         self._lower.focus()
-
-    @property
-    def _list(self) -> Lines:
-        return self.query_one("#list", Lines)
-
-    @property
-    def _entry(self) -> Entry | None:
-        return self._entries[self._list.cursor] if self._list.cursor < len(self._entries) else None
-
-    def _ask(self, entry: Entry | None) -> None:
-        """Ask whether to go back to an entry; None: no longer."""
-        self._asking = entry
-        self.set_class(entry is not None, "-confirming")
-        if entry is not None:
-            asked = f"go back to {entry.name}? y does it, Esc leaves it; an open gate is closed by it"
-            self.query_one("#confirm", Static).update(content(line((f" {asked} ", f"bold reverse {WARN}"))))
 
     def _lay(self) -> None:
         if self._view is None:

@@ -7,26 +7,17 @@ from typing import ClassVar, Literal
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sia_tui.core.text import one_line
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.view import View
 
 Parting = Literal["leave", "until"]
 
 
-class Leaving(ModalScreen[Parting]):
+class Leaving(Over[Parting]):
     """Dismissed with nothing, the person stays. No key here decides about the gate: `u` opens the form that asks for limits."""
-
-    DEFAULT_CSS = """
-    Leaving {
-        align: center middle;
-        & > Vertical {
-            width: 72; max-width: 100%; height: auto; border: round $warning; padding: 0 1; background: $surface;
-        }
-    }
-    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "dismiss('until')", "approve until…", tooltip="approve within limits, then leave"),
@@ -40,7 +31,7 @@ class Leaving(ModalScreen[Parting]):
         self._said = f"{one_line(view.run, 40)} waits at {gate.id if gate else 'a gate'}, and goes on waiting."
 
     def compose(self) -> ComposeResult:
-        with Vertical() as box:
+        with Vertical(classes="box -asks") as box:
             box.border_title = "leave?"
             yield Static(
                 f"{self._said}\n\n"

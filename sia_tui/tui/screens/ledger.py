@@ -8,25 +8,24 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sia_tui.core.ledger import calibration, ledger
 from sia_tui.core.state import State
 from sia_tui.tui.decided import calibrated, detail, heading, row
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.titled import titled
 
 
-class Ledger(ModalScreen[str | None]):
+class Ledger(Over[str | None]):
     """Ends with the name of the step to go to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,d,q", "dismiss(None)", "back", key_display="esc")]
 
     DEFAULT_CSS = """
     Ledger {
-        & > Vertical { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
         & Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
         & #heading { padding: 0 0 0 1; }
         & #detail, & #records { border-top: solid $panel-lighten-2; max-height: 9; }
@@ -38,7 +37,9 @@ class Ledger(ModalScreen[str | None]):
         self._made, self._records = ledger(state), calibration(state)
 
     def compose(self) -> ComposeResult:
-        with titled(Vertical(), "DECISIONS · promised against measured · Enter goes to the step, Esc goes back"):
+        with titled(
+            Vertical(classes="sheet"), "DECISIONS · promised against measured · Enter goes there, Esc goes back"
+        ):
             yield Static(id="heading", markup=False)
             yield Lines(id="ledger", empty="nothing was proposed yet")
             yield Static(id="detail", markup=False)

@@ -64,7 +64,7 @@ class LivePane(Widget):
         failing.show(lambda width, height: failure_lines(view, width, height))
         self._show_nodes(view)
         outlook, now = self.query_one("#outlook", Card), window(self).now
-        outlook.styles.height = len(outlook_lines(view, now(), 80))
+        outlook.styles.height = len(outlook_lines(view, now(), max(60, self.size.width - 2)))
         outlook.show(lambda width, height: outlook_lines(view, now(), width))
 
     def on_mount(self) -> None:
@@ -106,7 +106,19 @@ class LivePane(Widget):
         lines.show_rows(len(score_lines(state, 80)), row)
         if (newest := newest_row(view.state)) != self._newest:
             self._newest = newest
-            lines.go(newest)
+            self.call_after_refresh(self._see_row, newest)
+
+    def _see_row(self, row: int) -> None:
+        """With as much of what came before it as there is room for."""
+        lines = self.query_one("#scores", Lines)
+        lines.go(0)
+        lines.go(row)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_again)
+
+    def _show_again(self) -> None:
+        self.show(window(self).view)
 
     def _show_stream(self, view: View) -> None:
         lines, rows = self.query_one("#stream", Lines), view.recent

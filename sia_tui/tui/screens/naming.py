@@ -8,30 +8,22 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from sia_tui.tui.screens.over import Over
 
-class Naming(ModalScreen[str | None]):
+
+class Naming(Over[str | None]):
     """Ends with what was typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel")]
-
-    DEFAULT_CSS = """
-    Naming {
-        align: center middle;
-        & > Vertical {
-            width: 72; max-width: 100%; height: auto; border: round $primary; padding: 0 1; background: $surface;
-        }
-    }
-    """
 
     def __init__(self, said: str, suggested: str) -> None:
         super().__init__()
         self._said, self._suggested = said, suggested
 
     def compose(self) -> ComposeResult:
-        with Vertical():
+        with Vertical(classes="box"):
             yield Static(f"{self._said}\nEnter does it, Esc leaves it.", markup=False)
             yield Input(self._suggested, id="name", compact=True, select_on_focus=False)
 

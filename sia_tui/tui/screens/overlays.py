@@ -10,12 +10,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.titled import titled
 
@@ -30,7 +30,7 @@ class Laid(NamedTuple):
     training: str
 
 
-class Overlays(ModalScreen[tuple[Laid, ...] | None]):
+class Overlays(Over[tuple[Laid, ...] | None]):
     """Ends with the trainings that were chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,16 +38,6 @@ class Overlays(ModalScreen[tuple[Laid, ...] | None]):
         Binding("enter", "done", "done", priority=True),
         Binding("escape,o,q", "dismiss(None)", "cancel", key_display="esc"),
     ]
-
-    DEFAULT_CSS = """
-    Overlays {
-        align: center middle;
-        & > Lines {
-            width: 90; max-width: 100%; height: auto; max-height: 80%;
-            border: round $primary; padding: 0 1; background: $surface;
-        }
-    }
-    """
 
     def __init__(self, workspace: Workspace, shown: Laid, chosen: Collection[Laid]) -> None:
         """`shown`: the training that the curves are of."""
@@ -57,7 +47,8 @@ class Overlays(ModalScreen[tuple[Laid, ...] | None]):
 
     def compose(self) -> ComposeResult:
         yield titled(
-            Lines(id="trainings", empty="reading …"), "LAY OVER · Space chooses, Enter shows them, Esc cancels"
+            Lines(id="trainings", empty="reading …", classes="box -wide"),
+            "LAY OVER · Space chooses, Enter shows them, Esc cancels",
         )
 
     def on_mount(self) -> None:

@@ -8,29 +8,22 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import wrap
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.titled import titled
 
 
-class Page(ModalScreen[None]):
+class Page(Over[None]):
     """`read` is called in a thread and may block."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,w", "dismiss(None)", "back", key_display="esc"),
         Binding("y", "copy", "copy"),
     ]
-
-    DEFAULT_CSS = """
-    Page {
-        align: center middle;
-        & > #page-text { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
-    }
-    """
 
     def __init__(self, title: str, read: Callable[[], str]) -> None:
         super().__init__()
@@ -39,7 +32,8 @@ class Page(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         yield titled(
-            Lines(id="page-text", has_cursor=False, empty="reading …"), f"{self._title} · Esc goes back, y copies"
+            Lines(id="page-text", has_cursor=False, empty="reading …", classes="sheet"),
+            f"{self._title} · Esc goes back, y copies",
         )
 
     def on_mount(self) -> None:

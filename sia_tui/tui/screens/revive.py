@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sia_tui.core.reviving import Revived, revive
@@ -17,6 +16,7 @@ from sia_tui.core.state import State, Step
 from sia_tui.core.text import one_line
 from sia_tui.tui.diffing import parse
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, line
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.styled import paragraph
 from sia_tui.tui.widgets.titled import titled
@@ -26,7 +26,7 @@ MOST = 8
 MARKS = {"fits": ("✓", GOOD), "there already": ("=", DIM), "does not fit": ("✗", BAD)}
 
 
-class Revive(ModalScreen[str | None]):
+class Revive(Over[str | None]):
     """Ends with the patch that a person wants proposed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,7 +36,6 @@ class Revive(ModalScreen[str | None]):
 
     DEFAULT_CSS = """
     Revive {
-        & > Vertical { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
         & #fits { height: auto; max-height: 12; text-wrap: nowrap; text-overflow: ellipsis; }
         & DiffView { border-top: solid $panel-lighten-2; }
     }
@@ -49,7 +48,7 @@ class Revive(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         serves = self._state.incumbent
-        with titled(Vertical(), f"REVIVE {self._step.id} on g{serves} · y proposes it, Esc leaves it"):
+        with titled(Vertical(classes="sheet"), f"REVIVE {self._step.id} on g{serves} · y proposes it, Esc leaves it"):
             yield Static("fitting it …", id="fits", markup=False)
             yield DiffView(id="revived", empty="nothing would change")
 

@@ -8,30 +8,23 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from sia_tui.core.text import one_line
 from sia_tui.store.samples import Sample, chosen, read
 from sia_tui.store.version import StoreError
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.sampled import sampled
+from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
 from sia_tui.tui.window import Source
 
 
-class Samples(ModalScreen[Opens | None]):
+class Samples(Over[Opens | None]):
     """Ends with the rollout that is to be read, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,t,q", "dismiss(None)", "back", key_display="esc")]
-
-    DEFAULT_CSS = """
-    Samples {
-        align: center middle;
-        & > #samples { width: 100%; height: 100%; border: round $primary; padding: 0 1; background: $surface; }
-    }
-    """
 
     def __init__(self, source: Source, training: str) -> None:
         super().__init__()
@@ -40,7 +33,8 @@ class Samples(ModalScreen[Opens | None]):
 
     def compose(self) -> ComposeResult:
         yield titled(
-            Lines(id="samples", empty="reading …"), f"SAMPLES of {self._training} · Enter reads one, Esc goes back"
+            Lines(id="samples", empty="reading …", classes="sheet"),
+            f"SAMPLES of {self._training} · Enter reads one, Esc goes back",
         )
 
     def on_mount(self) -> None:

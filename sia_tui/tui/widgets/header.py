@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -35,9 +35,13 @@ class Header(Static):
         if said == self._said:
             return
         self._said = said
-        before, after = Content.assemble(*left), Content.assemble(*right)
-        room = self.size.width - cell_len(after.plain)
-        if room < cell_len(before.plain):
-            self.update(before, layout=False)
-        else:
-            self.update(before.pad_right(room - cell_len(before.plain)) + after, layout=False)
+        before = Content.assemble(*left)
+        room = self.size.width - cell_len(before.plain)
+        after = next(found for found in _fewer(right) if not found.plain or cell_len(found.plain) <= room)
+        self.update(before.pad_right(max(0, room - cell_len(after.plain))) + after, layout=False)
+
+
+def _fewer(pieces: Sequence[Piece]) -> Iterator[Content]:
+    """All of them, and ever fewer: the last one matters most."""
+    for first in range(len(pieces) + 1):
+        yield Content.assemble(*pieces[first:])

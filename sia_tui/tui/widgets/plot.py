@@ -36,7 +36,9 @@ class Labels(NumericAxisFormatter):
     """Plain numbers, with the decimals that tell neighbours apart, and powers of ten where plain ones would not fit."""
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        gap = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+        if len(ticks) < 2:
+            return [f"{tick:.4g}" for tick in ticks]
+        gap = ticks[1] - ticks[0]
         if gap < SMALL and max(map(abs, ticks)) >= 0.1:
             return [f"{tick:.{min(DECIMALS, math.ceil(-math.log10(gap)))}f}" for tick in ticks]
         if gap < SMALL:

@@ -24,7 +24,8 @@ _SAID = {
     "take_back": ("take back", "back"),
 }
 """What an action is called where there is room, and where there is not."""
-ROOMY = 100
+ROOMY, AIRY = 96, 110
+"""From so many cells on actions have their long names, and room between them."""
 _RULE = "Enter never approves · keys of the first {settle:g} s dropped · {key}: {undo:g} s to take back"
 
 
@@ -42,6 +43,7 @@ class VerdictBar(Static):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rest = self._told = ""
+        self._instead: tuple[str, ...] = ()
         self._loud = False
 
     def on_mount(self) -> None:
@@ -55,27 +57,38 @@ class VerdictBar(Static):
         self._rest = told
         self.say("")
 
+    def instead(self, *told: str) -> None:
+        """Say these two lines in place of the keys: there is nothing to decide."""
+        if told != self._instead:
+            self._instead = told
+            self.say("")
+
     def say(self, told: str, loud: bool = False) -> None:
         """`told` on one line; the rules of the gate while there is nothing to say."""
         self._told, self._loud = told, loud
-        told = one_line(told or self._rest, max(20, self.size.width - 2)) if told or self._rest else ""
+        room = max(20, self.size.width - 2)
+        if self._instead:
+            where, *more = (one_line(line, room) for line in self._instead)
+            self.update(Content("\n").join([Content.styled(where, WARN), *map(Content, more)]))
+            return
+        told = one_line(told or self._rest, room) if told or self._rest else ""
         style = f"bold reverse {WARN}" if loud else WARN
         keys = {what: shown_key(self, f"gate.{what.replace('_', '-')}") for what in _SAID}
         rule = _RULE.format(settle=SETTLE_S, undo=UNDO_S, key=keys["take_back"])
         first = Content.assemble((told, style)) if told else Content(rule)
-        self.update(Content("\n").join([first, _drawn(keys, self.size.width >= ROOMY)]))
+        self.update(Content("\n").join([first, _drawn(keys, self.size.width)]))
 
     def action_press(self, what: str) -> None:
         self.post_message(self.Pressed(what))
 
 
-def _drawn(keys: Mapping[str, str], wide: bool) -> Content:
+def _drawn(keys: Mapping[str, str], width: int) -> Content:
     drawn = [
         Content.from_markup(
             f"[@click=press('{what}')][bold reverse] $key [/][$text] $said[/][/]",
             key=keys[what],
-            said=long if wide else short,
+            said=long if width >= ROOMY else short,
         )
         for what, (long, short) in _SAID.items()
     ]
-    return Content("   " if wide else " ").join(drawn)
+    return Content("   " if width >= AIRY else " ").join(drawn)

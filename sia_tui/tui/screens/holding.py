@@ -1,0 +1,75 @@
+"""The part of the gate that holds what a person decides, and sends it when its time has come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textual.containers import Vertical
+
+from sia_tui.core.hashing import digest
+from sia_tui.core.text import one_line
+from sia_tui.store.reader import Answer
+from sia_tui.tui.asked import Question, decision
+from sia_tui.tui.pieces import Line
+from sia_tui.tui.planned import planned
+from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
+from sia_tui.tui.widgets.styled import content
+from sia_tui.tui.widgets.verdict_bar import VerdictBar
+from sia_tui.tui.window import window
+
+
+class HoldingPane(Vertical):
+    """What is on show is the gate's."""
+
+    verdicts: Verdicts
+    _asked: Question | None
+    _lines: Sequence[Line]
+    """The evidence, as it is laid out."""
+
+    @property
+    def _bar(self) -> VerdictBar:
+        return self.query_one(VerdictBar)
+
+    async def on_unmount(self) -> None:
+        """Nobody is left to take it back: what is held is sent before the window is gone."""
+        if held := self.verdicts.flush():
+            await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
+
+    def action_take_back(self) -> None:
+        self._bar.say(self.verdicts.take_back())
+
+    def _hold(
+        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+    ) -> None:
+        refused = self.verdicts.hold(kind, note, about, {**(more or {}), "seen": self._seen()})
+        self._bar.say(refused) if refused else self._count_down()
+
+    def _seen(self) -> str:
+        """Digest of what is laid out here: the decision, its grounds, and the patch or the plan."""
+        if (asked := self._asked) is None:
+            return ""
+        shown = [*decision(asked), *self._lines, *planned(asked, 80)]
+        return digest([*(str(content(line)) for line in shown), asked.patch or ""])
+
+    def _pass_time(self) -> None:
+        if held := self.verdicts.due():
+            self._send(held)
+        elif self.verdicts.held is not None:
+            self._count_down()
+
+    def _count_down(self) -> None:
+        held = self.verdicts.held
+        if held is not None:
+            self._bar.say(
+                f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True
+            )
+
+    def _send(self, held: Held) -> None:
+        self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
+        window(self).ask_later(held.kind, held.body, self._answered)
+
+    def _answered(self, answer: Answer) -> None:
+        self.verdicts.answered(answer.ok)
+        self._bar.say(one_line(answer.message, 300), loud=not answer.ok)
