@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from sia_tui.store.reader import Answer
@@ -43,8 +44,9 @@ async def until(pilot: Pilot[Any], holds: Callable[[], bool], seconds: float = 3
         await pilot.pause(0.02)
 
 
-def whole(app: SiaApp) -> bool:
+def whole(app: App[Any]) -> bool:
     """Whether all that is read of a run has been, its config last."""
+    assert isinstance(app, SiaApp)
     return app.view.config is not None or app.view.error is not None
 
 
