@@ -10,7 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from sia_tui.core.state import Cost, State
+from sia_tui.core.spent import Cost
+from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.tui.charts import dev_chart
 from sia_tui.tui.nodes import node_lines, there
