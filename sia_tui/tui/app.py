@@ -118,6 +118,7 @@ class SiaApp(Panes, Steering, Away):
         )
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher()
+        self._there: set[str] = set()
         self._caller = Caller(rings_at_once=paths is None)
         self._entitled = ""
         self._shelved: tuple[View, ...] = ()
@@ -217,6 +218,7 @@ class SiaApp(Panes, Steering, Away):
         for pane in list(self._panes.children):
             if pane.id != "home":
                 await pane.remove()
+        self._there &= {"home"}
         self._face(None)
         self.focus_pane()
 
@@ -340,7 +342,7 @@ class SiaApp(Panes, Steering, Away):
             self._head(left, [*before, *self._company(), engine], waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
         there = self._pane(here)
-        if here != "home" and there is not None and there.size and self._shown.get(here) is not view:
+        if here != "home" and there is not None and here in self._there and self._shown.get(here) is not view:
             self._shown[here] = view
             cast(Pane, there).show(view)
             if not self._settled and (view.state.run or view.error):
@@ -359,7 +361,7 @@ class SiaApp(Panes, Steering, Away):
         views = shelf.views if shelf is not None else ()
         self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
         there = self._pane("home")
-        if shelf is not None and there is not None and there.size:
+        if shelf is not None and there is not None and "home" in self._there:
             cast("HomePane", there).show_runs(views, shelf.complete)
 
 

@@ -59,6 +59,8 @@ class Panes(App[None]):
     _panes: ContentSwitcher
     _begins_at: str
     _feed: Follows | None
+    _there: set[str]
+    """Panes that have their place on the screen."""
 
     def _show(self) -> None:
         raise NotImplementedError
@@ -81,13 +83,15 @@ class Panes(App[None]):
             return
         found = self._pane(name)
         if found is None:
+            # Textual would hand it on to whatever of the new pane happens to be there first.
+            self.screen.set_focus(None)
             self.call_later(self._come, self._panes.mount(_made(name)), name, then)
         self._panes.current = name
         self.screen.minimize()
         self._show()
         self.focus_pane()
         self.refresh_bindings()
-        if found is not None and found.is_mounted:
+        if found is not None and name in self._there:
             then(found)
 
     async def _come(self, mounted: AwaitMount, name: str, then: Callable[[Any], None]) -> None:
@@ -96,6 +100,7 @@ class Panes(App[None]):
 
     def _arrive(self, name: str, then: Callable[[Any], None]) -> None:
         """A pane that is looked at for the first time is filled once it has its place."""
+        self._there.add(name)
         self.fill_pane()
         if (found := self._pane(name)) is not None:
             then(found)
@@ -121,6 +126,9 @@ class Panes(App[None]):
 
     def focus_pane(self) -> None:
         """Give the pane in sight the focus, unless a part of it has it."""
+        if self.here not in self._there:
+            # Not all of its parts may be there: its first part is to have it.
+            return
         there = self._pane(self.here)
         first = next((child for child in self.screen.focus_chain if there in child.ancestors_with_self), None)
         if first is not None and (self.focused is None or there not in self.focused.ancestors_with_self):
