@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sia_tui.harness import agent, container, sandbox, seccomp
 from sia_tui.harness.agent import Agent
+from sia_tui.harness.children import end, end_group
 from sia_tui.harness.excess import PERIOD_S, THREADS, Allowed, excess
 from sia_tui.harness.interpreter import Interpreter, inspect
 from sia_tui.harness.messages import CAPS, LINE_BYTES
@@ -37,6 +38,9 @@ PYTHON_FLAGS = ("-s", "-S", "-B", "-X", "utf8")
 
 MEETING_S = 60.0
 """How long a container may take to start."""
+
+START_S, GONE_S = 30.0, 2.0
+"""What a start that was cancelled, and what a process that was killed, are waited for at most."""
 
 Mode = Literal["serve", "prepare"]
 
@@ -134,10 +138,10 @@ class LocalChild:
         self.kill()
 
     def kill(self) -> None:
-        """The group at once; bubblewrap's process namespace dies with its parent, a container with the socket."""
+        """All of it at once, a container with the socket. Of a process that has ended the number may be another's by then, and
+        its group's is not."""
         self.writer.transport.abort()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        (end if self.process.returncode is None else end_group)(self.process.pid)
 
     async def ending(self) -> str:
         """How the process ended, in words, once it is known."""
@@ -161,7 +165,7 @@ class LocalChild:
         if self.watch is not None:
             self.watch.cancel()
         self.writer.close()
-        await self.process.wait()
+        await _gone(self.process)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.drain, 2)
         await asyncio.to_thread(self.slot.leave)
@@ -189,8 +193,9 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     try:
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
     except BaseException:
-        await _ended(process)
+        end(process.pid)
         ours.close()
+        await _gone(process)
         await asyncio.to_thread(slot.leave)
         raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
@@ -246,7 +251,8 @@ async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Proc
     try:
         met = await meeting.met(process, lanes, MEETING_S)
     except BaseException:
-        await _ended(process)
+        end(process.pid)
+        await _gone(process)
         raise
     return process, met.control, met.pid
 
@@ -258,16 +264,22 @@ async def _started(argv: Sequence[str], **how: Any) -> asyncio.subprocess.Proces
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        await _ended(await starting)
+        # Cancelled once more meanwhile, it is still ended as soon as it stands.
+        starting.add_done_callback(_end_started)
+        with contextlib.suppress(TimeoutError):
+            await _gone(await asyncio.wait_for(asyncio.shield(starting), START_S))
         raise
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    # Whoever it had started may hold its output open for longer.
+def _end_started(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        end(starting.result().pid)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Until it is, for a while: what it had started may hold its output open for longer."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), 2)
+        await asyncio.wait_for(process.wait(), GONE_S)
 
 
 class _Plan:
