@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)[^\n]*\\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 _ROW = re.compile(r"^\| ([a-z0-9._-]+) \| (\d\S*) \| (.+) \|$", re.MULTILINE)
-FREE = ("MIT", "BSD", "Apache", "ISC", "PSF", "MPL", "Public Domain", "LGPL")
+FREE = ("MIT", "BSD", "Apache", "ISC", "PSF", "Python Software Foundation", "MPL", "Mozilla", "Public Domain", "LGPL")
 """Families of licences of which one at least must be named."""
 BOUND = re.compile(r"(?<!L)(?<!Lesser )GPL|AGPL|SSPL|Non-?Commercial|Proprietary", re.IGNORECASE)
 """None of which may be."""
