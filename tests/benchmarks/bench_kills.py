@@ -125,7 +125,7 @@ def windows(desk: Desk, name: str) -> Iterator[None]:
                 continue
             with Terminal([sys.executable, "-m", "sia_tui", "attach", name], desk.environment()) as window:
                 while not over.is_set() and window.ended() is None:
-                    window.screen()
+                    window.drain()
 
     opened = threading.Thread(target=look)
     opened.start()

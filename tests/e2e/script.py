@@ -108,6 +108,13 @@ SMALL = replace(CLONING, steps=4, samples=2, cases=16, held_out=8, cases_per_ste
 SMALL_GRPO = replace(GRPO, steps=2, samples=2, cases=8, held_out=8, cases_per_step=4, eval_every=1)
 
 Make = Callable[[Files], dict[str, str]]
+
+
+def remark(number: int) -> Make:
+    """Changes nothing but the tree."""
+    return lambda files: {"harness.py": f"# remark {number}\n{files['harness.py']}"}
+
+
 Said = Make | TrainPlan | tuple[Make, TrainPlan]
 """A patch, a plan, or both at once."""
 SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
@@ -122,6 +129,7 @@ SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
     "gates": (("worse", worse), ("better", better)),
     "levers": (("both", (better, CLONING)), ("grpo", GRPO)),
     "window": (("worse", worse), ("better", better_and_a_note)),
+    "soak": tuple((f"remark-{number}", better if number == 0 else remark(number)) for number in range(1000)),
     "walk": (("both", (better, SMALL)), ("broken", broken), ("worse", worse), ("grpo", SMALL_GRPO)),
 }
 

@@ -20,6 +20,7 @@ from tests.policy.conftest import Caller, Reference
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LANE = 7
+HANGS = 0
 WORDS = "some words of a question"
 
 
@@ -31,7 +32,7 @@ class Port:
     plain: bool = False
     """Knows neither logprobs nor token ids, and says so."""
     fails: list[int | str] = field(default_factory=list)
-    """Statuses to answer first; or texts, with status 200; an empty one cuts the connection."""
+    """Statuses to answer first, 0 for never; or texts, with status 200; an empty one cuts the connection."""
     key: str | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
@@ -46,6 +47,9 @@ class Port:
             if not said and http.transport:
                 http.transport.abort()
             return web.Response(text=said, content_type="application/json")
+        if self.fails == [HANGS]:
+            self.fails.clear()
+            await asyncio.sleep(60)
         if self.fails:
             return wrong(int(self.fails.pop(0)), "try again later")
         if self.plain and {"logprobs", "return_token_ids"} & set(body):
@@ -141,6 +145,13 @@ async def test_what_is_no_answer_is_asked_for_again_and_never_scored(gateway: Ga
         await far.open_lane(0, "e")
         status, _ = await say(far)
         assert status == 200 and len(port.asked) == 3 and len(await far.close_lane(0)) == 1
+
+
+async def test_one_that_hangs_is_asked_again_once_its_time_is_over(gateway: Gateway, tmp_path: Path) -> None:
+    async with Port(gateway, fails=[HANGS]).open() as port, remote(port, tmp_path, call_deadline_s=2.0) as far:
+        await far.open_lane(0, "e")
+        status, _ = await say(far)
+        assert status == 200 and len(port.asked) == 2 and len(await far.close_lane(0)) == 1
 
 
 @pytest.mark.parametrize(
