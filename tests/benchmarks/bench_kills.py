@@ -6,7 +6,7 @@ A run is walked through: after event n the part n + walk is killed, at the very 
 part after each event. An engine that was killed leaves no process and a run that `verify` finds whole, and is resumed. At its
 end each walk is compared with the undisturbed run (`alike`): ledger, every episode and rollout one for one, adapters,
 processes, worktrees, leftovers. One lane, so that the order of events is one. Broken off and said again, it goes on where it
-was; what was killed stands in DIR/walk-N.jsonl. Exit status 1 where a walk was not alike.
+was; what was killed stands in DIR/walk-N.jsonl. `--every 8` is a sample. Exit status 1 where a walk was not alike.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="kept, to go on from; else a temporary one")
     parser.add_argument("--walks", type=int, default=1, help="of 6: each begins with another part")
+    parser.add_argument("--every", type=int, default=1, help="kill after each so-many-th event only")
     parser.add_argument("--side", type=int, default=1, help="walks side by side")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sia-kills-") as temporary:
@@ -51,7 +52,11 @@ def main() -> int:
         desk = small_desk(folder)
         undisturbed(desk)
         with ThreadPoolExecutor(options.side) as pool:
-            faults = [fault for found in pool.map(lambda n: walk(desk, n), range(options.walks)) for fault in found]
+            faults = [
+                fault
+                for found in pool.map(lambda n: walk(desk, n, options.every), range(options.walks))
+                for fault in found
+            ]
         report(folder, desk, options.walks)
     print("\n".join(faults) or "alike: ledger, episodes, rollouts, adapters; nothing left over")
     return 1 if faults else 0
@@ -79,13 +84,13 @@ def undisturbed(desk: Desk) -> None:
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def walk(desk: Desk, number: int) -> list[str]:
+def walk(desk: Desk, number: int, every: int) -> list[str]:
     """One run from its first event to its last; returns what was wrong on the way and at its end."""
     name, faults = f"walk-{number}", list[str]()
     paths, workspace = paths_of(desk, name), Workspace(desk.workspace)
     with windows(desk, name):
         while not (paths.db.exists() and state_of(paths).over):
-            status = live(desk, name, number)
+            status = live(desk, name, number, every)
             if status not in (0, -signal.SIGKILL):
                 return [*faults, f"{name}: the engine ended with {status}; see {name}.log"]
             require_no_orphans(paths)
@@ -94,11 +99,11 @@ def walk(desk: Desk, number: int) -> list[str]:
     return faults + [f"{name}: {found}" for found in differences(workspace, paths, calm, TOLERANCE)]
 
 
-def live(desk: Desk, name: str, number: int) -> int:
+def live(desk: Desk, name: str, number: int, every: int) -> int:
     """One life of an engine; returns how it ended."""
     root = desk.workspace.parent
     words = ("resume", name) if paths_of(desk, name).db.exists() else ("run", str(desk.config), "--name", name)
-    program = ("tests.benchmarks.dying", "walk", str(number), str(root / f"{name}.jsonl"))
+    program = ("tests.benchmarks.dying", "walk", str(number), str(every), str(root / f"{name}.jsonl"))
     began = time.monotonic()
     with (root / f"{name}.log").open("ab") as log:
         ended = subprocess.run(

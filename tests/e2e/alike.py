@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,15 +88,21 @@ def broken(workspace: Workspace, paths: RunPaths) -> list[str]:
     return [f"{check.name}: {check.told}" for check in found if check.level == "broken"]
 
 
+def _worktrees(workspace: Workspace) -> list[Path]:
+    """Those that git knows of."""
+    told = (workspace.harness_repository / ".git" / "worktrees").glob("*/gitdir")
+    return [Path(file.read_text().strip()).parent for file in told]
+
+
 def left_over(workspace: Workspace, paths: RunPaths) -> list[str]:
     """Processes, checkpoints, adapters, half-written files and worktrees that a run that is over has no use for."""
     wanted = {paths.adapter(s.trained.adapter) for s in state_of(paths).steps if s.trained}
+    wanted |= {workspace.run(name).worktree for name in workspace.run_names()}
     found = [command(entry).replace("\0", " ") for entry in belonging(paths)]
     found += [str(path) for path in paths.training.glob("*")]
     found += [str(path) for path in paths.adapters.glob("*") if path not in wanted]
     found += [str(path) for path in paths.root.rglob("scratch-*")]
-    registered = {path.name for path in (workspace.harness_repository / ".git" / "worktrees").glob("*")}
-    return found + [f"worktree {name}" for name in registered if len(registered) > len(workspace.run_names())]
+    return found + [str(path) for path in _worktrees(workspace) if path not in wanted]
 
 
 def differences(workspace: Workspace, mine: RunPaths, theirs: RunPaths, tolerance: float) -> list[str]:
