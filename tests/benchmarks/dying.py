@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.dying SCRIPT WALK EVERY KILLS.jsonl resume RUN …
 
-At event n, of each EVERY-th, the part is PARTS[(n / EVERY + WALK) % 6], so that six walks kill each part at each event. What is killed is written down
-first; an engine's own starts are no events here, or they would move the others.
+At event n, of each EVERY-th, the part is PARTS[(n / EVERY + WALK) % 6], so that six walks kill each part at each event. What
+is killed is written down first; an engine's own starts are no events here, or they would move the others.
 """
 
 from __future__ import annotations
