@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sia_tui.harness.children import die_with_parent
+from sia_tui.children import die_with_parent
 
 QUIET = {
     "HF_HUB_OFFLINE": "1",

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sia_tui.children import die_with_parent
 from sia_tui.core.hardware import only
 from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.jobs import QUIET
-from sia_tui.harness.children import die_with_parent
 from sia_tui.weights.protocol import SAID, Job, Said, Told
 
 ALONE, GROUP = "sia_tui.weights.trainer", "sia_tui.cluster.training"

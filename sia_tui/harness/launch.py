@@ -22,9 +22,9 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sia_tui.children import end, end_group
 from sia_tui.harness import agent, container, sandbox, seccomp
 from sia_tui.harness.agent import Agent
-from sia_tui.harness.children import end, end_group
 from sia_tui.harness.excess import PERIOD_S, THREADS, Allowed, excess
 from sia_tui.harness.interpreter import Interpreter, inspect
 from sia_tui.harness.messages import CAPS, LINE_BYTES

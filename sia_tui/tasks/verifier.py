@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sia_tui.children import die_with_parent
 from sia_tui.core.episodes import Score
 from sia_tui.tasks.judge import Judge
 
@@ -204,6 +205,8 @@ class VerifierProcess:
             stderr=complaints,
             env={} if alone else None,
             cwd=self._judge.folder or self.folder,
+            # One that hangs does not read that its engine is gone.
+            preexec_fn=die_with_parent,
         )
         complaints.close()
         try:
