@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia_tui.children import end, end_group
+from sia_tui.children import end, end_group, gone, started
 from sia_tui.harness import agent, container, sandbox, seccomp
 from sia_tui.harness.agent import Agent
 from sia_tui.harness.excess import PERIOD_S, THREADS, Allowed, excess
@@ -38,9 +38,6 @@ PYTHON_FLAGS = ("-s", "-S", "-B", "-X", "utf8")
 
 MEETING_S = 60.0
 """How long a container may take to start."""
-
-START_S, GONE_S = 30.0, 2.0
-"""What a start that was cancelled, and what a process that was killed, are waited for at most."""
 
 Mode = Literal["serve", "prepare"]
 
@@ -165,7 +162,7 @@ class LocalChild:
         if self.watch is not None:
             self.watch.cancel()
         self.writer.close()
-        await _gone(self.process)
+        await gone(self.process)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.drain, 2)
         await asyncio.to_thread(self.slot.leave)
@@ -195,7 +192,7 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     except BaseException:
         end(process.pid)
         ours.close()
-        await _gone(process)
+        await gone(process)
         await asyncio.to_thread(slot.leave)
         raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
@@ -230,7 +227,7 @@ async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Proc
     ours, theirs = socket.socketpair()
     try:
         argv = plan.argv(theirs.fileno(), lanes)
-        process = await _started(
+        process = await started(
             await asyncio.to_thread(slot.command, plan.layout, plan.environment(), argv),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -252,34 +249,9 @@ async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Proc
         met = await meeting.met(process, lanes, MEETING_S)
     except BaseException:
         end(process.pid)
-        await _gone(process)
+        await gone(process)
         raise
     return process, met.control, met.pid
-
-
-async def _started(argv: Sequence[str], **how: Any) -> asyncio.subprocess.Process:
-    """Cancelled, it lets the start finish and ends what came of it: a start that is cut off while its pipes are being
-    connected never returns (CPython 3.11)."""
-    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*argv, **how))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # Cancelled once more meanwhile, it is still ended as soon as it stands.
-        starting.add_done_callback(_end_started)
-        with contextlib.suppress(TimeoutError):
-            await _gone(await asyncio.wait_for(asyncio.shield(starting), START_S))
-        raise
-
-
-def _end_started(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
-    if not starting.cancelled() and starting.exception() is None:
-        end(starting.result().pid)
-
-
-async def _gone(process: asyncio.subprocess.Process) -> None:
-    """Until it is, for a while: what it had started may hold its output open for longer."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), GONE_S)
 
 
 class _Plan:
