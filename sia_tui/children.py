@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,11 +17,13 @@ PR_SET_PDEATHSIG = 1
 START_S, GONE_S = 30.0, 2.0
 """What a start that was cancelled, and what a process that was killed, are waited for at most."""
 _libc = ctypes.CDLL(None)
+_LINUX = sys.platform == "linux"
 
 
 def die_with_parent() -> None:
-    """To be run in the child between fork and exec: Linux kills it when the thread that started it is gone."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    """To be run in the child between fork and exec: Linux, and no other, kills it when the thread that started it is gone."""
+    if _LINUX:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 async def started(argv: Sequence[str], **how: Any) -> Process:

@@ -141,7 +141,8 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
 
 def _die_with_host() -> None:
     """Linux kills it when this process is killed; what it started itself outlives it."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 def _contained(spec: dict[str, Any], answer: str, case: dict[str, Any], deadline: float) -> Any:
