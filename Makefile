@@ -4,6 +4,8 @@
 # make test-triton  TriMul's GPU side at length, without a GPU: Triton's interpreter and compiler, every exploit (700 MB, five minutes)
 # make security   tries every escape on this machine and writes the table of docs/security.md (half a minute)
 # make bench-gpu   TriMul on this machine's GPU: exploits, microseconds by public shape; without one it says so and fails
+# make lock     writes requirements.lock and docs/licences.md from what is installed here and what PyPI says of it
+# make locked   installs into .venv by requirements.lock, every file checked by its hash; on Linux that is torch's CUDA build
 # make test-vllm  the tests against a real vLLM on this machine's CPU, in an environment of its own (2.4 GB, two minutes)
 # TORCH_INDEX=URL  a package index that has a CPU build of torch (elsewhere: https://download.pytorch.org/whl/cpu)
 
@@ -18,7 +20,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-gpu security pictures arms table algorithms advisor install clean
+.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-gpu security pictures arms table algorithms advisor install lock locked clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -87,6 +89,24 @@ advisor: .venv/.installed
 
 install: .venv/.installed
 
+# Versions as installed and tested here; hashes of PyPI's own files, for every platform, whatever index this machine has.
+lock: .venv/.tested .venv-lock/.installed
+	@$(BIN)/python -m pip freeze --exclude-editable --exclude torch | grep -v ' @ ' > .venv-lock/installed.txt
+	.venv-lock/bin/uv pip compile pyproject.toml -q -c constraints.txt -c .venv-lock/installed.txt --universal --python-version 3.11 --no-annotate \
+		--generate-hashes --default-index https://pypi.org/simple --custom-compile-command 'make lock' -o requirements.lock
+	$(BIN)/python docs/licences.py
+
+.venv-lock/.installed: constraints.txt
+	@test -x .venv-lock/bin/python || $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/$(PIP_IN) uv
+	@touch $@
+
+locked: requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
+	@touch .venv/.installed
+
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sia-tui needs Python 3.11 or newer: make PYTHON=python3.12 run"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "no venv module: apt install python3-venv"; exit 2; }
@@ -119,4 +139,4 @@ install: .venv/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-triton .venv-vllm .sia .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-triton .venv-vllm .sia .pytest_cache .mypy_cache .ruff_cache .hypothesis

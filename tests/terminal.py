@@ -63,6 +63,12 @@ class Terminal:
         rows, columns = range(self._screen.lines), range(self._screen.columns)
         return "\n".join("".join(self._screen.buffer[y][x].data for x in columns) for y in rows)
 
+    def drain(self) -> None:
+        """Takes what is shown without looking at it, for up to a tenth of a second: a full terminal would stop its program."""
+        if select.select([self.fd], [], [], 0.1)[0]:
+            with contextlib.suppress(OSError):
+                os.read(self.fd, 1 << 16)
+
     def ended(self) -> int | None:
         """The exit status, once it has ended."""
         if not hasattr(self, "_status"):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sia_tui.harness.children import die_with_parent
+from sia_tui.children import die_with_parent, started
 
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -32,8 +32,8 @@ async def run_job(
     """Run to the end. Cancelling it kills the process and all it started. Raises JobFailed."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *command,
+        process = await started(
+            command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,

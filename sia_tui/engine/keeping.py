@@ -27,7 +27,8 @@ from sia_tui.store.copying import member, snapshot
 from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
-from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.workspace import TRAINING, RunPaths, Workspace
+from sia_tui.weights.whole import carry
 
 CONTENTS, HISTORY, FORMAT = "backup.json", "harness.bundle", 1
 MOST_CONTENTS = 64 << 20
@@ -60,6 +61,8 @@ def _of_run(workspace: Workspace, paths: RunPaths, scratch: Path) -> Iterator[tu
     """Names in the file, and what is to lie under them."""
     place, folder = f"runs/{paths.name}", scratch / paths.name
     folder.mkdir()
+    # Before the log: steps behind a checkpoint are in a log that is younger, and those after it are made again.
+    carried = [made.name for made in paths.training.glob("*") if carry(made, folder / TRAINING / made.name)]
     snapshot(paths.db, folder / "run.db")
     yield f"{place}/run.db", folder / "run.db"
     yield f"{place}/config.yaml", paths.config
@@ -73,6 +76,8 @@ def _of_run(workspace: Workspace, paths: RunPaths, scratch: Path) -> Iterator[tu
         yield f"{place}/again/run.db", folder / "again.db"
     for sha256 in sorted(adapters(state)):
         yield from _tree(f"{place}/adapters", paths.adapter(sha256))
+    if state.training is not None and state.training.id in carried:
+        yield from _tree(f"{place}/{TRAINING}", folder / TRAINING / state.training.id)
     yield from _shared(workspace, paths, state)
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sia_tui.children import die_with_parent, started
 from sia_tui.core.hardware import only
 from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.jobs import QUIET
-from sia_tui.harness.children import die_with_parent
 from sia_tui.weights.protocol import SAID, Job, Said, Told
 
 ALONE, GROUP = "sia_tui.weights.trainer", "sia_tui.cluster.training"
@@ -41,8 +41,8 @@ class Trainer:
         file.write_text(self._job.model_dump_json(indent=1))
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as errors:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", GROUP if self._job.workers > 1 else ALONE, "--job", str(file)),
+            self._process = await started(
+                (sys.executable, "-m", GROUP if self._job.workers > 1 else ALONE, "--job", str(file)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,

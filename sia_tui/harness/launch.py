@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sia_tui.children import end, end_group, gone, started
 from sia_tui.harness import agent, container, sandbox, seccomp
 from sia_tui.harness.agent import Agent
 from sia_tui.harness.excess import PERIOD_S, THREADS, Allowed, excess
@@ -134,10 +135,10 @@ class LocalChild:
         self.kill()
 
     def kill(self) -> None:
-        """The group at once; bubblewrap's process namespace dies with its parent, a container with the socket."""
+        """All of it at once, a container with the socket. Of a process that has ended the number may be another's by then, and
+        its group's is not."""
         self.writer.transport.abort()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        (end if self.process.returncode is None else end_group)(self.process.pid)
 
     async def ending(self) -> str:
         """How the process ended, in words, once it is known."""
@@ -161,7 +162,7 @@ class LocalChild:
         if self.watch is not None:
             self.watch.cancel()
         self.writer.close()
-        await self.process.wait()
+        await gone(self.process)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.drain, 2)
         await asyncio.to_thread(self.slot.leave)
@@ -189,8 +190,9 @@ async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -
     try:
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
     except BaseException:
-        await _ended(process)
+        end(process.pid)
         ours.close()
+        await gone(process)
         await asyncio.to_thread(slot.leave)
         raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
@@ -225,7 +227,7 @@ async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Proc
     ours, theirs = socket.socketpair()
     try:
         argv = plan.argv(theirs.fileno(), lanes)
-        process = await _started(
+        process = await started(
             await asyncio.to_thread(slot.command, plan.layout, plan.environment(), argv),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -246,28 +248,10 @@ async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Proc
     try:
         met = await meeting.met(process, lanes, MEETING_S)
     except BaseException:
-        await _ended(process)
+        end(process.pid)
+        await gone(process)
         raise
     return process, met.control, met.pid
-
-
-async def _started(argv: Sequence[str], **how: Any) -> asyncio.subprocess.Process:
-    """Cancelled, it lets the start finish and ends what came of it: a start that is cut off while its pipes are being
-    connected never returns (CPython 3.11)."""
-    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*argv, **how))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await _ended(await starting)
-        raise
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    # Whoever it had started may hold its output open for longer.
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), 2)
 
 
 class _Plan:

@@ -10,6 +10,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ MOST_PATCH = 4 << 20
 """Characters: as much as a whole agent's folder may hold."""
 SEED_BRANCH = "refs/heads/seed"
 SEED_DATE = "2026-01-01T00:00:00+00:00"
+AGAIN_S = 1.0
 
 
 class PatchFailed(RepositoryError):
@@ -197,8 +199,16 @@ class HarnessRepository:
             return None
 
     def check(self) -> None:
-        """Every object that a ref leads to is there and is what its name says. Raises RepositoryError."""
-        self.git.run("fsck", "--full", "--no-dangling", "--no-progress")
+        """Every object that a ref leads to is there and is what its name says. Raises RepositoryError.
+
+        Looked at once more where something is wrong: git takes what another engine is just writing for broken.
+        """
+        look = ("fsck", "--full", "--no-dangling", "--no-progress")
+        try:
+            self.git.run(*look)
+        except RepositoryError:
+            time.sleep(AGAIN_S)
+            self.git.run(*look)
 
     def snapshot(self, commit: str, package: str, folder: Path) -> Path:
         """The package's files at `folder/<tree id>`, written once. Raises RepositoryError where they are others by now."""

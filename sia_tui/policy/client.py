@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import sia_tui
+from sia_tui.children import started
 from sia_tui.core.episodes import Call
 from sia_tui.core.hardware import only
 from sia_tui.policy import sockets
@@ -294,12 +295,8 @@ async def spawn(
     }
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:
-        return await asyncio.create_subprocess_exec(
-            python,
-            "-m",
-            "sia_tui.policy.gateway",
-            "--config",
-            str(config),
+        return await started(
+            (python, "-m", "sia_tui.policy.gateway", "--config", str(config)),
             stdin=asyncio.subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -23,7 +23,8 @@ log = logging.getLogger("sia.gateway")
 CONTEXT = 32_768
 """Taken for the model's where the config says nothing; a prompt that does not fit is the server's to refuse."""
 PATH = "/chat/completions"
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
+FIRST_WAIT_S, LONGEST_WAIT_S, LEAST_S = 0.5, 20.0, 0.1
+"""Pauses between two tries, and the least that a try is given."""
 EXTRAS = {"logprobs": True, "return_token_ids": True}
 """Not every server knows them; one that refuses a request with them and takes it without is not asked for them again."""
 
@@ -99,14 +100,16 @@ class Remote(Outside):
         return answer
 
     async def _ask(self, body: dict[str, Any]) -> tuple[int, Any]:
-        """Again with growing waits while the server is overloaded or down, for `retry_s`; past it, it is lost."""
+        """Again with growing waits while the server is overloaded or down, for `retry_s`; past it, it is lost, and so is one
+        that has not answered by then: the episode could not wait for it either."""
         import aiohttp
 
         loop = asyncio.get_running_loop()
         began, wait_s, told, why = loop.time(), FIRST_WAIT_S, 0.0, ""
         while True:
             try:
-                status, answer, headers = await self._post(PATH, body, self._settings.call_deadline_s)
+                left = max(LEAST_S, began + self._settings.retry_s - loop.time())
+                status, answer, headers = await self._post(PATH, body, min(left, self._settings.call_deadline_s))
                 if status in (401, 403, 404):
                     await self.lose(f"{self._url} answers {status} {said(answer)}; {self._advice()}")
                 told = retry_after(headers)
@@ -117,7 +120,10 @@ class Remote(Outside):
                 else:
                     why = f"{status} {said(answer)}"
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                why, told = f"{error or type(error).__name__}", 0.0
+                why, told = (
+                    str(error) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__),
+                    0.0,
+                )
             pause = max(told, wait_s * random.uniform(0.5, 1.0))
             if loop.time() + pause - began > self._settings.retry_s:
                 await self.lose(f"{self._url} fails for {self._settings.retry_s:g} s: {why}")

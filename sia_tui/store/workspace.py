@@ -24,6 +24,7 @@ _NETWORK = {
     "glusterfs",
     "ncpfs",
 }
+TRAINING = "training"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -71,7 +72,7 @@ class RunPaths:
     @property
     def training(self) -> Path:
         """Checkpoints and step adapters of a training under way, by proposal."""
-        return self.root / "training"
+        return self.root / TRAINING
 
     @property
     def seen(self) -> Path:

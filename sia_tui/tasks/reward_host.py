@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import importlib.util
 import inspect
@@ -120,6 +121,7 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=_die_with_host,  # noqa: PLW1509 - one prctl, no locks taken
         # `python` is the one of the reward's own environment, where it has one.
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
     ) as process:
@@ -135,6 +137,12 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
         raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {''.join(last)}")
     lines = told.decode(errors="replace").strip().splitlines()
     return json.loads(lines[-1]) if lines else None
+
+
+def _die_with_host() -> None:
+    """Linux kills it when this process is killed; what it started itself outlives it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 def _contained(spec: dict[str, Any], answer: str, case: dict[str, Any], deadline: float) -> Any:

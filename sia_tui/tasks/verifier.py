@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sia_tui.children import die_with_parent, started
 from sia_tui.core.episodes import Score
 from sia_tui.tasks.judge import Judge
 
@@ -197,13 +198,15 @@ class VerifierProcess:
         ]
         pipe = asyncio.subprocess.PIPE
         complaints = (self.folder / COMPLAINTS).open("wb")
-        self._process = await asyncio.create_subprocess_exec(
-            *command,
+        self._process = await started(
+            command,
             stdin=pipe,
             stdout=pipe,
             stderr=complaints,
             env={} if alone else None,
             cwd=self._judge.folder or self.folder,
+            # One that hangs does not read that its engine is gone.
+            preexec_fn=die_with_parent,
         )
         complaints.close()
         try:

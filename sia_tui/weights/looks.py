@@ -23,7 +23,7 @@ from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Asked, Progress, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
-from sia_tui.weights.whole import by_step, copy, step_of
+from sia_tui.weights.whole import STEPS, by_step, copy, step_of
 
 KEPT_CHECKPOINTS = 2
 """The newest may be damaged by what killed the trainer."""
@@ -124,14 +124,14 @@ class Training:
         """The adapter after `step` optimizer steps, written when it is not there yet; None for the starting point."""
         if step == 0:
             return None
-        folder = self.job.folder / "steps" / f"v{step}"
+        folder = self.job.folder / STEPS / f"v{step}"
         return folder if folder.is_dir() else adapters.write(self.model, folder)
 
     def ask_ahead(self) -> None:
         """Put the questions that nobody has asked yet in this life of the process."""
         for asked in self.progress.asked:
             if asked.step not in self._questions:
-                adapter = None if asked.adapter == 0 else self.job.folder / "steps" / f"v{asked.adapter}"
+                adapter = None if asked.adapter == 0 else self.job.folder / STEPS / f"v{asked.adapter}"
                 self._questions[asked.step] = self.pipe.ask(
                     "train",
                     asked.cases,
@@ -177,7 +177,7 @@ class Training:
         kept |= {
             step_of(made) - behind for made in by_step(self.job.checkpoints) for behind in range(plan.staleness + 1)
         }
-        for folder in (self.job.folder / "steps").glob("*"):
+        for folder in (self.job.folder / STEPS).glob("*"):
             if folder.name not in {f"v{number}" for number in kept}:
                 shutil.rmtree(folder)
 
@@ -195,7 +195,7 @@ class Training:
         """Publish the best look's adapter. Raises TrainingFailed when it does not differ from the parent."""
         looks = self.progress.looks
         chosen = best(looks)
-        folder = self.job.folder / "steps" / f"v{chosen.step}"
+        folder = self.job.folder / STEPS / f"v{chosen.step}"
         adapters.read(self.model, folder)
         moved = adapters.moved(self.before, adapters.factors(self.model))
         if not all(map(math.isfinite, moved.values())) or not any(moved.values()):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sia_tui.core.room import DiskFull, no_room, unwritten
 
-CHECKPOINTS, SEAL = "checkpoints", "seal.json"
+CHECKPOINTS, STEPS, SEAL = "checkpoints", "steps", "seal.json"
+TRIES = 5
 
 
 @contextmanager
@@ -53,6 +54,27 @@ def room_for(where: Path, needed: Callable[[], int | None], clear: Callable[[], 
 def sealed(checkpoints: Path) -> list[Path]:
     """The whole ones, newest first."""
     return [checkpoint for checkpoint in by_step(checkpoints) if (checkpoint / SEAL).exists()]
+
+
+def carry(training: Path, out: Path) -> bool:
+    """Copy what a training would go on from to `out`: its newest whole checkpoint and the step adapters. A trainer may be
+    at work: what it replaced meanwhile is copied again. False, and nothing there, where there is no checkpoint."""
+    for _ in range(TRIES):
+        whole = sealed(training / CHECKPOINTS)[:1]
+        try:
+            for folder in (*whole, *(training / STEPS).glob("v*")):
+                shutil.copytree(folder, out / folder.relative_to(training))
+        except (FileNotFoundError, shutil.Error):
+            # Renamed or deleted while it was copied.
+            pass
+        else:
+            # Step adapters are deleted only once another checkpoint is sealed.
+            if whole and whole == sealed(training / CHECKPOINTS)[:1]:
+                return True
+        shutil.rmtree(out, ignore_errors=True)
+        if not whole:
+            return False
+    return False
 
 
 def drop_unsealed(checkpoints: Path) -> None:

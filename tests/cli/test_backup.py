@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 import threading
+import time
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +15,14 @@ import pytest
 
 from sia_tui.cli.main import main
 from sia_tui.config import load_config
+from sia_tui.core.events import ProposalMade, ProposalRefused, TrainingBegan
 from sia_tui.engine.engine import Options, run_engine
+from sia_tui.engine.saved import what_is_saved
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
+from sia_tui.weights.whole import CHECKPOINTS, SEAL, STEPS
+from tests.core.story import proposal
 from tests.store.test_run_store import ATTEMPT, SCORE
 
 pytestmark = pytest.mark.xdist_group("export")
@@ -82,6 +87,52 @@ def test_a_run_that_is_being_written_is_restored_whole_and_goes_on(
     assert said(there, "verify", "real") == 0, capsys.readouterr().out
     assert said(there, "restore", tmp_path / "one") == 2
     assert "is in" in capsys.readouterr().err
+
+
+def test_a_training_under_way_is_backed_up_with_its_newest_whole_checkpoint(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """While its trainer makes checkpoints, and deletes what only the ones before needed."""
+    paths, stop, turned = workspace.run("real"), threading.Event(), threading.Event()
+    taken_back(workspace)
+    with RunStore(paths.db) as store:
+        store.record(ProposalMade("p", proposal("idea", "weights")), TrainingBegan("p", None))
+    checkpoints, steps = (paths.training / "p" / name for name in (CHECKPOINTS, STEPS))
+
+    def train() -> None:
+        step = 0
+        while not stop.is_set():
+            step += 1
+            made = checkpoints / f"checkpoint-{step}"
+            for folder in (made, steps / f"v{step}"):
+                folder.mkdir(parents=True)
+                (folder / "weights").write_text(str(step))
+            (made / SEAL).write_text(str(step))
+            for old in (checkpoints / f"checkpoint-{step - 2}", steps / f"v{step - 1}"):
+                shutil.rmtree(old, ignore_errors=True)
+            if step > 2:
+                turned.set()
+            time.sleep(0.02)
+
+    trainer = threading.Thread(target=train)
+    trainer.start()
+    try:
+        assert turned.wait(60) and said(workspace, "backup", "real", tmp_path / "b") == 0
+    finally:
+        stop.set()
+        trainer.join()
+    there = Workspace(tmp_path / "there")
+    assert said(there, "restore", tmp_path / "b") == 0
+    with RunStore(there.run("real").db) as store:
+        told = what_is_saved(store, there.run("real"))
+    (whole,) = (there.run("real").training / "p" / CHECKPOINTS).iterdir()
+    step = whole.name.rpartition("-")[2]
+    assert f"its checkpoint of step {step}" in told and (whole / SEAL).read_text() == step
+    assert (there.run("real").training / "p" / STEPS / f"v{step}" / "weights").read_text() == step
+    with RunStore(paths.db) as store:
+        store.record(ProposalRefused("p", "training", "over"))
+    assert said(workspace, "backup", "real", tmp_path / "over") == 0
+    assert not [name for name in zipfile.ZipFile(tmp_path / "over").namelist() if "/training/" in name]
 
 
 def packed(workspace: Workspace, tmp_path: Path) -> Path:

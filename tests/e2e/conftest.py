@@ -57,9 +57,9 @@ class Desk:
         ).stdout
 
 
-def make_desk(root: Path) -> Desk:
+def make_desk(root: Path, charges: int = 12, per_charge: int = 24, test_per_charge: int = 4) -> Desk:
     """A task of twelve charges and a policy that trains in seconds."""
-    data = write_lawbench_shaped(root / "data" / "lawbench", charges=12, per_charge=24, test_per_charge=4)
+    data = write_lawbench_shaped(root / "data" / "lawbench", charges, per_charge, test_per_charge)
     config = {
         "task": {"name": "lawbench", "data": str(data), "folds": 3, "dev": 0.16, "hidden": 0.1},
         "policy": {

@@ -17,6 +17,7 @@ COMMANDS = {
     "gateway": "sia_tui.policy.gateway",
     "worker": "bwrap",
     "verifier": "verifier/verify.py",
+    "window": "attach",
 }
 """A word of each part's command line; the engine is the process that was started."""
 MOMENT_S = 240.0
@@ -65,7 +66,7 @@ def wait_for(paths: RunPaths, engine: subprocess.Popen[bytes], query: str, least
 def kill(paths: RunPaths, part: str) -> int:
     """SIGKILL to every process of that part; returns how many there were."""
     killed = 0
-    for entry in belonging(paths):
+    for entry in windows(paths) if part == "window" else belonging(paths):
         if COMMANDS[part] in command(entry):
             os.kill(int(entry.name), signal.SIGKILL)
             killed += 1
@@ -95,6 +96,11 @@ def belonging(paths: RunPaths) -> list[Path]:
     numbered = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     engine = f"resume\0{paths.name}\0--workspace\0{paths.root.parent.parent}"
     return [entry for entry in numbered if f"{paths.root}/" in command(entry) or engine in command(entry)]
+
+
+def windows(paths: RunPaths) -> list[Path]:
+    """The /proc entries of windows on the run."""
+    return [entry for entry in Path("/proc").glob("[0-9]*") if f"attach\0{paths.name}\0" in command(entry)]
 
 
 def command(entry: Path) -> str:

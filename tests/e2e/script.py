@@ -104,7 +104,17 @@ CLONING = TrainPlan(
 )
 GRPO = replace(CLONING, algorithm="grpo", steps=4, samples=4, cases=60, eval_every=2, learning_rate=1e-3)
 
+SMALL = replace(CLONING, steps=4, samples=2, cases=16, held_out=8, cases_per_step=4, eval_every=2)
+SMALL_GRPO = replace(GRPO, steps=2, samples=2, cases=8, held_out=8, cases_per_step=4, eval_every=1)
+
 Make = Callable[[Files], dict[str, str]]
+
+
+def remark(number: int) -> Make:
+    """Changes nothing but the tree."""
+    return lambda files: {"harness.py": f"# remark {number}\n{files['harness.py']}"}
+
+
 Said = Make | TrainPlan | tuple[Make, TrainPlan]
 """A patch, a plan, or both at once."""
 SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
@@ -119,6 +129,8 @@ SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
     "gates": (("worse", worse), ("better", better)),
     "levers": (("both", (better, CLONING)), ("grpo", GRPO)),
     "window": (("worse", worse), ("better", better_and_a_note)),
+    "soak": tuple((f"remark-{number}", better if number == 0 else remark(number)) for number in range(1000)),
+    "walk": (("both", (better, SMALL)), ("broken", broken), ("worse", worse), ("grpo", SMALL_GRPO)),
 }
 
 
@@ -155,12 +167,17 @@ def unified(old: Files, new: Files) -> str:
     )
 
 
-if __name__ == "__main__":
+def plug_in(script: str) -> None:
+    """The scripted agent, in place of the config's, for engines of this process and those it starts."""
     from sia_tui.cli import background
-    from sia_tui.cli.main import main
     from sia_tui.engine import step
 
-    script, *arguments = sys.argv[1:]
     background.PROGRAM = (sys.executable, "-m", "tests.e2e.script", script)
     step.make_feedback_agent = lambda player, calls: ScriptedAgent(SCRIPTS[script])  # type: ignore[assignment]
-    raise SystemExit(main(arguments))
+
+
+if __name__ == "__main__":
+    from sia_tui.cli.main import main
+
+    plug_in(sys.argv[1])
+    raise SystemExit(main(sys.argv[2:]))

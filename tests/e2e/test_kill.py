@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sia_tui.core.episodes import Score
-from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import Workspace
+from tests.e2e.alike import left_over, outcomes, story
 from tests.e2e.conftest import Desk
 from tests.e2e.killing import asked, paths_of, require_no_orphans, start, wait_for
 
@@ -39,8 +39,9 @@ def test_a_run_killed_again_and_again_is_the_run_that_was_not(desk: Desk, fates:
     assert process.wait(timeout=240) == 0
     assert len(killed_at) >= 10, killed_at
 
-    assert story(desk, "killed") == story(desk, "fates")
-    assert outcomes(desk, "killed") == outcomes(desk, "fates")
+    assert story(paths) == story(paths_of(desk, "fates"))
+    assert outcomes(paths) == outcomes(paths_of(desk, "fates"))
+    assert left_over(Workspace(desk.workspace), paths) == []
     assert count(desk, "killed", "kind = 'EpisodeDone'") == count(desk, "fates", "kind = 'EpisodeDone'")
     for kind in ("TestOpened", "GenerationCreated", "GenerationKept", "ProposalMade", "VerdictGiven", "RunEnded"):
         assert count(desk, "killed", f"kind = '{kind}'") == count(desk, "fates", f"kind = '{kind}'"), kind
@@ -48,22 +49,3 @@ def test_a_run_killed_again_and_again_is_the_run_that_was_not(desk: Desk, fates:
 
 def count(desk: Desk, run: str, where: str = "1") -> int:
     return asked(paths_of(desk, run), f"select count(*) from events where {where}")
-
-
-def story(desk: Desk, run: str) -> list[Any]:
-    """What happened, without ids and dates: trees, scores, fates."""
-    state = RunReader(paths_of(desk, run).db).state()
-    generations = [(g.tree, g.key, g.kept, {s: (r.mean, r.n) for s, r in g.results.items()}) for g in state.generations]
-    steps = [(s.proposal.title, s.lights, s.preview, s.measured and s.measured.gain) for s in state.steps]
-    return [generations, steps, state.incumbent, state.stop_reason, state.status]
-
-
-def outcomes(desk: Desk, run: str) -> dict[tuple[str, str], tuple[str | None, Score, int]]:
-    """Every episode's answer, score and number of calls."""
-    reader = RunReader(paths_of(desk, run).db)
-    return {
-        (generation.key, attempt.case.id): (attempt.answer, score, len(attempt.calls))
-        for generation in reader.state().generations
-        for split in ("train", "dev", "hidden", "test")
-        for _, attempt, score in reader.trajectories(generation.key, split)
-    }

@@ -20,6 +20,7 @@ from tests.policy.conftest import Caller, Reference
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LANE = 7
+HANGS = 0
 WORDS = "some words of a question"
 
 
@@ -31,7 +32,7 @@ class Port:
     plain: bool = False
     """Knows neither logprobs nor token ids, and says so."""
     fails: list[int | str] = field(default_factory=list)
-    """Statuses to answer first; or texts, with status 200; an empty one cuts the connection."""
+    """Statuses to answer first, 0 for never; or texts, with status 200; an empty one cuts the connection."""
     key: str | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
@@ -46,6 +47,8 @@ class Port:
             if not said and http.transport:
                 http.transport.abort()
             return web.Response(text=said, content_type="application/json")
+        if self.fails == [HANGS]:
+            await asyncio.sleep(60)
         if self.fails:
             return wrong(int(self.fails.pop(0)), "try again later")
         if self.plain and {"logprobs", "return_token_ids"} & set(body):
@@ -62,7 +65,7 @@ class Port:
     async def open(self) -> AsyncIterator[Port]:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self.chat)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.address = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
@@ -149,6 +152,7 @@ async def test_what_is_no_answer_is_asked_for_again_and_never_scored(gateway: Ga
         ([500] * 99, r"fails for 1 s: 500 try again later"),
         (["<html>"] * 99, r"fails for 1 s: "),
         ([404], r"404.*check policy\.address"),
+        ([HANGS], r"fails for 1 s: no answer"),
     ],
 )
 async def test_one_that_stays_down_ends_the_gateway_and_not_the_episode(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from sia_tui.tasks.scaffold import Ordered, Program, new
 from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess, VerifierTampered
 from sia_tui.tasks.verifier_pool import VerifierPool
+from tests.tasks.processes import gone, written
 
 REWARDS = """
 import asyncio, time
@@ -196,6 +199,20 @@ async def test_a_command_is_asked_in_json(tmp_path: Path) -> None:
     right, wrong, failed = await judged(task, tmp_path, task.gold[task.ids("train")[0]], "mauve", "fail")
     assert (right.reward, wrong.reward, wrong.failure) == (1.0, 0.25, "partial")
     assert failed.failure == "verifier_error" and "out of ink" in failed.detail["verifier"]
+
+
+async def test_a_command_dies_with_the_verifier_that_asked_it(tmp_path: Path) -> None:
+    hangs = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    task = made(tmp_path, {"command": ["python3", "-c", hangs]})
+    gold = {id: task.gold[id] for id in task.ids("train")}
+    async with asyncio.timeout(60), VerifierProcess(tmp_path / "v", gold, task.labels, task.judge) as verifier:
+        asked = asyncio.create_task(verifier.score(task.ids("train")[0], "x"))
+        pid = await written(tmp_path / "pid")
+        assert verifier._process is not None
+        os.kill(verifier._process.pid, signal.SIGKILL)
+        await gone(pid)
+        asked.cancel()
+        await asyncio.wait({asked})
 
 
 @pytest.fixture

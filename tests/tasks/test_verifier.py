@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from sia_tui.core.episodes import Score
 from sia_tui.tasks import verifier, verify
 from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess, VerifierTampered
+from tests.tasks.processes import gone, written
 
+ROOT = Path(__file__).parents[2]
 LABELS = ("盗窃", "诈骗", "信用卡诈骗")
 GOLD = {"a": "盗窃", "b": "信用卡诈骗"}
 SECRET = "诈骗"
@@ -138,6 +141,28 @@ def test_a_crash_is_survived_once(tmp_path: Path) -> None:
             assert await process.score("a", "x") == Score(1.0, None)
 
     asyncio.run(work())
+
+
+ENGINE = """
+import asyncio, sys
+from pathlib import Path
+from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.verifier import VerifierProcess
+async def main(folder):
+    async with VerifierProcess(folder / "v", {"a": "x"}, ("x",), Judge(folder / "hangs.py")) as process:
+        await process.score("a", "x")
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_one_that_hangs_dies_with_its_engine(tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text(f"{ALWAYS}    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(600)\n")
+    engine = await asyncio.create_subprocess_exec(sys.executable, "-c", ENGINE, str(tmp_path), cwd=ROOT)
+    async with asyncio.timeout(60):
+        pid = await written(tmp_path / "v" / "pid")
+        engine.kill()
+        await gone(pid)
+    await engine.wait()
 
 
 @pytest.mark.parametrize(

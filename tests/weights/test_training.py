@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sia_tui.weights.protocol import Failed, Full, Job, Left, Need, Rollout, Trained
+from sia_tui.weights.whole import carry
 from tests.weights.bandit import Heard, Policy, Reward, job, plan, run, run_here, start
 
 LONG = {"steps": 24, "eval_every": 4, "patience": 20, "learning_rate": 0.03, "samples": 8}
@@ -213,7 +214,7 @@ def test_a_killed_trainer_goes_on_to_the_very_same_adapter(
     assert trained(second) == trained(straight)
 
 
-def test_told_to_leave_it_makes_a_checkpoint_and_another_one_learns_the_very_same(
+def test_told_to_leave_it_makes_a_checkpoint_and_another_one_elsewhere_learns_the_very_same(
     grpo: tuple[Job, Heard], policy: Policy, tmp_path: Path
 ) -> None:
     whole, straight = grpo
@@ -221,9 +222,12 @@ def test_told_to_leave_it_makes_a_checkpoint_and_another_one_learns_the_very_sam
     first = run_here(broken, policy, leave_at=5)
     assert first.end == Left(step=6), "between two looks"
     assert {path.name for path in broken.checkpoints.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
-    second = run_here(broken, policy)
+    elsewhere = job(whole.model, tmp_path / "elsewhere", whole.plan)
+    assert carry(broken.folder, elsewhere.folder)
+    shutil.rmtree(broken.folder)
+    second = run_here(elsewhere, policy)
     assert [line.step for line in second.metrics] == list(range(7, whole.plan.steps + 1))
-    assert (broken.out / "adapter_model.safetensors").read_bytes() == (
+    assert (elsewhere.out / "adapter_model.safetensors").read_bytes() == (
         whole.out / "adapter_model.safetensors"
     ).read_bytes()
     assert trained(second) == trained(straight)

@@ -40,6 +40,8 @@ def main() -> None:
     except OSError as error:
         _say(control, {"failed": {"stage": "confine", "kind": "crash", "message": str(error)}})
         os._exit(1)
+    if _deserted(control):
+        os._exit(1)
     # Of a program's own processes nothing is seen from here; what this one opens is the relay.
     if setup["agent"] is None:
         recording.watch_network()
@@ -60,6 +62,14 @@ def _control(setup: dict[str, Any]) -> socket.socket:
     control, setup["lanes"] = guard.fetched(setup["meeting"], len(setup["lanes"]))
     guard.stand(control)
     return control
+
+
+def _deserted(control: socket.socket) -> bool:
+    """The engine is gone already: killed while bubblewrap was being put up, it took only its outer process along."""
+    try:
+        return control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
 
 
 def _make_room() -> None:
