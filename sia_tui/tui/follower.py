@@ -12,7 +12,9 @@ class Follower(ABC):
         self._thread = threading.Thread(target=self._follow, name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """A second time changes nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Waits a little for what is under way; a thread that hangs on a file ends with the process."""

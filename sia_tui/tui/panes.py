@@ -129,7 +129,10 @@ class Panes(App[None]):
         if self.here not in self._there:
             # Not all of its parts may be there: its first part is to have it.
             return
-        there = self._pane(self.here)
-        first = next((child for child in self.screen.focus_chain if there in child.ancestors_with_self), None)
-        if first is not None and (self.focused is None or there not in self.focused.ancestors_with_self):
+        there, chain = self._pane(self.here), self.screen.focus_chain
+        if there is None or (self.focused is not None and there in self.focused.ancestors_with_self):
+            return
+        # As they are written: the chain is in the order of their places, and one that has none yet would come first.
+        first = next((child for child in there.walk_children(Widget, with_self=True) if child in chain), None)
+        if first is not None:
             first.focus()

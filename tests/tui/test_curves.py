@@ -138,6 +138,7 @@ async def test_keys_zoom_about_the_cursor_and_smooth(paths: RunPaths) -> None:
 
 async def test_the_mouse_points_and_zooms(paths: RunPaths) -> None:
     async with open_on(paths, "curves") as (app, pilot):
+        await drawn(pilot)
         curve = app.query_one("#reward", Curve)
         canvas = curve.query_one("#plot", Canvas)
         await pilot.click(canvas, offset=(canvas.size.width // 2, 4))
