@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import events
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -119,6 +120,8 @@ class SiaApp(Panes, Steering, Away):
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher()
         self._there: set[str] = set()
+        self._coming: set[str] = set()
+        self._typed: list[events.Key] = []
         self._caller = Caller(rings_at_once=paths is None)
         self._entitled = ""
         self._shelved: tuple[View, ...] = ()

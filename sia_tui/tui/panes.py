@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+from textual import events
 from textual.app import App
 from textual.widget import AwaitMount, Widget
 from textual.widgets import ContentSwitcher
@@ -61,6 +62,9 @@ class Panes(App[None]):
     _feed: Follows | None
     _there: set[str]
     """Panes that have their place on the screen."""
+    _coming: set[str]
+    _typed: list[events.Key]
+    """At panes that are coming."""
 
     def _show(self) -> None:
         raise NotImplementedError
@@ -85,6 +89,7 @@ class Panes(App[None]):
         if found is None:
             # Textual would hand it on to whatever of the new pane happens to be there first.
             self.screen.set_focus(None)
+            self._coming.add(name)
             self.call_later(self._come, self._panes.mount(_made(name)), name, then)
         self._panes.current = name
         self.screen.minimize()
@@ -98,12 +103,22 @@ class Panes(App[None]):
         await mounted
         self.call_after_refresh(self._arrive, name, then)
 
-    def _arrive(self, name: str, then: Callable[[Any], None]) -> None:
+    async def _arrive(self, name: str, then: Callable[[Any], None]) -> None:
         """A pane that is looked at for the first time is filled once it has its place."""
         self._there.add(name)
+        self._coming.discard(name)
         self.fill_pane()
         if (found := self._pane(name)) is not None:
             then(found)
+        while self._typed and not self._coming:
+            await self.on_event(self._typed.pop(0))
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is typed at a pane that is still coming waits for it."""
+        if self._coming and isinstance(event, events.Key):
+            self._typed.append(event)
+        else:
+            await super().on_event(event)
 
     def _pane(self, name: str) -> Widget | None:
         """The pane of this name, if anybody has looked at it yet."""
@@ -135,4 +150,4 @@ class Panes(App[None]):
         # As they are written: the chain is in the order of their places, and one that has none yet would come first.
         first = next((child for child in there.walk_children(Widget, with_self=True) if child in chain), None)
         if first is not None:
-            first.focus()
+            self.screen.set_focus(first)
