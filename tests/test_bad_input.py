@@ -201,7 +201,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[HarnessRepository
 
 
 def standing(repository: HarnessRepository) -> str:
-    return repository._run("for-each-ref") + repository._run("status", "--porcelain")
+    return repository.git.run("for-each-ref") + repository.git.run("status", "--porcelain")
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -221,7 +221,7 @@ def test_line_ends_are_taken_as_they_are(name: str, planted: tuple[HarnessReposi
     repository, seed = planted
     patch, file, text = TAKEN[name]
     tree = repository.patched_tree(seed, "task", patch, SURFACE)
-    assert repository._show(f"{tree}:task/{file}") == text
+    assert repository.git.show(f"{tree}:task/{file}") == text
     assert partial(patch, [0]) == patch and len(hunks(patch)) == 1
 
 
@@ -247,6 +247,6 @@ def test_whatever_is_done_to_patches_only_plain_files_of_the_surface_change(
     except PatchFailed as refused:
         one_line_of(refused)
         return
-    for line in repository._run("ls-tree", "-r", tree).splitlines():
+    for line in repository.git.run("ls-tree", "-r", tree).splitlines():
         mode, _, path = line.split(maxsplit=1)[0], *line.partition("\t")[1:]
         assert mode == "100644" and path.startswith("task/") and path.endswith(".py")

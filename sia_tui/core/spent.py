@@ -25,5 +25,5 @@ class Cost:
     """US dollars, where prices are known."""
 
     def worked(self, seconds: float, gpus: int) -> Cost:
-        """With so much more time of an engine's work."""
-        return replace(self, wall_s=self.wall_s + seconds, gpu_s=self.gpu_s + seconds * gpus)
+        """With so much more time of an engine's work, in the log's milliseconds: however it is cut, it adds up to the same."""
+        return replace(self, wall_s=round(self.wall_s + seconds, 3), gpu_s=round(self.gpu_s + seconds * gpus, 3))

@@ -117,7 +117,7 @@ def test_refs_that_are_behind_are_no_break_and_are_mended(
 ) -> None:
     repository = HarnessRepository(workspace.harness_repository)
     for ref in ("refs/tags/real/g0", "refs/notes/sia/real"):
-        repository._run("update-ref", "-d", ref)
+        repository.git.run("update-ref", "-d", ref)
     code, found = verified(workspace, capsys)
     assert code == 0 and found["git: refs"]["level"] == "behind" and "--mend" in found["git: refs"]["do"]
     code, found = verified(workspace, capsys, "--mend")

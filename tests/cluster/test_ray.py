@@ -81,7 +81,9 @@ async def test_an_evaluation_on_a_cluster_is_the_same_also_where_a_node_is_lost(
         await killed[0]
     lost = [event for event in events if isinstance(event, NodeLost)]
     anew = [event for event in events if isinstance(event, EpisodesReissued)]
-    assert len(lost) == 1 and {event.node for event in anew if event.why == "lost"} == {lost[0].node}, events
+    assert len(lost) == 1 and {event.node for event in anew if event.why == "lost"} <= {lost[0].node}, events
+    # Where the machine is busy, all that the lost node had in hand may have been begun elsewhere before, as late.
+    assert lost[0].node in {event.node for event in anew}, events
     nodes: Nodes = ()
     for event in events:
         nodes = after(nodes, event)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from tests.e2e import brains
 from tests.e2e.conftest import ROOT, Desk
 from tests.e2e.killing import paths_of, require_no_orphans
 
-pytestmark = [pytest.mark.xdist_group("e2e-agents"), pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.xdist_group("e2e-agents"), pytest.mark.timeout(900)]
 
 FAULTS = (
     Fault("status", 429, retry_after=0),
@@ -75,11 +75,11 @@ def ran(desk: Desk) -> Iterator[Ran]:
     with Provider(script, faults=FAULTS) as provider:
         config = _config(desk, provider)
         script.engine = begun = _start(desk, "run", str(config), "--name", "model")
-        said, _ = begun.communicate(timeout=200)
+        said, _ = begun.communicate(timeout=400)
         assert begun.returncode == -signal.SIGKILL, said
         require_no_orphans(paths_of(desk, "model"))
         resumed = _start(desk, "resume", "model")
-        more, _ = resumed.communicate(timeout=280)
+        more, _ = resumed.communicate(timeout=400)
         assert resumed.returncode == 0, more
         reader = RunReader(paths_of(desk, "model").db)
         calls, state = reader.agent_calls(), reader.state()

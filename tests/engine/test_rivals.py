@@ -15,7 +15,7 @@ import pytest
 
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.session import EngineError, Session
-from sia_tui.harness import repository as repositories
+from sia_tui.harness import plumbing
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.harness.sandbox import probe
 from sia_tui.store.lock import RunHeld, hold
@@ -91,7 +91,7 @@ def test_an_engine_that_may_not_write_says_what_to_do(paths: RunPaths, monkeypat
 def test_a_lock_that_git_left_is_taken_away_once_nobody_can_hold_it(
     old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repositories, "LOCKED_S", 0.2)
+    monkeypatch.setattr(plumbing, "LOCKED_S", 0.2)
     repository, commit = HarnessRepository.plant(tmp_path / "h", "toy", {"harness.py": b"x\n"})
     lock = tmp_path / "h" / ".git" / "refs" / "tags" / "r" / "g0.lock"
     lock.parent.mkdir(parents=True)

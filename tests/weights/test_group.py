@@ -70,6 +70,7 @@ def lost(heard: Heard) -> bool:
     return heard.end is None and heard.status == BROKE and said.startswith("lost its process")
 
 
+@pytest.mark.long
 @needs_ray
 def test_two_processes_learn_what_one_does_though_one_of_them_is_killed(
     model: Path, policy: Policy, tmp_path: Path

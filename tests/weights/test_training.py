@@ -193,7 +193,14 @@ def test_what_is_no_number_fails_it(model: Path, policy: Policy, tmp_path: Path)
     assert "of step 1 is" in heard.end.reason
 
 
-@pytest.mark.parametrize(("algorithm", "at"), [("grpo", 14), ("best_of_n", 4), ("dpo", 4)])
+@pytest.mark.parametrize(
+    ("algorithm", "at"),
+    [
+        ("grpo", 14),
+        pytest.param("best_of_n", 4, marks=pytest.mark.long),
+        pytest.param("dpo", 4, marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_trainer_goes_on_to_the_very_same_adapter(
     algorithm: str, at: int, policy: Policy, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
+from textual.css.query import NoMatches
 from textual.geometry import Offset
 from textual.message import Message
 from textual.strip import Strip
@@ -59,7 +61,9 @@ class Plot(PlotWidget):
         factor: float
 
     def on_mount(self) -> None:
-        self.set_y_formatter(Labels())
+        # A window that is closed meanwhile composes nothing.
+        with suppress(NoMatches):
+            self.set_y_formatter(Labels())
         self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 7
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
