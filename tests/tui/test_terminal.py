@@ -35,7 +35,7 @@ def test_no_byte_of_others_steers_a_real_terminal_whatever_befalls_the_run(tmp_p
     paths = make_run(Workspace(tmp_path).runs / "r", "patch_gate")
     with open_window(tmp_path, "attach", "r") as terminal:
         terminal.see("GENERATIONS")
-        for key, there in (("4", "another charge"), ("6", "Vote over"), ("1", "RUNS"), ("3", "gate-4 ·")):
+        for key, there in (("4", "dev-0039"), ("6", "Vote over"), ("1", "RUNS"), ("3", "gate-4 ·")):
             terminal.press(key)
             terminal.see(there)
             if key == "4":

@@ -100,6 +100,7 @@ class Lines(ScrollView, can_focus=True):
         self._row: Row = lambda index, width: Content("")
         self._strips: dict[int, Strip] = {}
         self.set_reactive(Lines.follow, follow)
+        self._height = 0
 
     def show_list(self, rows: Sequence[Content], first: int = 0, wide: int = 0) -> None:
         """Show these rows; see `show_rows`."""
@@ -172,8 +173,12 @@ class Lines(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self._strips.clear()
         self._fit()
+        before, self._height = self._height, self.size.height
         if self.follow:
             self._scroll(self.max_scroll_y)
+        elif self.has_cursor and before and self.cursor == self.scroll_y + before - 1:
+            # A cursor at the foot stays there, with as much of what came before it as there is room for.
+            self._scroll(max(0, self.cursor - self._height + 1))
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - self.gutter.top
