@@ -148,6 +148,7 @@ async def test_episodes_stream_in_while_the_window_is_open(tmp_path: Path) -> No
         with writing(paths.root) as run:
             run.evaluate(0, "dev", 0.5, episodes=30)
         await until(pilot, lambda: stream.count == before + 30)
+        await pilot.pause(0.5)
         assert stream.cursor == stream.count - 1
 
 
