@@ -13,14 +13,15 @@ settings.load_profile("here")
 
 LONGEST = (
     "e2e-levers",
+    "tests/weights/test_training.py",
     "e2e-fates",
     "e2e-agents",
     "e2e-gates",
-    "tests/weights/test_training.py",
     "tests/policy",
     "export",
 )
-"""Groups of more than half a minute, the longest first. A short one at the end leaves no process alone for long."""
+"""Groups of more than half a minute, the longest first, but for the second: what runs share (their policy, their environment)
+is made by the first before another looks for it. A short one at the end leaves no process alone for long."""
 TOGETHER = ("tests/policy",)
 """Folders whose files share what takes seconds to make."""
 

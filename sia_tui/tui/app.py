@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from sia_tui.tui.screens.home import HomePane
 
 FLUSHES_A_SECOND = 15
+REDRAW_S = 0.2
+"""Between two pictures of a run that goes on: more of them nobody reads, and a key waits for each."""
 FLASHES = 6
 
 
@@ -125,7 +128,7 @@ class SiaApp(Panes, Steering, Away):
         self._caller = Caller(rings_at_once=paths is None)
         self._entitled = ""
         self._shelved: tuple[View, ...] = ()
-        self._flushes = 0
+        self._flushes, self._drawn, self._stale = 0, 0.0, False
         self._flashes = 0
         self._leaving = False
         self._settled = paths is None
@@ -312,8 +315,11 @@ class SiaApp(Panes, Steering, Away):
         self._shelved = shelved
         if (pane := self._accompany(self.here)) != self.here:
             self.action_pane(pane)
+        self._stale = self._stale or changed
+        due = time.monotonic() - self._drawn >= REDRAW_S
         # Whatever lies over the pane is drawn together with it: there, once a second will do.
-        if (changed and not self._covered) or self._flushes % FLUSHES_A_SECOND == 0:
+        if (self._stale and due and not self._covered) or self._flushes % FLUSHES_A_SECOND == 0:
+            self._stale, self._drawn = False, time.monotonic()
             self._call()
             self._show()
         if self._flashes and self._flushes % 5 == 0:

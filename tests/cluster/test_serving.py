@@ -13,7 +13,8 @@ from sia_tui.cluster.joining import joined
 from sia_tui.cluster.serving import Servers
 from sia_tui.policy.client import Gateway
 from sia_tui.policy.wire import Door
-from tests.cluster.test_ray import Cluster, cluster
+from tests.cluster.nodes import Cluster
+from tests.cluster.test_ray import cluster
 from tests.policy.fake_vllm import SLOW
 from tests.policy.test_vllm import fake_python, off
 from tests.policy.tiny import make_adapter, make_model

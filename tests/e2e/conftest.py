@@ -17,6 +17,8 @@ from tests.lawbench_shaped import write_lawbench_shaped
 
 ROOT = Path(__file__).parents[2]
 STARTING = ("run", "resume", "branch", "attach")
+SHARED = ("environments", "policies", "baselines", "fitness")
+"""Folders of a workspace, named by what they are made of."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def make_desk(root: Path, charges: int = 12, per_charge: int = 24, test_per_char
             "recipe": {"hidden": 64, "heads": 4, "vocab": 1200, "steps": 150, "batch": 16, "excerpt": 90, "threads": 1}
         },
         "harness": {"lanes": 8},
-        "evaluate": {"train": 18, "preview": 12, "hidden": 8, "test": 16, "trace": 0},
+        "evaluate": {"train": 18, "dev": 28, "preview": 12, "hidden": 8, "test": 16, "trace": 0},
         "weights": {"pilot": 16},
         "gate": {"policy": "auto", "indecisive": "roll_back"},
         "budget": {"steps": 8},
@@ -78,13 +80,14 @@ def make_desk(root: Path, charges: int = 12, per_charge: int = 24, test_per_char
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Each process of the tests has its own; the harness' environment, which takes longest to make, is shared by them."""
+    """Each process of the tests has its own; what is the same for all of them and takes long to make is shared."""
     made = make_desk(tmp_path_factory.mktemp("desk"))
     base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
-    shared.mkdir(exist_ok=True)
     made.workspace.mkdir(mode=0o700)
-    (made.workspace / "environments").symlink_to(shared)
+    for name in SHARED:
+        shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+        shared.mkdir(exist_ok=True)
+        (made.workspace / name).symlink_to(shared)
     return made
 
 

@@ -92,17 +92,17 @@ def unappliable(files: Files) -> dict[str, str]:
 
 CLONING = TrainPlan(
     "best_of_n",
-    steps=16,
+    steps=8,
     cases_per_step=8,
     samples=4,
-    cases=40,
+    cases=24,
     held_out=12,
-    eval_every=8,
+    eval_every=4,
     learning_rate=3e-3,
     rank=8,
     alpha=16,
 )
-GRPO = replace(CLONING, algorithm="grpo", steps=4, samples=4, cases=60, eval_every=2, learning_rate=1e-3)
+GRPO = replace(CLONING, algorithm="grpo", steps=2, samples=4, cases=16, eval_every=1, learning_rate=1e-3)
 
 SMALL = replace(CLONING, steps=4, samples=2, cases=16, held_out=8, cases_per_step=4, eval_every=2)
 SMALL_GRPO = replace(GRPO, steps=2, samples=2, cases=8, held_out=8, cases_per_step=4, eval_every=1)

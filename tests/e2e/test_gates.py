@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Desk
+from tests.e2e.killing import asked, paths_of, start, wait_for
 
 pytestmark = pytest.mark.xdist_group("e2e-gates")
 
@@ -23,8 +24,8 @@ def waiting(desk: Desk) -> dict[str, Any]:
 
 
 def pending(desk: Desk) -> dict[str, Any]:
-    [asked] = [gate for gate in json.loads(desk.cli("pending", "--json").stdout) if gate["run"] == RUN]
-    return dict(asked)
+    [found] = [gate for gate in json.loads(desk.cli("pending", "--json").stdout) if gate["run"] == RUN]
+    return dict(found)
 
 
 def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]) -> None:
@@ -69,15 +70,17 @@ def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]
     yes = desk.cli("approve", f"{RUN}/{second['gate']}", "--hash", second["hash"], "--note", "go")
     assert yes.returncode == 0, yes.stderr
 
-    resumed = desk.cli("resume", RUN, "--headless", script="gates")
-    assert resumed.returncode == 3, resumed.stdout + resumed.stderr
+    paths, log = paths_of(desk, RUN), desk.workspace.parent / "gates.log"
+    engine = start(desk, "resume", RUN, "--wait", script="gates", log=log)
+    opened = "select count(*) from events where kind = 'GateOpened'"
+    assert wait_for(paths, engine, opened, asked(paths, opened) + 1), log.read_text()
     told = desk.show(RUN)
     assert told["generations"][1]["kept"] and told["generations"][1]["verdict"]["note"] == "go"
-    assert pending(desk)["lever"] == "stop"
+    assert pending(desk)["lever"] == "stop" and engine.poll() is None
 
     stopped = desk.cli("stop", RUN)
     assert stopped.returncode == 0
-    assert desk.cli("resume", RUN, "--headless", script="gates").returncode == 0
+    assert engine.wait(timeout=60) == 0, log.read_text()
     told = desk.show(RUN)
     assert (told["status"], told["test"]) == ("stopped", None), "a run that was broken off opens no test"
     note = desk.git("notes", "--ref=sia/asked", "show", told["refused"][0]["commit"])
