@@ -317,13 +317,14 @@ def history(options: argparse.Namespace) -> int:
 
 
 def diff(options: argparse.Namespace) -> int:
-    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
 
-    workspace = Workspace.locate(options.workspace)
-    state = read(workspace.existing(options.run))
+    paths = Workspace.locate(options.workspace).existing(options.run)
+    state = read(paths)
     old, new = commit_of(state, options.a), commit_of(state, options.b)
     try:
-        text = HarnessRepository(workspace.harness_repository).diff(old, new, state.task)
+        text = repository_of(paths).diff(old, new, state.task)
     except RepositoryError as error:
         raise UsageError(str(error)) from error
     _print(options, {"a": old, "b": new, "diff": text}, lambda: clean(text) or "no difference")
