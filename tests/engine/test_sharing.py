@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -25,7 +26,7 @@ from sia_tui.engine import hearing as ears
 from sia_tui.engine.commands import heed
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.hearing import hearing
-from sia_tui.engine.history import follow, pack_for_others
+from sia_tui.engine.history import follow_log
 from sia_tui.repositories import repository_of
 from sia_tui.store.asked import SOCKET, ask
 from sia_tui.store.browse import Browser, Wanted
@@ -305,7 +306,10 @@ def test_viewers_have_the_history_of_the_run_that_is_shared_and_of_no_other(
     state, own = RunReader(paths.db).state(), repository_of(paths)
     secret = commit(own, state.generations[0].commit, "ASK = 'private'\n", "of another run")
     own.mark("refs/tags/private/g1", secret)
-    follow(state, own, paths.worktree)
+
+    def engine_turns(share: ShareConfig) -> None:
+        session = {"state": state, "repository": own, "paths": paths, "config": SimpleNamespace(share=share)}
+        follow_log(cast(Any, SimpleNamespace(**session)))
 
     def cannot() -> Any:
         return repository_of(paths)
@@ -321,14 +325,14 @@ def test_viewers_have_the_history_of_the_run_that_is_shared_and_of_no_other(
             words = ("report", "r", "--workspace", str(workspace.root), "--out", out)
             return [main([*words]), (Path(out) / "report.md").read_text()]
 
+    engine_turns(ShareConfig())
     admit(workspace, paths, group.gr_name)
     assert "no history of its harness is packed" in viewer.does(cannot)["said"]
     (paths.root / ".harness.bundle.new.lock").touch()
-    pack_for_others(state, own, paths.history)
-    admit(workspace, paths, group.gr_name)
+    engine_turns(ShareConfig(viewers=group.gr_name))
     assert viewer.does(reads) == ["'two'", True, ["r/g0", "r/g1", "r/g2"], None]
     before = paths.history.stat().st_ino
-    pack_for_others(state, own, paths.history)
+    engine_turns(ShareConfig(viewers=group.gr_name))
     assert paths.history.stat().st_ino == before, "packed again only where something is new"
     code, told = viewer.does(reports)
     assert code == 0 and "was not looked at" in told and "its owner's to see" in told, told
