@@ -131,6 +131,8 @@ def _looked_at(name: str, sha256: str, look: Callable[[], object]) -> Seal:
     """`look` raises for anything but the recorded content."""
     try:
         look()
+    except PermissionError:
+        return Seal(name, sha256, None, UNSEEN)
     except (ExportError, OSError) as error:
         return Seal(name, sha256, None, str(error))
     return Seal(name, sha256, sha256)

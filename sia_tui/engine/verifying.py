@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sia_tui.core.hashing import digest
-from sia_tui.core.seals import Check, Seal
+from sia_tui.core.seals import UNSEEN, Check, Seal
 from sia_tui.core.state import Generation, State
 from sia_tui.engine.history import notes, refs
 from sia_tui.engine.integrity import Say, seals
@@ -99,6 +99,8 @@ def _adapter(paths: RunPaths, state: State, generation: Generation) -> Check:
         if adapter_hash(folder) != sha256:
             return Check(name, f"{folder} is not the adapter that was measured", "broken", RESTORE)
         said = _manifest(folder)
+    except PermissionError:
+        return Check(name, UNSEEN, "behind", "nothing")
     except (OSError, ValueError) as error:
         return Check(name, str(error), "broken", RESTORE)
     step = None if generation.proposal is None else state.step(generation.proposal)

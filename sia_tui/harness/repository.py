@@ -279,8 +279,8 @@ class HarnessRepository:
             self.git.run("reset", "-q", "--hard", "seed")
 
     def _init(self) -> bool:
-        """Whether there was none."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Whether there was none. It has every run's harness: others have no business in it."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (self.root / ".git").exists():
             return False
         self.git.run("init", "-q", "--initial-branch=seed")

@@ -20,7 +20,7 @@ def integrity(facts: Facts) -> Section:
     changed = [seal.name for seal in seen if not seal.holds]
     said = f"Not as recorded: {', '.join(changed)}." if changed else "All of it is as it was recorded."
     if len(seen) < len(facts.seals):
-        said += " What lies outside of the run's folder is its owner's, and was not looked at."
+        said += " What is its owner's alone was not looked at."
     rows = [(seal.name, seal.recorded[:16], (seal.found or "–")[:16], seal.told) for seal in facts.seals]
     told: list[Block] = []
     if rows:

@@ -7,7 +7,6 @@ import json
 import os
 import select
 import socket
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,10 +26,13 @@ from sia_tui.engine.commands import heed
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.hearing import hearing
 from sia_tui.engine.history import follow_log
+from sia_tui.harness.repository import HarnessRepository
 from sia_tui.repositories import repository_of
 from sia_tui.store.asked import SOCKET, ask
 from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.lock import hold, is_held
+from sia_tui.store.memory import remember
+from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.search import FILE, keep_up
 from sia_tui.store.sharing import admit
@@ -97,9 +99,15 @@ def test_viewers_read_what_others_do_not_and_nobody_writes(workspace: Workspace)
         assert viewer.does(read)["error"] in ("StoreError", "PermissionError")
 
 
-def test_a_run_is_its_owners_alone_before_its_first_engine(workspace: Workspace) -> None:
-    made = create(workspace, CONFIG, ev.RunCreated("new", "lawbench", CONFIG.hash))
-    assert stat.S_IMODE(made.root.stat().st_mode) == 0o700
+def test_what_is_made_in_a_workspace_is_its_owners_alone_from_the_beginning(workspace: Workspace) -> None:
+    """The way to a shared run leads by it."""
+    run = create(workspace, CONFIG, ev.RunCreated("new", "lawbench", CONFIG.hash))
+    repository, _ = HarnessRepository.plant(workspace.harness_repository, "toy", {"harness.py": b"pass\n"})
+    record_opening(workspace.db, "new", "t")
+    workspace.db.unlink()
+    remember(workspace.db, RunReader(run.db).state())
+    for made in (run.root, repository.root, workspace.db):
+        assert made.stat().st_mode & 0o077 == 0, made
 
 
 def test_what_another_has_put_into_the_workspace_is_left_as_it_is(workspace: Workspace) -> None:
@@ -299,9 +307,13 @@ def test_a_group_that_is_none_ends_no_run(workspace: Workspace) -> None:
 
 
 def test_viewers_have_the_history_of_the_run_that_is_shared_and_of_no_other(
-    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (group,) = groups(1)
+    (group,), mine = groups(1), workspace.root.with_name("tmp")
+    mine.mkdir()
+    mine.chmod(0o777)
+    # A forked process leaves behind what it would have cleared away at its end.
+    monkeypatch.setattr(tempfile, "tempdir", str(mine))
     paths, viewer = grown_run(workspace.root), Other(VIEWER, (group.gr_gid,))
     state, own = RunReader(paths.db).state(), repository_of(paths)
     secret = commit(own, state.generations[0].commit, "ASK = 'private'\n", "of another run")
