@@ -125,18 +125,19 @@ def test_a_run_is_read_while_no_engine_lives_and_when_it_was_written_since(works
     with begun(paths):
         admit(workspace, paths, group.gr_name)
     assert not paths.db.with_name("run.db-wal").exists()
-    go = workspace.runs / "go"
+    go, (ready, tell) = workspace.runs / "go", os.pipe()
 
     def watch() -> Any:
         reader = RunReader(paths.db)
         first, version = reader.state().status, reader.version()
+        os.write(tell, b"x")
         while not go.exists():
             pass
         return [first, reader.version() != version, reader.state().status]
 
     async def meanwhile() -> Any:
         watching = asyncio.create_task(asyncio.to_thread(Other(VIEWER, (group.gr_gid,)).does, watch))
-        await asyncio.sleep(0.3)
+        await asyncio.wait_for(asyncio.to_thread(os.read, ready, 1), 20)
         with begun(paths) as store:
             admit(workspace, paths, group.gr_name)
             store.record(ev.RunPaused("me", "saved"))
