@@ -16,7 +16,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 
 def repository_of(paths: RunPaths) -> HarnessRepository:
     """To read a run's harness from. Raises RepositoryError where it is another user's and nothing is packed."""
-    if not is_anothers(paths):
+    if not paths.root.is_dir() or not is_anothers(paths):
         return HarnessRepository(Workspace(paths.root.parent.parent).harness_repository)
     try:
         about = paths.history.stat()

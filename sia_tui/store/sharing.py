@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from sia_tui.store.version import StoreError
@@ -35,8 +36,8 @@ def admit(workspace: Workspace, paths: RunPaths, group: str | None) -> None:
                 if (folder / name).exists():
                     _give(folder / name, gid, 0o640, group)
             # What answers are judged by is nobody else's.
-            if (folder / "verifier").is_dir():
-                (folder / "verifier").chmod(0o700)
+            (folder / "verifier").mkdir(exist_ok=True)
+            (folder / "verifier").chmod(0o700)
 
 
 def group_id(name: str) -> int:
@@ -62,16 +63,17 @@ def _way(workspace: Workspace, gid: int, group: str) -> None:
         if path != workspace.runs:
             _close(path)
     for path in workspace.runs.iterdir():
+        _close(path, but=(gid, _SHARED))
+
+
+def _close(path: Path, but: tuple[int, int] | None = None) -> None:
+    """To everybody but its owner, unless it has this group and mode; what others have put here is theirs to close."""
+    # Another engine's own may be gone by now.
+    with suppress(FileNotFoundError):
         about = path.lstat()
-        if (about.st_gid, stat.S_IMODE(about.st_mode)) != (gid, _SHARED):
-            _close(path)
-
-
-def _close(path: Path) -> None:
-    """To everybody but its owner; what others have put here is theirs to close."""
-    about = path.lstat()
-    if not stat.S_ISLNK(about.st_mode) and os.geteuid() in (0, about.st_uid):
-        path.chmod(about.st_mode & 0o700)
+        ours = not stat.S_ISLNK(about.st_mode) and os.geteuid() in (0, about.st_uid)
+        if ours and (about.st_gid, stat.S_IMODE(about.st_mode)) != but:
+            path.chmod(about.st_mode & 0o700)
 
 
 def _name(gid: int) -> str:
