@@ -66,7 +66,6 @@ def create(workspace: Workspace, config: RunConfig, created: RunCreated, adapter
             store.record(created)
         if adapter is not None:
             shutil.copytree(adapter, part.adapters / adapter.name)
-        part.root.chmod(0o755)
         part.root.rename(paths.root)
     except OSError as error:
         shutil.rmtree(part.root, ignore_errors=True)

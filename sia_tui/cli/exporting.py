@@ -15,7 +15,7 @@ from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError, load_config
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
-from sia_tui.store.workspace import Workspace
+from sia_tui.store.workspace import RunPaths, Workspace
 
 if TYPE_CHECKING:
     from sia_tui.core.state import State
@@ -35,7 +35,7 @@ def export(options: argparse.Namespace) -> int:
     state = read(paths)
     index = generation_index(state, options.generation)
     if options.patches:
-        return _patches(options, workspace, state, index)
+        return _patches(options, paths, state, index)
     form = "bundle" if options.bundle else "merged" if options.merge else "hf"
     out = Path(options.out or f"{paths.name}-g{index}-{form}").absolute()
     if form != "bundle" and out.name.endswith(ARCHIVE):
@@ -58,15 +58,17 @@ def export(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _patches(options: argparse.Namespace, workspace: Workspace, state: State, index: int) -> int:
+def _patches(options: argparse.Namespace, paths: RunPaths, state: State, index: int) -> int:
     """Of the generations that led to this one; each was kept until it was changed."""
     from sia_tui.engine.export import ExportError, beside
-    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
 
     if options.out:
         raise UsageError("--patches names its folder itself; leave --out away")
-    out, repository = Path(options.patches).absolute(), HarnessRepository(workspace.harness_repository)
+    out = Path(options.patches).absolute()
     try:
+        repository = repository_of(paths)
         with beside(out) as part:
             part.mkdir(exist_ok=True)
             names = repository.series(state.generations[index].commit, state.task, _gains(state), part)

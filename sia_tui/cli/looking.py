@@ -23,12 +23,15 @@ from sia_tui.store.workspace import Workspace
 
 def blame(options: argparse.Namespace) -> int:
     """Raises UsageError for a file that is not there."""
-    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
 
     workspace = Workspace.locate(options.workspace)
-    state = read(workspace.existing(options.run))
-    commit, repository = commit_of(state, options.generation), HarnessRepository(workspace.harness_repository)
+    paths = workspace.existing(options.run)
+    state = read(paths)
+    commit = commit_of(state, options.generation)
     try:
+        repository = repository_of(paths)
         files = sorted(repository.files(commit, state.task))
         if options.file is None:
             print(json.dumps(files, ensure_ascii=False, indent=2) if options.json else "\n".join(map(clean, files)))

@@ -16,7 +16,7 @@ from sia_tui.core.reviving import Revived, revive
 from sia_tui.core.state import State
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.lock import is_held
-from sia_tui.store.workspace import Workspace
+from sia_tui.store.workspace import RunPaths, Workspace
 
 
 def propose(options: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def propose(options: argparse.Namespace) -> int:
     paths = workspace.existing(options.run)
     state = read(paths)
     try:
-        found = _revived(workspace, state, options.revive) if options.revive else None
+        found = _revived(paths, state, options.revive) if options.revive else None
         patch = found.patch if found is not None else _text(options.patch)
         if found is not None and not patch:
             raise UsageError(f"{found.told}: nothing of {options.revive} is left to propose")
@@ -50,13 +50,15 @@ def propose(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _revived(workspace: Workspace, state: State, name: str) -> Revived:
-    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+def _revived(paths: RunPaths, state: State, name: str) -> Revived:
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
 
-    step, best, repository = revivable(state, name), state.best, HarnessRepository(workspace.harness_repository)
+    step, best = revivable(state, name), state.best
     if best is None:
         raise NotProposed("the run has no generation to change yet")
     try:
+        repository = repository_of(paths)
         before = repository.files(step.proposal.base_commit, state.task)
         return revive(step.proposal.patch or "", before, repository.files(best.commit, state.task))
     except RepositoryError as error:

@@ -15,6 +15,7 @@ from sia_tui.core.state import State
 from sia_tui.core.summary import gate, summary
 from sia_tui.core.telling import percent, points, tell
 from sia_tui.core.text import clean, one_line
+from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import is_held
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
@@ -310,20 +311,21 @@ def history(options: argparse.Namespace) -> int:
     def lines() -> str:
         story = [f"{line['at'][11:19]}  {one_line(line['text'], 400)}" for line in told]
         how = f"git -C {workspace.harness_repository} log --graph --notes --exclude='refs/notes/*' --all"
-        return "\n".join([*story, "", f"the same in git, diffs included: {how}"])
+        return "\n".join(story if is_anothers(paths) else [*story, "", f"the same in git, diffs included: {how}"])
 
     _print(options, told, lines)
     return DONE
 
 
 def diff(options: argparse.Namespace) -> int:
-    from sia_tui.harness.repository import HarnessRepository, RepositoryError
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
 
-    workspace = Workspace.locate(options.workspace)
-    state = read(workspace.existing(options.run))
+    paths = Workspace.locate(options.workspace).existing(options.run)
+    state = read(paths)
     old, new = commit_of(state, options.a), commit_of(state, options.b)
     try:
-        text = HarnessRepository(workspace.harness_repository).diff(old, new, state.task)
+        text = repository_of(paths).diff(old, new, state.task)
     except RepositoryError as error:
         raise UsageError(str(error)) from error
     _print(options, {"a": old, "b": new, "diff": text}, lambda: clean(text) or "no difference")

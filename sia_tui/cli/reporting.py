@@ -6,6 +6,7 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,13 +16,15 @@ from sia_tui.cli.again import config_of, evidences, seed_of
 from sia_tui.cli.main import DONE, Failure
 from sia_tui.cli.reading import told_of
 from sia_tui.core.attribution import pairs
+from sia_tui.core.events import TaskReady
 from sia_tui.core.text import one_line
 from sia_tui.report import html, markdown
 from sia_tui.report.facts import Facts
 from sia_tui.report.page import page
 from sia_tui.store import drawn
 from sia_tui.store.again import Remeasures
-from sia_tui.store.openings import openings
+from sia_tui.store.asked import is_anothers
+from sia_tui.store.openings import Opening, openings
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -65,7 +68,7 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
             metrics={step.id: reader.metrics(step.id) for step in state.steps if step.proposal.trains},
             spent=reader.spent(),
             seals=seals(workspace, paths, state, state.generations, _say),
-            openings=openings(workspace.db, ready.test_hash) if ready else (),
+            openings=_openings(workspace, paths, ready),
             again=again.all,
             apart=[(pair, again.apart(pair)) for pair in pairs(state)],
             evidence=evidences(again, state),
@@ -73,6 +76,13 @@ def facts(workspace: Workspace, paths: RunPaths) -> Facts:
             versions=_versions(),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+
+def _openings(workspace: Workspace, paths: RunPaths, ready: TaskReady | None) -> Sequence[Opening] | None:
+    """None of another user's workspace, which is closed. Raises StoreError."""
+    if ready is None:
+        return ()
+    return None if is_anothers(paths) else openings(workspace.db, ready.test_hash)
 
 
 def _versions() -> dict[str, str]:

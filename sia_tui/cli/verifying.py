@@ -10,6 +10,7 @@ from dataclasses import asdict
 from sia_tui.cli.main import DONE, FAILED, UsageError
 from sia_tui.cli.table import table
 from sia_tui.core.text import clean, one_line
+from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import RunHeld, hold
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -44,6 +45,8 @@ def _mend(workspace: Workspace, paths: RunPaths) -> None:
     from sia_tui.harness.repository import HarnessRepository, RepositoryError
     from sia_tui.store.reader import RunReader
 
+    if is_anothers(paths):
+        raise UsageError(f"{paths.name} is another user's: its git is brought in line by their engine")
     try:
         with hold(paths.lock), closing(RunReader(paths.db)) as reader:
             state = reader.state()

@@ -65,7 +65,6 @@ def audit(rows: Sequence[Row]) -> Audit:
     book = _Book()
     for row in rows:
         book.read(row)
-    book.end()
     return Audit(tuple(book.given), tuple(book.faults))
 
 
@@ -78,10 +77,10 @@ class _Book:
     _config: str = ""
     _proposals: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _gates: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    _answers: dict[str, str] = field(default_factory=dict)
-    """The verdict's kind by gate."""
-    _made: list[tuple[int, str]] = field(default_factory=list)
-    """Generations, with the proposal that each is of."""
+    _answers: set[str] = field(default_factory=set)
+    """Gates that have one."""
+    _agreed: set[str] = field(default_factory=set)
+    """Proposals that were said yes to before anything was made of them; a yes to a result is none."""
 
     def read(self, row: Row) -> None:
         if row.seq != self._next:
@@ -96,16 +95,14 @@ class _Book:
             case "GateOpened":
                 self._opened(row, data["gate"])
             case "GenerationCreated" if data.get("proposal"):
-                self._made.append((data["index"], data["proposal"]))
+                self._made(row, data["index"], data["proposal"])
             case "VerdictGiven":
                 self._verdict(row, data)
         self._since.append(row)
 
-    def end(self) -> None:
-        agreed = {self._gates[gate]["proposal"] for gate, kind in self._answers.items() if kind == "approve"}
-        for index, proposal in self._made:
-            if proposal not in agreed:
-                self.faults.append(f"g{index} was made of {proposal}, which nobody said yes to")
+    def _made(self, row: Row, index: int, proposal: str) -> None:
+        if proposal not in self._agreed:
+            self._fault(row, f"g{index} was made of {proposal}, which nobody said yes to before")
 
     def _opened(self, row: Row, gate: Mapping[str, Any]) -> None:
         self._gates[gate["id"]] = gate
@@ -131,7 +128,9 @@ class _Book:
         if not before and any(one.chained for one in self.given):
             self._fault(row, f"{id}: the verdict is not chained, and one before it is")
         if gate is not None:
-            self._answers[id] = verdict["kind"]
+            self._answers.add(id)
+            if (gate["kind"], verdict["kind"]) == ("step", "approve"):
+                self._agreed.add(gate["proposal"])
         self._since = []
         given = (
             verdict["kind"],

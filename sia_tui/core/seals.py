@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+UNSEEN = "its owner's: not looked at"
+"""What lies where whoever looks may not."""
+
 
 @dataclass(frozen=True)
 class Seal:
@@ -17,6 +20,10 @@ class Seal:
     @property
     def holds(self) -> bool:
         return self.recorded == self.found
+
+    @property
+    def seen(self) -> bool:
+        return self.why != UNSEEN
 
     @property
     def told(self) -> str:

@@ -49,7 +49,7 @@ from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
 from sia_tui.store import reserve
 from sia_tui.store.lock import hold
-from sia_tui.store.sharing import admit
+from sia_tui.store.sharing import admit, group_id
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -95,6 +95,9 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
     try:
         _log_to(paths.logs)
         admit(workspace, paths, config.share.readers)
+        if config.share.approvers is not None:
+            # A run that never began is not to end failed over a name.
+            group_id(config.share.approvers)
         with hold(paths.lock), RunStore(paths.db) as store:
             # Its files are there only now.
             admit(workspace, paths, config.share.readers)

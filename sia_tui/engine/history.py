@@ -18,6 +18,23 @@ def follow_log(session: Session) -> None:
     """Make every ref say what the log says. Raises RepositoryError if somebody else moved the run's branch."""
     if session.state.generations and not follow(session.state, session.repository, session.paths.worktree):
         session.report.say(f"{session.paths.worktree} has edits of yours and was left as it is")
+    if session.state.generations and session.config.share.readers is not None:
+        pack_for_others(session.state, session.repository, session.paths.history)
+
+
+def pack_for_others(state: State, repository: HarnessRepository, out: Path) -> None:
+    """What git has of this run, for those who may read it: the repository has every run's. Raises RepositoryError, OSError."""
+    wanted, notes = refs(state), f"refs/notes/sia/{state.run}"
+    if (stands := repository.resolve(notes)) is not None:
+        wanted[notes] = stands
+    if repository.packed(out) == wanted:
+        return
+    part = out.with_name(f".{out.name}.new")
+    # One engine has the run: a lock is of a git that was killed.
+    part.with_name(f"{part.name}.lock").unlink(missing_ok=True)
+    repository.pack(wanted, part)
+    part.chmod(0o640)
+    part.replace(out)
 
 
 def follow(state: State, repository: HarnessRepository, worktree: Path) -> bool:

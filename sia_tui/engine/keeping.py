@@ -23,6 +23,7 @@ from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.engine.history import follow, refs
 from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository
+from sia_tui.repositories import repository_of
 from sia_tui.store.copying import member, snapshot
 from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader
@@ -118,7 +119,8 @@ def folded(db: Path) -> State:
 def pack_history(workspace: Workspace, db: Path, out: Path) -> list[str]:
     """What git has of the run whose log this is, as one file; returns the commits that are not there. Raises
     RepositoryError."""
-    state, repository = folded(db), HarnessRepository(workspace.harness_repository)
+    state = folded(db)
+    repository = repository_of(workspace.run(state.run))
     wanted = refs(state)
     for ref in (f"refs/notes/sia/{state.run}", SEED_BRANCH, f"refs/heads/{state.run}"):
         if ref not in wanted and (stands := repository.resolve(ref)):
@@ -204,7 +206,7 @@ def _adopt(workspace: Workspace, folder: Path, name: str, file: Path) -> None:
     if state.generations:
         repository.take_in(part.root / HISTORY, refs(state))
         (part.root / HISTORY).unlink()
-    part.root.chmod(0o755)
+    part.keep_private()
     part.root.rename(paths.root)
     if state.best is not None:
         repository.start_run(name, state.best.commit, paths.worktree)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sia_tui.core.hashing import digest
-from sia_tui.core.seals import Check, Seal
+from sia_tui.core.seals import UNSEEN, Check, Seal
 from sia_tui.core.state import Generation, State
 from sia_tui.engine.history import notes, refs
 from sia_tui.engine.integrity import Say, seals
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.policy.adapters import adapter_hash
+from sia_tui.repositories import repository_of
 from sia_tui.store.soundness import RESTORE, checks
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -25,14 +26,18 @@ def verify(workspace: Workspace, paths: RunPaths, say: Say) -> list[Check]:
     found, state = checks(paths.db)
     if state is None or any(check.level == "broken" for check in found[:2]):
         return found
-    found += _git(workspace, paths, state) if state.generations else []
+    found += _git(paths, state) if state.generations else []
     found += [_adapter(paths, state, generation) for generation in _adapted(state)]
     looked = seals(workspace, paths, state, state.generations[-1:], say)
     return found + [_sealed(seal) for seal in looked if not seal.name.startswith(("g", "adapter"))]
 
 
-def _git(workspace: Workspace, paths: RunPaths, state: State) -> Iterator[Check]:
-    repository = HarnessRepository(workspace.harness_repository)
+def _git(paths: RunPaths, state: State) -> Iterator[Check]:
+    try:
+        repository = repository_of(paths)
+    except RepositoryError as error:
+        yield Check("git", str(error), "behind", "resume RUN, by its owner")
+        return
     try:
         repository.check()
         yield Check("git: objects", "sound")
@@ -94,6 +99,8 @@ def _adapter(paths: RunPaths, state: State, generation: Generation) -> Check:
         if adapter_hash(folder) != sha256:
             return Check(name, f"{folder} is not the adapter that was measured", "broken", RESTORE)
         said = _manifest(folder)
+    except PermissionError:
+        return Check(name, UNSEEN, "behind", "nothing")
     except (OSError, ValueError) as error:
         return Check(name, str(error), "broken", RESTORE)
     step = None if generation.proposal is None else state.step(generation.proposal)
@@ -118,6 +125,8 @@ def _manifest(folder: Path) -> dict[str, object]:
 def _sealed(seal: Seal) -> Check:
     if seal.holds:
         return Check(seal.name, f"{seal.recorded[:16]}, as recorded")
+    if not seal.seen:
+        return Check(seal.name, seal.told, "behind", "nothing")
     if seal.name == ELSEWHERE:
         return Check(seal.name, "another Python or machine than then", "behind", "new answers may differ by rounding")
     told = seal.why or f"was {seal.recorded[:16]}, is {(seal.found or '–')[:16]}"

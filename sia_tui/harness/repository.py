@@ -246,6 +246,15 @@ class HarnessRepository:
                 aside.mark(ref, commit)
             aside.git.run("bundle", "create", "-q", str(out), "--all")
 
+    def packed(self, out: Path) -> dict[str, str]:
+        """The refs in what `pack` wrote; none where there is no such file, or a damaged one."""
+        try:
+            lines = self.git.run("bundle", "list-heads", str(out)).splitlines()
+        except RepositoryError:
+            return {}
+        heads = {ref: commit for commit, ref in (line.split(" ", 1) for line in lines)}
+        return {ref: commit for ref, commit in heads.items() if ref != "HEAD"}
+
     def unpack(self, packed: Path) -> None:
         """Make the repository of what `pack` wrote. Raises RepositoryError for objects that are damaged."""
         self.root.mkdir(parents=True)
@@ -270,8 +279,8 @@ class HarnessRepository:
             self.git.run("reset", "-q", "--hard", "seed")
 
     def _init(self) -> bool:
-        """Whether there was none."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Whether there was none. It has every run's harness: others have no business in it."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (self.root / ".git").exists():
             return False
         self.git.run("init", "-q", "--initial-branch=seed")

@@ -29,8 +29,8 @@ class Facts:
     """Of each training, by proposal."""
     spent: Sequence[Spent]
     seals: Sequence[Seal]
-    openings: Sequence[Opening]
-    """Of the run's test set, by whatever run of the workspace."""
+    openings: Sequence[Opening] | None
+    """Of the run's test set, by whatever run of the workspace; None where whoever asks may not see that."""
     again: Sequence[MeasuredAgain]
     """What was measured again beside the run."""
     apart: Sequence[tuple[Pair, Attribution]]

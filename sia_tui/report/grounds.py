@@ -16,8 +16,11 @@ from sia_tui.report.words import gain, interval, share
 
 
 def integrity(facts: Facts) -> Section:
-    changed = [seal.name for seal in facts.seals if not seal.holds]
+    seen = [seal for seal in facts.seals if seal.seen]
+    changed = [seal.name for seal in seen if not seal.holds]
     said = f"Not as recorded: {', '.join(changed)}." if changed else "All of it is as it was recorded."
+    if len(seen) < len(facts.seals):
+        said += " What is its owner's alone was not looked at."
     rows = [(seal.name, seal.recorded[:16], (seal.found or "–")[:16], seal.told) for seal in facts.seals]
     told: list[Block] = []
     if rows:
@@ -38,6 +41,8 @@ def _openings(facts: Facts) -> str:
         if opened is None
         else f"This run opened its test set for g{opened.generation}"
     )
+    if facts.openings is None:
+        return f"{mine}. Whether other runs of the workspace have opened the same set is its owner's to see."
     others = [one.run for one in facts.openings if one.run != facts.state.run]
     named = f": {', '.join(one_line(run, 64) for run in others)}" if others else ""
     return f"{mine}. Other runs of the workspace that have opened the same set: {len(others)}{named}."

@@ -18,6 +18,7 @@ MOST_BYTES = 4 * 1024 * 1024
 KINDS = ("approve", "reject", "amend", "defer", "more-evidence")
 """What an approver may ask: everything about an open gate that binds nothing beyond it."""
 ANSWER_S = 25.0
+LISTENS_S = 1.0
 
 
 def is_anothers(paths: RunPaths) -> bool:
@@ -48,6 +49,20 @@ def ask(paths: RunPaths, kind: str, body: Mapping[str, Any]) -> Answer:
         raise StoreError(
             f"the engine of {paths.name} did not answer ({error}); what was asked may be in its queue"
         ) from None
+
+
+def listens(folder: Path) -> bool:
+    """Whether the engine of a shared run is there, which says nothing."""
+    try:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(LISTENS_S)
+            _connect(asking, folder)
+    except (FileNotFoundError, ConnectionRefusedError, PermissionError):
+        return False
+    except (TimeoutError, BlockingIOError):
+        # Too many are asking something that is there.
+        return True
+    return True
 
 
 def _connect(asking: socket.socket, folder: Path) -> None:

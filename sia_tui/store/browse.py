@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 from sia_tui.store.connection import Connection
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.search import FILE, match
+from sia_tui.store.version import StoreError
 
 Part = Literal["train", "dev", "training"]
 """`train` and `dev`: episodes that measure a generation. `training`: those rolled out to make or judge weights."""
@@ -70,12 +72,19 @@ class Browser(Connection):
 
     def numbers(self, wanted: Wanted, after: int = 0) -> array[int]:
         """Row numbers above `after` of the episodes that fit, oldest first: eight bytes each."""
-        where, values = wanted.where(self._indexed())
+        if wanted.text:
+            # An index that is damaged or not ours to read is as good as none.
+            with suppress(StoreError):
+                return self._numbers(wanted, after, self._indexed())
+        return self._numbers(wanted, after, False)
+
+    def _numbers(self, wanted: Wanted, after: int, indexed: bool) -> array[int]:
+        where, values = wanted.where(indexed)
         query = f"select rowid from episodes where rowid > ? and {where} order by rowid"
         return array("q", (row[0] for row in self._rows(query, [after, *values])))
 
     def _indexed(self) -> bool:
-        """Whether there is an index to search, attached."""
+        """Whether there is an index to search, attached. Raises StoreError for one that cannot be read."""
         index = self._path.with_name(FILE)
         if any(row["name"] == _INDEX for row in self._rows("pragma database_list")):
             return True

@@ -21,10 +21,14 @@ class Connection:
     def __init__(self, path: Path, moment: Moment | None = None) -> None:
         """Raises StoreError for a missing, damaged, foreign or newer file."""
         self._path, self._moment = path, moment
+        self._opened = 0
+        """How often."""
         self._open()
 
     def _open(self) -> None:
+        stamp = self._file()
         self._connection = open_readonly(self._path)
+        self._stamp, self._opened = stamp, self._opened + 1
         self._connection.row_factory = sqlite3.Row
         if self._moment is not None:
             self._go_back(self._moment)
@@ -33,12 +37,26 @@ class Connection:
         self._connection.close()
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        if isinstance(self._connection, Still) and self._path.with_name(f"{self._path.name}-wal").exists():
+        if isinstance(self._connection, Still) and self._written():
+            before = self._connection
             self._open()
+            before.close()
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self._path}: cannot be read ({error}); it was left as it is") from error
+
+    def _written(self) -> bool:
+        """Whether somebody writes, or has since it was opened."""
+        return self._file() != self._stamp or self._path.with_name(f"{self._path.name}-wal").exists()
+
+    def _file(self) -> tuple[int, int, int] | None:
+        """Another one when somebody has written, and nobody does."""
+        try:
+            about = self._path.stat()
+        except OSError:
+            return None
+        return about.st_ino, about.st_mtime_ns, about.st_size
 
     def _go_back(self, moment: Moment) -> None:
         """Views of this connection's own hide the tables whose names they bear, so no query needs to know."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sia_tui.store.asked import listens
+
 TRIES, TRY_S = 10, 0.03
 
 
@@ -22,8 +24,10 @@ class RunHeld(Exception):
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[None]:
     """Hold the run for this process. Raises RunHeld if another one does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        # Whoever may read it may hold it, and earlier versions let others.
+        os.fchmod(descriptor, 0o600)
         if not _taken(descriptor):
             raise RunHeld(f"run {path.parent.name} is held by {_holder(path)}; see it with: sia-tui attach")
         about = {
@@ -52,11 +56,13 @@ def _taken(descriptor: int) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether an engine is alive on this run."""
+    """Whether an engine is alive on this run; of another user's, whether it listens."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return listens(path.parent)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False

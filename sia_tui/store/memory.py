@@ -18,7 +18,7 @@ from sia_tui.core.forecast import Forecast
 from sia_tui.core.pulls import Pull
 from sia_tui.core.recall import Cluster, Constraint, Idea, Item, Memory, memory_of, note, recall
 from sia_tui.core.state import State, blind
-from sia_tui.store.version import StoreError, connected
+from sia_tui.store.version import StoreError, connected, made_private
 from sia_tui.store.workspace import Workspace
 
 _KINDS = {kind.__name__: kind for kind in (Idea, Cluster, Constraint, Forecast, Pull)}
@@ -132,6 +132,7 @@ def _rows(path: Path, table: str, columns: str, where: str, values: list[str]) -
 @contextmanager
 def _writing(path: Path) -> Iterator[sqlite3.Connection]:
     """One transaction that holds the write lock from its start."""
+    made_private(path)
     try:
         connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
         try:

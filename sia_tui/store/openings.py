@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sia_tui.store.version import StoreError, connected
+from sia_tui.store.version import StoreError, connected, made_private
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ def record_opening(path: Path, run: str, test_hash: str) -> int:
 
     from sia_tui.store.writer import immediate, now
 
+    made_private(path)
     db = Database(sqlite3.connect(path, timeout=10.0))
     try:
         db.enable_wal()

@@ -151,7 +151,8 @@ class RunReader(Connection):
 
     def version(self) -> int:
         """A number that is another one whenever somebody has written since."""
-        return int(self._rows("pragma data_version")[0][0])
+        counted = int(self._rows("pragma data_version")[0][0])
+        return self._opened << 32 | counted
 
     def tally(self, after: int = 0) -> Tally:
         """The episodes recorded after the row with this number."""

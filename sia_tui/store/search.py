@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -96,6 +97,9 @@ def keep_up(db: Path, told: Callable[[int, int], bool]) -> None:
                         made.executemany("insert into texts (rowid, words) values (?, ?)", _rows(found))
                         made.execute("update done set upto = ?", [found[-1][0]])
             told(newest, newest)
+    except OSError as error:
+        said = f"{index}: cannot be written ({error.strerror}); only what its owner has indexed is searched"
+        raise StoreError(said) from error
     except sqlite3.Error as error:
         raise StoreError(f"{index}: the search index cannot be written ({error}); it may be deleted") from error
 
@@ -105,7 +109,9 @@ def _rows(found: list[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:
 
 
 def _opened(index: Path) -> sqlite3.Connection:
-    index.touch(mode=0o600)
+    # Of a shared run, whose group its folder passes on.
+    shared = index.parent.stat().st_mode & stat.S_ISGID
+    index.touch(mode=0o640 if shared else 0o600)
     made = sqlite3.connect(index, timeout=5.0, isolation_level=None)
     # It can be made again: a power cut may cost it.
     made.execute("pragma synchronous = off")

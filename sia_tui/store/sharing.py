@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import grp
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 
 DATABASE = ("run.db", "run.db-wal", "run.db-shm")
-READ = (*DATABASE, "config.yaml", "engine.lock")
-"""All that the verbs and the window read of a run's own folder."""
+READ = (*DATABASE, "config.yaml", "search.db", "harness.bundle")
+"""All that the verbs and the window of others read of a run's own folder. Not its lock: who may read that may hold it."""
 _SHARED, _WAY = 0o2750, 0o710
 
 
@@ -33,10 +35,9 @@ def admit(workspace: Workspace, paths: RunPaths, group: str | None) -> None:
             for name in READ:
                 if (folder / name).exists():
                     _give(folder / name, gid, 0o640, group)
-    # What answers are judged by is nobody else's.
-    verifier = paths.root / "verifier"
-    verifier.mkdir(exist_ok=True)
-    verifier.chmod(0o700)
+            # What answers are judged by is nobody else's.
+            (folder / "verifier").mkdir(exist_ok=True)
+            (folder / "verifier").chmod(0o700)
 
 
 def group_id(name: str) -> int:
@@ -48,8 +49,8 @@ def group_id(name: str) -> int:
 
 
 def _way(workspace: Workspace, gid: int, group: str) -> None:
-    """To the runs and to the harness' history; what else lies in a workspace is closed to others."""
-    for folder in (workspace.root, workspace.runs, workspace.harness_repository):
+    """To the runs that are shared; what else lies in a workspace is closed to others."""
+    for folder in (workspace.root, workspace.runs):
         if folder.is_dir():
             about = folder.stat()
             if about.st_gid != gid and about.st_mode & 0o077 in (_WAY & 0o077, 0o050):
@@ -59,8 +60,20 @@ def _way(workspace: Workspace, gid: int, group: str) -> None:
                 )
             _give(folder, gid, _WAY if folder == workspace.root else 0o750, group)
     for path in workspace.root.iterdir():
-        if path not in (workspace.runs, workspace.harness_repository) and not path.is_symlink():
-            path.chmod(path.stat().st_mode & 0o700)
+        if path != workspace.runs:
+            _close(path)
+    for path in workspace.runs.iterdir():
+        _close(path, but=(gid, _SHARED))
+
+
+def _close(path: Path, but: tuple[int, int] | None = None) -> None:
+    """To everybody but its owner, unless it has this group and mode; what others have put here is theirs to close."""
+    # Another engine's own may be gone by now.
+    with suppress(FileNotFoundError):
+        about = path.lstat()
+        ours = not stat.S_ISLNK(about.st_mode) and os.geteuid() in (0, about.st_uid)
+        if ours and (about.st_gid, stat.S_IMODE(about.st_mode)) != but:
+            path.chmod(about.st_mode & 0o700)
 
 
 def _name(gid: int) -> str:

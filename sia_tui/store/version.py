@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sia_tui.core.text import one_line
@@ -30,6 +31,12 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(f"{path}: not a readable run database ({error}); it was left as it is") from error
     return connection
+
+
+def made_private(path: Path) -> None:
+    """For a file of SQLite's that is not there yet; what cannot be made SQLite will say."""
+    with suppress(OSError):
+        path.touch(mode=0o600)
 
 
 def require_sound(path: Path) -> None:

@@ -94,6 +94,11 @@ class RunPaths:
         return self.root / "harness"
 
     @property
+    def history(self) -> Path:
+        """Of a shared run: what git has of it, for those who may not read the repository."""
+        return self.root / "harness.bundle"
+
+    @property
     def again(self) -> Again:
         """Where its generations are measured anew, with a log of its own."""
         return Again(self.root / "again")
@@ -162,7 +167,7 @@ class Workspace:
                 raise StoreError(f"no runs in {self.root}; start one with: sia-tui run configs/lawbench-nano.yaml")
             return self.run(names[0])
         paths = self.run(name)
-        if not paths.db.is_file():
+        if paths.name not in names:
             raise StoreError(f"no run {name!r} in {self.root}; there are: {', '.join(names) or 'none'}")
         return paths
 

@@ -73,6 +73,8 @@ class VerifierProcess:
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
+        # A reward's complaints may quote what it judges by.
+        self.folder.chmod(0o700)
         (self.folder / TEST_GOLD).unlink(missing_ok=True)
         for name, content in self._files.items():
             _write(self.folder / name, content)

@@ -60,6 +60,21 @@ CHANGES = {
         ["update events set data = replace(data, '\"config\": ', '\"conf\": ') where kind = 'GateOpened'"],
         "not that of its parts",
     ),
+    "made before the yes": (
+        [
+            f"create temp table a as select min(seq) seq from events where {FIRST}",
+            "create temp table b as select min(seq) seq from events where kind = 'GenerationCreated' and "
+            "json_extract(data, '$.proposal') is not null",
+            "update events set seq = -1 where seq = (select seq from a)",
+            "update events set seq = (select seq from a) where seq = (select seq from b)",
+            "update events set seq = (select seq from b) where seq = -1",
+        ],
+        "which nobody said yes to before",
+    ),
+    "a yes to a result alone": (
+        ["update events set data = json_set(data, '$.gate.kind', 'keep') where kind = 'GateOpened'"],
+        "nobody said yes to before",
+    ),
     "link gone": (
         [f"update events set data = json_remove(data, '$.before') where not ({FIRST}) and kind = 'VerdictGiven'"],
         "not chained",

@@ -77,6 +77,7 @@ def test_a_run_that_is_being_written_is_restored_whole_and_goes_on(
     for name in ("one", "two"):
         there = Workspace(tmp_path / f"there-{name}")
         assert said(there, "restore", tmp_path / name) == 0
+        assert there.run("real").root.stat().st_mode & 0o077 == 0
         assert said(there, "verify", "real") == 0, capsys.readouterr().out
         with closing(RunReader(there.run("real").db)) as reader:
             assert reader.tally().episodes > len(answers(there)), "it was written meanwhile"

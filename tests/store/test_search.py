@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.search import FILE, keep_up, match, tokens
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from tests.tui.runs import make_run
 
@@ -81,3 +82,15 @@ def test_indexing_ends_when_nobody_wants_it_and_goes_on_later(tmp_path: Path) ->
     assert 0 < upto < everything[-1]
     keep_up(paths.db, lambda done, of: True)
     assert numbers(paths, "事实")
+
+
+def test_an_index_that_is_damaged_takes_no_row_away(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "training")
+    keep_up(paths.db, lambda done, of: True)
+    everything, shown = numbers(paths, ""), numbers(paths, "盗窃")
+    for damaged in (b"no database at all " * 300, (paths.root / FILE).read_bytes()[:5000]):
+        (paths.root / FILE).write_bytes(damaged)
+        assert numbers(paths, "") == everything
+        assert 0 < len(numbers(paths, "盗窃")) <= len(shown)
+        with pytest.raises(StoreError, match="it may be deleted"):
+            keep_up(paths.db, lambda done, of: True)

@@ -64,7 +64,8 @@ def test_exact_match_and_nothing_else(answer: object, failure: str | None, tmp_p
     assert len(score.detail["answer"].encode()) <= 8 * verify.CLIP
 
     async def asked() -> Score:
-        async with VerifierProcess(tmp_path, GOLD, LABELS) as process:
+        async with VerifierProcess(tmp_path / "v", GOLD, LABELS) as process:
+            assert (tmp_path / "v").stat().st_mode & 0o077 == 0, "its complaints may quote what it judges by"
             return await process.score("b", answer)
 
     if not isinstance(answer, (float, list, dict)):

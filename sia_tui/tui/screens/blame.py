@@ -23,6 +23,7 @@ from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
 
 FILES = Binding.Group("file", compact=True)
 
@@ -67,10 +68,12 @@ class Blame(Over[str | None]):
 
     def _read(self, at: int) -> None:
         """In a thread."""
-        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+        from sia_tui.harness.repository import RepositoryError
+        from sia_tui.repositories import repository_of
 
-        repository, state = HarnessRepository(self._workspace.harness_repository), self._state
+        state = self._state
         try:
+            repository = repository_of(window(self).paths)
             files = sorted(repository.files(self._commit, state.task))
             if not files:
                 raise RepositoryError("the harness has no file")

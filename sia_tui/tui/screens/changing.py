@@ -11,7 +11,6 @@ from textual.content import Content
 from sia_tui.core.contract import NAMES, made
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.text import one_line
-from sia_tui.store.workspace import Workspace
 from sia_tui.tui.asked import Question
 from sia_tui.tui.diffing import counts
 from sia_tui.tui.draft import Draft
@@ -121,11 +120,11 @@ class ChangingPane(HoldingPane):
 
     def _base(self, asked: Question) -> Mapping[str, str]:
         """The harness that the patch is against. Raises ValueError."""
-        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+        from sia_tui.harness.repository import RepositoryError
+        from sia_tui.repositories import repository_of
 
-        root = Workspace(window(self).paths.root.parent.parent).harness_repository
         try:
-            return HarnessRepository(root).files(asked.step.proposal.base_commit, asked.state.task)
+            return repository_of(window(self).paths).files(asked.step.proposal.base_commit, asked.state.task)
         except RepositoryError as fault:
             raise ValueError(f"the harness cannot be read: {fault}") from fault
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from textual.containers import Vertical
 from textual.widgets import Static
@@ -107,15 +106,11 @@ class GoingOn(Vertical):
         except NotProposed as fault:
             self.notify(one_line(str(fault), 200), markup=False)
             return
-        self.app.push_screen(Revive(self._repository, view.state, step), partial(self._revive, step))
+        self.app.push_screen(Revive(view.state, step), partial(self._revive, step))
 
     def _revive(self, step: Step, patch: str | None) -> None:
         if patch:
             window(self).ask_later("propose", {"patch": patch, "revives": step.id})
-
-    @property
-    def _repository(self) -> Path:
-        return self._workspace.harness_repository
 
     @property
     def _workspace(self) -> Workspace:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -27,6 +26,7 @@ from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
+from sia_tui.tui.window import window
 
 SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
 SIDES = 150
@@ -166,15 +166,16 @@ class HistoryPane(GoingOn):
         search.display, search.disabled = True, False
         search.focus()
         commits = [entry.commit for entry in self._all if entry.commit and entry.commit not in self._messages]
-        work = partial(self._read_messages, self._repository, commits)
+        work = partial(self._read_messages, commits)
         self.run_worker(work, thread=True, group="messages", exclusive=True, exit_on_error=False)
 
-    def _read_messages(self, repository: Path, commits: list[str]) -> None:
+    def _read_messages(self, commits: list[str]) -> None:
         """In a thread. Without the repository the log's own words are searched alone."""
-        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+        from sia_tui.harness.repository import RepositoryError
+        from sia_tui.repositories import repository_of
 
         with suppress(RepositoryError):
-            self.app.call_from_thread(self._heard, HarnessRepository(repository).messages(commits))
+            self.app.call_from_thread(self._heard, repository_of(window(self).paths).messages(commits))
 
     def _heard(self, messages: dict[str, str]) -> None:
         self._messages |= messages
@@ -274,13 +275,13 @@ class HistoryPane(GoingOn):
 
     def _compare(self, shown: tuple[str | None, ...], entry: Entry, task: str, title: str) -> None:
         """In a thread: the diff of two commits, or the patch itself where there is no commit to compare."""
-        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+        from sia_tui.harness.repository import RepositoryError
+        from sia_tui.repositories import repository_of
 
         _, old, new = shown
-        root = self._repository
         try:
             if old is not None and new is not None:
-                text = HarnessRepository(root).diff(old, new, task)
+                text = repository_of(window(self).paths).diff(old, new, task)
             else:
                 text = entry.step.proposal.patch or "" if entry.step else ""
         except RepositoryError as error:

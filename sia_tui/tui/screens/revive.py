@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -20,6 +19,7 @@ from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.styled import paragraph
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
 
 MOST = 8
 """Hunks that are listed by name."""
@@ -41,9 +41,9 @@ class Revive(Over[str | None]):
     }
     """
 
-    def __init__(self, repository: Path, state: State, step: Step) -> None:
+    def __init__(self, state: State, step: Step) -> None:
         super().__init__()
-        self._repository, self._state, self._step = repository, state, step
+        self._state, self._step = state, step
         self._patch = ""
 
     def compose(self) -> ComposeResult:
@@ -57,11 +57,13 @@ class Revive(Over[str | None]):
 
     def _read(self) -> None:
         """In a thread."""
-        from sia_tui.harness.repository import HarnessRepository, RepositoryError
+        from sia_tui.harness.repository import RepositoryError
+        from sia_tui.repositories import repository_of
 
-        repository, task, best = HarnessRepository(self._repository), self._state.task, self._state.best
+        task, best = self._state.task, self._state.best
         assert best is not None
         try:
+            repository = repository_of(window(self).paths)
             before, now = repository.files(self._step.proposal.base_commit, task), repository.files(best.commit, task)
         except RepositoryError as error:
             self.app.call_from_thread(self._show, None, one_line(str(error), 300))
