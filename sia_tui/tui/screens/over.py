@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Self
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.style import Style
-from textual.app import RenderResult
 from textual.color import Color
 from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
@@ -39,7 +38,7 @@ class Over(ModalScreen[ScreenResultType]):
             self._below = (), []
         return super().refresh(*regions, **how)
 
-    def render(self) -> RenderResult:
+    def render(self) -> RenderableType:
         """Textual's own, but for what lies below: it is drawn anew only when it is another, which is what opening costs."""
         found = super().render()
         return _Dimmed(self, found) if isinstance(found, BackgroundScreen) else found
