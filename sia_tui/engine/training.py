@@ -21,6 +21,7 @@ from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.room import DiskFull
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
+from sia_tui.core.trainings import EARLY
 from sia_tui.engine import planning
 from sia_tui.engine.hardware import this_machine
 from sia_tui.engine.leaving import Grace
@@ -192,7 +193,7 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
 
 
 def _cut(by: str | None) -> str:
-    return f"ended early by {by}" if by else ""
+    return f"{EARLY}{by}" if by else ""
 
 
 def as_told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
