@@ -240,6 +240,8 @@ class _Pass:
             return True
         if outcome.error is not None and outcome.error.kind == "timeout" and self.stops != stops:
             return False
+            self._spent[trial] = (before, waited)
+            self._attempts.pop(trial, None)
         await self._finish(trial, outcome, calls, post.worker.level)
         return True
 
