@@ -229,7 +229,7 @@ def next_action(state: State, rules: Rules) -> Action:
     no_more = used_up(state, rules)
     if no_more is None and (more := afterwards(state, rules.attribute, rules.trace)):
         return more
-    if state.wanted and used_up is None:
+    if state.wanted:
         # A person wants one more step than the config; time, tokens and money they cannot want back.
         lost = f"{no_more}; {len(state.wanted)} proposed by a person not tried"
         return Finish(lost, "budget") if no_more else Propose()

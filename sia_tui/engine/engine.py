@@ -320,8 +320,9 @@ class _Engine:
         leaving.warned = False
 
     def _heed(self) -> None:
-        for said in heed(self._session.store, self._session.paths, partial(step.fault, self._session)):
-            self._session.report.say(said)
+        session = self._session
+        for said in heed(session.store, session.paths, partial(step.fault, session), session.config.rules):
+            session.report.say(said)
 
 
 def cancel_on_signals() -> None:
