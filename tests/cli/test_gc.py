@@ -74,11 +74,18 @@ def test_only_rubbish_goes_and_only_after_a_yes(workspace: Workspace, capsys: py
 
 def test_what_a_run_that_cannot_say_may_need_stays(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     """One is just created and has neither task nor policy; the other's data is gone."""
+
+    def places() -> set[str]:
+        assert said(workspace, "--dry-run", "--json") == 0
+        paths = (Path(item["path"]) for item in json.loads(capsys.readouterr().out))
+        return {path.relative_to(workspace.root).parts[0] for path in paths}
+
     littered(workspace)
+    assert "policies" in places()
+    (workspace.root / RUBBISH[0]).with_name("manifest.json").write_text("{")
+    assert "policies" not in places(), "it may be anybody's"
     make_run(workspace.runs / "fresh", "fresh")
-    assert said(workspace, "--dry-run", "--json") == 0
-    places = {Path(item["path"]).relative_to(workspace.root).parts[0] for item in json.loads(capsys.readouterr().out)}
-    assert places == {"runs", "rows"}, "what is half made is nobody's"
+    assert places() == {"runs", "rows"}, "what is half made is nobody's"
     workspace.run("fresh").db.write_bytes(b"no store" * 1000)
     assert said(workspace, "--yes") == 2 and "not a readable run database" in capsys.readouterr().err
     assert (workspace.root / RUBBISH[0]).exists()
