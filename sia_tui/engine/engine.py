@@ -209,7 +209,7 @@ class _Engine:
         gpus = gpus_given(session.config.weights.device)
         session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level, gpus))
         for to in session.config.egress:
-            session.report.say(f"{to.host}{' (this machine)' if to.local else ''} receives {to.what}")
+            session.report.say(to.told)
         prepare.require_consent(session)
         prepare.require_same_task(session)
         training.clear(session)
