@@ -18,7 +18,7 @@ from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
 from sia_tui.person import whoami
-from sia_tui.store.lock import RunHeld, is_held
+from sia_tui.store.lock import RunHeld, is_held, using
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -116,7 +116,8 @@ def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_ga
         return await run_engine(workspace, paths, config, options)
 
     try:
-        code = asyncio.run(main())
+        with using(workspace.root):
+            code = asyncio.run(main())
     except RunHeld as held:
         raise UsageError(str(held)) from held
     if code in (REACHED, WAITING):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.harness.repository import HarnessRepository
-from sia_tui.store.lock import RunHeld, hold
+from sia_tui.store.lock import hold, hold_beside
 from sia_tui.store.workspace import RunPaths, Workspace
 
 
@@ -33,10 +33,7 @@ def alone(paths: RunPaths) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(hold(paths.lock))
         if paths.again.root.is_dir():
-            try:
-                stack.enter_context(hold(paths.again.lock))
-            except RunHeld:
-                raise RunHeld(f"another command measures beside {paths.name}; wait for it") from None
+            stack.enter_context(hold_beside(paths.again.lock))
         yield
 
 

@@ -18,6 +18,7 @@ from sia_tui.engine.keeping import adapters, folded
 from sia_tui.engine.session import seed_of
 from sia_tui.harness.environment import EnvironmentFailed, interpreter
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
+from sia_tui.store.lock import using
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tasks.task import Task, TaskError
 
@@ -55,6 +56,8 @@ def held(workspace: Workspace) -> Iterator[None]:
     with ExitStack() as stack:
         for paths in _runs(workspace):
             stack.enter_context(alone(paths))
+        # Of a run that has begun since nothing is known here.
+        stack.enter_context(using(workspace.root, alone=True))
         yield
 
 

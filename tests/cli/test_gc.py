@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sia_tui.cli.main import main
-from sia_tui.store.lock import hold
+from sia_tui.store import lock
+from sia_tui.store.lock import RunHeld, hold, using
 from sia_tui.store.workspace import Workspace
 from tests.tui.runs import make_run
 
@@ -54,7 +55,9 @@ def littered(workspace: Workspace) -> None:
     tree.parent.chmod(0o555)
 
 
-def test_only_rubbish_goes_and_only_after_a_yes(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_rubbish_goes_and_only_after_a_yes(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert said(workspace) == 0 and "nothing" in capsys.readouterr().out
     clean = files(workspace)
     littered(workspace)
@@ -66,6 +69,12 @@ def test_only_rubbish_goes_and_only_after_a_yes(workspace: Workspace, capsys: py
     with hold(workspace.run("real").lock):
         assert said(workspace, "--yes") == 2
         assert "nothing was deleted" in capsys.readouterr().err
+    with using(workspace.root), using(workspace.root):
+        assert said(workspace, "--yes") == 2
+        assert "is used by an engine" in capsys.readouterr().err
+    monkeypatch.setattr(lock, "USE_S", 0.0)
+    with using(workspace.root, alone=True), pytest.raises(RunHeld, match="gc; wait for it"), using(workspace.root):
+        pass
     assert files(workspace) == dirty
     assert said(workspace, "--yes") == 0
     assert files(workspace) - {"runs/real/training"} == clean
