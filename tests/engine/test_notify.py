@@ -143,9 +143,9 @@ def test_a_key_comes_from_the_environment(paths: RunPaths, server: Server, monke
 
 async def test_what_a_command_started_ends_with_it_at_the_deadline(paths: RunPaths, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    config = NotifyConfig(command=("sh", "-c", f"sleep 60 & echo $! > {pid}; wait"), deadline_s=0.5)
+    config = NotifyConfig(command=("sh", "-c", f"sleep 60 & echo $! > {pid}; wait"), deadline_s=2.0)
     faults = called(paths, config, ev.RunEnded("done", "all steps made"))
-    assert len(faults) == 1 and "took more than" in faults[0]
+    assert faults and "took more than" in faults[0]
     await gone(pid.read_text().strip())
 
 
