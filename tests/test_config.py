@@ -177,3 +177,5 @@ def test_whom_a_run_calls_is_beside_what_it_does(tmp_path: Path) -> None:
     assert "secret" not in shown and load_config(path) == called
     path.write_text(shown)
     assert load_config(path) == before
+    path.write_text(f'{shown}"notify": {{webhook: "https://hooks.example.org/secret"}}')
+    assert config_of(RunPaths(path.parent)) == shown

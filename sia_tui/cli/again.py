@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,25 +18,36 @@ from sia_tui.store.workspace import RunPaths
 
 
 def remeasures(paths: RunPaths, state: State) -> Remeasures:
-    return Remeasures(paths, state, seed_of(config_of(paths)))
+    return Remeasures(paths, state, seed_of(_text(paths)))
 
 
 def config_of(paths: RunPaths) -> str:
-    """The run's config as it lies there, but for whom it calls: an address may be a key. Empty where there is none."""
-    text = paths.config.read_text(encoding="utf-8", errors="replace") if paths.config.is_file() else ""
-    return re.sub(r"^notify:.*\n(?:[ #-].*\n|\n)*", "", text, flags=re.MULTILINE)
+    """What the run's config says, but for whom it calls: an address may be a key. Empty where none can be read."""
+    import yaml
+
+    told = _read(_text(paths))
+    told.pop("notify", None)
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True) if told else ""
 
 
 def seed_of(config: str) -> int:
     """A config's seed, though it may be too old for this version to read whole."""
+    seed = _read(config).get("seed", 0)
+    return seed if isinstance(seed, int) else 0
+
+
+def _text(paths: RunPaths) -> str:
+    return paths.config.read_text(encoding="utf-8", errors="replace") if paths.config.is_file() else ""
+
+
+def _read(config: str) -> dict[str, Any]:
     import yaml
 
     try:
         told = yaml.safe_load(config)
-    except yaml.YAMLError:
-        return 0
-    seed = told.get("seed", 0) if isinstance(told, dict) else 0
-    return seed if isinstance(seed, int) else 0
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def pairs_told(again: Remeasures, state: State) -> list[dict[str, Any]]:

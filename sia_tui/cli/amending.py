@@ -20,7 +20,7 @@ def change(options: argparse.Namespace, step: Step) -> dict[str, Any]:
     if options.patch and options.hunks:
         raise UsageError("--patch is a whole patch: --hunks chooses among the proposed ones")
     if options.patch:
-        patch = _text(options.patch)
+        patch = text_of(options.patch)
     elif options.hunks:
         patch = _chosen(step.proposal.patch, options.hunks)
     return {"patch": patch, "plan": plan or None}
@@ -40,7 +40,7 @@ def _fields(file: str | None, settings: list[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(_text(file)) if file else {}
+        found = yaml.safe_load(text_of(file)) if file else {}
         pairs = dict(setting.partition("=")[::2] for setting in settings)
         values = {_SHORT.get(name, name): _number(yaml.safe_load(value)) for name, value in pairs.items()}
     except yaml.YAMLError as fault:
@@ -58,7 +58,8 @@ def _number(value: Any) -> Any:
         return value
 
 
-def _text(file: str) -> str:
+def text_of(file: str) -> str:
+    """As it is, line ends too. Raises UsageError."""
     try:
         with Path(file).open(encoding="utf-8", newline="") as stream:
             return stream.read()

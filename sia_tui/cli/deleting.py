@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sia_tui.cli.main import DONE, UsageError
-from sia_tui.store.lock import RunHeld
+from sia_tui.store.lock import RunHeld, is_held
 from sia_tui.store.workspace import Workspace
 
 
@@ -27,7 +27,7 @@ def deleted(workspace: Workspace, name: str) -> str:
     try:
         delete_run(workspace, paths)
     except RunHeld as held:
-        raise UsageError(f"{held}; end it first: sia-tui stop {name}") from held
+        raise UsageError(f"{held}; end it first: sia-tui stop {name}" if is_held(paths.lock) else str(held)) from held
     except (OSError, RepositoryError) as error:
         raise UsageError(f"{paths.root}: not deleted whole ({error}); say it again to delete the rest") from error
     return f"{name}: deleted, with its branch, tags and worktree"

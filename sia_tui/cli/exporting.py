@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.reading import generation_index, read
-from sia_tui.config import ConfigError, load_config
+from sia_tui.config import ConfigError
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -111,7 +111,7 @@ def _unchanged(state: State, index: int) -> list[str]:
 def _bundle(workspace: Workspace, source: Source, config: Path, part: Path) -> None:
     from sia_tui.engine.bundle import write_bundle
 
-    write_bundle(workspace, source, load_config(config), part, _say)
+    write_bundle(workspace, source, config, part, _say)
 
 
 def _say(line: str) -> None:

@@ -52,17 +52,18 @@ class _Asked:
             return []
         from sia_tui.engine.again import beside, measure
         from sia_tui.engine.engine import EXPECTED, cancel_on_signals
-        from sia_tui.store.lock import RunHeld
+        from sia_tui.store.lock import RunHeld, using
 
         async def work() -> list[MeasuredAgain]:
             cancel_on_signals()
-            async with beside(self.workspace, self.paths, self.config, self.state, _say) as session:
-                return [await measure(session, self.state, one) for one in wanted]
+            with using(self.workspace.root):
+                async with beside(self.workspace, self.paths, self.config, self.state, _say) as session:
+                    return [await measure(session, self.state, one) for one in wanted]
 
         try:
             return asyncio.run(work())
-        except RunHeld:
-            raise UsageError(f"another command measures beside {self.paths.name} already; wait for it") from None
+        except RunHeld as held:
+            raise UsageError(str(held)) from None
         except EXPECTED as error:
             raise Failure(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
         except asyncio.CancelledError:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from pathlib import Path
 from typing import Any
 
+from sia_tui.cli.amending import text_of
 from sia_tui.cli.asking import answered
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import read
@@ -26,7 +26,7 @@ def propose(options: argparse.Namespace) -> int:
     state = read(paths)
     try:
         found = _revived(paths, state, options.revive) if options.revive else None
-        patch = found.patch if found is not None else _text(options.patch)
+        patch = found.patch if found is not None else text_of(options.patch)
         if found is not None and not patch:
             raise UsageError(f"{found.told}: nothing of {options.revive} is left to propose")
         revives = revivable(state, options.revive).id if options.revive else None
@@ -77,10 +77,3 @@ def _told(said: dict[str, Any], found: Revived | None) -> str:
         lines.append(found.told)
         lines += [f"  {fit.fate:<14} {one_line(fit.hunk.told, 80)}  {fit.why}".rstrip() for fit in found.fits]
     return "\n".join([*lines, "", clean(said["patch"]).rstrip(), *([said["answer"]] if said["asked"] else [])])
-
-
-def _text(file: str) -> str:
-    try:
-        return Path(file).read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UsageError(f"{file}: {fault}") from fault

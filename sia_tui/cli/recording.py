@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-import shutil
 import sqlite3
 import tempfile
 import zipfile
@@ -11,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sia_tui.cli import redacting
+from sia_tui.cli.again import config_of
 from sia_tui.core.text import one_line
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.store.copying import member, snapshot
@@ -43,10 +43,9 @@ def save(
         snapshot(paths.db, folder / DB)
         _trim(folder / DB, most_rollouts, redact)
         members = [folder / DB, folder / CONFIG]
-        if redact:
-            (folder / CONFIG).write_text(redacting.config(paths.config.read_text(encoding="utf-8")), encoding="utf-8")
-        else:
-            shutil.copyfile(paths.config, folder / CONFIG)
+        config = config_of(paths)
+        (folder / CONFIG).write_text(redacting.config(config) if redact else config, encoding="utf-8")
+        if not redact:
             pack_history(workspace, folder / DB, folder / HISTORY)
             members.append(folder / HISTORY)
         part = out.with_name(f".{out.name}.new")

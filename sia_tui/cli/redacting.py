@@ -16,6 +16,9 @@ from sia_tui.store.trajectories import pack, unpack
 
 _PLACE = "/redacted"
 _ADDRESS = "http://redacted.invalid"
+_SHARING = ("cluster", "share")
+"""Name machines and groups, and decide nothing."""
+_ARGUMENTS = frozenset(["command", "programs"])
 
 
 def redact(copy: sqlite3.Connection) -> None:
@@ -50,12 +53,13 @@ def _messages(redaction: Redaction, said: str) -> str:
 
 def config(text: str) -> str:
     """Without the paths, addresses and commands of this machine."""
-    return yaml.safe_dump(_plain(yaml.safe_load(text)), allow_unicode=True, sort_keys=False)
+    told = {name: value for name, value in (yaml.safe_load(text) or {}).items() if name not in _SHARING}
+    return yaml.safe_dump(_plain(told), allow_unicode=True, sort_keys=False)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: [_PLACE] if name in _ARGUMENTS and one else _plain(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if isinstance(value, str) and "://" in value:

@@ -13,12 +13,12 @@ from sia_tui.cli.beginning import begin, branched, read_config
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import read
 from sia_tui.cli.window import fits, open_window
-from sia_tui.config import RunConfig
+from sia_tui.config import RunConfig, hash_of
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
 from sia_tui.person import whoami
-from sia_tui.store.lock import RunHeld, is_held
+from sia_tui.store.lock import RunHeld, is_held, using
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -44,7 +44,7 @@ def resume(options: argparse.Namespace) -> int:
     if state.status in ("done", "stopped"):
         raise UsageError(f"{paths.name} is {state.status} ({state.stop_reason}); branch from it to go on")
     config = read_config(paths.config, [], None)
-    if config.hash != state.config_hash:
+    if hash_of(paths.config, state.config_hash) != state.config_hash:
         raise UsageError(f"{paths.config} was changed since the run began; start a new run with it instead")
     _accept(paths, _risks(options))
     if state.status == "paused":
@@ -116,7 +116,8 @@ def _engine(workspace: Workspace, paths: RunPaths, config: RunConfig, exit_at_ga
         return await run_engine(workspace, paths, config, options)
 
     try:
-        code = asyncio.run(main())
+        with using(workspace.root):
+            code = asyncio.run(main())
     except RunHeld as held:
         raise UsageError(str(held)) from held
     if code in (REACHED, WAITING):

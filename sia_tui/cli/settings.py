@@ -84,7 +84,3 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *[f"! {fault}" for fault in told["faults"]],
     ]
     return [one_line(line, 300) if not line.startswith(" ") else line for line in lines]
-
-
-def _called(notify: dict[str, Any] | None) -> str:
-    return " ".join([", ".join(notify["by"]), *notify["hosts"], "on", ", ".join(notify["on"])]) if notify else "nobody"

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sia_tui.config.run import RunConfig
+from sia_tui.config.run import BESIDE, RunConfig
 from sia_tui.config.sections import PlanConfig
+from sia_tui.core.hashing import digest
 from sia_tui.core.plans import ALGORITHMS
 from sia_tui.core.text import one_line
 
@@ -39,6 +40,15 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(f"{path}: {one_line(_first_fault(error), 600)}") from None
+
+
+def hash_of(path: Path, recorded: str) -> str:
+    """`recorded` where that is the hash of the config: of all it says, or of the keys that its file has, as a later version
+    knows more of them; else what the hash is now. Raises ConfigError."""
+    config = load_config(path)
+    told = parse(path.read_text(encoding="utf-8"), str(path))
+    written = digest({name: value for name, value in told.items() if name not in BESIDE})
+    return recorded if recorded in (config.hash, written) else config.hash
 
 
 def _place(tree: dict[str, Any], beside: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -45,6 +46,14 @@ class Egress:
     local: bool
     """It is this machine."""
     what: str
+
+    @property
+    def told(self) -> str:
+        return f"{self.host}{' (this machine)' if self.local else ''} receives {self.what}"
+
+
+def calls(notify: NotifyConfig) -> Iterator[Egress]:
+    return (Egress(host, is_local(host), "calls: what is to be decided, and its hash") for host in notify.hosts)
 
 
 class RunConfig(Section):
@@ -118,9 +127,7 @@ class RunConfig(Section):
             said.append(Egress(host, is_local(host), "the policy's: every prompt of the harness"))
         if self.mirror == "wandb":
             said.append(Egress("wandb (as it is set up)", False, "metrics, names of runs"))
-        hosts = self.notify.hosts if self.notify else ()
-        said += [Egress(host, is_local(host), "calls: what is to be decided, and its hash") for host in hosts]
-        return tuple(said)
+        return (*said, *(calls(self.notify) if self.notify else ()))
 
     @property
     def tensor_parallel(self) -> int:

@@ -83,6 +83,13 @@ class _Book:
     """Proposals that were said yes to before anything was made of them; a yes to a result is none."""
 
     def read(self, row: Row) -> None:
+        try:
+            self._read(row)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._fault(row, "cannot be read")
+            self._since.append(row)
+
+    def _read(self, row: Row) -> None:
         if row.seq != self._next:
             self._fault(row, f"event {self._next} is missing before it")
         self._next = row.seq + 1
@@ -133,14 +140,14 @@ class _Book:
                 self._agreed.add(gate["proposal"])
         self._since = []
         given = (
-            verdict["kind"],
-            verdict["by"],
+            str(verdict["kind"]),
+            str(verdict["by"]),
             data.get("uid"),
-            verdict["at"],
-            data.get("hash", ""),
-            data.get("seen", ""),
+            str(verdict["at"]),
+            str(data.get("hash", "")),
+            str(data.get("seen", "")),
         )
-        self.given.append(Given(row.seq, id, *given, bool(before)))
+        self.given.append(Given(row.seq, str(id), *given, bool(before)))
 
     def _fault(self, row: Row, said: str) -> None:
         self.faults.append(f"event {row.seq}: {said}")

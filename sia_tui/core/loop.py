@@ -226,13 +226,14 @@ def next_action(state: State, rules: Rules) -> Action:
     for split in ("dev", "train", "hidden"):
         if split not in best.results:
             return Evaluate(best.index, split)
-    used_up = _used_up(state, rules)
-    if used_up is None and (more := afterwards(state, rules.attribute, rules.trace)):
+    no_more = used_up(state, rules)
+    if no_more is None and (more := afterwards(state, rules.attribute, rules.trace)):
         return more
-    if state.wanted and used_up is None:
+    if state.wanted:
         # A person wants one more step than the config; time, tokens and money they cannot want back.
-        return Propose()
-    spent = _reached(state, rules) or _stalled(state, rules) or _spent(state, rules) or used_up
+        lost = f"{no_more}; {len(state.wanted)} proposed by a person not tried"
+        return Finish(lost, "budget") if no_more else Propose()
+    spent = _reached(state, rules) or _stalled(state, rules) or _spent(state, rules) or no_more
     return Finish(spent, "budget") if spent else Propose()
 
 
@@ -289,7 +290,7 @@ def _spent(state: State, rules: Rules) -> str | None:
     return None
 
 
-def _used_up(state: State, rules: Rules) -> str | None:
+def used_up(state: State, rules: Rules) -> str | None:
     """The budget that is used up, in words: nothing more is measured that need not be."""
     if state.cost.wall_s >= rules.max_wall_s:
         return f"wall clock budget of {rules.max_wall_s:.0f} s spent"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sia_tui.core.event import Event
 
-Standing = Literal["working", "refused", "lost"]
+NodeStatus = Literal["working", "refused", "lost"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Node:
     slots: int = 0
     gpus: int = 0
     isolation: str = ""
-    standing: Standing = "working"
+    standing: NodeStatus = "working"
     why: str = ""
     """It is refused or lost."""
     lost: int = 0

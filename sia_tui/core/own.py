@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sia_tui.core.hunks import hunks
-from sia_tui.core.proposals import Proposal
+from sia_tui.core.proposals import PERSON, Proposal
 from sia_tui.core.state import State, Step
 
 
@@ -29,7 +29,7 @@ def proposed(state: State, by: str, patch: str, title: str, reason: str, revives
     told = " ".join(filter(None, (reason, revived))) or f"by {by}"
     idea = f"{was.proposal.idea}, revived from {was.id}" if was else title
     evidence = was.proposal.evidence if was else ()
-    made = Proposal("harness", title, told, idea, best.commit, evidence, patch, agent=f"person:{by}")
+    made = Proposal("harness", title, told, idea, best.commit, evidence, patch, agent=f"{PERSON}{by}")
     if any(one.proposal.change == made.change for one in state.wanted):
         raise NotProposed("the same change waits for its turn already")
     return made

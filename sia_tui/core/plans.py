@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 Algorithm = Literal["best_of_n", "dpo", "grpo", "dr_grpo", "rloo", "reinforce_kl", "entropic", "ppo"]
@@ -42,6 +42,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
 }
 """Lowest and highest value of each number of a plan."""
+
+
+def _whole(name: str, value: Any) -> int:
+    """8.0 counts as 8."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is not int:
+        raise ValueError(f"plan: {name} must be a whole number, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,12 @@ class TrainPlan:
             raise ValueError(f"plan: algorithm {self.algorithm!r} is not one of {', '.join(ALGORITHMS)}")
         if self.targets not in TARGETS:
             raise ValueError(f"plan: targets {self.targets!r} is not one of {', '.join(TARGETS)}")
+        for number in (one.name for one in fields(self) if one.type == "int"):
+            object.__setattr__(self, number, _whole(number, getattr(self, number)))
+        for name in ("serve_on", "train_on"):
+            gpus = getattr(self, name)
+            if not isinstance(gpus, tuple) or any(type(gpu) is not int or gpu < 0 for gpu in gpus):
+                raise ValueError(f"plan: {name} must be a list of GPUs by number, got {gpus!r}")
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:

@@ -14,6 +14,8 @@ Level = Literal["ok", "amber", "red"]
 Doubt = Literal["none", "some", "serious", "unheard"]
 """`unheard`: no valid answer came; the note says why."""
 
+PERSON = "person:"
+"""Before the name of a person who is a proposal's agent."""
 RIGHT = "right"
 """The class of a trajectory that did not fail."""
 

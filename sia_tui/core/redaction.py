@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sia_tui.core.contract import BY
+from sia_tui.core.proposals import PERSON
+from sia_tui.core.trainings import EARLY
 
 # fmt: off
 _NAMES = frozenset({
@@ -29,6 +31,8 @@ _NAMES = frozenset({
 # fmt: on
 """Fields whose strings are ids, digests, times or words of the engine's own."""
 _SIGNED = frozenset(["by"])
+_NAMING = (BY, PERSON, EARLY)
+"""After these words comes a person's name."""
 _ENGINE = frozenset({"auto", "budget", "checks", "preview", "training", "engine", "agent", "machine", "the engine"})
 _KINDS = frozenset(["failure", "failures"])
 """Named by a verifier; kept where it is plain words."""
@@ -84,7 +88,7 @@ class Redaction:
         return {self._string(name, str(key)): self._field(inner, name, one) for key, one in value.items()}
 
     def _string(self, name: str, said: str) -> str:
-        if name in _SIGNED:
+        if name in _SIGNED or (name in _NAMES and said.startswith(_NAMING)):
             return self._person(said)
         if name in _KINDS:
             return self.kind(said)
@@ -93,8 +97,8 @@ class Redaction:
     def _person(self, by: str) -> str:
         if by in _ENGINE:
             return by
-        before, name = (BY, by.removeprefix(BY)) if by.startswith(BY) else ("", by)
-        return f"{before}person {self.text(name)[-7:-1]}"
+        before = next((words for words in _NAMING if by.startswith(words)), "")
+        return f"{before}person {self.text(by.removeprefix(before))[-7:-1]}"
 
 
 def _init(whole: Any) -> list[str]:

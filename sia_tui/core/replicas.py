@@ -7,7 +7,7 @@ from typing import Literal
 
 from sia_tui.core.event import Event
 
-Standing = Literal["starting", "in", "behind", "out"]
+ReplicaStatus = Literal["starting", "in", "behind", "out"]
 """`behind`: well, but without what the others serve yet. `out`: it is started again."""
 
 
@@ -59,7 +59,7 @@ class Serving:
 
     number: int
     where: str
-    standing: Standing
+    standing: ReplicaStatus
     requests: int
     """That it is to answer."""
     adapter: str | None

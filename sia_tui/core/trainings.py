@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from sia_tui.core.event import Event
 
+EARLY = "ended early by "
+"""Before the name of the person who ended a training."""
+
 
 @dataclass(frozen=True)
 class TrainingBegan(Event):

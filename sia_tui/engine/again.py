@@ -19,7 +19,7 @@ from sia_tui.engine.opening import open_session
 from sia_tui.engine.prepare import require_same_task
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.session import Session
-from sia_tui.store.lock import hold
+from sia_tui.store.lock import hold_beside
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -44,7 +44,7 @@ async def beside(
     """A session for `measure`; an engine may be at work on the run meanwhile. Raises RunHeld, StoreError, EngineError."""
     paths = run.again
     paths.logs.mkdir(parents=True, exist_ok=True)
-    with hold(paths.lock), RunStore(paths.db) as store:
+    with hold_beside(paths.lock), RunStore(paths.db) as store:
         if store.state.policy_ready is None:
             assert state.task_ready is not None and state.policy_ready is not None
             created = ev.RunCreated(state.run, state.task, state.config_hash)

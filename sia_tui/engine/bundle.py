@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sia_tui.config import RunConfig
+from sia_tui.config import RunConfig, hash_of, load_config
 from sia_tui.core.episodes import ALL_ROWS
 from sia_tui.core.hashing import digest
 from sia_tui.engine.card import bundle_card
@@ -63,12 +63,11 @@ class Bundle:
         return self.root / "model"
 
 
-def write_bundle(
-    workspace: Workspace, source: Source, config: RunConfig, out: Path, say: Callable[[str], None]
-) -> None:
-    """Into the empty folder `out`. Raises ExportError, RepositoryError, TaskError, OSError."""
-    bundle, generation = Bundle(out), source.generation
-    if config.hash != source.state.config_hash:
+def write_bundle(workspace: Workspace, source: Source, path: Path, out: Path, say: Callable[[str], None]) -> None:
+    """Into the empty folder `out`, of the run's config at `path`. Raises ExportError, ConfigError, RepositoryError, TaskError,
+    OSError."""
+    bundle, generation, config = Bundle(out), source.generation, load_config(path)
+    if hash_of(path, source.state.config_hash) != source.state.config_hash:
         raise ExportError(f"the config of {source.state.run} was changed since the run began; undo that first")
     repository = HarnessRepository(workspace.harness_repository)
     told = repository.generation(generation.commit)

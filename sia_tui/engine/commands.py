@@ -14,6 +14,7 @@ from sia_tui.core.contract import Contract
 from sia_tui.core.evidence import EvidenceWanted
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
+from sia_tui.core.loop import Rules, used_up
 from sia_tui.core.meantime import more_for
 from sia_tui.core.own import NotProposed, proposed
 from sia_tui.core.proposals import Proposal
@@ -31,12 +32,14 @@ class Refused(Exception):
     """The command cannot be carried out; the message says why and what to do."""
 
 
-def heed(store: RunStore, paths: RunPaths, fault: Fault = lambda proposal: None) -> list[str]:
-    """Answer every open command. Returns the answers, for the log."""
+def heed(
+    store: RunStore, paths: RunPaths, fault: Fault = lambda proposal: None, rules: Rules | None = None
+) -> list[str]:
+    """Answer every open command. Returns the answers, for the log. `rules`: the config's, where it can be read."""
     said = []
     for command in store.commands():
         try:
-            message, events = _carry_out(command, store.state, what_is_saved(store, paths), fault)
+            message, events = _carry_out(command, store.state, what_is_saved(store, paths), fault, rules)
             store.answer(command, True, message, *events)
         except (Refused, StaleHash, NotAmended, NotProposed) as error:
             message = str(error)
@@ -48,7 +51,9 @@ def heed(store: RunStore, paths: RunPaths, fault: Fault = lambda proposal: None)
     return said
 
 
-def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tuple[str, list[ev.Event]]:
+def _carry_out(
+    command: Command, state: State, saved: str, fault: Fault, rules: Rules | None
+) -> tuple[str, list[ev.Event]]:
     body: dict[str, Any] = json.loads(command.body)
     match command.kind:
         case "approve" | "reject":
@@ -61,7 +66,7 @@ def _carry_out(command: Command, state: State, saved: str, fault: Fault) -> tupl
         case "amend":
             return _amend(command, body, state, fault)
         case "propose":
-            return _propose(command, body, state, fault)
+            return _propose(command, body, state, fault, rules)
         case "defer":
             _waiting(state, str(body["gate"]))
             return "put off; the gate stays open", [ev.GateDeferred(str(body["gate"]), command.by)]
@@ -126,7 +131,7 @@ def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str
 
 def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
     gate = _waiting(state, str(body["gate"]))
-    require_hash(gate, str(body["hash"]), [old for old in state.gates if old.id != gate.id])
+    require_hash(gate, str(body["hash"]), state.earlier)
     patch = None if body.get("patch") is None else str(body["patch"])
     closed, made = amended(state, gate, command.by, patch, body.get("plan"))
     assert isinstance(made, ev.ProposalMade)
@@ -149,8 +154,12 @@ def _more(command: Command, body: dict[str, Any], state: State) -> tuple[str, li
     return f"{gate.id} is put again with {told}", [EvidenceWanted(gate.id, command.by)]
 
 
-def _propose(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
+def _propose(
+    command: Command, body: dict[str, Any], state: State, fault: Fault, rules: Rules | None
+) -> tuple[str, list[ev.Event]]:
     """A person's patch of the incumbent, in the next turn."""
+    if rules is not None and (spent := used_up(state, rules)):
+        raise Refused(f"{spent}: nothing more is tried; branch from a generation to go on")
     title, reason = (str(body.get(name) or "").strip() for name in ("title", "reason"))
     revives = str(body["revives"]) if body.get("revives") else None
     made = proposed(state, command.by, str(body["patch"]), title, reason, revives)

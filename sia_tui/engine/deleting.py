@@ -6,24 +6,35 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sia_tui.harness.repository import HarnessRepository
-from sia_tui.store.lock import hold
+from sia_tui.store.lock import hold, hold_beside
 from sia_tui.store.workspace import RunPaths, Workspace
 
 
 def delete_run(workspace: Workspace, paths: RunPaths) -> None:
-    """Repeatable. Raises RunHeld while an engine is alive, RepositoryError, OSError."""
-    with hold(paths.lock):
+    """Repeatable. Raises RunHeld while an engine is alive or something is measured beside it, RepositoryError, OSError."""
+    with alone(paths):
         if workspace.harness_repository.is_dir():
             HarnessRepository(workspace.harness_repository).forget_run(paths.name, paths.worktree)
         # Gone at once for every reader, however long its files take.
         doomed = Path(tempfile.mkdtemp(dir=workspace.runs, prefix=".deleted-"))
         paths.root.rename(doomed / paths.name)
     remove(doomed)
+
+
+@contextmanager
+def alone(paths: RunPaths) -> Iterator[None]:
+    """Neither an engine nor a command that measures beside it has a part in the run. Raises RunHeld."""
+    with ExitStack() as stack:
+        stack.enter_context(hold(paths.lock))
+        if paths.again.root.is_dir():
+            stack.enter_context(hold_beside(paths.again.lock))
+        yield
 
 
 def remove(path: Path) -> None:

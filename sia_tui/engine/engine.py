@@ -212,7 +212,7 @@ class _Engine:
         gpus = gpus_given(session.config.weights.device)
         session.record(ev.EngineStarted(os.getpid(), socket.gethostname(), session.level, gpus))
         for to in session.config.egress:
-            session.report.say(f"{to.host}{' (this machine)' if to.local else ''} receives {to.what}")
+            session.report.say(to.told)
         prepare.require_consent(session)
         prepare.require_same_task(session)
         training.clear(session)
@@ -323,8 +323,9 @@ class _Engine:
         leaving.warned = False
 
     def _heed(self) -> None:
-        for said in heed(self._session.store, self._session.paths, partial(step.fault, self._session)):
-            self._session.report.say(said)
+        session = self._session
+        for said in heed(session.store, session.paths, partial(step.fault, session), session.config.rules):
+            session.report.say(said)
 
 
 def cancel_on_signals() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.state import State
 from sia_tui.engine import tools
-from sia_tui.engine.deleting import remove
+from sia_tui.engine.deleting import alone, remove
 from sia_tui.engine.integrity import task_of
 from sia_tui.engine.keeping import adapters, folded
 from sia_tui.engine.session import seed_of
 from sia_tui.harness.environment import EnvironmentFailed, interpreter
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
-from sia_tui.store.lock import hold
+from sia_tui.store.lock import using
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tasks.task import Task, TaskError
 
@@ -55,9 +55,9 @@ def held(workspace: Workspace) -> Iterator[None]:
     """No engine can begin or go on with a run meanwhile. Raises RunHeld while one is alive."""
     with ExitStack() as stack:
         for paths in _runs(workspace):
-            stack.enter_context(hold(paths.lock))
-            if paths.again.root.is_dir():
-                stack.enter_context(hold(paths.again.lock))
+            stack.enter_context(alone(paths))
+        # Of a run that has begun since nothing is known here.
+        stack.enter_context(using(workspace.root, alone=True))
         yield
 
 
@@ -90,9 +90,13 @@ def _runs(workspace: Workspace) -> list[RunPaths]:
 
 def _of_run(workspace: Workspace, paths: RunPaths, state: State, needs: _Needs) -> None:
     """What it refers to in the shared folders."""
-    if state.policy_ready is not None:
-        needs.add("policies", *_policies(workspace, state.policy_ready.sha256))
-    elif not state.over:
+    try:
+        if state.policy_ready is not None:
+            needs.add("policies", *_policies(workspace, state.policy_ready.sha256))
+        elif not state.over:
+            needs.all_of("policies")
+    except (OSError, ValueError, AttributeError):
+        # A manifest that says nothing may be of the policy that the run needs.
         needs.all_of("policies")
     if state.task_ready is not None:
         needs.add("baselines", state.task_ready.split_hash[:16])

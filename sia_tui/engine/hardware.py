@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from sia_tui.core.hardware import CORE, Machine, card_like
@@ -46,9 +48,17 @@ def this_machine(device: str = "auto") -> Machine:
 
 
 def gpus_given(device: str = "auto") -> int:
-    """GPUs that this process may use: those named in its environment, else all that the machine has."""
+    """GPUs that this process may use: those named in its environment, up to the first that is none, as CUDA counts them;
+    else all that the machine has."""
     found, named = this_machine(device).gpus, os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if named is None else min(found, len([one for one in named.split(",") if one.strip()]))
+    if named is None:
+        return found
+    return min(found, len(list(takewhile(partial(_is_one, found), map(str.strip, named.split(","))))))
+
+
+def _is_one(found: int, name: str) -> bool:
+    """By its number, or by an id of its own."""
+    return name.startswith(("GPU-", "MIG-")) or (name.isdecimal() and int(name) < found)
 
 
 @contextmanager

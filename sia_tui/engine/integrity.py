@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import yaml
-
-from sia_tui.config import BESIDE, ConfigError, RunConfig, load_config
+from sia_tui.config import ConfigError, RunConfig, hash_of, load_config
 from sia_tui.core.hashing import digest
 from sia_tui.core.seals import UNSEEN, Seal
 from sia_tui.core.state import Generation, State
@@ -39,19 +37,13 @@ def seals(
     except (ConfigError, OSError) as error:
         found.append(Seal("config", state.config_hash, None, str(error)))
     else:
-        found.append(Seal("config", state.config_hash, _as_written(paths.config)))
+        found.append(Seal("config", state.config_hash, hash_of(paths.config, state.config_hash)))
         found += _unseen(state) if theirs else _data(workspace, paths, state, config, generations, say)
         found += _policy(workspace, state, config, say, theirs)
     for generation in generations:
         found += _generation(paths, state, generation)
     adapters = dict.fromkeys(made.adapter for made in generations if made.adapter)
     return found + [_looked_at(f"adapter {one[:12]}", one, partial(adapter_folder, paths, one)) for one in adapters]
-
-
-def _as_written(path: Path) -> str:
-    """A run's config hash, of the keys that its file has: a later version knows more of them, and is no change."""
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return digest({name: value for name, value in told.items() if name not in BESIDE})
 
 
 def _recorded(state: State) -> dict[str, str]:

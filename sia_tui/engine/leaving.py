@@ -6,7 +6,9 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -33,6 +35,21 @@ class Leaving:
         running.add_signal_handler(signal.SIGINT, task.cancel)
         running.add_signal_handler(signal.SIGTERM, end)
         running.add_signal_handler(signal.SIGUSR1, lambda: setattr(self, "warned", True))
+
+
+async def called_off(work: asyncio.Task[Any]) -> None:
+    """Cancel a task and see it end. Raises what it failed by, and CancelledError only where this task is to end too."""
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+    if is_ending():
+        raise asyncio.CancelledError
+
+
+def is_ending() -> bool:
+    """Whether this task is to end, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @dataclass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Self
 
+from sia_tui.cluster.executor import ClusterError
 from sia_tui.core import events as ev
 from sia_tui.core.attribution import Pair, apart
 from sia_tui.core.comparing import Draw, Evidence
@@ -14,14 +14,16 @@ from sia_tui.core.episodes import Case
 from sia_tui.core.evidence import Cell, Through
 from sia_tui.core.hashing import digest
 from sia_tui.core.hunks import hunks, without
+from sia_tui.core.loop import used_up
 from sia_tui.core.meantime import Attribute, Gather, Repeat, Trace, while_waiting
 from sia_tui.core.state import State, Step
 from sia_tui.core.stats import Gain
 from sia_tui.core.text import one_line
 from sia_tui.engine.again import Wanted, measure
 from sia_tui.engine.evaluate import Drawn, preview, run_cases
+from sia_tui.engine.leaving import called_off
 from sia_tui.engine.rollout import Interrupted
-from sia_tui.engine.session import Session, rewards
+from sia_tui.engine.session import EngineError, Session, rewards
 from sia_tui.harness.repository import RepositoryError
 from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
@@ -181,20 +183,20 @@ class Meanwhile:
         """What broke off goes on at the next gate."""
         if self._work is None:
             return
-        self._work.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._work
-        self._work = None
+        work, self._work = self._work, None
+        await called_off(work)
         self._session.report.phase(self._why)
 
 
 async def _meanwhile(session: Session) -> None:
     """Whatever may be measured while a gate waits for a person, one thing after the other. A part of ours that fails over
     it costs the run nothing."""
-    evaluate = session.config.evaluate
+    evaluate, rules = session.config.evaluate, session.config.rules
     try:
-        while wish := while_waiting(session.state, evaluate.idle_repeats, evaluate.trace):
-            match wish:
+        while used_up(session.state, rules) is None:
+            match while_waiting(session.state, evaluate.idle_repeats, evaluate.trace):
+                case None:
+                    return
                 case Repeat(generation=index, number=number):
                     wanted = Wanted(index, index, "dev", session.config.seed + number)
                     await measure(session, session.state, wanted)
@@ -202,7 +204,7 @@ async def _meanwhile(session: Session) -> None:
                     await trace(session, session.state.step(proposal))
     except Interrupted:
         return
-    except (GatewayDied, GatewayError, HarnessBroken, VerifierFailed, WorkerDied) as fault:
+    except (ClusterError, EngineError, GatewayDied, GatewayError, HarnessBroken, VerifierFailed, WorkerDied) as fault:
         session.report.say(f"not measured while waiting: {one_line(str(fault), 300)}")
         if isinstance(fault, GatewayDied):
             await session.leave_place()

@@ -21,8 +21,10 @@ from email.header import Header
 from urllib.parse import urlsplit
 
 from sia_tui.agents.llm.roles import is_local
+from sia_tui.children import end_group
 from sia_tui.config import ConfigError, RunConfig
 from sia_tui.config.notify import Kind, NotifyConfig
+from sia_tui.config.run import calls
 from sia_tui.config.user import load_user
 from sia_tui.core import events as ev
 from sia_tui.core.fold import fold
@@ -101,6 +103,8 @@ class Notifier:
         """Events up to number `after` are known already."""
         self._paths, self._workspace, self._config, self._seen = paths, workspace, config, after
         self._faults: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._unread = ""
+        """Why the log could not be read when it was last looked at."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="notify", daemon=True)
         self._thread.start()
@@ -124,12 +128,16 @@ class Notifier:
         try:
             with closing(RunReader(self._paths.db)) as reader:
                 new = reader.log(after=self._seen)
+                self._unread = ""
                 if not new:
                     return
                 self._seen = new[-1].seq
                 state = fold(reader.log())
         except (StoreError, ValueError) as error:
-            self._faults.put(f"nobody is called: {one_line(str(error), 200)}; the run goes on")
+            why = one_line(str(error), 200)
+            if why != self._unread:
+                self._faults.put(f"nobody is called: {why}; the run goes on")
+            self._unread = why
             return
         for notice in notices(new, state, self._workspace):
             if notice.kind in self._config.on:
@@ -177,6 +185,10 @@ def called(paths: RunPaths, workspace: Workspace, config: RunConfig, report: Rep
     if config.agents.egress == "none" and away:
         report.say(f"nobody is called: agents.egress is none, and {away[0]} would be sent what is decided")
         return None
+    if config.notify is None:
+        # What the config itself sends anywhere is said by the engine.
+        for to in calls(notify):
+            report.say(to.told)
     with closing(RunReader(paths.db)) as reader:
         known = reader.log()
     return Notifier(paths, str(workspace.root), notify, known[-1].seq if known else 0)
@@ -187,15 +199,21 @@ class CallFailed(Exception):
 
 
 def _run(command: tuple[str, ...], notice: Notice, deadline_s: float) -> None:
-    said = json.dumps(notice.data, ensure_ascii=False).encode()
+    said, null = json.dumps(notice.data, ensure_ascii=False).encode(), subprocess.DEVNULL
     try:
-        done = subprocess.run(command, input=said, capture_output=True, timeout=deadline_s, start_new_session=True)
-    except subprocess.TimeoutExpired:
-        raise CallFailed(f"notify.command: {command[0]} took more than {deadline_s:g} s") from None
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True)
     except OSError as error:
         raise CallFailed(f"notify.command: {command[0]}: {error.strerror}") from None
-    if done.returncode:
-        raise CallFailed(f"notify.command: {command[0]} ended with {done.returncode}")
+    try:
+        process.communicate(said, deadline_s)
+    except subprocess.TimeoutExpired:
+        raise CallFailed(f"notify.command: {command[0]} took more than {deadline_s:g} s") from None
+    finally:
+        if process.returncode is None:
+            end_group(process.pid)
+            process.wait()
+    if process.returncode:
+        raise CallFailed(f"notify.command: {command[0]} ended with {process.returncode}")
 
 
 def _webhook(url: str, notice: Notice, deadline_s: float) -> None:

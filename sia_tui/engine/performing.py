@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Coroutine
+from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core import loop
@@ -12,6 +13,7 @@ from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.text import one_line
 from sia_tui.engine import evaluate, finish, first, meantime, pilot, prepare, step, training
 from sia_tui.engine.fitness import Unfit, refusal
+from sia_tui.engine.leaving import called_off
 from sia_tui.engine.session import Session
 from sia_tui.harness.workers import HarnessBroken
 
@@ -107,13 +109,14 @@ async def _preview(session: Session, proposal: str) -> None:
         session.record(ev.ProposalRefused(proposal, "preview", reason))
 
 
-async def _interruptible(session: Session, work: object) -> None:
+async def _interruptible(session: Session, work: Coroutine[Any, Any, object]) -> None:
     """Run a long job; pausing or stopping the run cancels it, and it starts over when the run goes on."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-    while not task.done():
-        await asyncio.wait({task}, timeout=POLL_S)
-        session.report.beat()
-        if session.interrupted():
-            task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    task = asyncio.create_task(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=POLL_S)
+            session.report.beat()
+            if session.interrupted():
+                task.cancel()
+    finally:
+        await called_off(task)

@@ -16,6 +16,7 @@ from typing import NoReturn
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.core.hashing import digest
 from sia_tui.engine.crew import Crew, Harness, NothingLeft, Place, Post
+from sia_tui.engine.leaving import is_ending
 from sia_tui.engine.lots import Lot, Trial
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.sandbox import Isolation
@@ -239,6 +240,8 @@ class _Pass:
         if outcome is None:
             return True
         if outcome.error is not None and outcome.error.kind == "timeout" and self.stops != stops:
+            self._spent[trial] = (before, waited)
+            self._attempts.pop(trial, None)
             return False
         await self._finish(trial, outcome, calls, post.worker.level)
         return True
@@ -252,7 +255,7 @@ class _Pass:
         try:
             return await solving
         except asyncio.CancelledError:
-            if trial not in self._over or _cancelled():
+            if trial not in self._over or is_ending():
                 raise
             return None
         finally:
@@ -309,12 +312,6 @@ class _Pass:
 
 async def _raise_death(gateway: Gateway) -> NoReturn:
     raise await gateway.wait_died()
-
-
-def _cancelled() -> bool:
-    """Whether this task is to end, not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _seed(seed: int, trial: Trial, salt: str | None) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from sia_tui.config import ConfigError, load_config
+from sia_tui.core.loop import Rules
 from sia_tui.engine.commands import heed
 from sia_tui.engine.history import move_branch
 from sia_tui.harness.repository import HarnessRepository
@@ -13,6 +17,12 @@ from sia_tui.store.writer import RunStore
 def settle(workspace: Workspace, paths: RunPaths) -> None:
     """Answer every open command of a run. Raises RunHeld when an engine has just taken it: that one will answer."""
     with hold(paths.lock), RunStore(paths.db) as store:
-        heed(store, paths)
+        heed(store, paths, rules=_rules(paths))
         if store.state.generations:
             move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
+
+
+def _rules(paths: RunPaths) -> Rules | None:
+    with suppress(ConfigError):
+        return load_config(paths.config).rules
+    return None

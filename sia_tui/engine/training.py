@@ -21,9 +21,10 @@ from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.room import DiskFull
 from sia_tui.core.state import MACHINE, Step
 from sia_tui.core.text import one_line
+from sia_tui.core.trainings import EARLY
 from sia_tui.engine import planning
 from sia_tui.engine.hardware import this_machine
-from sia_tui.engine.leaving import Grace
+from sia_tui.engine.leaving import Grace, called_off
 from sia_tui.engine.lots import Trial
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
@@ -173,9 +174,8 @@ async def heard(session: Session, step: Step, trainer: Trainer, grace: Grace | N
                 await trainer.tell(wire.Told(id=-1, rollouts=(), stop=_cut(cut)))
         return hearing.result()
     finally:
-        hearing.cancel()
-        with suppress(asyncio.CancelledError, TrainerDied):
-            await hearing
+        with suppress(TrainerDied):
+            await called_off(hearing)
 
 
 async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire.Told:
@@ -192,7 +192,7 @@ async def _answer(session: Session, need: wire.Need, rollouts: Sampling) -> wire
 
 
 def _cut(by: str | None) -> str:
-    return f"ended early by {by}" if by else ""
+    return f"{EARLY}{by}" if by else ""
 
 
 def as_told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:

@@ -7,11 +7,11 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from sia_tui.core.replicas import ReplicaStatus
 from sia_tui.policy.vllm import VLLM
 from sia_tui.policy.wire import Door, Settings
 
 T = TypeVar("T")
-Standing = Literal["starting", "in", "behind", "out"]
 Leaves = Literal["behind", "out"]
 
 
@@ -30,7 +30,7 @@ class Replica:
     number: int
     settings: Settings
     door: Door | None = None
-    standing: Standing = "starting"
+    standing: ReplicaStatus = "starting"
     server: VLLM | None = None
     """While it is in."""
     rows: int = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from sia_tui.store.asked import listens
 
 TRIES, TRY_S = 10, 0.03
+USE_S = 30.0
 
 
 class RunHeld(Exception):
@@ -78,3 +79,46 @@ def _holder(path: Path) -> str:
         return f"engine pid {about['pid']} on {about['host']} since {about['since']}"
     except (OSError, ValueError, KeyError):
         return "another engine"
+
+
+@contextlib.contextmanager
+def hold_beside(path: Path) -> Iterator[None]:
+    """As `hold`, of what is measured beside a run, in a folder of the run's."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(path))
+        except RunHeld:
+            raise RunHeld(f"another command measures beside {path.parents[1].name}; wait for it") from None
+        yield
+
+
+@contextlib.contextmanager
+def using(root: Path, alone: bool = False) -> Iterator[None]:
+    """Use what the runs of the workspace `root` share, as others do; `alone`, to delete of it. Raises RunHeld: while somebody
+    uses it, or where it is still being deleted of after USE_S; OSError to whoever is to be alone."""
+    try:
+        descriptor = os.open(root / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        if alone:
+            raise
+        # Where nothing can be written nothing is deleted either; what is to be done about it others say better.
+        yield
+        return
+    try:
+        end = time.monotonic() + (0 if alone else USE_S)
+        while not _got(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+            if time.monotonic() > end:
+                told = "is used by an engine" if alone else "is being cleared by sia-tui gc; wait for it"
+                raise RunHeld(f"workspace {root} {told}")
+            time.sleep(TRY_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _got(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False

@@ -29,6 +29,9 @@ from typing import Any
 CLIP = 200
 """Characters of an answer kept in the detail."""
 BROKEN, LATE = "verifier_error", "verifier_timeout"
+REMOVED_S, SWEPT_S = 2.0, 10.0
+"""What a runtime has to kill a late container, and for each of what it is asked about those that are left."""
+SWEEP = "--sweep"
 Reward = Callable[[str, dict[str, Any]], Any]
 
 
@@ -70,7 +73,7 @@ def load(spec: dict[str, Any], here: Path) -> Reward:
     {"deadline_s"}."""
     deadline = float(spec["deadline_s"])
     if "image" in spec:
-        return lambda answer, case: _contained(spec, answer, case, deadline)
+        return lambda answer, case: _contained(spec, _label(here), answer, case, deadline)
     if "command" in spec:
         return lambda answer, case: _command(spec["command"], answer, case, deadline)
     if "url" in spec:
@@ -145,17 +148,58 @@ def _die_with_host() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
-def _contained(spec: dict[str, Any], answer: str, case: dict[str, Any], deadline: float) -> Any:
+def _contained(spec: dict[str, Any], label: str, answer: str, case: dict[str, Any], deadline: float) -> Any:
     """The command in a container of its own: no network, nothing of the host, nothing kept."""
-    runtime = next(filter(None, map(shutil.which, spec["programs"])), spec["programs"][0])
-    name = f"sia-reward-{uuid.uuid4().hex}"
+    runtime, name = _runtime(spec), f"sia-reward-{uuid.uuid4().hex}"
     try:
-        argv = [runtime, "run", "--name", name, *spec["walls"], spec["image"], *spec["command"]]
+        argv = [runtime, "run", "--name", name, "--label", label, *spec["walls"], spec["image"], *spec["command"]]
         return _command(argv, answer, case, deadline)
     except Late:
-        # Ending the client does not end the container.
-        subprocess.run([runtime, "rm", "--force", name], capture_output=True, timeout=30)
+        # Ending the client does not end the container. Whoever asked waits a little longer than the deadline, and no more.
+        _remove(runtime, [name], REMOVED_S)
         raise
+
+
+def _runtime(spec: dict[str, Any]) -> str:
+    return str(next(filter(None, map(shutil.which, spec["programs"])), spec["programs"][0]))
+
+
+def _label(here: Path) -> str:
+    """Of the containers of the verifier in this folder."""
+    return f"sia-reward={hashlib.sha256(str(here.resolve()).encode()).hexdigest()[:16]}"
+
+
+def sweep(runtime: str, label: str) -> None:
+    """Remove what a verifier that was killed has left behind."""
+    with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+        asked = [runtime, "ps", "-aq", "--filter", f"label={label}"]
+        found = subprocess.run(asked, capture_output=True, timeout=SWEPT_S)
+        if left := found.stdout.decode(errors="replace").split():
+            _remove(runtime, left, SWEPT_S)
+
+
+def _remove(runtime: str, names: list[str], within_s: float) -> None:
+    """A runtime that does not do it in twice that time is no fault of the reward's; what it leaves is swept later."""
+    # Killed first: podman's rm would ask it to end and wait for ten seconds.
+    for verb in (["kill"], ["rm", "--force"]):
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            subprocess.run([runtime, *verb, *names], capture_output=True, timeout=within_s)
+
+
+def watched(runtime: str, label: str) -> int:
+    """Has a process sweep once this one is gone, however it ends: the file that is returned is then closed."""
+    theirs, ours = os.pipe()
+    command, null = [sys.executable, "-I", __file__, SWEEP, runtime, label], subprocess.DEVNULL
+    subprocess.run(command, stdin=theirs, stdout=null, stderr=null, start_new_session=True)
+    os.close(theirs)
+    return ours
+
+
+def _watch(runtime: str, label: str) -> None:
+    # As a child of whom it watches it would be ended with it.
+    if os.fork() == 0:
+        sys.stdin.read()
+        sweep(runtime, label)
 
 
 def _post(url: str, answer: str, case: dict[str, Any], deadline: float) -> Any:
@@ -178,6 +222,9 @@ def main(path: Path) -> None:
     gold = dict(known["gold"])
     cases, spec = (_read(path.with_name(name))[0] for name in ("cases.json", "reward.json"))
     reward = load(spec, path.parent)
+    if "image" in spec:
+        sweep(_runtime(spec), _label(path.parent))
+        watched(_runtime(spec), _label(path.parent))
     out = sys.stdout
     print(json.dumps({"ready": digest}), file=out, flush=True)
     for line in sys.stdin:
@@ -200,4 +247,7 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == SWEEP:
+        _watch(*sys.argv[2:])
+    else:
+        main(Path(sys.argv[1]))

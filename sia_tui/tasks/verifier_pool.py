@@ -22,6 +22,8 @@ class VerifierPool:
         self._all = [VerifierProcess(room(folder, number), gold, labels, judge) for number, judge in enumerate(judges)]
         self.verifier_hash = self._all[0].verifier_hash
         self._free: asyncio.Queue[VerifierProcess] = asyncio.Queue()
+        self._answers = asyncio.Semaphore(len(self._all))
+        """Answers wait here: an episode asks the compiler while its time runs, and is not to stand behind all of them."""
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -48,16 +50,16 @@ class VerifierPool:
 
     async def score(self, case_id: str, answer: object) -> Score:
         """By whoever is free. Raises VerifierFailed."""
-        async with self._whoever() as one:
+        async with self._answers, self._whoever() as one:
             return await one.score(case_id, answer)
 
     async def null(self, case_id: str) -> Score:
         """By whoever is free. Raises VerifierFailed."""
-        async with self._whoever() as one:
+        async with self._answers, self._whoever() as one:
             return await one.null(case_id)
 
     async def compiler_says(self, answer: str) -> str:
-        """By whoever is free. Raises VerifierFailed."""
+        """By whoever is free, before the answers that wait. Raises VerifierFailed."""
         async with self._whoever() as one:
             return await one.compiler_says(answer)
 

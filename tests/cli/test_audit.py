@@ -79,6 +79,9 @@ CHANGES = {
         [f"update events set data = json_remove(data, '$.before') where not ({FIRST}) and kind = 'VerdictGiven'"],
         "not chained",
     ),
+    "garbled": ([f"update events set data = substr(data, 2) where {FIRST}"], "cannot be read"),
+    "another thing": (["update events set data = '7' where kind = 'GateOpened'"], "cannot be read"),
+    "half gone": ([f"update events set data = json_remove(data, '$.verdict.by') where {FIRST}"], "cannot be read"),
 }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sia_tui.cli.main import main
-from sia_tui.store.lock import hold
+from sia_tui.store import lock
+from sia_tui.store.lock import RunHeld, hold, using
 from sia_tui.store.workspace import Workspace
 from tests.tui.runs import make_run
 
@@ -54,7 +55,9 @@ def littered(workspace: Workspace) -> None:
     tree.parent.chmod(0o555)
 
 
-def test_only_rubbish_goes_and_only_after_a_yes(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_rubbish_goes_and_only_after_a_yes(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert said(workspace) == 0 and "nothing" in capsys.readouterr().out
     clean = files(workspace)
     littered(workspace)
@@ -66,6 +69,12 @@ def test_only_rubbish_goes_and_only_after_a_yes(workspace: Workspace, capsys: py
     with hold(workspace.run("real").lock):
         assert said(workspace, "--yes") == 2
         assert "nothing was deleted" in capsys.readouterr().err
+    with using(workspace.root), using(workspace.root):
+        assert said(workspace, "--yes") == 2
+        assert "is used by an engine" in capsys.readouterr().err
+    monkeypatch.setattr(lock, "USE_S", 0.0)
+    with using(workspace.root, alone=True), pytest.raises(RunHeld, match="gc; wait for it"), using(workspace.root):
+        pass
     assert files(workspace) == dirty
     assert said(workspace, "--yes") == 0
     assert files(workspace) - {"runs/real/training"} == clean
@@ -74,11 +83,18 @@ def test_only_rubbish_goes_and_only_after_a_yes(workspace: Workspace, capsys: py
 
 def test_what_a_run_that_cannot_say_may_need_stays(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     """One is just created and has neither task nor policy; the other's data is gone."""
+
+    def places() -> set[str]:
+        assert said(workspace, "--dry-run", "--json") == 0
+        paths = (Path(item["path"]) for item in json.loads(capsys.readouterr().out))
+        return {path.relative_to(workspace.root).parts[0] for path in paths}
+
     littered(workspace)
+    assert "policies" in places()
+    (workspace.root / RUBBISH[0]).with_name("manifest.json").write_text("{")
+    assert "policies" not in places(), "it may be anybody's"
     make_run(workspace.runs / "fresh", "fresh")
-    assert said(workspace, "--dry-run", "--json") == 0
-    places = {Path(item["path"]).relative_to(workspace.root).parts[0] for item in json.loads(capsys.readouterr().out)}
-    assert places == {"runs", "rows"}, "what is half made is nobody's"
+    assert places() == {"runs", "rows"}, "what is half made is nobody's"
     workspace.run("fresh").db.write_bytes(b"no store" * 1000)
     assert said(workspace, "--yes") == 2 and "not a readable run database" in capsys.readouterr().err
     assert (workspace.root / RUBBISH[0]).exists()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sia_tui.cli.main import main
 from sia_tui.cli.recording import unpack
@@ -26,21 +28,27 @@ from sia_tui.tui.replay import Replay
 from tests.tui.runs import make_run
 
 SAID = ({"role": "user", "text": "a word to the model"}, {"role": "tool", "name": "search", "text": "found a word"})
-PLACE = "/home/ana/private"
+PLACE, KEY = "/home/ana/private", "k3y-of-a-service"
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> tuple[RunPaths, Path]:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunPaths, Path]:
     """A run with all kinds of words in it, and the file it is shared as."""
+    tmp_path = tmp_path_factory.mktemp("shared")
     workspace = Workspace(tmp_path / "w")
     paths = make_run(workspace.run("r").root, "done")
     with RunStore(paths.db) as store:
         store.record(ev.RiskAccepted("gold", "because I say so", "ana"), ev.RunPaused("ana", "for lunch with bertha"))
+        trained = next(step.trained for step in store.state.steps if step.trained)
+        wanted = replace(store.state.steps[0].proposal, agent="person:ana")
+        store.record(ev.ProposalWanted(wanted, "ana"), replace(trained, stopped="ended early by ana"))
         called = ev.AgentCalled("c1", "feedback", "m", "models.example", "p", 1, 0, 1, None, 0.1, 1)
         store.record_call(called, 1, SAID, SAID, b"a raw response")
     append_command(paths.db, "pause", "ana", {"reason": "a secret command"})
-    config = paths.config.read_text()
-    paths.config.write_text(config.replace("folder: null", f"folder: {PLACE}"))
+    config = yaml.safe_load(paths.config.read_text())
+    config["task"]["folder"], config["notify"] = PLACE, {"command": ["curl", "-H", f"Bearer {KEY}"]}
+    config["harness"]["agent"] = {"command": ["python", "--key", KEY]}
+    paths.config.write_text(yaml.safe_dump(config))
     HarnessRepository.plant(workspace.harness_repository, "toy", {"harness.py": b"pass\n"})
     out = tmp_path / "shared.zip"
     assert main(["replay", "r", "--save", str(out), "--redact", "--workspace", str(workspace.root)]) == 0
@@ -49,7 +57,7 @@ def shared(tmp_path: Path) -> tuple[RunPaths, Path]:
 
 def private(paths: RunPaths) -> set[str]:
     """Every text of a case, a model, an agent or a person in the run."""
-    found = {"a secret command", "a raw response", PLACE}
+    found = {"a secret command", "a raw response", PLACE, KEY}
     with closing(RunReader(paths.db)) as reader, closing(sqlite3.connect(paths.db)) as db:
         for (body,) in db.execute("select body from trajectories"):
             attempt, score = trajectory(body)
@@ -89,7 +97,17 @@ def test_no_private_text_is_in_what_is_shared(shared: tuple[RunPaths, Path], tmp
     whole += b"\n".join(bodies)
     found = [text for text in texts if text.encode() in whole or json.dumps(text)[1:-1].encode() in whole]
     assert not found
-    assert b'"ana"' not in whole and b"models.example" not in whole
+    assert not re.search(rb"\bana\b", whole) and b"models.example" not in whole
+    assert b"ended early by person " in whole and b"person:person " in whole
+
+
+def test_whom_a_run_calls_is_in_no_recording(shared: tuple[RunPaths, Path], tmp_path: Path) -> None:
+    paths, _ = shared
+    out = tmp_path / "whole.zip"
+    assert main(["replay", "r", "--save", str(out), "--workspace", str(paths.root.parents[1])]) == 0
+    _, there = unpack(out, tmp_path / "there")
+    told, before = (yaml.safe_load(one.config.read_text()) for one in (there, paths))
+    assert "notify" not in told and told["harness"] == before["harness"]
 
 
 def test_it_plays_and_counts_as_before(shared: tuple[RunPaths, Path], tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import yaml
 
+from sia_tui.cli import running
 from sia_tui.cli.main import main
 from sia_tui.cli.table import cells, table
 from sia_tui.core.events import RunCreated
+from sia_tui.core.hashing import digest
 from sia_tui.store.writer import RunStore
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
@@ -87,6 +90,14 @@ def test_a_config_edited_after_the_start_is_refused(workspace: Path, capsys: pyt
     make_run(workspace, "a")
     assert main(["resume", "a"]) == 2
     assert "was changed since the run began" in capsys.readouterr().err
+
+
+def test_a_run_of_an_earlier_version_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its config has fewer keys than this version's, and its hash is of those."""
+    with RunStore(make_run(workspace, "a") / "run.db") as store:
+        store.record(RunCreated("a", "lawbench", digest(yaml.safe_load(CONFIG.read_text()))))
+    monkeypatch.setattr(running, "_engine", lambda *given: 0)
+    assert main(["resume", "a", "--headless"]) == 0
 
 
 @pytest.mark.parametrize("verb", [["show", "a"], ["resume", "a"], ["pause", "a"], ["history", "a"], ["attach", "a"]])

@@ -41,6 +41,17 @@ def test_a_value_out_of_range_is_named(field: str, value: Any) -> None:
         replace(PLAN, **{field: value})
 
 
+def test_whole_numbers_are_whole() -> None:
+    eight = replace(PLAN, samples=8.0)  # type: ignore[arg-type]
+    assert range(eight.samples) == range(8) and eight == PLAN
+    for field, value in (("samples", 8.5), ("steps", True), ("rank", "8")):
+        with pytest.raises(ValueError, match=rf"plan: {field} must be a whole number, got"):
+            replace(PLAN, **{field: value})
+    for gpus in (0, ("0",), (-1,)):
+        with pytest.raises(ValueError, match="plan: serve_on must be a list of GPUs by number"):
+            replace(PLAN, serve_on=gpus)  # type: ignore[arg-type]
+
+
 def test_an_algorithm_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match="'magic' is not one of"):
         replace(PLAN, algorithm="magic")  # type: ignore[arg-type]

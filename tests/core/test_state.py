@@ -186,5 +186,5 @@ def test_gpu_hours_are_of_all_nodes_that_work() -> None:
     # An hour of the engine's own 8, one of "near" alone, one of both; then near's until the pause; then the next engine's own.
     assert fold(log).cost.gpu_s == 3600 * (8 + 8 + 16 + 8 + 8)
     spent = replace(RULES, max_gpu_hours=48.0)
-    assert loop._used_up(fold(log), spent) == "budget of 48 GPU-hours spent"
-    assert loop._used_up(fold(log), replace(RULES, max_gpu_hours=48.1)) is None
+    assert loop.used_up(fold(log), spent) == "budget of 48 GPU-hours spent"
+    assert loop.used_up(fold(log), replace(RULES, max_gpu_hours=48.1)) is None

@@ -251,7 +251,16 @@ def test_a_persons_proposal_is_a_step_more_than_the_budget_has_but_takes_no_more
     while not isinstance(action := loop.next_action(store.state, over), loop.Propose):
         assert not isinstance(action, loop.Finish)
         store.record(*answer(action, store.state, lambda options: options[0]))
-    assert isinstance(loop.next_action(store.state, replace(over, max_tokens=0)), loop.Finish)
+    ended = loop.next_action(store.state, replace(over, max_tokens=0))
+    assert (
+        isinstance(ended, loop.Finish) and ended.reason == "token budget of 0 spent; 1 proposed by a person not tried"
+    )
+
+
+def test_nobody_proposes_where_time_tokens_or_money_are_spent(store: RunStore, tmp_path: Path) -> None:
+    append_command(tmp_path / "run.db", "propose", "me", {"patch": OWN, "title": "Try y"})
+    (said,) = heed(store, RunPaths(tmp_path), rules=replace(RULES, max_tokens=0))
+    assert "token budget of 0 spent" in said and store.state.wanted == ()
 
 
 def test_an_earlier_patch_is_revived_with_its_words_and_its_fate(store: RunStore, tmp_path: Path) -> None:

@@ -48,4 +48,8 @@ def test_without_yes_and_under_an_engine_nothing_goes(workspace: Workspace, caps
     assert "--yes" in capsys.readouterr().err
     with hold(workspace.run("one").lock), pytest.raises(UsageError, match="end it first: sia-tui stop one"):
         deleted(workspace, "one")
+    paths = workspace.run("one")
+    paths.again.root.mkdir()
+    with hold(paths.again.lock), pytest.raises(UsageError, match=r"measures beside one; wait for it$"):
+        deleted(workspace, "one")
     assert None not in refs(workspace, "one") and workspace.run("one").db.is_file()

@@ -12,7 +12,9 @@ from typing import Any
 import pynvml
 import pytest
 
+from sia_tui.core.hardware import machine_named
 from sia_tui.core.machine import Gpu
+from sia_tui.engine import hardware
 from sia_tui.engine.machine import Meter, processes, rss_gib
 
 SPIN = "import subprocess, sys; held = bytearray(60 << 20)\nif sys.argv[2:]: subprocess.Popen(sys.argv[2:])\nwhile True: pass"
@@ -127,3 +129,17 @@ def test_a_machine_without_a_driver_has_no_gpus(monkeypatch: pytest.MonkeyPatch)
         assert meter.newest is not None and meter.newest.gpus == ()
     finally:
         meter.stop()
+
+
+@pytest.mark.parametrize(
+    ("named", "given"),
+    [(None, 4), ("", 0), ("-1", 0), ("0,-1,2", 1), ("2, 3", 2), ("1,4,2", 1), ("GPU-8932f937,1", 2), ("none", 0)],
+)
+def test_gpus_count_up_to_the_first_name_that_is_none(
+    named: str | None, given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "this_machine", lambda _: machine_named("H100x4"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert hardware.gpus_given() == given

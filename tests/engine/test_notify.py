@@ -9,14 +9,19 @@ from contextlib import closing
 from email.header import decode_header, make_header
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from sia_tui.config import RunConfig
 from sia_tui.config.notify import NotifyConfig
 from sia_tui.core import events as ev
+from sia_tui.engine import notify
 from sia_tui.engine.notify import Notifier
 from sia_tui.store.reader import RunReader
-from sia_tui.store.workspace import RunPaths
+from sia_tui.store.workspace import RunPaths, Workspace
+from tests.tasks.processes import gone
 from tests.tui.runs import make_run
 from tests.tui.writer import writing
 
@@ -134,3 +139,34 @@ def test_a_key_comes_from_the_environment(paths: RunPaths, server: Server, monke
     monkeypatch.setenv("MY_TOPIC", "mine")
     assert called(paths, NotifyConfig(ntfy=f"{server.url}/$MY_TOPIC"), ev.RunEnded("done", "x")) == []
     assert server.got[0][0] == "/mine"
+
+
+async def test_what_a_command_started_ends_with_it_at_the_deadline(paths: RunPaths, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    config = NotifyConfig(command=("sh", "-c", f"sleep 60 & echo $! > {pid}; wait"), deadline_s=2.0)
+    faults = called(paths, config, ev.RunEnded("done", "all steps made"))
+    assert faults and "took more than" in faults[0]
+    await gone(pid.read_text().strip())
+
+
+def test_a_log_that_cannot_be_read_is_said_once(paths: RunPaths) -> None:
+    paths.db.write_bytes(b"no store" * 1000)
+    notifier = Notifier(paths, "/ws", NotifyConfig(command=("true",)), 0)
+    notifier._look()
+    notifier.stop()
+    assert len(list(notifier.faults())) == 1
+
+
+def test_whom_the_users_own_file_calls_is_said_at_the_start(
+    paths: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sia-tui").mkdir()
+    (tmp_path / "sia-tui" / "config.yaml").write_text("notify: {webhook: 'https://hooks.example.org/secret'}\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    said: list[str] = []
+    report: Any = SimpleNamespace(say=said.append)
+    config = RunConfig.model_validate({"task": {"name": "lawbench"}})
+    made = notify.called(paths, Workspace(tmp_path), config, report)
+    assert made is not None
+    made.stop()
+    assert said == ["hooks.example.org receives calls: what is to be decided, and its hash"]

@@ -99,8 +99,12 @@ async def test_what_the_compiler_said_is_in_the_trajectory_and_its_silence_is_no
 class Gateway:
     lanes = 2
 
-    async def open_lane(self, *_: Any, **__: Any) -> None:
-        pass
+    def __init__(self) -> None:
+        self.opened: list[tuple[int, int]] = []
+        """Calls and tokens that each try had."""
+
+    async def open_lane(self, *_: Any, max_calls: int, max_total_tokens: int, **__: Any) -> None:
+        self.opened.append((max_calls, max_total_tokens))
 
     async def close_lane(self, lane: int) -> tuple[Call, ...]:
         return (CALL,)
@@ -131,12 +135,12 @@ async def test_time_in_which_the_process_was_stopped_is_nobodys(
 ) -> None:
     monkeypatch.setattr(rollouts, "PULSE_S", 0.01)
     monkeypatch.setattr(rollouts, "STOPPED_S", 0.1)
-    done, worker = list[tuple[Attempt, Score]](), Stopped(stands_still)
+    done, worker, gateway = list[tuple[Attempt, Score]](), Stopped(stands_still), Gateway()
     asked: Any = rollout(done)
     asked._place = SimpleNamespace(
         verifier=Verifier(),
         level="bwrap",
-        gateway=Gateway(),
+        gateway=gateway,
         compiler=None,
         seed=0,
         config=SimpleNamespace(max_calls=4, max_tokens=99, deadline_s=9.0),
@@ -144,6 +148,8 @@ async def test_time_in_which_the_process_was_stopped_is_nobodys(
     pulse = asyncio.create_task(asked.notice_stops())
     post, trial = cast(Any, SimpleNamespace(worker=worker, lanes=(0,))), Trial(Case("c", "train", {}, 0))
     while not await asked._episode(post, 0, 0, trial):
-        assert asked._spent[trial][1] == 0.0, "it has its whole time again"
+        assert asked._spent[trial] == ((), 0.0), "it has its whole time again"
     pulse.cancel()
+    assert gateway.opened == [(4, 99)] * worker.tries, "and all of its calls and tokens"
+    assert [len(attempt.calls) for attempt, _ in done] == [1]
     assert (worker.tries, [attempt.answer for attempt, _ in done]) == ((2, ["盗窃"]) if stands_still else (1, [None]))

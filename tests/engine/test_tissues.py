@@ -10,18 +10,12 @@ import pytest
 from sia_tui.core.episodes import Case
 from sia_tui.engine.tissues import TissueVerifier
 from sia_tui.harness.walls import Walls
+from sia_tui.tasks.denoise.render import render
 from sia_tui.tasks.denoise.store import COUNTS, TissueStore, key_hash, open_store
 from sia_tui.tasks.denoise.task import DenoiseTask, load
+from sia_tui.tasks.probes.tissues import GOOD
 from sia_tui.tasks.verifier import VerifierFailed
 from tests.harness.world import LEVELS
-
-CLEVER = """
-import numpy as np
-def denoise(counts):
-    total = counts.sum(axis=1, keepdims=True)
-    mean = counts.sum(axis=0) / counts.sum()
-    return 0.5 * counts + 0.5 * total * mean
-"""
 
 
 def task(store: TissueStore) -> DenoiseTask:
@@ -45,14 +39,17 @@ def test_a_workspace_has_tissues_of_its_own(store: TissueStore, tmp_path: Path) 
     assert one.train.shape != another.train.shape or (one.train != another.train).any()
 
 
-async def test_sources_are_scored_and_test_is_sealed(store: TissueStore, tmp_path: Path) -> None:
+async def test_sources_are_scored_and_test_is_sealed(tmp_path: Path) -> None:
+    """By a key that is always the same, for what a source earns hangs on the tissue."""
+    (tmp_path / "key").write_bytes(bytes(32))
+    store, good = open_store(tmp_path), render(GOOD)
     async with TissueVerifier(tmp_path / "v", task(store), LEVELS[0], Walls()) as verifier:
-        paid = await verifier.score("a", CLEVER)
-        assert paid.failure is None or paid.metrics["mse_norm"] != 0.0
+        paid = await verifier.score("a", good)
+        assert paid.failure is None and paid.reward == paid.metrics["mse_norm"] > 0.1
         assert (await verifier.score("a", None)).failure == "no_answer"
         assert (await verifier.score("a", "def denoise(counts): return counts * -1")).failure == "negative"
         with pytest.raises(VerifierFailed, match="before the test is opened"):
-            await verifier.score("t", CLEVER)
+            await verifier.score("t", good)
         verifier.check()
         await verifier.open_test({"t": ""})
         assert (await verifier.score("t", "def denoise(counts): return counts")).failure == "no_gain"

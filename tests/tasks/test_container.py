@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sia_tui.core.containers import PROGRAMS
-from sia_tui.tasks.own import contained, image_id
+from sia_tui.tasks import reward_host
+from sia_tui.tasks.own import HOST, contained, image_id
 from sia_tui.tasks.reward_host import judge, load
 from sia_tui.tasks.task import TaskError
 
@@ -95,3 +98,38 @@ def test_without_a_runtime_it_is_said_before_a_run(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(TaskError, match="neither podman nor docker is installed here"):
         image_id("x:1")
+
+
+def runtime(folder: Path, rm: str) -> dict[str, object]:
+    """One that only writes down what it is told, and the reward that would run in it."""
+    script = folder / "runtime"
+    script.write_text(
+        f'#!/bin/sh\necho "$@" >> {folder}/told\ncase $1 in\nps) echo left;;\nrun) sleep 60;;\nrm) {rm};;\nesac\n'
+    )
+    script.chmod(0o755)
+    return {"image": "i", "programs": [str(script)], "walls": [], "command": ["/judge"], "deadline_s": 0.2}
+
+
+def test_a_runtime_that_does_not_remove_is_no_fault_of_the_rewards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reward_host, "REMOVED_S", 0.1)
+    reward = load(runtime(tmp_path, "exec sleep 60"), tmp_path)
+    assert judge("yes", CASE, reward, "yes")["failure"] == "verifier_timeout"
+
+
+def test_what_a_killed_verifier_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "gold.json").write_text('{"gold": {}}')
+    (tmp_path / "cases.json").write_text("{}")
+    (tmp_path / "reward.json").write_text(json.dumps(runtime(tmp_path, "true")))
+    told = tmp_path / "told"
+    command = [sys.executable, "-I", str(HOST), str(tmp_path / "gold.json")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as host:
+        assert host.stdout is not None and b"ready" in host.stdout.readline()
+        asked, *removed = told.read_text().splitlines()
+        assert asked.startswith("ps -aq --filter label=sia-reward=") and removed == ["kill left", "rm --force left"]
+        host.kill()
+    end = time.monotonic() + 20
+    while told.read_text().splitlines() != [asked, *removed] * 2:
+        assert time.monotonic() < end, told.read_text()
+        time.sleep(0.02)

@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from sia_tui.core.episodes import Score
 from sia_tui.tasks import verifier, verify
 from sia_tui.tasks.judge import Judge
-from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess, VerifierTampered
+from sia_tui.tasks.verifier import EXACT, VerifierDied, VerifierFailed, VerifierProcess, VerifierTampered
+from sia_tui.tasks.verifier_pool import VerifierPool
 from tests.tasks.processes import gone, written
 
 ROOT = Path(__file__).parents[2]
@@ -232,3 +234,38 @@ def test_tampering_is_found(tmp_path: Path, name: str, harm: str) -> None:
             assert process.pid is None
 
     asyncio.run(work())
+
+
+class Bench:
+    """A verifier that writes down in which order it is asked, and takes a while."""
+
+    verifier_hash = ""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __aenter__(self) -> Bench:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def score(self, case: str, answer: object) -> Score:
+        self.asked.append(case)
+        await asyncio.sleep(0)
+        return Score(1.0, None)
+
+    async def compiler_says(self, answer: str) -> str:
+        self.asked.append(answer)
+        return ""
+
+
+async def test_a_question_to_the_compiler_does_not_stand_behind_the_answers(tmp_path: Path) -> None:
+    pool, bench = VerifierPool(tmp_path, {}, (), [EXACT]), Bench()
+    pool._all = cast(Any, [bench])
+    async with pool:
+        answers = [asyncio.create_task(pool.score(case, "x")) for case in "abcd"]
+        await asyncio.sleep(0)
+        await pool.compiler_says("question")
+        await asyncio.gather(*answers)
+    assert bench.asked == ["a", "question", "b", "c", "d"]
