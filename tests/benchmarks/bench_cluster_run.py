@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sia_tui.core.state import Generation
 from sia_tui.store.workspace import RunPaths, Workspace
-from tests.benchmarks.arms import ENDED, bring_to_its_end
+from tests.benchmarks.arms import ENDED, bring_to_its_end, overrides
 from tests.cluster.nodes import Cluster, nodes
 from tests.e2e.alike import adapter_gap, decisions, outcomes, sampled, state_of
 from tests.e2e.killing import asked
@@ -43,7 +43,9 @@ def main() -> None:
     begin += [word for setting in options.settings for word in ("--set", setting)]
     alone = carried(options.folder, "alone", begin)
     with nodes(NODES, options.folder.absolute() / "ray") as cluster:
-        far = [*begin, *placed(cluster)]
+        # Where it is hangs on this call, and a run's config stays as it began.
+        os.environ["RAY_ADDRESS"] = str(cluster.settings.address)
+        far = [*begin, *overrides({"cluster.executor": "ray", "cluster.address": "auto", "weights.workers": 2})]
         told("three nodes", carried(options.folder, "nodes", far), alone)
         with losing(cluster, workspace(options.folder, "killed").run(NAME)):
             killed = carried(options.folder, "killed", far)
@@ -59,11 +61,6 @@ def workspace(folder: Path, name: str) -> Workspace:
         if not (root / part).exists():
             (root / part).symlink_to(folder.absolute() / part)
     return Workspace(root)
-
-
-def placed(cluster: Cluster) -> list[str]:
-    told = {"cluster.executor": "ray", "cluster.address": cluster.settings.address, "weights.workers": 2}
-    return [word for key, value in told.items() for word in ("--set", f"{key}={value}")]
 
 
 def carried(folder: Path, name: str, begin: list[str]) -> RunPaths:
