@@ -82,9 +82,10 @@ class OnRay:
         """Raises RayError, TimeoutError."""
         packages = (await asyncio.to_thread(inspect, setup.python)).site_packages
         named = {one: await self._brought(node, one) for one in (setup.harness, setup.rows, setup.tools)}
-        meeting: asyncio.Future[Pair] = asyncio.get_running_loop().create_future()
-        over = asyncio.Event()
-        takers = [partial(_lead, meeting, over), *(partial(_serve, over, door) for door in lanes)]
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        meetings: list[asyncio.Future[Pair]] = [loop.create_future() for _ in range(1 + len(lanes))]
+        served = (partial(_serve, met, over, door) for met, door in zip(meetings[1:], lanes, strict=True))
+        takers = [partial(_lead, meetings[0], over), *served]
         tokens = [self._relay.expect(taker) for taker in takers]
         order = Order(
             number=next(self._numbers),
@@ -103,7 +104,8 @@ class OnRay:
             fault = await asked(node.station.start.remote(order), START_S)
             if fault:
                 raise WorkerDied(fault)
-            control = await asyncio.wait_for(meeting, START_S)
+            # A token that is forgotten before its connection was read would close the lane of a sound worker.
+            control, *_ = await asyncio.wait_for(asyncio.gather(*meetings), START_S)
         except BaseException:
             over.set()
             raise
@@ -145,8 +147,11 @@ async def _lead(meeting: asyncio.Future[Pair], over: asyncio.Event, pair: Pair) 
         await over.wait()
 
 
-async def _serve(over: asyncio.Event, door: Door, pair: Pair) -> None:
+async def _serve(meeting: asyncio.Future[Pair], over: asyncio.Event, door: Door, pair: Pair) -> None:
     """A lane, until its worker is gone: what is late on the way must not reach the lane's next episode."""
+    if meeting.done():
+        return
+    meeting.set_result(pair)
     near = await asyncio.open_connection(sock=door())
     ways = {asyncio.create_task(splice(near, pair)), asyncio.create_task(over.wait())}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,13 +16,14 @@ import pytest
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
+from sia_tui.cluster import station
 from sia_tui.cluster.contents import Shelf, packed
 from sia_tui.cluster.far import Node
 from sia_tui.cluster.on_ray import OnRay
 from sia_tui.cluster.orders import code
 from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.cluster.station import Station
-from sia_tui.cluster.streams import Relay, reach
+from sia_tui.cluster.streams import Pair, Relay, reach
 from sia_tui.harness.opened import KEY
 from sia_tui.harness.workers import Worker, WorkerDied, WorkerLost
 from tests.harness.world import FakeGateway, World, case, gateway
@@ -79,9 +81,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async def hold(content: bytes) -> Awaitable[bytes] | bytes:
         return content
 
-    station, relay = Station(str(tmp_path / "node")), await Relay.open("127.0.0.1")
-    facts = await station.facts("auto", None, "any", code())
-    node = Node("id", "far", 2, 0, facts.level, Asked(station))
+    there, relay = Station(str(tmp_path / "node")), await Relay.open("127.0.0.1")
+    facts = await there.facts("auto", None, "any", code())
+    node = Node("id", "far", 2, 0, facts.level, Asked(there))
     nodes = SimpleNamespace(least_busy=first, working=[node], lose=lambda lost, why: setattr(lost, "lost", why))
     world = World("bwrap", tmp_path / "world").write(SAYS)
     executor = OnRay(
@@ -89,7 +91,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     )
     async with gateway() as fake:
         try:
-            yield Desk(station, node, executor, relay, world, fake)
+            yield Desk(there, node, executor, relay, world, fake)
         finally:
             await relay.close()
 
@@ -103,6 +105,21 @@ async def test_it_solves_cases_through_lanes_of_its_own_and_is_gone_when_it_is_c
             shown = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "node").iterdir()}
             assert shown and not any(shown.values()), "what was brought is its owner's alone"
         assert here.node.busy == 0 and not here.station._shifts
+
+
+async def test_a_lane_whose_first_packet_is_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    met = itertools.count()
+
+    async def late(address: tuple[str, int], token: str) -> Pair:
+        if not next(met):
+            return await reach(address, token)
+        reader, writer = await asyncio.open_connection(*address)
+        asyncio.get_running_loop().call_later(0.3, writer.write, token.encode())
+        return reader, writer
+
+    monkeypatch.setattr(station, "reach", late)
+    async with desk(tmp_path) as here, here.worker() as worker:
+        assert (await worker.solve(0, case(say="x"), 20)).answer == "x/0"
 
 
 async def test_what_it_does_itself_is_its_own_death(tmp_path: Path) -> None:
@@ -179,5 +196,5 @@ def test_contents_are_named_by_what_is_in_them_and_checked(tmp_path: Path) -> No
 
 
 async def test_a_node_says_why_it_cannot_be_used(tmp_path: Path) -> None:
-    station = Station(str(tmp_path / "node"))
-    assert "Python" in (await station.facts("auto", None, "3.0.1", code())).why_not
+    there = Station(str(tmp_path / "node"))
+    assert "Python" in (await there.facts("auto", None, "3.0.1", code())).why_not
