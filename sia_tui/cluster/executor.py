@@ -40,8 +40,11 @@ class Executor(Protocol):
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         """So many episodes that were under way there were begun anew."""
 
-    def opened(self) -> bool:
-        """Whether a planted key was opened on another machine since this was last asked."""
+    openings: int
+    """How often a planted key is known to have been opened on other machines."""
+
+    async def look(self) -> None:
+        """Asks them: so far it may be known of workers that are gone alone."""
 
 
 class Local:
@@ -49,6 +52,7 @@ class Local:
 
     address: str | None = None
     reissue: float | None = None
+    openings = 0
 
     def abreast(self, views: int) -> int:
         return views
@@ -65,5 +69,5 @@ class Local:
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         raise AssertionError("nothing is lost or late but this machine itself")
 
-    def opened(self) -> bool:
-        return False
+    async def look(self) -> None:
+        pass

@@ -36,6 +36,8 @@ class Node:
     """Workers on it."""
     heard: float = field(default_factory=time.monotonic)
     lost: str = ""
+    openings: int = 0
+    """Of planted keys there, as far as it has said."""
     bringing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -55,8 +57,8 @@ async def asked(answer: Awaitable[Any], deadline_s: float = ASK_S) -> Any:
 class FarChild:
     """A worker's process on a node: its control stream, and what its station knows of it."""
 
-    def __init__(self, number: int, on: Node, control: Pair, left: Callable[[bool], Awaitable[None]]) -> None:
-        """`left`: told once, with whether a planted key was opened there."""
+    def __init__(self, number: int, on: Node, control: Pair, left: Callable[[int], None]) -> None:
+        """`left`: told once, with how often planted keys were opened there so far, or 0."""
         self.reader, self.writer = control
         self.node, self.level = on.name, on.level
         self._number, self._on, self._left = number, on, left
@@ -82,9 +84,12 @@ class FarChild:
         return f"node {self.node}: the connection broke" if torn else ""
 
     async def close(self) -> None:
-        opened = False
+        """Cancelled, it has left all the same."""
+        openings = 0
         self.kill()
-        with suppress(RayError, TimeoutError):
-            if not self._on.lost:
-                opened = await asked(self._on.station.close.remote(self._number))
-        await self._left(opened)
+        try:
+            with suppress(RayError, TimeoutError):
+                if not self._on.lost:
+                    openings = await asked(self._on.station.close.remote(self._number))
+        finally:
+            self._left(openings)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +48,7 @@ class OnRay:
         """Of folders: what is in one never changes."""
         self._held: OrderedDict[str, Any] = OrderedDict()
         self._packing = asyncio.Lock()
-        self._seen = False
+        self.openings = 0
 
     def abreast(self, views: int) -> int:
         return max(1, sum(node.slots for node in self._nodes.working))
@@ -74,9 +74,16 @@ class OnRay:
     def reissued(self, node: str, count: int, why: Literal["lost", "late"]) -> None:
         self._record(EpisodesReissued(node, count, why))
 
-    def opened(self) -> bool:
-        seen, self._seen = self._seen, False
-        return seen
+    async def look(self) -> None:
+        await asyncio.gather(*(self._look_at(node) for node in self._nodes.working))
+
+    async def _look_at(self, node: Node) -> None:
+        with suppress(RayError, TimeoutError):
+            self._heard(node, await asked(node.station.opened.remote()))
+
+    def _heard(self, node: Node, openings: int) -> None:
+        self.openings += max(0, openings - node.openings)
+        node.openings = max(openings, node.openings)
 
     async def _started(self, node: Node, setup: Setup, lanes: Sequence[Door]) -> Child:
         """Raises RayError, TimeoutError."""
@@ -114,10 +121,10 @@ class OnRay:
                 self._relay.forget(token)
         return FarChild(order.number, node, control, partial(self._left, node, over))
 
-    async def _left(self, node: Node, over: asyncio.Event, opened: bool) -> None:
+    def _left(self, node: Node, over: asyncio.Event, openings: int) -> None:
         over.set()
         node.busy -= 1
-        self._seen = self._seen or opened
+        self._heard(node, openings)
 
     async def _brought(self, node: Node, folder: Path) -> str:
         """The name under which the node has it."""

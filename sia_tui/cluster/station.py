@@ -72,7 +72,7 @@ class Station:
         self._own = Path(tempfile.mkdtemp(dir=self._shelf.root, prefix="station-"))
         self._level: Isolation = "none"
         self._shifts: dict[int, Shift] = {}
-        self._opened = Opened()
+        self._opened, self._openings = Opened(), 0
         self._looked_at: set[str] = set()
 
     async def facts(self, wanted: Wanted, agent: Agent | None, python: str, same: str) -> Facts:
@@ -119,18 +119,22 @@ class Station:
         shift = self._shifts.get(number)
         return await shift.ending() if shift is not None else Ending("it was closed", True)
 
-    async def close(self, number: int) -> bool:
-        """Whether a planted key was opened on this node since this was last said."""
+    async def close(self, number: int) -> int:
+        """As `opened`."""
         shift = self._shifts.pop(number, None)
         if shift is not None:
             await shift.close()
-        if not self._opened.seen():
-            return False
-        self._opened.close()
-        self._opened = Opened()
-        for rows in self._looked_at:
-            self._opened.look_at(self._shelf.folder(rows) / KEY)
-        return True
+        return await self.opened()
+
+    async def opened(self) -> int:
+        """How often a planted key was opened on this node: once for all that was since this was last asked."""
+        if self._opened.seen():
+            self._openings += 1
+            self._opened.close()
+            self._opened = Opened()
+            for rows in self._looked_at:
+                self._opened.look_at(self._shelf.folder(rows) / KEY)
+        return self._openings
 
     def _setup(self, order: Order) -> Setup:
         rows = self._shelf.used(order.rows)

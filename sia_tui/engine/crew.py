@@ -107,7 +107,7 @@ class Crew:
         self._staying: dict[tuple[str, int], tuple[Post, AsyncExitStack]] = {}
         self._setups: dict[str, Setup] = {}
         self._dead: list[Worker] = []
-        self.opened = Opened()
+        self.opened, self._openings = Opened(), place.executor.openings
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,6 +117,8 @@ class Crew:
     ) -> None:
         for one in list(self._staying):
             await self._dismiss(one)
+        await self.look()
+        self.opened.seen()
         self.opened.close()
 
     @asynccontextmanager
@@ -146,9 +148,14 @@ class Crew:
         async with self._hired(view, 1) as post:
             yield post
 
+    async def look(self) -> None:
+        """Has other machines say whether a planted key was opened there. What only the next crew heard of would be laid to
+        its harness."""
+        await self._place.executor.look()
+
     def key_seen(self) -> bool:
-        """Whether a planted key was opened, on any machine."""
-        return self._place.executor.opened() or self.opened.seen()
+        """Whether a planted key is known to have been opened since the crew is there, on any machine."""
+        return self._place.executor.openings > self._openings or self.opened.seen()
 
     def begin_pass(self) -> None:
         """Deaths are counted anew."""

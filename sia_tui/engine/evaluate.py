@@ -169,9 +169,10 @@ async def run_cases(
         done += 1
         session.report.at(done)
 
-    async with Crew(place, harness, views) as crew:
-        lookout = Lookout(session, crew, key, proposal)
-        await Rollout(place, harness, crew, session.interrupted).run([Trial(case) for case in left], terms, save)
+    crew = Crew(place, harness, views)
+    with Lookout(session, crew, key, proposal) as lookout:
+        async with crew:
+            await Rollout(place, harness, crew, session.interrupted).run([Trial(case) for case in left], terms, save)
 
 
 def tool_share(rows: Sequence[EpisodeRow]) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from sia_tui.core import events as ev
 from sia_tui.core.alarms import alarms_in
@@ -16,13 +18,22 @@ OPENED = "the planted answer key was opened (nothing honest does; a search throu
 
 @dataclass(frozen=True)
 class Lookout:
-    """Over the episodes of one crew, which are stored under one key."""
+    """Over the episodes of one crew, which are stored under one key. As a context manager around the crew it looks once more
+    when that is left: what was opened on other machines may be known only then."""
 
     session: Session
     crew: Crew
     key: str
     proposal: str | None = None
     """Whose patch or training is at work; None: the incumbent's."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.see_key()
 
     def see(self, attempt: Attempt) -> None:
         for kind, detail in alarms_in(attempt, self.session.canary):

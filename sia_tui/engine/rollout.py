@@ -78,6 +78,7 @@ class Rollout:
             for task in (watch, work, pulse):
                 task.cancel()
             await asyncio.gather(work, watch, pulse, return_exceptions=True)
+        await self._crew.look()
         self._place.verifier.check()
 
 

@@ -76,6 +76,7 @@ class Sampling:
             self.session.report.at(self.made) if self.counted else self.session.report.beat()
 
         await self.rollout.run([trial for trial in trials if trial not in done], terms, save)
+        self.lookout.see_key()
         return [done[trial] for trial in trials]
 
     @property
@@ -122,14 +123,15 @@ async def sampling(
         commit, key = step.commit, session.key(step.tree, best.adapter)
     place = await session.place(await policy_folder(session))
     harness = harness_of(session, commit, digest(["training", key, plan.temperature, plan.max_tokens]))
-    async with Crew(place, harness, session.config.task.folds, stay=True) as crew:
-        rollout = Rollout(place, harness, crew, interrupted or session.interrupted)
-        lookout = Lookout(session, crew, harness.key, step.id)
-        made = Sampling(session, step.id, plan, place.gateway, rollout, lookout, harness.key, best.adapter)
-        try:
-            yield made
-        finally:
-            await made.unload()
+    crew = Crew(place, harness, session.config.task.folds, stay=True)
+    with Lookout(session, crew, harness.key, step.id) as lookout:
+        async with crew:
+            rollout = Rollout(place, harness, crew, interrupted or session.interrupted)
+            made = Sampling(session, step.id, plan, place.gateway, rollout, lookout, harness.key, best.adapter)
+            try:
+                yield made
+            finally:
+                await made.unload()
 
 
 def training_cases(session: Session, plan: TrainPlan) -> tuple[list[Case], list[Case]]:

@@ -155,10 +155,13 @@ async def test_a_planted_key_is_missed_by_nobody(tmp_path: Path) -> None:
         key.write_text("canary")
         async with here.worker() as worker:
             await worker.solve(0, case(say="x"), 20)
-        assert not here.executor.opened()
+        assert here.executor.openings == 0
         async with here.worker() as worker:
             assert (await worker.solve(0, case(say="look"), 20)).answer == "canary"
-        assert here.executor.opened() and not here.executor.opened()
+            await here.executor.look()
+            assert here.executor.openings == 1, "while whoever opened it is still there"
+        await here.executor.look()
+        assert here.executor.openings == 1
 
 
 async def test_a_token_counts_once_and_no_other_is_taken(tmp_path: Path) -> None:

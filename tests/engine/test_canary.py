@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from sia_tui.cluster.executor import Local
 from sia_tui.engine.canary import mark_of, plant
+from sia_tui.engine.crew import Crew, Harness
+from sia_tui.engine.lookout import Lookout
 from sia_tui.harness.opened import KEY, Opened
 from sia_tui.store.workspace import Workspace
 from tests.harness.world import LEVELS, World, case
@@ -54,3 +59,26 @@ def test_without_a_watch_it_sees_nothing_and_says_nothing(tmp_path: Path) -> Non
     assert not opened.seen()
     opened.close()
     assert not opened.seen()
+
+
+class Elsewhere(Local):
+    """Other machines, which say what was opened there when they are asked."""
+
+    told = 0
+
+    async def look(self) -> None:
+        self.openings = self.told
+
+
+async def test_a_key_opened_on_another_machine_is_laid_to_the_crew_that_opened_it() -> None:
+    executor, seen = Elsewhere(), list[tuple[str, str]]()
+    place: Any = SimpleNamespace(executor=executor, gateway=SimpleNamespace(lanes=2))
+    session: Any = SimpleNamespace(
+        state=SimpleNamespace(alarms=()), record=lambda event: seen.append((event.key, event.kind))
+    )
+    for key, openings in (("honest", 0), ("opens", 1), ("next", 1)):
+        crew = Crew(place, Harness(Path(), {}, key), 1)
+        with Lookout(session, crew, key, "p"):
+            async with crew:
+                executor.told = openings
+    assert seen == [("opens", "canary")]
