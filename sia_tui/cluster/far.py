@@ -39,6 +39,13 @@ class Node:
     openings: int = 0
     """Of planted keys there, as far as it has said."""
     bringing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    children: set[FarChild] = field(default_factory=set)
+
+    def lose(self, why: str) -> None:
+        """It is cut off: one that is only slow must not go on with what others are given to do anew."""
+        self.lost = why
+        for child in self.children:
+            child.kill()
 
     @property
     def silent(self) -> str:
@@ -63,12 +70,15 @@ class FarChild:
         self.node, self.level = on.name, on.level
         self._number, self._on, self._left = number, on, left
         self._broken = False
+        on.children.add(self)
 
     def kill(self) -> None:
         """The station kills a worker whose stream is over."""
         self.writer.transport.abort()
 
     async def ending(self) -> str:
+        if self._on.lost:
+            return "its node is lost"
         try:
             ending: Ending = await asked(self._on.station.ending.remote(self._number))
         except (RayError, TimeoutError):
@@ -92,4 +102,5 @@ class FarChild:
                 if not self._on.lost:
                     openings = await asked(self._on.station.close.remote(self._number))
         finally:
+            self._on.children.discard(self)
             self._left(openings)

@@ -86,7 +86,7 @@ class Nodes:
     def lose(self, node: Node, why: str) -> None:
         if node.lost:
             return
-        node.lost = why
+        node.lose(why)
         self._losses[node.name] += 1
         self._record(NodeLost(node.name, one_line(why, 200)))
         self._known[node.id] = None

@@ -11,6 +11,8 @@ import platform
 import shutil
 import socket
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sia_tui.cluster.contents import Shelf
@@ -26,9 +28,13 @@ from sia_tui.harness.sandbox import Isolation, SandboxUnavailable, Wanted, choos
 class Shift:
     """One worker with its streams."""
 
-    def __init__(self, child: LocalChild, control: Pair, lanes: list[tuple[Pair, Pair]]) -> None:
-        """The engine's end of its control stream, and both ends of its lanes."""
-        self._child, self._control, self._broken = child, control, False
+    def __init__(
+        self, child: LocalChild, control: Pair, lanes: list[tuple[Pair, Pair]], severed: Callable[[], None]
+    ) -> None:
+        """The engine's end of its control stream, and both ends of its lanes. `severed`: told when the engine has left it, and
+        maybe nobody closes it."""
+        self._child, self._control, self._broken, self._severed = child, control, False, severed
+        self._closing: asyncio.Task[None] | None = None
         self._tasks = [asyncio.create_task(self._led()), *(asyncio.create_task(self._served(*ends)) for ends in lanes)]
 
     async def _led(self) -> None:
@@ -54,11 +60,17 @@ class Shift:
         self._broken = True
         self._control[1].transport.abort()
         self._child.kill()
+        self._severed()
 
     async def ending(self) -> Ending:
         return Ending(await self._child.ending(), self._broken)
 
     async def close(self) -> None:
+        """Once, however many ask."""
+        self._closing = self._closing or asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         await self._child.close()
         for task in self._tasks:
             task.cancel()
@@ -72,6 +84,7 @@ class Station:
         self._own = Path(tempfile.mkdtemp(dir=self._shelf.root, prefix="station-"))
         self._level: Isolation = "none"
         self._shifts: dict[int, Shift] = {}
+        self._closing: set[asyncio.Task[int]] = set()
         self._opened, self._openings = Opened(), 0
         self._looked_at: set[str] = set()
 
@@ -112,8 +125,14 @@ class Station:
         except BaseException:
             await child.close()
             raise
-        self._shifts[order.number] = Shift(child, control, list(zip(own, far, strict=True)))
+        lanes, severed = list(zip(own, far, strict=True)), partial(self._abandon, order.number)
+        self._shifts[order.number] = Shift(child, control, lanes, severed)
         return ""
+
+    def _abandon(self, number: int) -> None:
+        task = asyncio.create_task(self.close(number))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def ending(self, number: int) -> Ending:
         shift = self._shifts.get(number)

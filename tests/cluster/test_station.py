@@ -84,7 +84,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     there, relay = Station(str(tmp_path / "node")), await Relay.open("127.0.0.1")
     facts = await there.facts("auto", None, "any", code())
     node = Node("id", "far", 2, 0, facts.level, Asked(there))
-    nodes = SimpleNamespace(least_busy=first, working=[node], lose=lambda lost, why: setattr(lost, "lost", why))
+    nodes = SimpleNamespace(least_busy=first, working=[node], lose=Node.lose)
     world = World("bwrap", tmp_path / "world").write(SAYS)
     executor = OnRay(
         cast(Any, SimpleNamespace(hold=hold, address="")), ClusterSettings(), cast(Any, nodes), relay, lambda _: None
@@ -138,6 +138,53 @@ async def test_what_breaks_on_the_way_is_nobodys(tmp_path: Path) -> None:
         with pytest.raises(WorkerLost, match="node far: the connection broke"):
             await worker.solve(0, case(say="x"), 20)
         assert not worker.alive
+
+
+async def test_a_node_that_is_lost_is_cut_off_also_where_it_is_only_slow(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here, here.worker() as worker:
+        solving = asyncio.create_task(worker.solve(0, case(say="wait"), 20))
+        await asyncio.sleep(0)
+        here.node.lose("it has not answered")
+        with pytest.raises(WorkerLost, match="node far: it has not answered"):
+            await solving
+        await until(lambda: not here.station._shifts)
+
+
+async def test_what_is_called_off_halfway_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        ordered: asyncio.Future[asyncio.Task[str]] = asyncio.get_running_loop().create_future()
+
+        def start(order: Any) -> Awaitable[str]:
+            """Goes on, as an actor's does, when nobody waits for it any more."""
+            ordered.set_result(asyncio.create_task(here.station.start(order)))
+            return asyncio.shield(ordered.result())
+
+        here.node.station.start = SimpleNamespace(remote=start)
+        starting = asyncio.create_task(here.executor.start(here.world.setup(), [lambda: here.fake.lanes(1)[0]]))
+        order = await ordered
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert await order == "" and here.node.busy == 0
+        await until(lambda: not here.station._shifts)
+
+
+async def test_what_is_called_off_while_it_closes_has_left(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        child = await here.executor.start(here.world.setup(), [lambda: here.fake.lanes(1)[0]])
+        closing = asyncio.create_task(child.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert here.node.busy == 0
+        await until(lambda: not here.station._shifts)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - of another task
+            await asyncio.sleep(0.02)
 
 
 async def test_a_node_that_is_silent_is_not_judged_by_a_deadline(tmp_path: Path) -> None:
