@@ -140,9 +140,10 @@ class Station:
 
     async def close(self, number: int) -> int:
         """As `opened`."""
-        shift = self._shifts.pop(number, None)
+        shift = self._shifts.get(number)
         if shift is not None:
             await shift.close()
+            self._shifts.pop(number, None)
         return await self.opened()
 
     async def opened(self) -> int:

@@ -21,12 +21,13 @@ from sia_tui.harness.launch import Limits, Setup
 from sia_tui.harness.opened import KEY, Opened
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.walls import Walls
-from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied
+from sia_tui.harness.workers import HarnessBroken, Worker, WorkerDied, WorkerLost
 from sia_tui.policy.client import Gateway
 from sia_tui.tasks.task import Task
 
 STARTS = 3
-"""A worker that is killed before it begins may have been killed by the machine, not by its harness."""
+"""A worker that is killed before it begins may have been killed by the machine, not by its harness. On a node that is well so is
+one whose connection breaks."""
 MOST_DEATHS = 20
 """A harness whose workers die more often than this in one pass is broken, not unlucky."""
 
@@ -192,15 +193,17 @@ class Crew:
         """Raises HarnessBroken also when the process dies before it is ready, every time: that is no case's doing. Raises
         WorkerLost."""
         starting = AsyncExitStack()
-        doors = [partial(self._place.gateway.connect, lane) for lane in lanes]
-        start = partial(self._place.executor.start, setup, doors)
+        doors, executor = [partial(self._place.gateway.connect, lane) for lane in lanes], self._place.executor
         for attempt in range(STARTS):
+            worker = Worker(setup.limits, len(lanes), partial(executor.start, setup, doors))
             try:
-                worker = await starting.enter_async_context(Worker(setup.limits, len(lanes), start))
+                await starting.enter_async_context(worker)
                 break
-            except WorkerDied as death:
+            except (WorkerDied, WorkerLost) as death:
+                if isinstance(death, WorkerLost) and worker.node not in executor.busy():
+                    raise
                 if attempt == STARTS - 1:
-                    raise HarnessBroken("import", HarnessError("crash", death.reason)) from death
+                    raise HarnessBroken("import", HarnessError("crash", str(death))) from death
         async with starting:
             yield worker
 

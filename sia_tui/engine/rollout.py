@@ -27,6 +27,8 @@ VIEWS_AT_ONCE = 2
 """Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
+MOST_TORN = 3
+"""A trial whose worker's connection broke so often, on nodes that are well, is to blame: a harness can break it itself."""
 LOOK_S = 0.1
 """How often a lane with nothing to do looks whether something is late."""
 PULSE_S, STOPPED_S = 0.5, 3.0
@@ -98,6 +100,8 @@ class _Pass:
         self._interrupted, self._terms, self._done = interrupted, terms, done
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
+        self._torn: dict[Trial, list[str]] = {}
+        """The nodes on which a trial's worker was lost."""
         self._attempts: dict[Trial, Attempts] = {}
         self._over: set[Trial] = set()
         self._solving: dict[Trial, list[asyncio.Future[Outcome]]] = {}
@@ -122,7 +126,8 @@ class _Pass:
             raise _first(several) from several
         for view, lot in self._lots.items():
             while lot.unfinished and not self._interrupted():
-                await self._alone(view, lot.unfinished.pop(0))
+                if await self._alone(view, lot.unfinished[0]):
+                    lot.unfinished.pop(0)
         if any(lot.queue or lot.unfinished for lot in self._lots.values()):
             raise Interrupted
 
@@ -185,12 +190,14 @@ class _Pass:
             await asyncio.sleep(LOOK_S)
         return None
 
-    async def _alone(self, view: str, trial: Trial) -> None:
+    async def _alone(self, view: str, trial: Trial) -> bool:
+        """Whether it is made; not so where its worker was lost."""
         try:
             async with self._crew.alone(view) as post:
                 await self._to_the_end(post, trial)
         except WorkerLost:
-            await self._alone(view, trial)
+            return False
+        return True
 
     async def _to_the_end(self, post: Post, trial: Trial) -> None:
         """Whatever comes of it is the episode's own. Raises WorkerLost."""
@@ -200,7 +207,7 @@ class _Pass:
         except WorkerDied as death:
             late = "did not end within" in death.reason
             error = HarnessError("timeout" if late else "crash", death.reason)
-            calls, seconds = self._spent[trial]
+            calls, seconds = self._spent.get(trial, ((), 0.0))
             await self._finish(trial, Outcome(None, "policy", (), {}, error, seconds), calls, post.worker.level)
             self._crew.bury(death, post.worker)
         except WorkerLost:
@@ -230,8 +237,10 @@ class _Pass:
             left_s, attempts = max(1.0, config.deadline_s - waited), self._offered(trial)
             outcome = await self._solved(post, slot, trial, left_s, attempts)
             counts = outcome is not None
-        except WorkerLost:
-            counts = False
+        except WorkerLost as loss:
+            counts = self._its_own_doing(trial, post.worker.node)
+            if counts:
+                raise WorkerDied(f"{loss}, again and again") from loss
             raise
         finally:
             calls = before + await self._close(lane)
@@ -246,6 +255,12 @@ class _Pass:
             return False
         await self._finish(trial, outcome, calls, post.worker.level)
         return True
+
+    def _its_own_doing(self, trial: Trial, node: str) -> bool:
+        """Of a worker that was lost there: whether the trial has lost too many of nodes that are well."""
+        self._torn.setdefault(trial, []).append(node)
+        well = self._place.executor.busy()
+        return sum(one in well for one in self._torn[trial]) >= MOST_TORN
 
     async def _solved(
         self, post: Post, slot: int, trial: Trial, left_s: float, attempts: Attempts | None

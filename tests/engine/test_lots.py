@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,7 @@ from sia_tui.engine import lots, rollout
 from sia_tui.engine.crew import Harness
 from sia_tui.engine.lots import Lot, Trial, Waiting
 from sia_tui.engine.rollout import Terms, _Pass
-from sia_tui.harness.workers import Outcome, WorkerLost
+from sia_tui.harness.workers import Outcome, WorkerDied, WorkerLost
 
 SLOW = "0"
 
@@ -56,8 +57,18 @@ class Worker:
         return Outcome(self.node, "policy", (), {}, None, 0.0)
 
 
+class Torn(Worker):
+    """Its connection breaks at what is called slow, on whichever node that is."""
+
+    async def solve(self, slot: int, case: Case, left_s: float, attempts: object) -> Outcome:
+        if case.inputs["text"] == "slow":
+            self.alive = False
+            raise WorkerLost(f"node {self.node}: the connection broke")
+        return await super().solve(slot, case, left_s, attempts)
+
+
 class Crew:
-    """Two posts of one lane each; a lost worker has a sound successor."""
+    """Two posts of one lane each; a lost worker has a sound successor, or one that is as easily torn."""
 
     abreast = 2
 
@@ -68,26 +79,42 @@ class Crew:
     async def post(self, view: str, wanted: Any, nth: int) -> Any:
         yield SimpleNamespace(worker=self._workers[nth], lanes=(nth,))
         if not self._workers[nth].alive:
-            self._workers[nth] = Worker("other")
+            self._workers[nth] = self._successor(nth)
+
+    @asynccontextmanager
+    async def alone(self, view: str) -> Any:
+        yield SimpleNamespace(worker=self._successor(0), lanes=(0,))
+
+    def bury(self, death: WorkerDied, worker: Worker) -> None:
+        pass
+
+    def _successor(self, nth: int) -> Worker:
+        return type(self._workers[nth])("other")
 
 
 class Executor:
     reissue = 2.0
 
-    def __init__(self) -> None:
+    def __init__(self, well: Sequence[str]) -> None:
         self.told: list[tuple[str, int, str]] = []
+        self._well = well
+
+    def busy(self) -> dict[str, int]:
+        return dict.fromkeys(self._well, 0)
 
     def reissued(self, node: str, count: int, why: str) -> None:
         self.told.append((node, count, why))
 
 
-async def made(monkeypatch: pytest.MonkeyPatch, *workers: Worker) -> tuple[dict[str, str], Executor, Gateway]:
-    """Who answered each of ten cases, the first of which is slow."""
+async def made(
+    monkeypatch: pytest.MonkeyPatch, *workers: Worker, well: Sequence[str] = ()
+) -> tuple[dict[str, str], Executor, Gateway]:
+    """Who answered each of ten cases, the first of which is slow; what was wrong where nobody did."""
     monkeypatch.setattr(lots, "LATE_S", 0.05)
     monkeypatch.setattr(rollout, "LOOK_S", 0.01)
     answered: dict[str, str] = {}
     config = SimpleNamespace(max_calls=4, max_tokens=99, deadline_s=9.0)
-    gateway, executor = Gateway(), Executor()
+    gateway, executor = Gateway(), Executor(well)
     place: Any = SimpleNamespace(
         gateway=gateway,
         verifier=Verifier(),
@@ -100,7 +127,7 @@ async def made(monkeypatch: pytest.MonkeyPatch, *workers: Worker) -> tuple[dict[
 
     def done(trial: Trial, attempt: Attempt, score: Score) -> None:
         assert trial.case.id not in answered
-        answered[trial.case.id] = str(attempt.answer)
+        answered[trial.case.id] = attempt.error.message if attempt.error else str(attempt.answer)
 
     trials = [Trial(Case(str(n), "dev", {"text": "slow" if str(n) == SLOW else "fast"})) for n in range(10)]
     crew = cast(Any, Crew(*workers))
@@ -120,6 +147,13 @@ async def test_what_is_lost_is_made_again_and_is_nobodys_failure(monkeypatch: py
     assert len(answered) == 10 and not gateway.open
     assert [one for one in executor.told if one[2] == "lost"] == [("a", 1, "lost")]
     assert set(answered.values()) <= {"b", "other"}
+
+
+async def test_whoever_has_the_connection_broken_again_and_again_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, executor, gateway = await made(monkeypatch, Torn("a"), Torn("b"), well=("a", "b", "other"))
+    assert len(answered) == 10 and not gateway.open
+    assert answered[SLOW] == "node other: the connection broke, again and again"
+    assert sum(count for *_, count, why in executor.told if why == "lost") == rollout.MOST_TORN - 1
 
 
 def test_only_what_is_on_another_node_alone_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
