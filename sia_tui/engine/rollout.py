@@ -220,6 +220,7 @@ class _Pass:
         was lost or beaten, all that it had. False where its time ran out while this process was stopped: it is to be tried
         again."""
         config, gateway = self._place.config, self._place.gateway
+        await post.worker.free(slot)
         before, waited = self._spent.get(trial, ((), 0.0))
         began, calls, stops, counts = time.monotonic(), before, self.stops, True
         try:

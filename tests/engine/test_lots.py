@@ -49,6 +49,9 @@ class Worker:
     def __init__(self, node: str, slow_s: float = 0.0, lost: bool = False) -> None:
         self.node, self.alive, self._slow_s, self._lost = node, True, slow_s, lost
 
+    async def free(self, slot: int) -> None:
+        pass
+
     async def solve(self, slot: int, case: Case, left_s: float, attempts: object) -> Outcome:
         if self._lost:
             self.alive = False

@@ -242,6 +242,9 @@ async def test_cancelling_frees_the_lane(world: MakeWorld) -> None:
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
+        assert worker._pending
+        await worker.free(0)
+        assert not worker._pending
         assert (await worker.solve(0, case(way="fine"), 5)).answer == "ok"
 
 
