@@ -75,7 +75,7 @@ class Gateway:
         """Spawns the process and waits until it serves. Sockets and configuration go to `run_dir/gateway`, output to
         `log_file` (there too by default); `settings` are further fields of `wire.Settings`.
 
-        Raises GatewayDied when it ends or is not healthy within `ready_s`.
+        Raises GatewayDied when it ends or is not healthy within `ready_s`, of several servers `lag_s` later.
         """
         folder = absolute(run_dir) / "gateway"
         log_file = log_file or folder / "gateway.log"
@@ -93,7 +93,7 @@ class Gateway:
         process = await spawn(python, write(config), log_file, threads, only(config.gpus))
         gateway = cls(process, folder, log_file, size, config)
         try:
-            await gateway._healthy(ready_s)
+            await gateway._healthy(ready_s + (config.lag_s if config.several else 0.0))
         except BaseException:
             await gateway.stop()
             raise

@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -24,6 +25,7 @@ from typing import Annotated, Any, NoReturn
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from pydantic import Field
 
+from sia_tui.core.text import one_line
 from sia_tui.policy import gateway, sockets, vllm_server
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.carrying import FILES
@@ -62,6 +64,10 @@ class UnloadLora(Strict):
     lora_name: str
 
 
+class GivenUp(Strict):
+    why: str
+
+
 class Doorway:
     """What is let through. `http` leads to vLLM."""
 
@@ -70,6 +76,7 @@ class Doorway:
         self._adapters = Path(settings.server.sockets) / "adapters"
         self._loaded: dict[str, str] = {}
         """vLLM's names, and the content of each."""
+        self.given_up = ""
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[gateway.errors, self._known], client_max_size=MOST_BYTES)
@@ -81,6 +88,7 @@ class Doorway:
         app.router.add_put(r"/adapters/{sha256:[0-9a-f]{64}}/{name}", self.bring)
         app.router.add_post("/v1/load_lora_adapter", self.load)
         app.router.add_post("/v1/unload_lora_adapter", self.unload)
+        app.router.add_post("/end", self.end)
         return app
 
     @property
@@ -139,6 +147,13 @@ class Doorway:
             shutil.rmtree(self._adapters / sha256, ignore_errors=True)
         return answer
 
+    async def end(self, request: web.Request) -> web.Response:
+        """The gateway has no use for the server any more: it hangs, or says what the others do not."""
+        self.given_up = one_line(parse(GivenUp, await request.read()).why, 300)
+        with suppress(ProcessLookupError):
+            self._server.process.kill()
+        return web.json_response({})
+
     async def _pass(self, method: str, path: str, body: bytes) -> web.Response:
         headers = {"Content-Type": "application/json"} if body else {}
         try:
@@ -161,15 +176,15 @@ async def serve(settings: Settings) -> None:
             vllm_server.started(settings.server, context) as server,
             ClientSession(connector=connector, timeout=ClientTimeout(total=None)) as http,
         ):
-            app = Doorway(settings, http, server).application()
-            runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+            doorway = Doorway(settings, http, server)
+            runner = web.AppRunner(doorway.application(), access_log=None, handler_cancellation=True)
             await runner.setup()
             site = web.TCPSite(runner, settings.host, settings.port)
             await site.start()
             host, port = runner.addresses[0][:2]
             print(json.dumps({"url": f"http://{f'[{host}]' if ':' in host else host}:{port}"}), flush=True)
             try:
-                await gateway.ended(asyncio.create_task(watched(server)))
+                await gateway.ended(asyncio.create_task(watched(server, doorway)))
             finally:
                 await runner.cleanup()
     os.close(lock)
@@ -184,9 +199,9 @@ def context_of(server: Server) -> int:
     return min(server.context or longest, longest)
 
 
-async def watched(server: vllm_server.Server) -> NoReturn:
+async def watched(server: vllm_server.Server, doorway: Doorway) -> NoReturn:
     await server.process.wait()
-    raise Lost(f"{server.ended()}: {server.reason()}")
+    raise Lost(doorway.given_up or f"{server.ended()}: {server.reason()}")
 
 
 def main() -> None:

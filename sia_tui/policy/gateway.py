@@ -278,8 +278,7 @@ async def opened(settings: Settings, expected: Callable[[], int]) -> AsyncIterat
         with quickly(models=False):
             from sia_tui.policy import replicas, vllm
 
-        several = settings.replicas > 1 or settings.doors
-        async with replicas.opened(settings) if several else vllm.opened(settings) as server:
+        async with replicas.opened(settings) if settings.several else vllm.opened(settings) as server:
             yield server
     else:
         from sia_tui.policy import remote

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from sia_tui.core.replicas import ReplicaStatus
 from sia_tui.policy.vllm import VLLM
 from sia_tui.policy.wire import Door, Settings
+
+GIVE_UP_S = 5.0
 
 T = TypeVar("T")
 Leaves = Literal["behind", "out"]
@@ -71,6 +74,19 @@ class Replica:
             return task.result()
         finally:
             task.cancel()
+
+
+async def give_up(door: Door, why: str) -> None:
+    """Has the server behind it end, if it can be reached: whoever holds it starts another."""
+    import aiohttp
+
+    headers, timeout = {"Authorization": f"Bearer {door.token}"}, aiohttp.ClientTimeout(total=GIVE_UP_S)
+    with suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with (
+            aiohttp.ClientSession(headers=headers, timeout=timeout) as http,
+            http.post(f"{door.url}/end", json={"why": why}),
+        ):
+            pass
 
 
 def replicas_of(settings: Settings) -> Iterator[Replica]:

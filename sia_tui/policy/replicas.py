@@ -18,7 +18,7 @@ from typing import Any
 from sia_tui.policy import sockets, vllm
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.outside import Asked, Lost
-from sia_tui.policy.replica import Gone, Leaves, Replica, replicas_of
+from sia_tui.policy.replica import Gone, Leaves, Replica, give_up, replicas_of
 from sia_tui.policy.rows import TOLERANCE, BackendError, Completion, Row
 from sia_tui.policy.vllm import VLLM, Base, furthest
 from sia_tui.policy.wire import Door, Settings
@@ -52,6 +52,8 @@ class Replicas(Asked):
         self._all = list(replicas_of(settings))
         self._published: dict[str, Published] = {}
         self._base_proof: Proof | None = None
+        self._first_proofs: dict[Replica, Proof] = {}
+        """Of the base, by those that come up before it is known who is right."""
         self._changing = asyncio.Lock()
         """Of what is published, and of whether it sleeps."""
         self._asleep = False
@@ -73,10 +75,15 @@ class Replicas(Asked):
         return [replica for replica in self._all if replica.standing == "in"]
 
     async def ready(self) -> None:
-        """Every server is in or has failed once. Raises Lost when none is in."""
+        """One server is in, and so is every other that came up at most `lag_s` later, or it has failed. Whoever takes longer
+        comes in when it is there. Raises Lost when none is in."""
         running = asyncio.create_task(self.run())
-        await either(running, self._until(lambda: all(one.standing != "starting" for one in self._all)))
+        await either(running, self._until(lambda: bool(self._in) and not self._come_up()))
         running.cancel()
+
+    def _come_up(self) -> list[Replica]:
+        """Those that have said what the base says, and wait until others have."""
+        return [one for one in self._first_proofs if one.standing == "starting"]
 
     async def close(self) -> None:
         for keeper in self._keepers:
@@ -135,6 +142,8 @@ class Replicas(Asked):
             for replica, task in asked.items():
                 await self._require(replica, task, "does not wake")
             self._asleep = False
+        async with self._changed:
+            self._changed.notify_all()
 
     async def move(self, number: int, door: Door, why: str) -> None:
         """The server of that number was lost; another one is behind that door. Raises BackendError for no such number."""
@@ -213,6 +222,8 @@ class Replicas(Asked):
         """Opens it, and opens it again whenever it is lost; one that moved at once, where it is now."""
         opening, pause_s, loop = 0, FIRST_PAUSE_S, asyncio.get_running_loop()
         while True:
+            # What it would be loaded on is somebody else's while the policy sleeps.
+            await self._until(lambda: not self._asleep)
             began = loop.time()
             replica.moved.clear()
             life, moved = asyncio.create_task(self._live(replica, opening)), asyncio.create_task(replica.moved.wait())
@@ -231,16 +242,19 @@ class Replicas(Asked):
                     await replica.moved.wait()
 
     async def _live(self, replica: Replica, opening: int) -> None:
-        """Until it is lost."""
-        if replica.door is None:
+        """Until it is lost. Whoever holds it is told: one that hangs does not end by itself."""
+        door = replica.door
+        if door is None:
             folder = Path(replica.settings.sockets)
             folder.mkdir(mode=0o700, exist_ok=True)
             sockets.remove_sockets(folder)
         try:
-            async with vllm.opened(replica.settings, self._base, replica.door, opening) as server:
+            async with vllm.opened(replica.settings, self._base, door, opening) as server:
                 await self._serve(replica, server)
-        except (Lost, OSError) as error:
+        except (Lost, OSError, BackendError) as error:
             await self._take_out(replica, str(error))
+            if door is not None:
+                await give_up(door, str(error))
 
     async def _serve(self, replica: Replica, server: VLLM) -> None:
         """In whenever it has caught up. Raises Lost, when it is to be opened again."""
@@ -265,6 +279,7 @@ class Replicas(Asked):
                 proofs = {name: await server.probe(name) for name in (None, *wanted)}
             except BackendError as error:
                 raise Lost(str(error)) from error
+            await self._agree_on_base(replica, proofs[None])
             async with self._changing:
                 if wanted == self._published:
                     self._compare(proofs)
@@ -273,10 +288,31 @@ class Replicas(Asked):
                     await self._let_in(replica, server)
                     return
 
+    async def _agree_on_base(self, replica: Replica, proof: Proof) -> None:
+        """What most of those say that come up within `lag_s` of the first is the truth for all: of the first alone nobody could
+        tell whether it is well."""
+        if self._base_proof is not None:
+            return
+        self._first_proofs[replica] = proof
+        async with self._changed:
+            self._changed.notify_all()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.lag_s):
+                await self._until(lambda: self._base_proof is not None or not self._awaited())
+        if self._base_proof is None:
+            said = {one: self._first_proofs[one] for one in (replica, *self._come_up())}
+            self._base_proof = said[most_agreed(said, self._tolerance)]
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _awaited(self) -> list[Replica]:
+        return [one for one in self._all if one.standing == "starting" and one not in self._first_proofs]
+
     def _compare(self, proofs: Mapping[str | None, Proof]) -> None:
-        """What the first server says of the base is the truth for all."""
-        self._base_proof = self._base_proof or proofs[None]
-        truth = {None: self._base_proof} | {name: adapter.proof for name, adapter in self._published.items()}
+        assert self._base_proof is not None
+        truth: dict[str | None, Proof] = {None: self._base_proof} | {
+            name: adapter.proof for name, adapter in self._published.items()
+        }
         for name, proof in proofs.items():
             if (gap := furthest(truth[name], proof)) > self._tolerance:
                 what = "the base" if name is None else f"adapter {name}"
@@ -292,6 +328,8 @@ class Replicas(Asked):
 
     async def _take_out(self, replica: Replica, why: str, leaves: Leaves = "out") -> None:
         """Nothing for one that is out already."""
+        if replica.standing == "out":
+            return
         before, replica.standing, replica.server = replica.standing, leaves, None
         if before == "in":
             replica.gone.set_result(leaves)
@@ -347,7 +385,7 @@ def most_agreed(proofs: Mapping[Replica, Proof], tolerance: float) -> Replica:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Replicas]:
-    """At least one server is ready, and every other has failed to. Raises Lost."""
+    """At least one server is ready. Raises Lost."""
     backend = Replicas(settings, await asyncio.to_thread(vllm.read_base, settings))
     try:
         await backend.ready()

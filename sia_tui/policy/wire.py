@@ -196,6 +196,11 @@ class Settings(Strict):
     """End when standard input ends, that is, with the process that started this one."""
 
     @property
+    def several(self) -> bool:
+        """Servers that answer as one, or one that another process holds."""
+        return self.backend == "vllm" and (self.replicas > 1 or bool(self.doors))
+
+    @property
     def name(self) -> str:
         return self.model or Path(self.model_dir).name
 

@@ -47,7 +47,7 @@ async def held(reference: Reference, folder: Path, name: str) -> Held:
     config.write_text(Settings(host="127.0.0.1", token=TOKEN, server=server).model_dump_json())
     command = [sys.executable, "-m", "sia_tui.policy.door", "--config", str(config)]
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     async with asyncio.timeout(120):
@@ -124,8 +124,16 @@ async def test_a_gateway_brings_adapters_through_doors_and_goes_on_with_another_
         await gateway.close_lane(0)
         await gateway.unload_adapter("red")
         assert not (second.folder / "adapters" / sha256).exists()
-        assert other.process.stdin is not None
-        other.process.stdin.close()
-        async with asyncio.timeout(20):
+        (other.folder / "odd").write_text(reference.folder.name)
+        await gateway.load_adapter("blue", reference.adapters["blue"])
+        async with asyncio.timeout(60):
             await other.process.wait()
-        assert not other.folder.exists(), "token, log and adapters go with whoever held it"
+        assert [one["standing"] for one in (await gateway.health())["replicas"]] == ["out", "in"]
+    assert other.process.stderr is not None
+    said = (await other.process.stderr.read()).decode().splitlines()
+    assert "answers otherwise than the others with the base" in said[-1], "whoever holds it starts another"
+    assert second.process.stdin is not None
+    second.process.stdin.close()
+    async with asyncio.timeout(20):
+        await second.process.wait()
+    assert not second.folder.exists(), "token, log and adapters go with whoever held it"

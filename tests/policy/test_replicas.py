@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sia_tui.policy import replicas, vllm
 from sia_tui.policy.client import Gateway, GatewayError
-from sia_tui.policy.replica import replicas_of
-from sia_tui.policy.replicas import most_agreed
+from sia_tui.policy.replica import Replica, replicas_of
+from sia_tui.policy.replicas import Replicas, most_agreed
 from sia_tui.policy.vllm import furthest
 from sia_tui.policy.wire import Settings, VLLMSettings
 from tests.policy.conftest import Caller, Reference
@@ -157,6 +159,92 @@ async def test_gpus_are_split_in_order(tmp_path: Path) -> None:
     found = list(replicas_of(settings))
     assert [one.settings.gpus for one in found] == [(0, 1), (4, 5)]
     assert [one.where for one in found] == ["GPU 0, 1", "GPU 4, 5"]
+
+
+class Server:
+    """Of this process; it always says the same."""
+
+    context = 64
+    adapters: Mapping[str, str] = {}
+
+    def __init__(self, logprob: float) -> None:
+        self._logprob = logprob
+
+    async def probe(self, adapter: str | None) -> list[float]:
+        return [self._logprob]
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def wake(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def come_up(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, said: Sequence[float | None]
+) -> AsyncIterator[Replicas]:
+    """Ready, where each server says so, or nothing for ever; none comes up twice."""
+
+    @asynccontextmanager
+    async def opened(settings: Settings, base: object, door: object, opening: int) -> AsyncIterator[Server]:
+        logprob = said[int(settings.sockets[-1])]
+        if logprob is None or opening:
+            await asyncio.Event().wait()
+        yield Server(cast(float, logprob))
+
+    monkeypatch.setattr(vllm, "opened", opened)
+    base = vllm.Base(cast(Any, None), 64, 9, frozenset())
+    made = Replicas(
+        Settings(model_dir="m", sockets=str(folder), lanes=1, replicas=len(said), backend="vllm", lag_s=0.2), base
+    )
+    try:
+        async with asyncio.timeout(20):
+            await made.ready()
+        yield made
+    finally:
+        await made.close()
+
+
+@in_session
+@pytest.mark.parametrize(
+    ("said", "standing"),
+    [
+        ((-2.0, -1.0, -1.0), ("out", "in", "in")),
+        ((-1.0, None, -1.0), ("in", "starting", "in")),
+        ((-1.0,), ("in",)),
+    ],
+)
+async def test_what_the_base_says_is_decided_by_most_and_whoever_hangs_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Sequence[float | None], standing: tuple[str, ...]
+) -> None:
+    async with come_up(monkeypatch, tmp_path, said) as made:
+        assert tuple(one.standing for one in made._all) == standing
+
+
+@in_session
+async def test_a_server_lost_while_the_policy_sleeps_is_opened_when_it_wakes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened = list[int]()
+    async with come_up(monkeypatch, tmp_path, (-1.0, -1.0)) as made:
+        monkeypatch.setattr(replicas, "FIRST_PAUSE_S", 0.0)
+        monkeypatch.setattr(replicas, "LONGEST_PAUSE_S", 0.0)
+
+        async def live(replica: Replica, opening: int) -> None:
+            opened.append(replica.number)
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(made, "_live", live)
+        made._asleep = True
+        await made._take_out(made._all[0], "lost")
+        await asyncio.sleep(0.05)
+        assert opened == []
+        await made.wake()
+        async with asyncio.timeout(20):
+            while not opened:  # noqa: ASYNC110 - of another task
+                await asyncio.sleep(0.01)
+        assert opened == [0]
 
 
 @given(st.lists(st.sampled_from([0.0, 0.01, 1.0, 2.0]), min_size=1, max_size=7))
