@@ -29,6 +29,8 @@ ANSWER_S = 30.0
 BEGIN_S = 120.0
 """How long a node may take to have its server listen; loading the model comes after."""
 STOP_S = 8.0
+LAST_S = 2.0
+"""How long all of them together are asked how they were, before they are ended."""
 LOG_BYTES = 4096
 
 Moved = Callable[[int, Door, str], Awaitable[None]]
@@ -99,7 +101,7 @@ class Servers:
         self._token = secrets.token_urlsafe(32)
         self._holders: list[Any] = [None] * count
         self.nodes = [""] * count
-        """Ray's id of where each is."""
+        """Ray's id of where each listens; nothing until it does."""
 
     async def start(self, within_s: float) -> tuple[Door, ...]:
         """The doors of all. Raises ClusterError when one is not there in time: no room for it, or it fails."""
@@ -119,8 +121,10 @@ class Servers:
 
     async def stop(self) -> None:
         """Says of each that had ended by itself why."""
-        for number, holder in enumerate(self._holders):
-            if holder is not None and (why := await self._fault(number)) is not None:
+        listened = [number for number, node in enumerate(self.nodes) if node]
+        faults = await asyncio.gather(*(self._fault(number, LAST_S) for number in listened))
+        for number, why in zip(listened, faults, strict=True):
+            if why is not None:
                 self._write(f"server {number} of the policy had ended: {why}")
         await asyncio.gather(*(self._end(number) for number in range(len(self._holders))))
 
@@ -138,15 +142,15 @@ class Servers:
                 self._write(str(failed))
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _fault(self, number: int) -> str | None:
+    async def _fault(self, number: int, within_s: float = ANSWER_S) -> str | None:
         from ray.exceptions import RayError
 
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(within_s):
                 said: str | None = await self._holders[number].ended.remote()
                 return said
         except TimeoutError:
-            return f"its node says nothing for {ANSWER_S:g} s"
+            return f"its node says nothing for {within_s:g} s"
         except RayError as error:
             return f"its node or its actor is gone ({type(error).__name__})"
 
@@ -166,14 +170,17 @@ class Servers:
         return Door(url=said["url"], token=self._token, where=f"node {said['host']}")
 
     async def _end(self, number: int) -> None:
-        """Politely, then by force. Of a node that is gone nothing is left to end."""
+        """Politely, then by force. Of a node that is gone nothing is left to end, and one that does not listen yet, or waits for
+        room, has nothing to save."""
         import ray
         from ray.exceptions import RayError
 
         holder, self._holders[number] = self._holders[number], None
+        listened, self.nodes[number] = self.nodes[number], ""
         if holder is None:
             return
-        with suppress(RayError, TimeoutError):
-            async with asyncio.timeout(STOP_S + 2):
-                await holder.stop.remote()
+        if listened:
+            with suppress(RayError, TimeoutError):
+                async with asyncio.timeout(STOP_S + 2):
+                    await holder.stop.remote()
         ray.kill(holder)

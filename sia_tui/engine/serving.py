@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.replicas import Serving
+from sia_tui.core.text import one_line
 from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
 from sia_tui.policy.wire import Door
 from sia_tui.store.workspace import RunPaths
@@ -104,6 +106,8 @@ async def served(
         async with started as gateway:
             watch = Watch(gateway, record)
             tasks = [asyncio.create_task(watch.run()), asyncio.create_task(keep(gateway))]
+            for task in tasks:
+                task.add_done_callback(partial(_tell, say))
             try:
                 yield Policy(gateway, watch)
             finally:
@@ -137,6 +141,12 @@ async def held(
         yield await servers.start(cluster.join_s), keep
     finally:
         await servers.stop()
+
+
+def _tell(say: Callable[[str], None], task: asyncio.Task[None]) -> None:
+    """Nobody waits for these before all is over."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        say(f"the policy's servers are not looked after any more: {one_line(f'{type(fault).__name__}: {fault}', 300)}")
 
 
 async def nothing(gateway: Gateway) -> None:
