@@ -1,4 +1,7 @@
-"""Folders brought to a node: named by what is in them, unpacked once, seen by their owner alone."""
+"""Folders brought to a node: named by what is in them, unpacked once, in a folder that nobody else can list.
+
+What is in them anybody may read who knows the way: where root runs the node, each worker is a user of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from pathlib import Path
 KEEP_S = 14 * 24 * 3600.0
 """What no run has asked a node for so long is deleted there."""
 
+OPEN = 0o755
+
 
 def packed(folder: Path) -> tuple[str, bytes]:
     """Its name and archive: the same for the same files, whatever their times and owners. Raises OSError."""
@@ -30,7 +35,7 @@ def packed(folder: Path) -> tuple[str, bytes]:
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.mtime = member.uid = member.gid = 0
     member.uname = member.gname = ""
-    member.mode = 0o700 if member.mode & 0o100 else 0o600
+    member.mode = OPEN if member.mode & 0o100 else 0o644
     return member
 
 
@@ -40,10 +45,18 @@ class Shelf:
     def __init__(self, root: Path | None = None) -> None:
         """By default in the machine's folder for temporary files. Raises OSError where that is not ours alone."""
         self.root = root or Path(tempfile.gettempdir()) / f"sia-tui-node-{os.getuid()}"
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        self.root.mkdir(mode=mode, parents=True, exist_ok=True)
         found = self.root.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise OSError(f"{self.root} is not a folder of this user's alone (mode 0700): remove it")
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077 & ~mode:
+            raise OSError(f"{self.root} is not a folder of this user's alone (mode {mode:04o}): remove it")
+        self.root.chmod(mode)
+
+    def begun(self, prefix: str) -> Path:
+        """A new folder."""
+        folder = Path(tempfile.mkdtemp(dir=self.root, prefix=prefix))
+        folder.chmod(OPEN)
+        return folder
 
     def has(self, name: str) -> bool:
         return self.folder(name).is_dir()
@@ -60,10 +73,12 @@ class Shelf:
         """Raises OSError, also where the archive is another one."""
         if hashlib.sha256(archive).hexdigest()[:32] != name:
             raise OSError(f"content {name} arrived damaged")
-        part = Path(tempfile.mkdtemp(dir=self.root, prefix="part-"))
+        part = self.begun("part-")
         try:
             with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
                 opened.extractall(part, filter="data")
+            for folder, _, _ in os.walk(part):
+                Path(folder).chmod(OPEN)
             part.rename(self.folder(name))
         except OSError:
             if not self.has(name):

@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -81,7 +80,7 @@ class Station:
     def __init__(self, root: str | None = None) -> None:
         self._shelf = Shelf(Path(root) if root else None)
         self._shelf.tidy()
-        self._own = Path(tempfile.mkdtemp(dir=self._shelf.root, prefix="station-"))
+        self._own = self._shelf.begun("station-")
         self._level: Isolation = "none"
         self._shifts: dict[int, Shift] = {}
         self._closing: set[asyncio.Task[int]] = set()
@@ -181,7 +180,7 @@ class Station:
         folder = self._shelf.root / f"python-{packages}"
         version = ".".join(platform.python_version_tuple()[:2])
         if not folder.exists():
-            part = Path(tempfile.mkdtemp(dir=self._shelf.root, prefix="part-"))
+            part = self._shelf.begun("part-")
             (part / "bin").mkdir()
             (part / "bin" / "python").symlink_to(base)
             (part / "pyvenv.cfg").touch()

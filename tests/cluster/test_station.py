@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +26,9 @@ from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.cluster.station import Station
 from sia_tui.cluster.streams import Pair, Relay, reach
 from sia_tui.harness.opened import KEY
+from sia_tui.harness.sandbox import probe
+from sia_tui.harness.uids import closed, not_here
+from sia_tui.harness.walls import UIDS
 from sia_tui.harness.workers import Worker, WorkerDied, WorkerLost
 from tests.harness.world import FakeGateway, World, case, gateway
 
@@ -42,6 +46,8 @@ async def solve(case, llm, tools):
                 socket.socket(fileno=os.dup(fd)).shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+    if say == "who":
+        return Answer(str(os.getuid()))
     if say == "look":
         return Answer(open("/rows/private/answers.jsonl").read())
     return Answer((await llm.chat([{"role": "user", "content": say}])).text)
@@ -102,8 +108,10 @@ async def test_it_solves_cases_through_lanes_of_its_own_and_is_gone_when_it_is_c
             said = await asyncio.gather(*(worker.solve(n, case(say=f"法律 {n}"), 20) for n in range(2)))
             assert [one.answer for one in said] == ["法律 0/0", "法律 1/0"]
             assert (worker.node, worker.level, here.node.busy) == ("far", here.node.level, 1)
-            shown = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "node").iterdir()}
-            assert shown and not any(shown.values()), "what was brought is its owner's alone"
+            assert (tmp_path / "node").stat().st_mode & 0o066 == 0, "nobody else finds what was brought"
+            if os.geteuid() == 0 and not not_here(UIDS) and here.node.level == "bwrap" and probe().as_root:
+                asked = (await worker.solve(0, case(say="who"), 20)).answer
+                assert asked is not None and UIDS[0] <= int(asked) <= UIDS[1], "who runs there is nobody else"
         assert here.node.busy == 0 and not here.station._shifts
 
 
@@ -238,6 +246,8 @@ def test_contents_are_named_by_what_is_in_them_and_checked(tmp_path: Path) -> No
     shelf.put(one, archive)
     shelf.put(one, archive)
     assert (shelf.folder(one) / "deep" / "file.py").read_text() == "same"
+    for folder in (shelf.folder(one), shelf.folder(one) / "deep"):
+        assert closed(folder) is None, "a user who is nobody else can read what is shown"
     with pytest.raises(OSError, match="arrived damaged"):
         shelf.put(other, archive)
     (tmp_path / "shelf").chmod(0o755)
