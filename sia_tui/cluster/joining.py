@@ -34,6 +34,8 @@ class Joined:
     """host:port, for other processes of this machine that join too."""
     host: str
     """This machine, as the other nodes see it."""
+    node: str
+    """Ray's id of it."""
     _thread: ThreadPoolExecutor
 
     async def ask(self, what: Callable[[], T], deadline_s: float = 30.0) -> T:
@@ -57,12 +59,12 @@ async def joined(settings: ClusterSettings, folder: Path) -> AsyncIterator[Joine
     try:
         try:
             async with asyncio.timeout(JOIN_S):
-                address, host = await loop.run_in_executor(thread, _begin, settings)
+                address, host, node = await loop.run_in_executor(thread, _begin, settings)
         except TimeoutError:
             raise ClusterError(_failed(settings, f"no answer within {JOIN_S:g} s")) from None
         _take_signals_back()
         try:
-            yield Joined(address, host, thread)
+            yield Joined(address, host, node, thread)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
@@ -91,8 +93,10 @@ def environment(settings: ClusterSettings, folder: Path) -> dict[str, str]:
     return told | {"RAY_agent_register_timeout_ms": "120000"}
 
 
-def _begin(settings: ClusterSettings) -> tuple[str, str]:
-    """Blocks for seconds; on a busy machine the half minute that Ray gives itself may not do the first time. Raises
+def _begin(settings: ClusterSettings) -> tuple[str, str, str]:
+    """Address, host and node of `Joined`.
+
+    Blocks for seconds; on a busy machine the half minute that Ray gives itself may not do the first time. Raises
     ClusterError."""
     try:
         import ray
@@ -118,7 +122,8 @@ def _begin(settings: ClusterSettings) -> tuple[str, str]:
     if settings.address is None and not host.startswith("127."):
         ray.shutdown()
         raise ClusterError(_failed(settings, f"it listens on {host}, for it was imported before it was told not to"))
-    return ray.get_runtime_context().gcs_address, host
+    told = ray.get_runtime_context()
+    return told.gcs_address, host, told.get_node_id()
 
 
 def _take_signals_back() -> None:

@@ -21,7 +21,7 @@ from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.cluster.station import Station
 from sia_tui.core.event import Event
 from sia_tui.core.nodes import NodeJoined, NodeLost, NodeRefused
-from sia_tui.core.text import one_line
+from sia_tui.core.text import last_line, one_line
 from sia_tui.harness.agent import Agent
 from sia_tui.harness.sandbox import Wanted
 
@@ -50,6 +50,7 @@ class Nodes:
         self._known: dict[str, Node | None] = {}
         """By Ray's id; None: being looked at, or refused."""
         self._names: dict[str, str] = {}
+        self._refused: set[str] = set()
         self._losses: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -90,11 +91,11 @@ class Nodes:
         self._losses[node.name] += 1
         self._record(NodeLost(node.name, one_line(why, 200)))
         self._known[node.id] = None
-        self._names.pop(node.id, None)
         if self._losses[node.name] < MOST_LOSSES:
+            self._names.pop(node.id, None)
             self._go(self._forget(node.id))
         else:
-            self._record(NodeRefused(node.name, f"it was lost {MOST_LOSSES} times"))
+            self._refuse(node.id, node.name, f"it was lost {MOST_LOSSES} times", node.gpus)
 
     async def _forget(self, node: str) -> None:
         """If Ray still has it then, it is looked at again."""
@@ -113,6 +114,9 @@ class Nodes:
             found = await self._joined.ask(ray.nodes)
         except (TimeoutError, RayError):
             return []
+        for gone in self._refused.difference(info["NodeID"] for info in found if info["Alive"]):
+            self._refused.remove(gone)
+            self._record(NodeLost(self._names[gone], "it has left the cluster"))
         new = [info for info in found if info["Alive"] and info["NodeID"] not in self._known]
         self._known |= {info["NodeID"]: None for info in new}
         return new
@@ -125,23 +129,36 @@ class Nodes:
     async def _admit(self, info: dict[str, Any]) -> None:
         node, found = info["NodeID"], info["Resources"]
         name = self._named(info)
-        slots = self._settings.slots or int(found.get("CPU", 0))
+        slots, gpus = self._settings.slots or int(found.get("CPU", 0)), int(found.get("GPU", 0))
         try:
             station = self._station(node)
             facts: Facts = await asked(
                 station.facts.remote(self._wanted, self._agent, platform.python_version(), code()), BEGIN_S
             )
             why_not = facts.why_not or ("" if slots else "Ray has no CPUs there")
-        except (RayError, TimeoutError) as error:
-            why_not = f"no worker process can be started there: {_cause(error)}"
+        except TimeoutError:
+            return self._refuse(
+                node, name, f"no answer within {BEGIN_S:g} s (a cold disk?); it is asked again", gpus, True
+            )
+        except RayError as error:
+            why = f"no worker process can be started there: {last_line(error)}; it is tried again"
+            return self._refuse(node, name, why, gpus, True)
         if why_not:
-            self._record(NodeRefused(name, one_line(why_not, 300)))
-            return
-        made = Node(node, name, slots, int(found.get("GPU", 0)), facts.level, station)
+            return self._refuse(node, name, why_not, gpus)
+        self._refused.discard(node)
+        made = Node(node, name, slots, gpus, facts.level, station)
         self._known[node] = made
-        self._record(NodeJoined(name, made.slots, made.gpus, made.level))
+        self._record(NodeJoined(name, made.slots, made.gpus, made.level, node == self._joined.node))
         self._changed.set()
         self._go(self._attend(made))
+
+    def _refuse(self, node: str, name: str, why: str, gpus: int, again: bool = False) -> None:
+        """Said once, however often it is asked `again`."""
+        if not again or node not in self._refused:
+            self._refused.add(node)
+            self._record(NodeRefused(name, one_line(why, 300), gpus, node == self._joined.node))
+        if again:
+            self._go(self._forget(node))
 
     def _station(self, node: str) -> Any:
         there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
@@ -150,6 +167,8 @@ class Nodes:
 
     def _named(self, info: dict[str, Any]) -> str:
         """As its people call it; where two have one name, with the beginning of Ray's id."""
+        if info["NodeID"] in self._names:
+            return self._names[info["NodeID"]]
         given = info["NodeName"]
         name = one_line(str(given if given != info["NodeManagerAddress"] else info["NodeManagerHostname"]), 40)
         self._names[info["NodeID"]] = name if name not in self._names.values() else f"{name}-{info['NodeID'][:6]}"
@@ -168,8 +187,3 @@ class Nodes:
                 return
             node.heard = time.monotonic()
             await asyncio.sleep(LOOK_S)
-
-
-def _cause(error: Exception) -> str:
-    said = [line for line in str(error).strip().splitlines() if line.strip()]
-    return said[-1] if said else type(error).__name__

@@ -23,6 +23,7 @@ from sia_tui.cluster.settings import ClusterSettings
 from sia_tui.cluster.streams import Pair, Relay, splice
 from sia_tui.core.event import Event
 from sia_tui.core.nodes import EpisodesReissued
+from sia_tui.core.text import last_line
 from sia_tui.harness.agent import Agent
 from sia_tui.harness.interpreter import inspect
 from sia_tui.harness.launch import Child, Setup
@@ -64,7 +65,7 @@ class OnRay:
         except BaseException as error:
             node.busy -= 1
             if isinstance(error, RayError | TimeoutError):
-                self._nodes.lose(node, f"a worker could not be started there: {_first_line(error)}")
+                self._nodes.lose(node, f"a worker could not be started there: {last_line(error)}")
                 raise WorkerLost(f"node {node.name}: {node.lost}") from error
             raise
 
@@ -170,10 +171,6 @@ async def _serve(meeting: asyncio.Future[Pair], over: asyncio.Event, door: Door,
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line for line in reversed(str(error).strip().splitlines()) if line.strip()), type(error).__name__)
 
 
 @asynccontextmanager

@@ -18,8 +18,6 @@ from sia_tui.harness.walls import Walls
 class Facts:
     """What a node is."""
 
-    host: str
-    cpus: int
     level: Isolation
     why_not: str = ""
     """It cannot be used."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sia_tui.cluster.executor import ClusterError
+from sia_tui.core.text import last_line
 from sia_tui.policy.door import Settings
 from sia_tui.policy.wire import Door
 from sia_tui.policy.wire import Settings as Server
@@ -164,8 +165,7 @@ class Servers:
         try:
             said = await holder.listens.remote()
         except RayError as error:
-            cause = getattr(error, "cause", None) or error
-            raise ClusterError(str(cause).strip().splitlines()[-1]) from error
+            raise ClusterError(last_line(getattr(error, "cause", None) or error)) from error
         self.nodes[number] = said["node"]
         return Door(url=said["url"], token=self._token, where=f"node {said['host']}")
 

@@ -100,7 +100,7 @@ class Station:
             why_not = f"it has Python {platform.python_version()}, the engine {python}: install the same"
         elif code() != same:
             why_not = "it has another version of sia-tui than the engine: install the same"
-        return Facts(socket.gethostname(), os.cpu_count() or 1, self._level, why_not)
+        return Facts(self._level, why_not)
 
     async def ping(self) -> None:
         """That it is there."""

@@ -19,7 +19,7 @@ from sia_tui.cluster.desk import Desk
 from sia_tui.cluster.joining import environment
 from sia_tui.cluster.ranked import work
 from sia_tui.cluster.settings import ClusterSettings
-from sia_tui.core.text import one_line
+from sia_tui.core.text import last_line, one_line
 from sia_tui.weights.pipe import ENGINE_GONE, ends
 from sia_tui.weights.protocol import SAID, End, Job, Left, Notice, Trained
 from sia_tui.weights.trainer import BROKE, job_file
@@ -189,7 +189,9 @@ def _words(error: BaseException) -> str:
     for rank, cause in sorted(causes.items()):
         if isinstance(cause, RayActorError):
             return f"lost its process {rank + 1}, or the node that it ran on"
-    return one_line(": ".join(f"{type(one).__name__}: {one}" for one in list(causes.values())[:1] or [error]), 300)
+    first = next(iter(causes.values()), error)
+    cause = getattr(first, "cause", None) or first
+    return one_line(f"{type(cause).__name__}: {last_line(cause)}", 300)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,18 @@ class NodeJoined(Event):
     gpus: int
     isolation: str
     """Of harness code there."""
+    own: bool = False
+    """It is the engine's own machine."""
 
 
 @dataclass(frozen=True)
 class NodeRefused(Event):
-    """A machine that is not used."""
+    """A machine on which no episodes are made; its GPUs are there for trainings and servers all the same."""
 
     node: str
     why: str
+    gpus: int = 0
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Node:
     """How often."""
     reissued: int = 0
     """Episodes that were begun anew elsewhere."""
+    own: bool = False
+    """It is the engine's machine."""
 
     @property
     def alive(self) -> bool:
@@ -72,10 +78,10 @@ Nodes = tuple[Node, ...]
 def after(nodes: Nodes, event: NodeJoined | NodeRefused | NodeLost | EpisodesReissued) -> Nodes:
     was = next((node for node in nodes if node.name == event.node), Node(event.node))
     match event:
-        case NodeJoined(slots=slots, gpus=gpus, isolation=isolation):
-            now = replace(was, slots=slots, gpus=gpus, isolation=isolation, standing="working", why="")
-        case NodeRefused(why=why):
-            now = replace(was, standing="refused", why=why)
+        case NodeJoined(slots=slots, gpus=gpus, isolation=isolation, own=own):
+            now = replace(was, slots=slots, gpus=gpus, isolation=isolation, standing="working", why="", own=own)
+        case NodeRefused(why=why, gpus=gpus, own=own):
+            now = replace(was, standing="refused", why=why, gpus=gpus, own=own)
         case NodeLost(why=why):
             now = replace(was, standing="lost", why=why, lost=was.lost + 1)
         case EpisodesReissued(count=count):
@@ -85,10 +91,14 @@ def after(nodes: Nodes, event: NodeJoined | NodeRefused | NodeLost | EpisodesRei
 
 
 def gpus(nodes: Nodes, own: int) -> int:
-    """Of all machines that work for the run; of its own alone where that is none of them."""
-    return max(own, sum(node.gpus for node in nodes if node.alive))
+    """Of all machines that the run has: trainings and servers use those too on which no episodes are made, and of the engine's
+    own some may be kept from the cluster."""
+    others = sum(node.gpus for node in nodes if node.standing != "lost" and not node.own)
+    mine = [node.gpus for node in nodes if node.own]
+    return others + max(own, *mine) if mine else max(own, others)
 
 
 def left_alone(nodes: Nodes) -> Nodes:
     """As another engine finds them: none works for it yet."""
-    return tuple(replace(node, standing="lost", why="the engine ended") if node.alive else node for node in nodes)
+    idle = (replace(node, gpus=0, own=False) for node in nodes)
+    return tuple(replace(node, standing="lost", why="the engine ended") if node.alive else node for node in idle)

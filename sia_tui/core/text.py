@@ -22,6 +22,11 @@ def clean(text: str) -> str:
     return "".join(char if char in _KEPT or unicodedata.category(char) not in _HIDDEN else _mark(char) for char in text)
 
 
+def last_line(error: BaseException) -> str:
+    """What an error of many lines comes to, a remote process' traceback for one; its type where it says nothing."""
+    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__).strip()
+
+
 def one_line(text: str, width: int = 200) -> str:
     """Cleaned, on one line, cut to `width` characters with an ellipsis."""
     flat = " ".join(clean(text).split())

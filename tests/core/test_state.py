@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sia_tui.core import codec, loop
+from sia_tui.core import codec, loop, nodes
 from sia_tui.core import events as ev
 from sia_tui.core.fold import fold
 from sia_tui.core.gates import Gate, StaleHash, require_hash
@@ -185,6 +185,16 @@ def test_gpu_hours_are_of_all_nodes_that_work() -> None:
     log = [ev.Recorded(n, f"2026-01-01T0{n}:00:00+00:00", event) for n, event in enumerate(told)]
     # An hour of the engine's own 8, one of "near" alone, one of both; then near's until the pause; then the next engine's own.
     assert fold(log).cost.gpu_s == 3600 * (8 + 8 + 16 + 8 + 8)
+    found = nodes.after((), ev.NodeLost("other", "gone"))
+    for event, own, gpus in (
+        (ev.NodeJoined("mine", 4, 6, "bwrap", own=True), 8, 8),  # two of its GPUs serve, kept from the cluster
+        (ev.NodeJoined("far", 4, 8, "bwrap"), 8, 16),
+        (ev.NodeRefused("weak", "no sandbox", 4), 8, 20),
+        (ev.NodeLost("mine", "its worker process is gone"), 8, 20),
+        (ev.NodeLost("weak", "it has left the cluster"), 8, 16),
+    ):
+        found = nodes.after(found, event)
+        assert nodes.gpus(found, own) == gpus
     spent = replace(RULES, max_gpu_hours=48.0)
     assert loop.used_up(fold(log), spent) == "budget of 48 GPU-hours spent"
     assert loop.used_up(fold(log), replace(RULES, max_gpu_hours=48.1)) is None
