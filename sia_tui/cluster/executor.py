@@ -28,6 +28,9 @@ class Executor(Protocol):
     def abreast(self, views: int) -> int:
         """How many workers side by side, where so many views are wanted."""
 
+    def room(self) -> bool:
+        """Whether one more would find a place of its own."""
+
     async def know(self, folder: Path) -> None:
         """Reads what will be brought to other machines, before anybody looks who opens it."""
 
@@ -56,6 +59,9 @@ class Local:
 
     def abreast(self, views: int) -> int:
         return views
+
+    def room(self) -> bool:
+        return True
 
     async def know(self, folder: Path) -> None:
         pass

@@ -54,6 +54,9 @@ class OnRay:
     def abreast(self, views: int) -> int:
         return max(1, sum(node.slots for node in self._nodes.working))
 
+    def room(self) -> bool:
+        return any(node.busy < node.slots for node in self._nodes.working)
+
     async def know(self, folder: Path) -> None:
         await self._content(folder)
 

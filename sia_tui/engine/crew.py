@@ -28,6 +28,8 @@ from sia_tui.tasks.task import Task
 STARTS = 3
 """A worker that is killed before it begins may have been killed by the machine, not by its harness. On a node that is well so is
 one whose connection breaks."""
+LOOK_S = 0.1
+"""How often it is looked whether a node has room."""
 MOST_DEATHS = 20
 """A harness whose workers die more often than this in one pass is broken, not unlucky."""
 
@@ -126,12 +128,16 @@ class Crew:
     async def post(self, view: str, wanted: Callable[[], int], nth: int = 0) -> AsyncIterator[Post]:
         """The view's nth live worker, with at most `wanted()` lanes (all of its share if it stays).
 
+        Beside the first of a view there is one only where a node has room: with a node lost there are fewer than there were.
+
         Raises NothingLeft where none is wanted when its turn comes, HarnessBroken, WorkerLost.
         """
         async with self._turns:
             one = (view, nth)
             if one in self._staying and not self._staying[one][0].worker.alive:
                 await self._dismiss(one)
+            while nth and one not in self._staying and wanted() and not self._place.executor.room():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
             if not wanted():
                 raise NothingLeft
             if not self.stay:

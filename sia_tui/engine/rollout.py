@@ -140,10 +140,14 @@ class _Pass:
 
     async def _post(self, view: str, lot: Lot, nth: int) -> None:
         """Workers one after the other, until nothing of the view is left to begin."""
-        while lot.queue and not self._interrupted():
+
+        def wanted() -> int:
+            return 0 if self._interrupted() else len(lot.queue)
+
+        while wanted():
             lost: list[Trial] = []
             try:
-                async with self._crew.post(view, lambda: len(lot.queue), nth) as post, asyncio.TaskGroup() as group:
+                async with self._crew.post(view, wanted, nth) as post, asyncio.TaskGroup() as group:
                     for slot, lane in enumerate(post.lanes):
                         group.create_task(self._lane(post, slot, lane, lot, lost))
             except NothingLeft:
