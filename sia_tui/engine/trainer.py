@@ -99,15 +99,27 @@ class Trainer:
 
 def placed(job: Job) -> dict[str, str]:
     """The environment in which it sees the plan's GPUs; where that names none, the first that this process sees. Of several,
-    transformers would train a copy on each. Which GPUs a training's several processes get is Ray's to say."""
-    if job.workers > 1:
-        return only(job.plan.train_on or _not_serving(job))
+    transformers would train a copy on each. Which GPUs a training's several processes get is Ray's to say, of those that do not
+    serve. Raises TrainerDied where all of a machine do that is alone."""
+    if job.workers > 1 and not job.plan.train_on and job.device != "cpu":
+        return _not_serving(job)
     if job.plan.train_on or job.device == "cpu":
         return only(job.plan.train_on)
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
     return {"CUDA_VISIBLE_DEVICES": first} if first else only((0,))
 
 
-def _not_serving(job: Job) -> tuple[int, ...]:
-    gpus = 0 if job.device == "cpu" else this_machine().gpus
-    return tuple(number for number in range(gpus) if number not in (job.plan.serve_on or (0,)))
+def _not_serving(job: Job) -> dict[str, str]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    given = [str(number) for number in range(this_machine().gpus)] if named is None else named.split(",")
+    given = [one.strip() for one in given if one.strip()]
+    serving = [str(number) for number in job.plan.serve_on] or given[:1]
+    left = [one for one in given if one not in serving]
+    if given and not left and not cluster_of(job):
+        raise TrainerDied("all GPUs serve the policy: name fewer in weights.plan.serve_on, or set weights.workers to 1")
+    return {"CUDA_VISIBLE_DEVICES": ",".join(left), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def cluster_of(job: Job) -> str | None:
+    """Of which its processes are to be part; None: of one of this machine alone."""
+    return job.cluster or os.environ.get("RAY_ADDRESS")

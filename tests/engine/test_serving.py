@@ -27,7 +27,7 @@ from sia_tui.engine.progress import Reporter
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.serving import Watch
 from sia_tui.engine.session import EngineError, Session, serving
-from sia_tui.engine.trainer import placed
+from sia_tui.engine.trainer import TrainerDied, placed
 from sia_tui.policy.client import Gateway
 from sia_tui.policy.vllm_server import command
 from sia_tui.policy.wire import Settings
@@ -134,6 +134,16 @@ def test_policy_and_trainer_see_the_gpus_that_the_plan_names(tmp_path: Path, mon
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     assert placed(anywhere)["CUDA_VISIBLE_DEVICES"] == "3"
     assert placed(anywhere.model_copy(update={"device": "cpu"})) == {}
+    several = anywhere.model_copy(update={"workers": 2})
+    assert placed(several)["CUDA_VISIBLE_DEVICES"] == "3", "4 serves, and the others are not this engine's"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(TrainerDied, match="all GPUs serve the policy"):
+        placed(several)
+    far = several.model_copy(update={"cluster": "10.0.0.1:6379"})
+    assert placed(far)["CUDA_VISIBLE_DEVICES"] == "", (
+        "none of this machine's is left, and all would be named by no name"
+    )
 
 
 def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tmp_path: Path) -> None:
