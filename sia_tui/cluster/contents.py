@@ -5,6 +5,7 @@ What is in them anybody may read who knows the way: where root runs the node, ea
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -13,10 +14,15 @@ import stat
 import tarfile
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 KEEP_S = 14 * 24 * 3600.0
 """What no run has asked a node for so long is deleted there."""
+OWN = "own-"
+"""Of folders that are somebody's while it lives, whatever their age."""
+JUST_NOW_S = 5.0
+"""Somebody may still be about to lock it."""
 
 OPEN = 0o755
 
@@ -51,6 +57,12 @@ class Shelf:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077 & ~mode:
             raise OSError(f"{self.root} is not a folder of this user's alone (mode {mode:04o}): remove it")
         self.root.chmod(mode)
+
+    def own(self, prefix: str) -> Path:
+        """A new folder of this process alone, by a lock that the kernel drops with it: what a killed one left is tidied away."""
+        folder = self.begun(OWN + prefix)
+        fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+        return folder
 
     def begun(self, prefix: str) -> Path:
         """A new folder."""
@@ -88,7 +100,22 @@ class Shelf:
 
     def tidy(self) -> None:
         """What was left half made, or is of no use to anyone any more."""
-        before = time.time() - KEEP_S
+        before, just_now = time.time() - KEEP_S, time.time() - JUST_NOW_S
         for path in self.root.iterdir():
-            if path.lstat().st_mtime < before:
-                shutil.rmtree(path, ignore_errors=True)
+            # Others may tidy at the same time.
+            with suppress(FileNotFoundError):
+                since, own = path.lstat().st_mtime, path.name.startswith(OWN)
+                if (since < just_now and _left(path)) if own else since < before:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _left(folder: Path) -> bool:
+    """Whether nobody has the lock of it any more."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from sia_tui.cluster.contents import Shelf
 from sia_tui.cluster.desk import OUT, Files, kept, read, write
 from sia_tui.core.room import DiskFull
 from sia_tui.weights.pipe import Pipe
@@ -23,14 +24,19 @@ def work(told: dict[str, Any]) -> None:
     os.environ.update(QUIET)
     job, desk = told["job"], told["desk"]
     rank = ray.train.get_context().get_world_rank()
-    with TemporaryDirectory(prefix="sia-training-") as folder:
-        mine = _laid(job, desk, Path(folder))
+    shelf = Shelf()
+    shelf.tidy()
+    folder = shelf.own("training-")
+    try:
+        mine = _laid(job, desk, folder)
         pipe = Pipe(_lines(desk), _Sent(desk, mine)) if rank == 0 else Pipe(None, None)
         end = ended(mine, pipe)
         if rank and isinstance(end, Full):
             # Nobody hears it from here, and the others wait for this one.
             raise DiskFull(end.reason)
         pipe.say(end)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _laid(job: Job, desk: Any, folder: Path) -> Job:

@@ -80,7 +80,7 @@ class Station:
     def __init__(self, root: str | None = None) -> None:
         self._shelf = Shelf(Path(root) if root else None)
         self._shelf.tidy()
-        self._own = self._shelf.begun("station-")
+        self._own = self._shelf.own("station-")
         self._level: Isolation = "none"
         self._shifts: dict[int, Shift] = {}
         self._closing: set[asyncio.Task[int]] = set()

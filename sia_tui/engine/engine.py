@@ -215,6 +215,7 @@ class _Engine:
             session.report.say(to.told)
         prepare.require_consent(session)
         prepare.require_same_task(session)
+        prepare.require_ray(session.config)
         training.clear(session)
         await finish.unseal(session)
         # A wish to resume that came with this engine is heard before it looks whether it may go on.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.consent import audit
 from sia_tui.core.episodes import Case, Score
@@ -64,6 +66,15 @@ def require_same_task(session: Session) -> None:
         raise EngineError(f"the data of task {session.task.name} changed since this run began; start a new run")
     if ready.verifier_hash != session.verifier.verifier_hash:
         raise EngineError("the verifier changed since this run began; start a new run")
+
+
+def require_ray(config: RunConfig) -> None:
+    """Raises EngineError where a training of several processes could not be started: that would be known only once it was
+    proposed, tried on rollouts and approved."""
+    if config.weights.workers > 1 and "weights" in config.agents.levers and find_spec("ray") is None:
+        raise EngineError(
+            f"weights.workers: {config.weights.workers} needs Ray: pip install '.[ray]', or --set weights.workers=1"
+        )
 
 
 async def measure_baselines(session: Session) -> None:

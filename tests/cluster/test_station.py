@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -253,6 +255,18 @@ def test_contents_are_named_by_what_is_in_them_and_checked(tmp_path: Path) -> No
     (tmp_path / "shelf").chmod(0o755)
     with pytest.raises(OSError, match="not a folder of this user's alone"):
         Shelf(tmp_path / "shelf")
+
+
+def test_what_a_dead_process_left_is_tidied_and_a_live_ones_is_not_however_old(tmp_path: Path) -> None:
+    script = "import sys, pathlib; from sia_tui.cluster.contents import Shelf; print(Shelf(pathlib.Path(sys.argv[1])).own('x-'))"
+    dead = Path(subprocess.check_output([sys.executable, "-c", script, str(tmp_path / "node")], text=True).strip())
+    shelf = Shelf(tmp_path / "node")
+    live, content = shelf.own("x-"), shelf.begun("")
+    fresh = shelf.own("x-")
+    for old in (dead, live, content):
+        os.utime(old, (0, 0))
+    shelf.tidy()
+    assert sorted(shelf.root.iterdir()) == sorted([live, fresh])
 
 
 async def test_a_node_says_why_it_cannot_be_used(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.replicas import Serving
 from sia_tui.core.state import State
+from sia_tui.engine import prepare
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
@@ -154,6 +155,17 @@ def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tm
     far = session(tmp_path, **PLACED, cluster={"replicas": 8, "executor": "ray", "serve": "nodes"}).config
     settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(far))
     assert (settings.replicas, settings.gpus, settings.vllm.tensor_parallel) == (1, (), 1)
+
+
+def test_several_processes_of_a_training_need_ray_before_anything_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "find_spec", lambda name: None)
+    weights = {"weights": {"workers": 2}}
+    with pytest.raises(EngineError, match=r"weights\.workers: 2 needs Ray: pip install"):
+        prepare.require_ray(session(tmp_path, **weights).config)
+    prepare.require_ray(session(tmp_path, **weights, agents={"levers": ["harness"]}).config)
+    prepare.require_ray(session(tmp_path).config)
 
 
 async def test_what_happens_to_replicas_is_recorded_once() -> None:
