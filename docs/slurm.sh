@@ -1,7 +1,7 @@
 #!/bin/bash
 # A run of sia-tui on a Slurm allocation, as many jobs long as it takes: Ray inside each, a warning before the wall, and
 # the next job goes on where this one left.
-#   sbatch docs/slurm.sh configs/cluster/qwen3-8b.yaml myrun
+#   SERVE_ON=0,1 sbatch docs/slurm.sh configs/cluster/qwen3-8b.yaml myrun
 # Submit where sia-tui was installed with its extra `ray`, on a disk that all nodes see. What a site names its partition and
 # its GPUs is said on the command line: sbatch --partition=… --gpus-per-node=8 --nodes=4 …
 # SERVE_ON=0,1 keeps GPUs of the first node from Ray: those that the config's serve_on names.

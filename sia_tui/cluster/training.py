@@ -37,7 +37,7 @@ a trainer alone would be (Ray's own niceness is 15)."""
 TRIES = 3
 """Of joining: on a busy machine Ray's agents are late, and what waits for them gives up after fifteen seconds."""
 SHARE = 0.01
-"""Of a CPU, by Ray's books, for a process that trains on the CPU: harness workers hold all of them, and wait meanwhile."""
+"""Of a CPU, by Ray's books, for a process that trains on the CPU: harness workers, of which Ray knows nothing, wait meanwhile."""
 PATIENCE_S = 86_400
 """Of the processes with each other: rank 0 may wait long for rollouts. Ray, not the clock, says who is dead."""
 
@@ -74,9 +74,7 @@ def _carried_out(job: Job, told: Iterable[bytes], said: Any) -> int:
     threading.Thread(target=_pass_on, args=(told, desk), daemon=True).start()
     workers, gpu = _workers(job)
     if workers < job.workers:
-        text = (
-            f"{workers} of {job.workers} training processes: the cluster has no GPUs for more; a step learns the same"
-        )
+        text = f"{workers} of {job.workers} training processes: the cluster has no GPUs for more; a step takes longer"
         _write(said, Notice(text=text).model_dump_json().encode() + b"\n")
     broken: list[BaseException] = []
     group = threading.Thread(target=_train, args=(job, desk, workers, gpu, broken), daemon=True)
