@@ -98,6 +98,18 @@ def gpus(nodes: Nodes, own: int) -> int:
     return others + max(own, *mine) if mine else max(own, others)
 
 
+def held_twice(nodes: Nodes, machine: int, serving: int) -> str:
+    """Why the cluster may give a training GPUs that serve the policy, of so many that the engine's machine has; or nothing;
+    0: nobody knows."""
+    held = sum(node.gpus for node in nodes if node.own and node.standing != "lost")
+    if not machine or held + serving <= machine:
+        return ""
+    return (
+        f"Ray holds {held} of this machine's {machine} GPUs, and {serving} serve the policy: keep these from it (SERVE_ON under "
+        "Slurm, else CUDA_VISIBLE_DEVICES of ray start)"
+    )
+
+
 def left_alone(nodes: Nodes) -> Nodes:
     """As another engine finds them: none works for it yet."""
     idle = (replace(node, gpus=0, own=False) for node in nodes)

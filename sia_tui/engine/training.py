@@ -17,6 +17,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Score
+from sia_tui.core.nodes import held_twice
 from sia_tui.core.plans import OFFLINE, TrainPlan
 from sia_tui.core.room import DiskFull
 from sia_tui.core.state import MACHINE, Step
@@ -73,6 +74,8 @@ async def train(session: Session, step: Step) -> None:
 async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Failed, wire.Job]:
     """Raises Interrupted, TrainerDied, DiskFull, and what rollouts raise."""
     job = await _job(session, step)
+    if fault := _held_twice(session):
+        return wire.Failed(reason=fault), job
     grace = Grace(session.config.engine.grace_s, session.interrupted, lambda: session.state.stop_asked is not None)
     async with (
         sampling(session, step, job.plan, grace.over) as rollouts,
@@ -146,6 +149,16 @@ async def job_of(
         micro_tokens=config.micro_tokens or 0,
         gradient_checkpointing=config.gradient_checkpointing,
     )
+
+
+def _held_twice(session: Session) -> str:
+    """Why a training's processes may come to sit beside the policy, or nothing. A Ray of the engine's own knows no better."""
+    config = session.config
+    here = config.cluster.serve == "here" and config.policy.device == "cuda"
+    if config.weights.workers == 1 or config.cluster.address is None or not here:
+        return ""
+    serving = len(config.weights.serve_on) or config.tensor_parallel
+    return held_twice(session.state.nodes, this_machine(config.weights.device).gpus, serving)
 
 
 def _elsewhere(session: Session) -> bool:

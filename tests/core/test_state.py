@@ -195,6 +195,9 @@ def test_gpu_hours_are_of_all_nodes_that_work() -> None:
     ):
         found = nodes.after(found, event)
         assert nodes.gpus(found, own) == gpus
+    assert nodes.held_twice(found, 8, 2) == "" and nodes.held_twice((), 8, 8) == ""
+    found = nodes.after(found, ev.NodeJoined("mine", 4, 8, "bwrap", own=True))
+    assert "Ray holds 8 of this machine's 8 GPUs, and 2 serve" in nodes.held_twice(found, 8, 2)
     spent = replace(RULES, max_gpu_hours=48.0)
     assert loop.used_up(fold(log), spent) == "budget of 48 GPU-hours spent"
     assert loop.used_up(fold(log), replace(RULES, max_gpu_hours=48.1)) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.cluster.desk import kept, read, write
+from sia_tui.cluster.desk import OUT, Desk, kept, read, write
 from sia_tui.weights.protocol import Job, Left, Need, Trained
 from sia_tui.weights.trainer import BROKE
 from tests.weights.bandit import Heard, Policy, job, plan, run, run_here
@@ -113,6 +113,20 @@ def test_whatever_is_learned_two_processes_end_with_it(
     left = run(both, policy, leave_at=4)
     assert isinstance(left.end, Left), left.errors[-2000:]
     same(both, ended(run(both, policy)), alone, straight)
+
+
+async def test_what_the_first_process_has_laid_at_the_desk_is_what_the_next_life_begins_with(tmp_path: Path) -> None:
+    asked = job(tmp_path / "model", tmp_path / "training", plan())
+    desk, step, checkpoint = Desk(asked), {"adapter_config.json": b"{}"}, {"seal.json": b"{}", "deep/optimizer": b"\0"}
+    assert await desk.keep({"steps/v1": step, OUT: step}, {"steps/v1"}) == ""
+    assert await Desk(asked).left() == {"steps/v1": step}
+    assert await desk.keep({"checkpoints/checkpoint-2": checkpoint}, {"checkpoints/checkpoint-2"}) == ""
+    assert await Desk(asked).left() == {"checkpoints/checkpoint-2": checkpoint}, (
+        "what it has no more is not gone on from"
+    )
+    assert read(asked.out) == step
+    with pytest.raises(ValueError, match="leads out"):
+        await desk.keep({"../steps": step}, ())
 
 
 def test_a_folder_travels_whole_and_nothing_leads_out_of_it(tmp_path: Path) -> None:
