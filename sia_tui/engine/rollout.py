@@ -27,12 +27,12 @@ VIEWS_AT_ONCE = 2
 """Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
-MOST_TORN = 3
-"""A trial whose worker's connection broke so often, on nodes that are well, is to blame: a harness can break it itself."""
 LOOK_S = 0.1
 """How often a lane with nothing to do looks whether something is late."""
 PULSE_S, STOPPED_S = 0.5, 3.0
 """A pulse that comes so much late was not late by itself."""
+MOST_TORN = 3
+"""A trial whose worker's connection broke so often, on nodes that are well, is to blame: a harness can break it itself."""
 
 
 class Interrupted(Exception):
@@ -100,11 +100,11 @@ class _Pass:
         self._interrupted, self._terms, self._done = interrupted, terms, done
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
-        self._torn: dict[Trial, list[str]] = {}
-        """The nodes on which a trial's worker was lost."""
         self._attempts: dict[Trial, Attempts] = {}
         self._over: set[Trial] = set()
         self._solving: dict[Trial, list[asyncio.Future[Outcome]]] = {}
+        self._torn: dict[Trial, list[str]] = {}
+        """The nodes on which a trial's worker was lost."""
         self._lots: dict[str, Lot] = {}
         self.stops = 0
         """How often this process stood still, as one that is suspended does; deadlines passed meanwhile are nobody's."""
@@ -160,7 +160,7 @@ class _Pass:
                 self._place.executor.reissued(post.worker.node, len(lost), "lost")
 
     async def _lane(self, post: Post, slot: int, lane: int, lot: Lot, lost: list[Trial]) -> None:
-        while (trial := await self._next(post, lot)) is not None:
+        while (trial := await self._next(post, slot, lot)) is not None:
             flight, over, died = lot.begin(trial, post.worker.node), False, None
             try:
                 over = await self._episode(post, slot, lane, trial)
@@ -178,8 +178,10 @@ class _Pass:
             if died is not None:
                 self._crew.bury(died, post.worker)
 
-    async def _next(self, post: Post, lot: Lot) -> Trial | None:
-        """What a free lane is to begin: the next trial, or, where none is left anywhere, one that is late on another node."""
+    async def _next(self, post: Post, slot: int, lot: Lot) -> Trial | None:
+        """What a free lane is to begin: the next trial, or, where none is left anywhere, one that is late on another node. What
+        is called off may still ask until the worker has left it: its calls would be recorded as the next one's."""
+        await post.worker.free(slot)
         again = self._place.executor.reissue
         while post.worker.alive and not self._interrupted():
             if lot.queue:
@@ -224,7 +226,6 @@ class _Pass:
         was lost or beaten, all that it had. False where its time ran out while this process was stopped: it is to be tried
         again."""
         config, gateway = self._place.config, self._place.gateway
-        await post.worker.free(slot)
         before, waited = self._spent.get(trial, ((), 0.0))
         began, calls, stops, counts = time.monotonic(), before, self.stops, True
         try:

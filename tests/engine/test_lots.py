@@ -17,7 +17,7 @@ from sia_tui.engine import lots, rollout
 from sia_tui.engine.crew import Harness
 from sia_tui.engine.lots import Lot, Trial, Waiting
 from sia_tui.engine.rollout import Terms, _Pass
-from sia_tui.harness.workers import Outcome, WorkerDied, WorkerLost
+from sia_tui.harness.workers import Outcome, WorkerLost
 
 SLOW = "0"
 
@@ -88,7 +88,7 @@ class Crew:
     async def alone(self, view: str) -> Any:
         yield SimpleNamespace(worker=self._successor(0), lanes=(0,))
 
-    def bury(self, death: WorkerDied, worker: Worker) -> None:
+    def bury(self, death: Exception, worker: Worker) -> None:
         pass
 
     def _successor(self, nth: int) -> Worker:
@@ -157,6 +157,23 @@ async def test_whoever_has_the_connection_broken_again_and_again_is_to_blame(mon
     assert len(answered) == 10 and not gateway.open
     assert answered[SLOW] == "node other: the connection broke, again and again"
     assert sum(count for *_, count, why in executor.told if why == "lost") == rollout.MOST_TORN - 1
+
+
+async def test_a_lane_takes_nothing_up_before_its_worker_has_left_what_was_called_off() -> None:
+    over, lot = asyncio.Event(), Lot([Trial(Case("0", "dev", {}))])
+
+    class Lingers(Worker):
+        async def free(self, slot: int) -> None:
+            await over.wait()
+
+    place: Any = SimpleNamespace(executor=Executor(()))
+    made = _Pass(place, cast(Any, None), cast(Any, None), lambda: False, Terms(None), lambda *_: None)
+    post: Any = SimpleNamespace(worker=Lingers("a"), lanes=(0,))
+    following = asyncio.create_task(made._next(post, 0, lot))
+    await asyncio.sleep(0.01)
+    assert len(lot.queue) == 1
+    over.set()
+    assert await following and not lot.queue
 
 
 def test_only_what_is_on_another_node_alone_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
