@@ -181,14 +181,16 @@ class _Pass:
     async def _next(self, post: Post, slot: int, lot: Lot) -> Trial | None:
         """What a free lane is to begin: the next trial, or, where none is left anywhere, one that is late on another node. What
         is called off may still ask until the worker has left it: its calls would be recorded as the next one's."""
-        await post.worker.free(slot)
         again = self._place.executor.reissue
         while post.worker.alive and not self._interrupted():
+            free, late = post.worker.free(slot), None
             if lot.queue:
-                return lot.queue.popleft()
-            if again is None or not lot.under_way or any(other.queue for other in self._lots.values()):
+                if free:
+                    return lot.queue.popleft()
+            elif again is None or not lot.under_way or any(other.queue for other in self._lots.values()):
                 return None
-            late = lot.late(post.worker.node, again)
+            elif free:
+                late = lot.late(post.worker.node, again)
             # What was asked of a compiler is counted by the episode that asks.
             if late is not None and self._offered(late.trial) is None:
                 self._place.executor.reissued(late.node, 1, "late")

@@ -124,10 +124,9 @@ class Worker:
         assert self._child is not None
         return self._child.level
 
-    async def free(self, lane: int) -> None:
-        """Once the lane's episode is over, which may be later than it was called off: until then it may still ask."""
-        async with self._lanes[lane]:
-            pass
+    def free(self, lane: int) -> bool:
+        """Whether the lane's episode is over, which may be later than it was called off: until then it may still ask."""
+        return not self._lanes[lane].locked()
 
     async def solve(self, lane: int, case: Case, deadline_s: float, attempts: Attempts | None = None) -> Outcome:
         """Solves one case. Raises WorkerDied, WorkerLost; whatever the harness itself does wrong is in `Outcome.error`.

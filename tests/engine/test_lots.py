@@ -49,8 +49,8 @@ class Worker:
     def __init__(self, node: str, slow_s: float = 0.0, lost: bool = False) -> None:
         self.node, self.alive, self._slow_s, self._lost = node, True, slow_s, lost
 
-    async def free(self, slot: int) -> None:
-        pass
+    def free(self, slot: int) -> bool:
+        return True
 
     async def solve(self, slot: int, case: Case, left_s: float, attempts: object) -> Outcome:
         if self._lost:
@@ -159,21 +159,27 @@ async def test_whoever_has_the_connection_broken_again_and_again_is_to_blame(mon
     assert sum(count for *_, count, why in executor.told if why == "lost") == rollout.MOST_TORN - 1
 
 
-async def test_a_lane_takes_nothing_up_before_its_worker_has_left_what_was_called_off() -> None:
-    over, lot = asyncio.Event(), Lot([Trial(Case("0", "dev", {}))])
+async def test_a_lane_takes_nothing_up_before_its_worker_has_left_what_was_called_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor does it hold up the end of a pass where nothing is left."""
+    monkeypatch.setattr(rollout, "LOOK_S", 0.01)
+    over, lot = list[bool](), Lot([Trial(Case("0", "dev", {}))])
 
     class Lingers(Worker):
-        async def free(self, slot: int) -> None:
-            await over.wait()
+        def free(self, slot: int) -> bool:
+            return bool(over)
 
     place: Any = SimpleNamespace(executor=Executor(()))
     made = _Pass(place, cast(Any, None), cast(Any, None), lambda: False, Terms(None), lambda *_: None)
     post: Any = SimpleNamespace(worker=Lingers("a"), lanes=(0,))
     following = asyncio.create_task(made._next(post, 0, lot))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
     assert len(lot.queue) == 1
-    over.set()
+    over.append(True)
     assert await following and not lot.queue
+    over.clear()
+    assert await made._next(post, 0, lot) is None
 
 
 def test_only_what_is_on_another_node_alone_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
