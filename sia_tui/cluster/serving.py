@@ -126,7 +126,7 @@ class Servers:
         faults = await asyncio.gather(*(self._fault(number, LAST_S) for number in listened))
         for number, why in zip(listened, faults, strict=True):
             if why is not None:
-                self._write(f"server {number} of the policy had ended: {why}")
+                self._write(f"server {number} of the policy, when it was to end: {why}")
         await asyncio.gather(*(self._end(number) for number in range(len(self._holders))))
 
     async def _keep(self, number: int, moved: Moved) -> NoReturn:
