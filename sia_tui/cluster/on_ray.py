@@ -68,7 +68,8 @@ class OnRay:
         except BaseException as error:
             node.busy -= 1
             if isinstance(error, RayError | TimeoutError):
-                self._nodes.lose(node, f"a worker could not be started there: {last_line(error)}")
+                why = "it took too long" if isinstance(error, TimeoutError) else last_line(error)
+                self._nodes.lose(node, f"a worker could not be started there: {why}")
                 raise WorkerLost(f"node {node.name}: {node.lost}") from error
             raise
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -127,6 +128,22 @@ async def test_what_the_first_process_has_laid_at_the_desk_is_what_the_next_life
     assert read(asked.out) == step
     with pytest.raises(ValueError, match="leads out"):
         await desk.keep({"../steps": step}, ())
+
+
+@needs_ray
+def test_why_a_group_broke_is_said_in_the_words_of_the_process_that_did() -> None:
+    from ray.exceptions import RayTaskError
+
+    from sia_tui.cluster.training import _words
+
+    class Broke(Exception):
+        worker_failures: ClassVar[dict[int, Exception]] = {}
+
+    Broke.worker_failures = {1: RayTaskError("work", "Traceback:\n  of many lines", ValueError("no such token\n\n"))}
+    assert _words(Broke("the group")) == "ValueError: no such token"
+    assert (
+        _words(RuntimeError("the training ended without a word")) == "RuntimeError: the training ended without a word"
+    )
 
 
 def test_a_folder_travels_whole_and_nothing_leads_out_of_it(tmp_path: Path) -> None:
