@@ -22,6 +22,8 @@ from sia_tui.policy.wire import Settings
 SOCKET = "vllm.sock"
 STOP_S = 4.0
 """Under the client's own patience with the gateway."""
+LOGS = 5
+"""Of the last servers that are kept."""
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Those that vLLM takes for the largest."""
 CPU_FLAGS = ["--enforce-eager", "--no-enable-chunked-prefill"]
@@ -54,7 +56,7 @@ class Server:
 @asynccontextmanager
 async def started(settings: Settings, context: int) -> AsyncIterator[Server]:
     folder = Path(settings.sockets)
-    log = folder / "vllm.log"
+    log = new_log(folder)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command(settings, context),
@@ -135,6 +137,14 @@ async def stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+def new_log(folder: Path) -> Path:
+    """`vllm-1.log`, and so on: what is said of a server that was lost names its log, which the next one must not empty."""
+    numbers = sorted(int(log.stem.partition("-")[2]) for log in folder.glob("vllm-*.log"))
+    for number in numbers[: 1 - LOGS]:
+        (folder / f"vllm-{number}.log").unlink(missing_ok=True)
+    return folder / f"vllm-{1 + max(numbers, default=0)}.log"
 
 
 def read(path: Path, start: int, size: int = 65536) -> str:

@@ -22,6 +22,7 @@ import pytest
 import pytest_asyncio
 
 from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
+from sia_tui.policy.vllm_server import LOGS, new_log
 from tests.policy.conftest import Caller, Reference
 from tests.policy.fake_vllm import BREAKS, HANGS
 
@@ -192,6 +193,14 @@ async def test_a_killed_server_is_noticed_and_a_killed_gateway_takes_its_server_
         async with asyncio.timeout(20):
             while Path(f"/proc/{server}").exists():  # noqa: ASYNC110 - somebody else's process tells nobody of its end
                 await asyncio.sleep(0.02)
+
+
+async def test_what_is_named_as_the_log_of_one_that_was_lost_is_not_emptied_by_the_next(tmp_path: Path) -> None:
+    for number in range(1, LOGS + 3):
+        log = new_log(tmp_path)
+        log.write_text("said")
+        assert log.name == f"vllm-{number}.log"
+    assert len(list(tmp_path.iterdir())) == LOGS and all(one.read_text() for one in tmp_path.iterdir())
 
 
 async def test_one_that_cannot_start_says_why(reference: Reference, tmp_path: Path) -> None:
