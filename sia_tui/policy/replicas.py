@@ -150,9 +150,9 @@ class Replicas(Asked):
         if not 0 <= number < len(self._all):
             raise BackendError(f"there are replicas 0 to {len(self._all) - 1}")
         replica = self._all[number]
+        await self._take_out(replica, why)
         replica.door = door
         replica.moved.set()
-        await self._take_out(replica, why)
 
     async def _one(self, row: Row) -> Completion:
         while True:
