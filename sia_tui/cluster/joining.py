@@ -11,9 +11,9 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,15 +51,16 @@ class Joined:
 
 
 @asynccontextmanager
-async def joined(settings: ClusterSettings, folder: Path) -> AsyncIterator[Joined]:
-    """`folder`: for the token of a cluster of its own. Raises ClusterError."""
+async def joined(settings: ClusterSettings, folder: Path, gpus: str | None = None) -> AsyncIterator[Joined]:
+    """Of a cluster of its own: `folder` is for its token, `gpus` are those that it may give, as CUDA_VISIBLE_DEVICES names them
+    (None: all). Raises ClusterError."""
     os.environ |= environment(settings, folder)
     thread = ThreadPoolExecutor(1, "ray")
     loop = asyncio.get_running_loop()
     try:
         try:
             async with asyncio.timeout(JOIN_S):
-                address, host, node = await loop.run_in_executor(thread, _begin, settings)
+                address, host, node = await loop.run_in_executor(thread, _begin, settings, gpus)
         except TimeoutError:
             raise ClusterError(_failed(settings, f"no answer within {JOIN_S:g} s")) from None
         _take_signals_back()
@@ -93,7 +94,7 @@ def environment(settings: ClusterSettings, folder: Path) -> dict[str, str]:
     return told | {"RAY_agent_register_timeout_ms": "120000"}
 
 
-def _begin(settings: ClusterSettings) -> tuple[str, str, str]:
+def _begin(settings: ClusterSettings, gpus: str | None) -> tuple[str, str, str]:
     """Address, host and node of `Joined`.
 
     Blocks for seconds; on a busy machine the half minute that Ray gives itself may not do the first time. Raises
@@ -111,7 +112,8 @@ def _begin(settings: ClusterSettings) -> tuple[str, str, str]:
     }
     for last in (False, True):
         try:
-            ray.init(**how, log_to_driver=False, configure_logging=False)
+            with _seeing(gpus if settings.address is None else None):
+                ray.init(**how, log_to_driver=False, configure_logging=False)
             break
         except Exception as error:  # of Ray's a node that is slow to start is a plain one
             ray.shutdown()
@@ -124,6 +126,21 @@ def _begin(settings: ClusterSettings) -> tuple[str, str, str]:
         raise ClusterError(_failed(settings, f"it listens on {host}, for it was imported before it was told not to"))
     told = ray.get_runtime_context()
     return told.gcs_address, host, told.get_node_id()
+
+
+@contextmanager
+def _seeing(gpus: str | None) -> Iterator[None]:
+    """What Ray starts inside sees these GPUs alone, for good; this process' own children see what they saw before."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    try:
+        yield
+    finally:
+        if seen is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = seen
+        elif gpus is not None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def _take_signals_back() -> None:

@@ -15,15 +15,20 @@ from sia_tui.harness.sandbox import Wanted
 
 @asynccontextmanager
 async def executor(
-    settings: ClusterSettings, wanted: Wanted, agent: Agent | None, folder: Path, record: Callable[[Event], None]
+    settings: ClusterSettings,
+    wanted: Wanted,
+    agent: Agent | None,
+    folder: Path,
+    record: Callable[[Event], None],
+    gpus: str | None = None,
 ) -> AsyncIterator[Executor]:
-    """`folder`: of the run, for what belongs to a cluster of its own. Raises ClusterError."""
+    """`folder`: of the run, for what belongs to a cluster of its own, which may give these `gpus`. Raises ClusterError."""
     if settings.executor == "local":
         yield Local()
         return
     from sia_tui.cluster.joining import joined
 
-    async with joined(settings, folder) as cluster:
+    async with joined(settings, folder, gpus) as cluster:
         from sia_tui.cluster.on_ray import on_ray
 
         async with on_ray(cluster, settings, wanted, agent, record) as made:

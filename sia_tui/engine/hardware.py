@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +59,20 @@ def gpus_given(device: str = "auto") -> int:
 def _is_one(found: int, name: str) -> bool:
     """By its number, or by an id of its own."""
     return name.startswith(("GPU-", "MIG-")) or (name.isdecimal() and int(name) < found)
+
+
+def names_given() -> list[str]:
+    """As CUDA_VISIBLE_DEVICES names them: numbers, unless somebody named them otherwise."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = map(str, range(this_machine().gpus)) if named is None else map(str.strip, named.split(","))
+    return [name for name in names if name]
+
+
+def not_serving(serve_on: Sequence[int]) -> list[str]:
+    """Of the GPUs that this process was given those that do not serve the policy; where a plan names none, the first does."""
+    given = names_given()
+    serving = [str(number) for number in serve_on] or given[:1]
+    return [one for one in given if one not in serving]
 
 
 @contextmanager

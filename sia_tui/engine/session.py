@@ -23,6 +23,7 @@ from sia_tui.core.state import State
 from sia_tui.core.telling import tell
 from sia_tui.engine.canary import mark_of
 from sia_tui.engine.crew import Harness, Place
+from sia_tui.engine.hardware import not_serving
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import first_of
 from sia_tui.engine.serving import Policy, served
@@ -190,6 +191,7 @@ class Session:
                 config.harness.agent,
                 self.paths.root / "cluster",
                 self.record,
+                gpus_for_ray(config),
             )
             self._executor = await self.open.enter_async_context(opening)
         return self._executor
@@ -286,6 +288,13 @@ def harness_of(session: Session, commit: str, key: str) -> Harness:
     """A commit's package, laid out to be run."""
     tree = session.repository.snapshot(commit, session.package, session.paths.root / "trees")
     return Harness(tree, session.repository.files(commit, session.package), key)
+
+
+def gpus_for_ray(config: RunConfig) -> str | None:
+    """Those that a Ray of the engine's own may give, where it is to leave some to the policy; None: all."""
+    if config.cluster.serve == "here" and config.policy.device == "cuda":
+        return ",".join(not_serving(config.weights.serve_on))
+    return None
 
 
 def serving(config: RunConfig) -> dict[str, Any]:

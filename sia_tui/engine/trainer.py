@@ -13,12 +13,13 @@ from typing import Self
 
 from sia_tui.children import die_with_parent, started
 from sia_tui.core.hardware import only
-from sia_tui.engine.hardware import this_machine
+from sia_tui.engine.hardware import names_given, not_serving
 from sia_tui.engine.jobs import QUIET
 from sia_tui.weights.protocol import SAID, Job, Said, Told
 
 ALONE, GROUP = "sia_tui.weights.trainer", "sia_tui.cluster.training"
 """Who speaks the protocol: the one process that trains, or one that stands for several."""
+ALL_SERVE = "all GPUs serve the policy: name fewer in weights.plan.serve_on, or set weights.workers to 1"
 LONGEST_LINE = 1 << 26
 SILENCE_S = 1800.0
 """A trainer that has said nothing for this long is taken for dead; one optimizer step is the longest silence there is."""
@@ -110,13 +111,9 @@ def placed(job: Job) -> dict[str, str]:
 
 
 def _not_serving(job: Job) -> dict[str, str]:
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    given = [str(number) for number in range(this_machine().gpus)] if named is None else named.split(",")
-    given = [one.strip() for one in given if one.strip()]
-    serving = [str(number) for number in job.plan.serve_on] or given[:1]
-    left = [one for one in given if one not in serving]
-    if given and not left and not cluster_of(job):
-        raise TrainerDied("all GPUs serve the policy: name fewer in weights.plan.serve_on, or set weights.workers to 1")
+    left = not_serving(job.plan.serve_on)
+    if names_given() and not left and not cluster_of(job):
+        raise TrainerDied(ALL_SERVE)
     return {"CUDA_VISIBLE_DEVICES": ",".join(left), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 

@@ -32,8 +32,8 @@ from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.sampling import Sampling, sampling, training_cases
 from sia_tui.engine.saved import what_is_saved
-from sia_tui.engine.session import EngineError, Session
-from sia_tui.engine.trainer import Trainer, TrainerDied
+from sia_tui.engine.session import EngineError, Session, gpus_for_ray
+from sia_tui.engine.trainer import ALL_SERVE, Trainer, TrainerDied
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.client import GatewayError
 from sia_tui.weights import protocol as wire
@@ -152,13 +152,16 @@ async def job_of(
 
 
 def _held_twice(session: Session) -> str:
-    """Why a training's processes may come to sit beside the policy, or nothing. A Ray of the engine's own knows no better."""
+    """Why a training's processes may come to sit beside the policy, or nothing."""
     config = session.config
-    here = config.cluster.serve == "here" and config.policy.device == "cuda"
-    if config.weights.workers == 1 or config.cluster.address is None or not here:
+    left = gpus_for_ray(config)
+    if config.weights.workers == 1 or left is None:
         return ""
+    machine = this_machine(config.weights.device).gpus
+    if config.cluster.address is None:
+        return ALL_SERVE if config.cluster.executor == "ray" and machine and not left else ""
     serving = len(config.weights.serve_on) or config.tensor_parallel
-    return held_twice(session.state.nodes, this_machine(config.weights.device).gpus, serving)
+    return held_twice(session.state.nodes, machine, serving)
 
 
 def _elsewhere(session: Session) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +14,8 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 from ray.exceptions import RayError
 
-from sia_tui.cluster import nodes, serving
+from sia_tui.cluster import joining, nodes, serving
+from sia_tui.cluster.executor import ClusterError
 from sia_tui.cluster.nodes import Nodes
 from sia_tui.cluster.orders import Facts
 from sia_tui.cluster.serving import Servers
@@ -121,3 +123,22 @@ async def test_servers_are_ended_though_they_say_nothing_or_never_listened(monke
         "server 1 of the policy, when it was to end: its node says nothing for 0.05 s",
         "server 2 of the policy, when it was to end: vllm ended with status 1",
     ]
+
+
+def test_what_ray_is_started_with_is_not_what_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[str | None]()
+
+    def init(**_: object) -> None:
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        raise OSError("no")
+
+    monkeypatch.setattr("ray.init", init)
+    for before in (None, "0,1,2"):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if before is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+        for address, gpus in ((None, "1,2"), (None, ""), (None, None), ("10.0.0.1:6379", "1,2")):
+            with pytest.raises(ClusterError):
+                joining._begin(ClusterSettings(executor="ray", address=address), gpus)
+            assert seen[-1] == (before if address or gpus is None else gpus)
+            assert os.environ.get("CUDA_VISIBLE_DEVICES") == before

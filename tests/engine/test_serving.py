@@ -18,17 +18,18 @@ import pytest_asyncio
 
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
+from sia_tui.core.hardware import machine_named
 from sia_tui.core.replicas import Serving
 from sia_tui.core.state import State
-from sia_tui.engine import prepare
+from sia_tui.engine import prepare, training
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.proof import NotAsTrained, probe_gap
 from sia_tui.engine.serving import Watch
-from sia_tui.engine.session import EngineError, Session, serving
-from sia_tui.engine.trainer import TrainerDied, placed
+from sia_tui.engine.session import EngineError, Session, gpus_for_ray, serving
+from sia_tui.engine.trainer import ALL_SERVE, TrainerDied, placed
 from sia_tui.policy.client import Gateway
 from sia_tui.policy.vllm_server import command
 from sia_tui.policy.wire import Settings
@@ -155,6 +156,19 @@ def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tm
     far = session(tmp_path, **PLACED, cluster={"replicas": 8, "executor": "ray", "serve": "nodes"}).config
     settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(far))
     assert (settings.replicas, settings.gpus, settings.vllm.tensor_parallel) == (1, (), 1)
+
+
+def test_a_ray_of_the_engines_own_gives_no_gpu_that_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 5,6,7")
+    assert gpus_for_ray(session(tmp_path, **PLACED).config) == "6,7"
+    far = {"replicas": 2, "executor": "ray", "serve": "nodes"}
+    assert gpus_for_ray(session(tmp_path, **PLACED, cluster=far).config) is None, "there it is Ray that has them all"
+    vllm = {"policy": {"backend": "vllm", "device": "cuda"}, "weights": {"workers": 2}}
+    asked = session(tmp_path, **vllm, cluster={"executor": "ray"})
+    assert gpus_for_ray(asked.config) == "5,6,7" and training._held_twice(asked) == ""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    monkeypatch.setattr(training, "this_machine", lambda _: machine_named("H100x8"))
+    assert training._held_twice(asked) == ALL_SERVE
 
 
 def test_several_processes_of_a_training_need_ray_before_anything_is_spent(
