@@ -264,12 +264,6 @@ class _Pass:
         await self._finish(trial, outcome, calls, post.worker.level)
         return True
 
-    def _its_own_doing(self, trial: Trial, node: str) -> bool:
-        """Of a worker that was lost there: whether the trial has lost too many of nodes that are well."""
-        self._torn.setdefault(trial, []).append(node)
-        well = self._place.executor.busy()
-        return sum(one in well for one in self._torn[trial]) >= MOST_TORN
-
     async def _solved(
         self, post: Post, slot: int, trial: Trial, left_s: float, attempts: Attempts | None
     ) -> Outcome | None:
@@ -285,6 +279,12 @@ class _Pass:
         finally:
             if solving in (others := self._solving.get(trial, [])):
                 others.remove(solving)
+
+    def _its_own_doing(self, trial: Trial, node: str) -> bool:
+        """Of a worker that was lost there: whether the trial has lost too many of nodes that are well."""
+        self._torn.setdefault(trial, []).append(node)
+        well = self._place.executor.busy()
+        return sum(one in well for one in self._torn[trial]) >= MOST_TORN
 
     def _offered(self, trial: Trial) -> Attempts | None:
         """The task's compiler, as often as the config lets an episode ask it."""
