@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from sia_tui.cli.main import DONE, Failure
+from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import Workspace
 
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 def serve(options: argparse.Namespace) -> int:
-    from sia_tui.web.server import LOOPBACK, Guarded
+    from sia_tui.web.server import ANYWHERE, LOOPBACK, Guarded
 
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     command = [sys.executable, "-m", "sia_tui", "attach", paths.name, "--workspace", str(workspace.root)]
-    server = Guarded(command, options.host, options.port, options.url, f"sia-tui · {paths.name}")
+    if options.host in ANYWHERE and not options.url:
+        raise UsageError(
+            f"--host {options.host}: say with --url where browsers find it, as in http://this-machine:8000"
+        )
+    try:
+        server = Guarded(command, options.host, options.port, options.url, f"sia-tui · {paths.name}")
+    except ValueError as error:
+        raise UsageError(f"--url {one_line(str(error), 200)}") from error
     if options.host not in LOOPBACK:
         print(
             "whoever is told the address can decide; anybody on the way can read it, unless --url is https", flush=True

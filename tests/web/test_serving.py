@@ -14,6 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sia_tui.cli.main import USAGE, main
+from sia_tui.web.server import Guarded
 from tests.tui.runs import make_run
 from tests.web.chromium import PROGRAM, browsing
 
@@ -55,7 +57,8 @@ def workspace(tmp_path: Path) -> Path:
 
 
 async def test_only_who_was_told_the_token_is_let_in_and_only_from_the_page(workspace: Path) -> None:
-    async with served(workspace) as address, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as http, served(workspace) as address:
         home, _, token = address.partition("/login?token=")
         assert home.startswith("http://127.0.0.1:") and len(token) >= 32
 
@@ -67,7 +70,8 @@ async def test_only_who_was_told_the_token_is_let_in_and_only_from_the_page(work
             assert await status(path) == 403, path
         async with http.get(address, allow_redirects=False) as answer:
             cookie = answer.headers["Set-Cookie"]
-            assert answer.status == 303 and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+            assert answer.status == 200 and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+            assert 'content="0; url=/"' in await answer.text(), "asked for by this page, the cookie comes along"
         async with http.get(home + "/") as answer:
             page = await answer.text()
             assert answer.status == 200 and "token" not in page
@@ -77,12 +81,53 @@ async def test_only_who_was_told_the_token_is_let_in_and_only_from_the_page(work
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await http.ws_connect(home + "/ws", headers=origin)
             assert refused.value.status == 403
-        async with http.ws_connect(home + "/ws?width=100&height=30", headers={"Origin": home}) as window:
-            seen = b""
-            async with asyncio.timeout(60):
-                while b"sql-repair-07" not in seen:
-                    message = await window.receive()
-                    seen += message.data if isinstance(message.data, bytes) else b""
+        window = await http.ws_connect(home + "/ws?width=100&height=30", headers={"Origin": home})
+        seen = b""
+        async with asyncio.timeout(60):
+            while b"sql-repair-07" not in seen:
+                message = await window.receive()
+                seen += message.data if isinstance(message.data, bytes) else b""
+        # Who still looks on is not waited for when it is told to end.
+        looking_on = asyncio.create_task(_look_on(window))
+    await looking_on
+
+
+async def _look_on(window: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in window:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url", "found"),
+    [
+        ("127.0.0.1", 8000, None, "http://127.0.0.1:8000"),
+        ("::1", 8000, None, "http://[::1]:8000"),
+        ("localhost", 80, None, "http://localhost"),
+        ("0.0.0.0", 8000, "https://Here.example/", "https://here.example"),
+        ("0.0.0.0", 8000, "https://here.example:443", "https://here.example"),
+    ],
+)
+def test_it_is_called_what_browsers_call_it(host: str, port: int, url: str | None, found: str) -> None:
+    server = Guarded(["true"], host, port, url, "")
+    assert server.public_url == found == f"{found.partition(':')[0]}://{server._found}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0: say with --url where browsers find it"),
+        (
+            ["--url", "https://here.example/under/it"],
+            "https://here.example/under/it: give http:// or https:// and a host",
+        ),
+        (["--url", "here.example:8000"], "here.example:8000: give http:// or https:// and a host"),
+    ],
+)
+def test_an_address_that_nobody_could_open_is_refused(
+    workspace: Path, asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--workspace", str(workspace), *asked]) == USAGE
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
