@@ -28,10 +28,10 @@ def entry(path: Path, row: Any) -> Recorded:
         ) from error
 
 
-def folded(path: Path, entries: Iterable[Recorded]) -> State:
-    """Raises StoreError."""
+def folded(path: Path, entries: Iterable[Recorded], before: State | None = None) -> State:
+    """`before`: of the entries that came before these. Raises StoreError."""
     try:
-        return fold(entries)
+        return fold(entries, before)
     except _ODD as error:
         raise StoreError(
             f"{path}: its events do not make a run ({type(error).__name__}: {error}); it was left as it is: "

@@ -15,7 +15,6 @@ from sia_tui.core.consent import Row
 from sia_tui.core.digest import Digest, digest
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded
-from sia_tui.core.fold import fold
 from sia_tui.core.machine import Usage, usage_from
 from sia_tui.core.state import State
 from sia_tui.store.connection import Connection
@@ -144,8 +143,8 @@ class RunReader(Connection):
     def digest(self, since: str | None) -> Digest:
         """What happened after a time (ISO 8601, UTC; None: since its beginning). Raises StoreError, ValueError."""
         entries = self.log()
-        before = fold(entry for entry in entries if since is not None and entry.at <= since)
-        after = fold((entry for entry in entries if since is None or entry.at > since), before)
+        before = folded(self._path, (entry for entry in entries if since is not None and entry.at <= since))
+        after = folded(self._path, (entry for entry in entries if since is None or entry.at > since), before)
         episodes, tokens = self.episodes_since(since or "")
         return digest(replace(before, last_at=since), counted(after, self.tally()), tokens, episodes)
 

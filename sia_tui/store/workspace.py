@@ -154,10 +154,7 @@ class Workspace:
     def run_names(self) -> list[str]:
         """Newest first."""
         found = [path.parent for path in self.runs.glob("[!.]*/run.db")]
-        return [
-            path.name
-            for path in sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
-        ]
+        return [path.name for path in sorted(found, key=_begun, reverse=True)]
 
     def existing(self, name: str | None) -> RunPaths:
         """The named run, or the newest one. Raises StoreError."""
@@ -187,6 +184,14 @@ class Workspace:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be created ({error.strerror})") from error
+
+
+def _begun(run: Path) -> int:
+    """When, in nanoseconds since 1970; a run that lost its config, or is going, is the oldest."""
+    try:
+        return (run / "config.yaml").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

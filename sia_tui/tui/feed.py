@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sia_tui.core.events import Alarmed, EngineStarted
-from sia_tui.core.fold import fold
 from sia_tui.core.state import State
 from sia_tui.core.telling import tell
 from sia_tui.core.text import one_line
 from sia_tui.store.lock import is_held
+from sia_tui.store.logged import folded
 from sia_tui.store.reader import EpisodeRow, Metrics, RunReader, Tally, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
@@ -89,7 +89,7 @@ class Tail:
     """What has been read of a run so far. `poll` reads what is new, and nothing twice."""
 
     def __init__(self, reader: RunReader, paths: RunPaths, config: RunConfig | None = None) -> None:
-        self._reader, self._name, self.config = reader, paths.name, config
+        self._reader, self._paths, self.config = reader, paths, config
         self.alive = False
         self._version = -1
         self._seen = 0
@@ -114,7 +114,7 @@ class Tail:
         self._read_episodes()
         self._read_metrics()
         return View(
-            run=self._name,
+            run=self._paths.name,
             state=counted(self._folded, self._tally),
             progress=self._reader.progress(),
             machine=self._reader.machine(),
@@ -129,7 +129,7 @@ class Tail:
 
     def _read_log(self) -> None:
         entries = self._reader.log(after=self._seen)
-        self._folded = fold(entries, self._folded)
+        self._folded = folded(self._paths.db, entries, self._folded)
         for entry in entries:
             self._seen = entry.seq
             if line := tell(entry.event):

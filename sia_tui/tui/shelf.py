@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 
-from sia_tui.core.fold import fold
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.lock import is_held
+from sia_tui.store.logged import folded
 from sia_tui.store.reader import RunReader, Tally, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -56,7 +56,7 @@ class Shelf(Follower):
         for name in names:
             if self._over.is_set():
                 return
-            self._read(self._workspace.run(name))
+            self._look_at(self._workspace.run(name))
             self._publish(names)
         self._publish(names)
         self.complete = True
@@ -66,8 +66,15 @@ class Shelf(Follower):
         if views != self.views:
             self.views = views
 
-    def _read(self, paths: RunPaths) -> None:
+    def _look_at(self, paths: RunPaths) -> None:
+        """One that cannot be looked at hides no other."""
         known = self._known.setdefault(paths.name, _Known(View(paths.name)))
+        try:
+            self._read(paths, known)
+        except OSError as error:
+            known.view, known.stamp = replace(known.view, error=one_line(str(error), 300)), ()
+
+    def _read(self, paths: RunPaths, known: _Known) -> None:
         stamp, inode, alive = _stamp(paths), paths.db.stat().st_ino, is_held(paths.lock)
         if inode != known.inode:
             known.inode, known.seen, known.folded, known.tally = inode, 0, State(), Tally(0, 0, 0, "")
@@ -83,7 +90,7 @@ class Shelf(Follower):
         try:
             with closing(RunReader(paths.db)) as reader:
                 entries = reader.log(after=known.seen)
-                known.folded = fold(entries, known.folded)
+                known.folded = folded(paths.db, entries, known.folded)
                 known.seen = entries[-1].seq if entries else known.seen
                 new = reader.tally(known.tally.newest)
                 known.tally = Tally(

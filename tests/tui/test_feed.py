@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ import pytest
 from sia_tui.core.events import RunPaused
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
-from sia_tui.store.workspace import RunPaths
+from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.feed import Feed, Tail
+from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.view import RECENT, View
 from tests.tui.runs import Scene, make_run
 from tests.tui.writer import PLAN, writing
@@ -95,6 +98,25 @@ def test_a_run_that_cannot_be_read_is_said_and_tried_again(tmp_path: Path, monke
         assert "no such run database" in str(feed.view.error)
         away.rename(paths.db)
         wait(lambda: feed.view.error is None and feed.view.mark == "waiting")
+    finally:
+        feed.stop()
+
+
+def test_events_that_make_no_run_are_said_by_every_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sia_tui.tui.feed.RETRY_S", 0.05)
+    paths = make_run(tmp_path / "runs" / "r", "plan_gate")
+    with sqlite3.connect(paths.db) as odd:
+        odd.execute("delete from events where kind = 'ProposalMade'")
+    odd.close()
+    feed, shelf = Feed(paths), Shelf(Workspace(tmp_path))
+    feed.start()
+    try:
+        wait(lambda: feed.view.error is not None)
+        shelf.look()
+        with pytest.raises(StoreError, match="do not make a run"):
+            RunReader(paths.db).digest(None)
+        for view in (feed.view, *shelf.views):
+            assert "its events do not make a run" in str(view.error)
     finally:
         feed.stop()
 
