@@ -261,6 +261,13 @@ async def test_what_stands_in_a_trajectory_is_found(tmp_path: Path) -> None:
         await pilot.press("slash", *sought, "enter")
         await until(pilot, lambda: len(pane._numbers) == len(expected))
         assert {row.id for row in listed(paths, Wanted(text=sought))} == expected
+        await pilot.press("down", "down")
+        read = pane._numbers[-3]
+        with writing(paths.root) as run:
+            run.episode("k", Case("train-1", "train", {"text": sought}), 1.0)
+        await until(pilot, lambda: len(pane._numbers) == len(expected) + 1)
+        await settle(pilot)
+        assert pane._numbers[-1 - pane._list.cursor] == read, "a search that goes on leaves the reader where they are"
         await pilot.press("escape")
         await settle(pilot)
-        assert len(pane._numbers) == len(whole) > len(expected) > 0
+        assert len(pane._numbers) == len(whole) + 1 > len(expected) + 1 > 1

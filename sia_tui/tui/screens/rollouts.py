@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -222,10 +223,13 @@ class RolloutsPane(Vertical):
     def _add(self, wanted: Wanted, after: int, found: array[int]) -> None:
         if wanted != self._wanted or after not in (0, self._numbers[-1] if self._numbers else 0):
             return
-        self._numbers = found if not after else self._numbers + found
-        if not after:
-            self._list.cursor = 0
-        self._refresh(0 if self._follows or not after else len(found))
+        rows, before = self._list, self._numbers
+        read = None if self._follows or rows.cursor >= len(before) else before[-1 - rows.cursor]
+        self._numbers = found if not after else before + found
+        if read is None and not after:
+            rows.cursor = 0
+        # Whoever reads an older row goes on with it.
+        self._refresh(0 if read is None else len(self._numbers) - bisect_right(self._numbers, read) - rows.cursor)
 
     def _refresh(self, slid: int = 0) -> None:
         """Draw the list again; `slid`: so many rows came in above the cursor."""
