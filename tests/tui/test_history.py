@@ -116,6 +116,9 @@ async def test_text_is_found_in_reasons_verdicts_messages_and_diffs(paths: RunPa
         await settle(pilot)
         shown = screen_text(app)
         assert "p-three" in shown and "g0" in shown and "╰─○" in shown
+        await pilot.press("slash", "escape")
+        await settle(pilot)
+        assert app.focused is app.query_one("#list"), "an empty line is left as well"
 
 
 def test_where_text_stands_is_told(paths: RunPaths) -> None:

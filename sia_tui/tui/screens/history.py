@@ -157,7 +157,7 @@ class HistoryPane(GoingOn):
             self.notify(f"{name} is no step of this run", markup=False)
 
     def action_cancel(self) -> None:
-        if self._asking is None and self._wanted:
+        if self._asking is None and self.query_one("#search", Input).display:
             self._search("")
         self._ask(None)
 
