@@ -114,6 +114,19 @@ async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:
         await pilot.click(view, offset=(12, view.diff.hunks[1]))
         await pilot.pause()
         assert view.taken == {0} and "1 of 2 hunks" in screen_text(app)
+        await pilot.click(view, offset=(12, view.diff.hunks[1]))
+        await pilot.press("a", "space")
+        await pilot.click(view, offset=(12, view.diff.hunks[1]))
+        await pilot.pause()
+        assert view.taken == {0, 1} and "approved gate-4: sent in" in screen_text(app), "what is approved is shown"
+        await pilot.press("z")
+
+
+async def test_where_no_hunk_can_be_taken_no_key_says_so(tmp_path: Path) -> None:
+    async with open_on(make_run(tmp_path / "runs" / "r", "keep_gate"), "gate") as (app, _):
+        assert " space hunk" not in screen_text(app)
+    async with open_on(make_run(tmp_path / "runs" / "s", "patch_gate"), "gate") as (app, _):
+        assert " space hunk" in screen_text(app)
 
 
 def lend(monkeypatch: pytest.MonkeyPatch, script: str) -> None:

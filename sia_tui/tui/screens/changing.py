@@ -28,8 +28,12 @@ class ChangingPane(HoldingPane):
     _draft: Draft | None
     _hash: str
 
+    @on(DiffView.Picked)
     def action_take(self) -> None:
-        self.query_one(DiffView).action_take()
+        if self.verdicts.held is not None:
+            self._bar.say("a verdict is held: z takes it back")
+        else:
+            self.query_one(DiffView).take()
 
     def action_file(self, way: int) -> None:
         self.query_one(DiffView).action_file(way)
@@ -96,6 +100,7 @@ class ChangingPane(HoldingPane):
             return
         if self._hash == about:
             self._show_draft(edited)
+            self.refresh_bindings()
 
     def _edit_plan(self, asked: Question, plan: TrainPlan) -> None:
         pilot = asked.step.pilot.pilot if asked.step.pilot else None

@@ -45,6 +45,16 @@ class DiffView(Lines):
     ]
 
     @dataclass
+    class Picked(Message):
+        """The person clicked on a hunk's first row: whoever shows the diff knows whether it may be taken now."""
+
+        diff: DiffView
+
+        @property
+        def control(self) -> DiffView:
+            return self.diff
+
+    @dataclass
     class Toggled(Message):
         """The person took a hunk, or dropped it."""
 
@@ -81,7 +91,8 @@ class DiffView(Lines):
         self._heads, self._files = self.diff.hunks, self.diff.files
         self.show_rows(len(self.diff.rows), self._content, wide=self._gutter_width + 2 + self.diff.width)
 
-    def action_take(self) -> None:
+    def take(self) -> None:
+        """The hunk that the cursor is at, or drop it."""
         if self.choosing and self.diff.hunks:
             self.taken ^= {self.at}
             self._redraw()
@@ -101,7 +112,7 @@ class DiffView(Lines):
             self.at = at
             self._redraw()
             if row == self._heads[at]:
-                self.action_take()
+                self.post_message(self.Picked(self))
 
     @property
     def hunk(self) -> int:
