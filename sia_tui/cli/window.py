@@ -62,7 +62,7 @@ def open_window(workspace: Workspace, paths: RunPaths | None, options: argparse.
     app = window(workspace, paths, bool(getattr(options, "ascii", False)), bool(getattr(options, "read_only", False)))
     app.run()
     if app.view.run:
-        print(parting(app.view))
+        print(parting(app.view, app.parted))
     return app.return_code or DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,6 +16,9 @@ from sia_tui.store.workspace import RunPaths
 
 STALE_S = 15.0
 """A window that has not been heard of for so long is gone, however it ended."""
+LEFT_S = 86_400.0
+"""What a window that was killed left behind goes after so long."""
+_NAME = re.compile(r"\.?[0-9a-f]{12}")
 MOST, LARGEST = 64, 2000
 """Files looked at, and bytes of one."""
 
@@ -43,20 +47,39 @@ def forget_window(paths: RunPaths, name: str) -> None:
         (paths.windows / name).unlink(missing_ok=True)
 
 
+def forget_killed(paths: RunPaths, now: float) -> None:
+    """Remove what killed windows left. Never through a link: others may write there."""
+    with suppress(OSError):
+        folder = os.open(paths.windows, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            for entry in os.scandir(folder):
+                old = now - entry.stat(follow_symlinks=False).st_mtime > LEFT_S
+                if old and _NAME.fullmatch(entry.name):
+                    os.unlink(entry.name, dir_fd=folder)
+        finally:
+            os.close(folder)
+
+
 def open_windows(paths: RunPaths, now: float) -> dict[str, Open]:
     """By name, those heard of lately. `now`: seconds since 1970, by the clock of whoever stamps these files."""
     found: dict[str, Open] = {}
-    try:
-        entries = sorted(os.scandir(paths.windows), key=lambda entry: entry.name)[:MOST]
-    except OSError:
-        return found
-    for entry in entries:
+    for path in _lately(paths.windows, now):
         with suppress(OSError, ValueError, TypeError, KeyError):
-            about = entry.stat(follow_symlinks=False)
-            lately = S_ISREG(about.st_mode) and now - about.st_mtime <= STALE_S
-            if lately and about.st_size <= LARGEST and not entry.name.startswith("."):
-                found[entry.name] = _read(json.loads(Path(entry.path).read_text(encoding="utf-8")))
+            found[path.name] = _read(json.loads(path.read_text(encoding="utf-8")))
     return found
+
+
+def _lately(folder: Path, now: float) -> list[Path]:
+    """Files of windows that were heard of lately, as many as are looked at."""
+    found: list[Path] = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            with suppress(OSError):
+                about = entry.stat(follow_symlinks=False)
+                lately = S_ISREG(about.st_mode) and now - about.st_mtime <= STALE_S
+                if lately and about.st_size <= LARGEST and not entry.name.startswith("."):
+                    found.append(Path(entry.path))
+    return sorted(found)[:MOST]
 
 
 def _read(told: Mapping[str, Any]) -> Open:

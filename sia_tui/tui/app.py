@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterable
@@ -130,13 +131,16 @@ class SiaApp(Panes, Steering, Away):
         self._shelved: tuple[View, ...] = ()
         self._flushes, self._drawn, self._stale = 0, 0.0, False
         self._flashes = 0
-        self._leaving = False
+        self._leaving: Held | None = None
+        """Of which verdict the person was told that leaving sends it."""
+        self.parted: Answer | None = None
         self._settled = paths is None
         self._faults = dress(self, self._manners)
         self._face(paths)
 
     def _face(self, paths: RunPaths | None) -> None:
         """The run that the panes are on."""
+        self._alone()
         self.paths = paths if paths is not None else RunPaths(Path())
         self.view = View(paths.name if paths else "")
         self.source = Source(self.paths.db)
@@ -207,6 +211,8 @@ class SiaApp(Panes, Steering, Away):
             for reader in (self._feed, self._seat):
                 if reader is not None:
                     reader.start()
+            # Home has been on the screen for a while: the config need not wait for the run to be.
+            self._feed.seen()
             self._touch()
         self.action_pane("gate" if (name in {run for run, _ in self._caller.waiting}) else "live")
 
@@ -216,15 +222,14 @@ class SiaApp(Panes, Steering, Away):
             return
         self.action_pane("home")
         feed, self._feed = self._feed, None
-        feed.stop()
-        if self._seat is not None:
-            self._seat.stop()
+        # One that hangs on a file is waited for, and not by the window.
+        await asyncio.gather(*(asyncio.to_thread(one.stop) for one in (feed, self._seat) if one is not None))
         if self._presence is not None:
             self._presence.leave()
         for pane in list(self._panes.children):
             if pane.id != "home":
                 await pane.remove()
-        self._there &= {"home"}
+        self._forget_panes()
         self._face(None)
         self.focus_pane()
 
@@ -245,7 +250,7 @@ class SiaApp(Panes, Steering, Away):
         """To home when the window was opened there, else out."""
         if self.here != self._begins_at == "home":
             self.action_pane("home")
-        elif self._feed is not None and may_contract(self.view) and not self._manners.read_only:
+        elif self._held is None and self._feed is not None and may_contract(self.view) and not self.refusal:
             self.push_screen(Leaving(self.view), self._left)
         else:
             self.call_later(self.action_quit)
@@ -253,14 +258,14 @@ class SiaApp(Panes, Steering, Away):
     def _left(self, how: Parting | None) -> None:
         if how == "leave":
             self.call_later(self.action_quit)
-        elif how == "until":
+        elif how == "until" and self.may_steer():
             self._go("gate", lambda gate: gate.action_until(known=True))
 
     async def action_quit(self) -> None:
         """Leave; a verdict that is still held is asked about first."""
         held = self._held
-        if held is not None and not self._leaving:
-            self._leaving = True
+        if held is not None and held is not self._leaving:
+            self._leaving = held
             said = f"the {held.kind} of {held.gate} is not sent yet: z takes it back, q again sends it now and leaves"
             self.notify(said, severity="warning", markup=False, timeout=10)
             return
@@ -281,6 +286,10 @@ class SiaApp(Panes, Steering, Away):
         if action in ("dialogue", "why"):
             return on_run
         return action != "pause" or (on_run and not self.view.over)
+
+    def _go(self, name: str, then: Callable[[Any], None] = lambda pane: None) -> None:
+        self._part(name)
+        super()._go(name, then)
 
     def action_dialogue(self) -> None:
         self.push_screen(Dialogue(self.source))

@@ -226,8 +226,8 @@ def _then(asked: Question) -> list[Piece]:
         return [("   no pauses the run", DIM)]
     if asked.step.proposal.first:
         return [("   THEN ", DIM), ("it is generation 0, which every step is measured against", "")]
-    rule = asked.config.gate.indecisive if asked.config else "ask"
-    doubtful = {"ask": "asks you", "keep": "kept", "roll_back": "rolled back"}[rule]
+    rule = asked.config.gate.indecisive if asked.config else None
+    doubtful = {"ask": "asks you", "keep": "kept", "roll_back": "rolled back", None: "as the config says"}[rule]
     best = "of patch, weights and both the best: " if asked.step.proposal.lever == "both" else ""
     return [("   THEN ", DIM), (f"{best}better → kept · worse → rolled back · indecisive → {doubtful}", "")]
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
+from sia_tui.store.reader import Answer
 from sia_tui.tui.view import Mark, View, age_s, ago
 
 Piece = tuple[str, str]
@@ -100,8 +101,13 @@ def may_contract(view: View) -> bool:
     return view.alive and view.state.waiting is not None and view.state.contract is None
 
 
-def parting(view: View) -> str:
-    """What is printed when the window closes."""
+def parting(view: View, sent: Answer | None = None) -> str:
+    """What is printed when the window closes. `sent`: the answer to the verdict that was sent by that."""
+    said = f"{'' if sent.ok else '✗ '}{one_line(sent.message, 400)}\n" if sent is not None else ""
+    return f"{said}{_goes_on(view)}"
+
+
+def _goes_on(view: View) -> str:
     waiting = view.state.waiting
     if waiting is not None and may_contract(view):
         said = f"sia-tui approve {view.run}/{waiting.id} --hash {waiting.hash[:12]} --until steps=3,wall=2h"

@@ -15,7 +15,7 @@ from sia_tui.tui.theme import THEMES, own_themes
 STEERING = frozenset(
     {
         *("approve", "reject", "other_lever", "more_evidence", "until", "edit", "defer", "end_contract"),
-        *("go_back", "confirm", "pause", "end_training", "start", "begin", "branch", "revive"),
+        *("go_back", "confirm", "pause", "end_training", "start", "branch", "revive"),
     }
 )
 """Actions that a window opened to read only does not do."""

@@ -3,12 +3,13 @@ looks at costs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from textual import events
 from textual.app import App
+from textual.message_pump import MessagePump
 from textual.widget import AwaitMount, Widget
 from textual.widgets import ContentSwitcher
 
@@ -26,6 +27,7 @@ PANES = {
 }
 """On the run that is open; each in the module of its name."""
 TABS = ("home", *PANES)
+AT_ONCE = ("ctrl+c", "ctrl+q")
 
 
 class Follows(Protocol):
@@ -90,7 +92,8 @@ class Panes(App[None]):
             # Textual would hand it on to whatever of the new pane happens to be there first.
             self.screen.set_focus(None)
             self._coming.add(name)
-            self.call_later(self._come, self._panes.mount(_made(name)), name, then)
+            made = _made(name)
+            self.call_later(self._come, self._panes.mount(made), made, then)
         self._panes.current = name
         self.screen.minimize()
         self._show()
@@ -99,26 +102,51 @@ class Panes(App[None]):
         if found is not None and name in self._there:
             then(found)
 
-    async def _come(self, mounted: AwaitMount, name: str, then: Callable[[Any], None]) -> None:
+    async def _come(self, mounted: AwaitMount, made: Widget, then: Callable[[Any], None]) -> None:
         await mounted
-        self.call_after_refresh(self._arrive, name, then)
+        self.call_after_refresh(self._arrive, made, then)
 
-    async def _arrive(self, name: str, then: Callable[[Any], None]) -> None:
-        """A pane that is looked at for the first time is filled once it has its place."""
+    async def _arrive(self, made: Widget, then: Callable[[Any], None]) -> None:
+        """A pane that is looked at for the first time is filled once it has its place, unless its run was closed."""
+        name = made.id or ""
+        if self._pane(name) is not made:
+            return
         self._there.add(name)
         self._coming.discard(name)
         self.fill_pane()
-        if (found := self._pane(name)) is not None:
-            then(found)
-        while self._typed and not self._coming:
-            await self.on_event(self._typed.pop(0))
+        then(made)
+        await self._type(())
 
     async def on_event(self, event: events.Event) -> None:
-        """What is typed at a pane that is still coming waits for it."""
-        if self._coming and isinstance(event, events.Key):
-            self._typed.append(event)
+        """What is typed at a pane that is still coming waits for it; what leaves the window waits for nothing."""
+        if self._coming and isinstance(event, events.Key) and event.key not in AT_ONCE:
+            # Another event: this one may have been where the focus was, and would not go where it is then.
+            self._typed.append(event.copy())
         else:
             await super().on_event(event)
+
+    async def _type(self, keys: Sequence[events.Key]) -> None:
+        """These, and what waits, each when the one before it was heard, which may bring what the next is for."""
+        typed, self._typed = [*keys, *self._typed], []
+        if self._coming:
+            self._typed = typed
+        elif typed:
+            await super().on_event(typed[0])
+            self._behind(self.focused or self.screen, typed[1:])
+
+    def _behind(self, at: MessagePump | None, keys: Sequence[events.Key]) -> None:
+        """A key goes up from what has the focus; this goes the same way, behind it."""
+        if at is None or at is self:
+            # What it did, such as moving the focus, has come about then.
+            self.call_after_refresh(self._type, keys)
+        else:
+            at.call_later(self._behind, at._parent, keys)
+
+    def _forget_panes(self) -> None:
+        """Those that are coming are not to come, and what was typed at them is not to be heard."""
+        self._there &= {"home"}
+        self._coming.clear()
+        self._typed.clear()
 
     def _pane(self, name: str) -> Widget | None:
         """The pane of this name, if anybody has looked at it yet."""

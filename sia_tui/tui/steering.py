@@ -9,6 +9,7 @@ from typing import Any
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
+from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.manners import READ_ONLY, STEERING
 from sia_tui.tui.together import Together
 from sia_tui.tui.view import View
@@ -19,6 +20,7 @@ class Steering(Together):
     """Nothing here waits on the event loop."""
 
     view: View
+    paths: RunPaths
     _ask: Ask
     _resume: Callable[[], Answer]
 
@@ -34,12 +36,14 @@ class Steering(Together):
             return Answer(False, READ_ONLY)
         try:
             return self._ask(kind, body)
-        except StoreError as error:
+        except (StoreError, OSError) as error:
             return Answer(False, str(error))
 
-    def may_steer(self) -> bool:
-        """Whether the person may change anything; if not, that is said."""
-        if refused := self.refusal:
+    def may_steer(self, run: str | None = None) -> bool:
+        """Whether the person may change anything of a run, of the open one if none is named; if not, that is said. Who
+        leads the open run has no say in others."""
+        refused = self.refusal if self._manners.read_only or run in (None, self.paths.name) else ""
+        if refused:
             self.say(refused, False)
         return not refused
 

@@ -7,6 +7,7 @@ from textual.app import App
 from sia_tui.core.text import one_line
 from sia_tui.tui.heading import Piece
 from sia_tui.tui.manners import READ_ONLY, Manners
+from sia_tui.tui.panes import PANES
 from sia_tui.tui.seat import Seat
 
 
@@ -18,6 +19,12 @@ class Together(App[None]):
     _seat: Seat | None
     _led_by = ""
     _follows = False
+    _led_to = ""
+    """The pane that this window shows because it follows."""
+
+    @property
+    def _covered(self) -> bool:
+        raise NotImplementedError
 
     @property
     def refusal(self) -> str:
@@ -34,12 +41,29 @@ class Together(App[None]):
             self.notify("you lead already")
         else:
             self._seat.lead()
+            self._alone()
             self._led_by = self._seat.company.lead
             self.notify("you lead now; the others are told")
 
     def action_follow_lead(self) -> None:
-        self._follows = not self._follows
-        self.notify("this window shows the pane that the leader looks at" if self._follows else "no longer following")
+        if self._follows:
+            self._follows = False
+            self.notify("no longer following")
+        elif self._seat is None or not self._seat.leader:
+            self.notify("nobody else leads this run: there is no pane to follow", severity="warning")
+        else:
+            self._follows, self._led_to = True, ""
+            self.notify("this window shows the pane that the leader looks at")
+
+    def _part(self, pane: str) -> None:
+        """Whoever goes to another pane than the leader's follows no longer."""
+        if self._follows and pane != self._led_to:
+            self._follows = False
+            self.notify("no longer following: F follows again")
+
+    def _alone(self) -> None:
+        """Another run has other leaders."""
+        self._follows, self._led_to, self._led_by = False, "", ""
 
     def _accompany(self, here: str) -> str:
         """Say where this window is. Returns the pane that it should show, which is another one while it follows."""
@@ -50,7 +74,11 @@ class Together(App[None]):
         self._led_by = found.lead
         if before and found.lead and found.lead != before and self._seat.part == "watching":
             self.notify(f"{one_line(found.lead, 40)} leads now; L takes it back", severity="warning", markup=False)
-        return found.pane if self._follows and self._seat.leader and found.pane else here
+        # It is another's word, and home is no pane on the run.
+        if self._follows and self._seat.leader and found.pane in PANES and not self._covered:
+            self._led_to = found.pane
+            return found.pane
+        return here
 
     def _company(self) -> list[Piece]:
         """For the window's first line; nothing where nobody else is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -62,12 +63,13 @@ class Verdicts:
         """Seconds until the held verdict is sent."""
         return max(0.0, self.held.due - self._clock()) if self.held else 0.0
 
-    def look(self, gate: Gate | None) -> str | None:
-        """This is on the screen now. Returns what to tell the person if that ends a held verdict."""
+    def look(self, gate: Gate | None, in_sight: bool = True) -> str | None:
+        """This is on the screen now, or under what lies over it. Returns what to tell the person if that ends a held
+        verdict."""
         if gate is not None and self._same(gate):
             return None
         self._gate = gate
-        self.appear()
+        self._since = self._clock() if in_sight else math.inf
         held, self.held, self._sent = self.held, None, None
         if held is None:
             return None
@@ -76,6 +78,11 @@ class Verdicts:
     def appear(self) -> None:
         """What is asked came into sight, again or for the first time."""
         self._since = self._clock()
+
+    def uncover(self) -> None:
+        """What lay over it is gone: what came up under that is in sight from now on."""
+        if self._since == math.inf:
+            self.appear()
 
     def refusal(self) -> str | None:
         """Why a key that decides would do nothing now, or None."""

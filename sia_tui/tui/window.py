@@ -43,6 +43,8 @@ class Window(Protocol):
     """The workspace, where more than one run can be reached."""
     away: Digest | None
     """What was decided while the person was away, until they have asked why."""
+    parted: Answer | None
+    """To the verdict that was sent by leaving."""
 
     def ask_later(
         self, kind: str, body: Mapping[str, Any] | None = None, then: Callable[[Answer], None] | None = None
@@ -52,8 +54,8 @@ class Window(Protocol):
 
     def say(self, message: str, ok: bool) -> None: ...
 
-    def may_steer(self) -> bool:
-        """Whether the person may change anything; if not, that is said."""
+    def may_steer(self, run: str | None = None) -> bool:
+        """Whether the person may change anything of a run, of the open one if none is named; if not, that is said."""
 
     def action_pane(self, name: str) -> None: ...
 

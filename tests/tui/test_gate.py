@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sia_tui.core import events as ev
 from sia_tui.store.lock import hold
-from sia_tui.store.reader import RunReader
+from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.heading import parting
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.leaving import Leaving
@@ -160,8 +162,10 @@ async def test_the_keys_work_on_the_gate_that_opens_after_one_was_settled(tmp_pa
             again = run.proposal("harness", "Another one")
             run.preview(again)
             gate = run.gate(again)
-        await until(pilot, lambda: app.view.state.waiting is not None)
+        verdicts = app.query_one(GatePane).verdicts
+        await until(pilot, lambda: verdicts.gate is not None)
         await settle(pilot)
+        assert "dropped" in str(verdicts.refusal()), "it came up under the page of keys: nobody has seen it yet"
         await pilot.press("escape")
         await until(pilot, lambda: gate in screen_text(app) and app.focused is not None)
         await settle(pilot)
@@ -185,12 +189,25 @@ async def test_a_refused_verdict_is_said_in_one_line_and_may_be_given_again(
         assert app.query_one(GatePane).verdicts.held is not None
 
 
-async def test_leaving_sends_what_is_held(scenes: Callable[[Scene], RunPaths]) -> None:
-    engine = Engine()
-    async with open_on(scenes("patch_gate"), "gate", engine) as (_, pilot):
+async def test_leaving_sends_what_is_held_and_says_what_became_of_it(scenes: Callable[[Scene], RunPaths]) -> None:
+    engine = Engine(False, "hash 0123 is of gate gate-3; since then changed: proposal")
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
         await pilot.press("a")
         assert engine.asked == []
     assert [kind for kind, _ in engine.asked] == ["approve"]
+    assert parting(app.view, app.parted).startswith(f"✗ {engine.answer.message}\nsql-repair-07: no engine is running")
+
+
+async def test_a_run_whose_folder_is_gone_answers_that_it_is(scenes: Callable[[Scene], RunPaths]) -> None:
+    class Gone(Engine):
+        def __call__(self, kind: str, body: Mapping[str, Any]) -> Answer:
+            raise FileNotFoundError(2, "No such file or directory", "runs/sql-repair-07")
+
+    async with open_on(scenes("patch_gate"), "gate", Gone()) as (app, pilot):
+        await pilot.press("d")
+        await until(pilot, lambda: "No such file or directory: 'runs/sql-repair-07'" in screen_text(app))
+        await pilot.press("a")
+    assert app.parted is not None and not app.parted.ok
 
 
 async def test_q_asks_before_it_leaves_with_a_verdict_that_is_held(
@@ -203,7 +220,10 @@ async def test_q_asks_before_it_leaves_with_a_verdict_that_is_held(
         assert app.is_running and engine.asked == []
         await pilot.press("z")
         assert app.query_one(GatePane).verdicts.held is None
-        await pilot.press("q")
+        await pilot.press("a", "q")
+        await pilot.pause()
+        assert app.is_running and engine.asked == [], "it is asked about every verdict, not about the first alone"
+        await pilot.press("z", "q")
         await pilot.pause()
     assert engine.asked == []
 
@@ -230,7 +250,10 @@ async def test_whoever_leaves_a_waiting_engine_is_offered_a_standing_yes(scenes:
             await pilot.press("escape", "q", "u")
             await until(pilot, lambda: isinstance(app.screen, Form))
             assert "approve gate-4, and until" in screen_text(app) and app.here == "gate"
-            await pilot.press("escape", "q", "q")
+            await pilot.press("escape", "a", "q")
+            await pilot.pause()
+            assert not isinstance(app.screen, Leaving), "what is answered already needs no standing yes"
+            await pilot.press("z", "q", "q")
             await until(pilot, lambda: not app.is_running)
     assert engine.asked == []
 

@@ -13,6 +13,7 @@ from textual.widgets import Input
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import Answer
 from sia_tui.store.seen import last_seen, note_seen
+from sia_tui.store.windows import Open, note_window
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.manners import Manners
@@ -141,9 +142,47 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
 async def test_what_cannot_be_read_is_said_in_its_line(place: Place) -> None:
     app = home(place)
     place.workspace.run("charges-1").db.write_bytes(b"nonsense" * 99)
+    place.workspace.run("sql-repair-07").config.unlink()
+    lock = place.workspace.run("kernels-3").lock
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(lock)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: listed(app))
-        assert "? unreadable" in screen_text(app)
+        assert screen_text(app).count("? unreadable") == 3
+
+
+async def test_who_leads_the_open_run_has_no_say_in_the_others(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sia_tui.store.windows.STALE_S", 600.0)
+    note_window(place.workspace.run("kernels-3"), "bens", Open("ben", False, "2026-01-01T00:00:00.000+00:00"))
+    app = home(place)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        await app.open_run("kernels-3")
+        await until(pilot, lambda: "ben leads" in app.refusal)
+        await pilot.press("1", "n")
+        await until(pilot, lambda: app.screen.is_modal and "budget.steps" in screen_text(app))
+        await pilot.press("escape")
+        rows = [view.run for view in app._shelf.views]  # type: ignore[union-attr]
+        await pilot.press("g", *["j"] * rows.index("kernels-3"), "R")
+        await until(pilot, lambda: "ben leads this run" in screen_text(app))
+        assert place.done == []
+        await pilot.press("g", *["j"] * rows.index("sql-repair-07"), "R")
+        await until(pilot, lambda: place.done == [("resume", "sql-repair-07")])
+
+
+async def test_a_run_is_closed_while_one_of_its_panes_is_coming(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: listed(app))
+        await app.open_run("kernels-3")
+        app.action_pane("curves")
+        await app.close_run("kernels-3")
+        await pilot.pause(0.2)
+        assert app._there == {"home"} and not app._coming
+        await app.open_run("kernels-3")
+        await until(pilot, lambda: app.view.state.run == "kernels-3")
+        await pilot.press("5")
+        await until(pilot, lambda: "curves" in app._there and app.here == "curves")
 
 
 async def test_reading_only_changes_nothing(place: Place) -> None:
@@ -159,6 +198,7 @@ async def test_reading_only_changes_nothing(place: Place) -> None:
         await pilot.pause(0.7)
         await pilot.press("a", "d", "p")
         assert "READ ONLY" in screen_text(app) and place.done == []
+        assert app._held is None, "nor is anything held that would be sent later"
 
 
 @pytest.mark.parametrize(("theme", "size"), [("sia", WIDE), ("sia-colour-blind", SMALL)], ids=str)
@@ -221,3 +261,12 @@ async def test_in_ascii_no_glyph_is_left(place: Place) -> None:
 def drawn(app: SiaApp) -> str:
     """What reaches the terminal: the screen after the line filters."""
     return "".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+async def test_what_follows_a_yes_is_told_by_the_runs_own_config_as_soon_as_it_is_read(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: listed(app) and bool(app._caller.waiting))
+        await app.open_run("sql-repair-07")
+        await until(pilot, lambda: "indecisive → rolled back" in screen_text(app))
+        assert "asks you" not in screen_text(app)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.widgets import ContentSwitcher
+from rich.color import ColorTriplet
+from textual import events
+from textual.widgets import ContentSwitcher, Input
 
 from sia_tui.store.lock import hold
+from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import parting
 from sia_tui.tui.panes import PANES
 from sia_tui.tui.widgets.header import Header
@@ -162,8 +165,31 @@ async def test_without_colour_every_pane_still_shows(
         await loaded(pilot)
         for key in ("2", "3", "4", "5", "6", "question_mark"):
             await pilot.press(key)
-            await pilot.pause(0.1)
-            assert "GATE" in text(app) or "gate" in text(app)
+            await settle(pilot)
+            assert colours(app) == set(), key
+            assert len("".join(text(app).splitlines()[3:-2]).split()) > 3, "below the tabs, above the keys"
+        assert "keys: history" in text(app)
+
+
+def colours(app: SiaApp) -> set[ColorTriplet]:
+    """Those on the screen that are no shade of grey."""
+    styles = {segment.style for strip in app.screen._compositor.render_strips() for segment in strip if segment.style}
+    drawn = {one.triplet for style in styles for one in (style.color, style.bgcolor) if one is not None}
+    return {one for one in drawn if one is not None and len(set(one)) > 1}
+
+
+async def test_what_is_typed_before_a_pane_is_there_is_heard_by_it_key_by_key(tmp_path: Path) -> None:
+    app = opened(make_run(tmp_path / "r", "training"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        for key in ("4", "slash", "o", "1"):
+            # All at once, as to a busy window.
+            app.post_message(events.Key(key, None))
+        await until(pilot, lambda: "rollouts" in app._there)
+        await until(pilot, lambda: app.query_one("#rollouts #search", Input).value == "o1")
+        app.post_message(events.Key("6", None))
+        app.post_message(events.Key("ctrl+q", None))
+        await until(pilot, lambda: not app.is_running)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (40, 12), (300, 100)])

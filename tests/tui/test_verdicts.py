@@ -53,6 +53,18 @@ def test_a_key_pressed_too_soon_is_dropped(clock: Clock) -> None:
     assert "dropped" in str(verdicts.hold("approve")), "coming back to it counts as well"
 
 
+def test_what_comes_up_out_of_sight_is_not_decided_until_it_is_seen(clock: Clock) -> None:
+    verdicts = Verdicts(clock)
+    verdicts.look(GATE, in_sight=False)
+    clock.now += 60
+    assert "dropped" in str(verdicts.hold("approve"))
+    verdicts.uncover()
+    assert "dropped" in str(verdicts.hold("approve"))
+    clock.now += SETTLE_S
+    verdicts.uncover()
+    assert verdicts.hold("approve") is None
+
+
 def test_taken_back_nothing_is_sent(verdicts: Verdicts, clock: Clock) -> None:
     assert verdicts.take_back() == "nothing to take back"
     verdicts.hold("reject", "no")

@@ -116,6 +116,7 @@ class GatePane(ChangingPane):
         self._contracted = False
         """Whether a standing yes is said not to answer this one."""
         self._lines: list[Line] = []
+        self._said: list[Line] = []
         self._hash = ""
         self._laid = (0, 0)
 
@@ -137,9 +138,9 @@ class GatePane(ChangingPane):
     def show(self, view: View) -> None:
         self._view = view
         same = self._asked is not None and view.state.waiting is not None and view.state.waiting.hash == self._hash
-        found = self._asked.found if same and self._asked else None
-        asked = self._asked = question(view.state, view.config, found)
-        if told := self.verdicts.look(asked.gate if asked else None):
+        before = self._asked if same else None
+        asked = self._asked = question(view.state, view.config, before.found if before else None)
+        if told := self.verdicts.look(asked.gate if asked else None, self.screen.is_active):
             self._bar.say(told, loud=True)
             self.notify(told, severity="warning", markup=False, timeout=30)
         if not same:
@@ -152,6 +153,9 @@ class GatePane(ChangingPane):
             self._show_idle(view)
         elif not same:
             self._show_new(asked)
+        elif before is not None and asked.config is not before.config:
+            # The rule that follows a yes stands in it.
+            self._lay()
         elif view.state.contract is None and self._contracted:
             self._contracted = False
             self._bar.rest(self._draft.told if self._draft else "")
@@ -170,7 +174,8 @@ class GatePane(ChangingPane):
         if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
             return False
         if action in ("take", "outside", "file", "hunk"):
-            return self._asked is not None and self._draft is not None
+            shown = self._asked is not None and self._draft is not None
+            return shown and (action != "take" or self.query_one(SplitView).choosing)
         if action == "edit" and self._asked is not None and self._asked.gate.kind != "step":
             return False
         return self._asked is not None or action not in _DECIDING
@@ -253,6 +258,8 @@ class GatePane(ChangingPane):
         return self.query_one("#evidence", Lines).room, self.query_one("#plan", Lines).room
 
     def _tick(self) -> None:
+        if self.screen.is_active:
+            self.verdicts.uncover()
         if self._asked is not None and not self.settled:
             self._lay()
         self._pass_time()
@@ -305,10 +312,12 @@ class GatePane(ChangingPane):
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
         box = self.query_one("#decision", Static)
         box.border_title = Content(title(asked))
-        box.update(paragraph(decision(asked, brief=self.has_class("-narrow"))))
+        said, plans = decision(asked, brief=self.has_class("-narrow")), planned(asked, max(20, plan.room - 1))
+        box.update(paragraph(said))
         self._lines = grounds(asked, max(20, evidence.room - 1))
         evidence.show_list([content(line) for line in self._lines])
-        plan.show_list([content(line) for line in planned(asked, max(20, plan.room - 1))])
+        plan.show_list([content(line) for line in plans])
+        self._said = [*said, *self._lines, *([] if self.has_class("-diff") else plans)]
 
     def _read(self, asked: Question) -> None:
         """In a thread: what the run database adds to the question."""

@@ -11,9 +11,8 @@ from textual.containers import Vertical
 from sia_tui.core.hashing import digest
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
-from sia_tui.tui.asked import Question, decision
+from sia_tui.tui.asked import Question
 from sia_tui.tui.pieces import Line
-from sia_tui.tui.planned import planned
 from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.verdict_bar import VerdictBar
@@ -25,8 +24,8 @@ class HoldingPane(Vertical):
 
     verdicts: Verdicts
     _asked: Question | None
-    _lines: Sequence[Line]
-    """The evidence, as it is laid out."""
+    _said: Sequence[Line]
+    """The decision, its grounds and the plan, as they are laid out."""
 
     @property
     def _bar(self) -> VerdictBar:
@@ -35,7 +34,7 @@ class HoldingPane(Vertical):
     async def on_unmount(self) -> None:
         """Nobody is left to take it back: what is held is sent before the window is gone."""
         if held := self.verdicts.flush():
-            await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
+            window(self).parted = await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
 
     def action_take_back(self) -> None:
         self._bar.say(self.verdicts.take_back())
@@ -47,11 +46,10 @@ class HoldingPane(Vertical):
         self._bar.say(refused) if refused else self._count_down()
 
     def _seen(self) -> str:
-        """Digest of what is laid out here: the decision, its grounds, and the patch or the plan."""
+        """Digest of what is laid out here, and of the patch."""
         if (asked := self._asked) is None:
             return ""
-        shown = [*decision(asked), *self._lines, *planned(asked, 80)]
-        return digest([*(str(content(line)) for line in shown), asked.patch or ""])
+        return digest([*(str(content(line)) for line in self._said), asked.patch or ""])
 
     def _pass_time(self) -> None:
         if held := self.verdicts.due():

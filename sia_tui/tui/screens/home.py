@@ -130,7 +130,7 @@ class HomePane(Vertical):
         self.app.push_screen(Page(f"{one} and {other}", lambda: place.compare(one, other)))
 
     def action_begin(self) -> None:
-        if self._place is not None and window(self).may_steer():
+        if self._place is not None and window(self).may_steer(""):
             from sia_tui.tui.screens.draft import NewRun
 
             name_bindings()
@@ -142,7 +142,7 @@ class HomePane(Vertical):
 
     def action_resume(self) -> None:
         run = self._chosen
-        if run is None or not window(self).may_steer():
+        if run is None or not window(self).may_steer(run.run):
             return
         if run.alive or run.over:
             self.notify(f"{run.run}: {'an engine is alive' if run.alive else f'is {run.state.status}'}", markup=False)
@@ -152,7 +152,7 @@ class HomePane(Vertical):
 
     def action_stop(self) -> None:
         run = self._chosen
-        if run is None or not window(self).may_steer():
+        if run is None or not window(self).may_steer(run.run):
             return
         if run.over:
             self.notify(f"{run.run} is {run.state.status} already", markup=False)
@@ -166,7 +166,7 @@ class HomePane(Vertical):
 
     def action_delete(self) -> None:
         run = self._chosen
-        if run is None or not window(self).may_steer():
+        if run is None or not window(self).may_steer(run.run):
             return
         if run.alive:
             self.notify(f"{run.run}: its engine is alive; S stops the run first", severity="warning", markup=False)

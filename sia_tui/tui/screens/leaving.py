@@ -20,7 +20,7 @@ class Leaving(Over[Parting]):
     """Dismissed with nothing, the person stays. No key here decides about the gate: `u` opens the form that asks for limits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "dismiss('until')", "approve until…", tooltip="approve within limits, then leave"),
+        Binding("u", "dismiss('until')", "approve until…", tooltip="approve within limits: asks for them, and stays"),
         Binding("q", "dismiss('leave')", "leave", tooltip="leave; the engine waits"),
         Binding("escape", "dismiss(None)", "stay"),
     ]
