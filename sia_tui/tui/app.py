@@ -25,8 +25,8 @@ from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
-from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
-from sia_tui.tui.keymap import name_bindings
+from sia_tui.tui.heading import KEYS, Piece, heading, home_heading, may_contract, terminal_title
+from sia_tui.tui.keymap import name_bindings, shown_key
 from sia_tui.tui.manners import Manners, dress
 from sia_tui.tui.panes import TABS, Follows, Pane, Panes
 from sia_tui.tui.presence import Presence
@@ -243,7 +243,7 @@ class SiaApp(Panes, Steering, Away):
         """Whether a verdict is not sent yet: it would go to another run's engine."""
         held = self._held
         if held is not None:
-            self.say(f"the {held.kind} of {held.gate} is not sent yet: wait for it, or take it back (z)", False)
+            self.say(f"the {held.kind} of {held.gate} is not sent yet: wait for it, or take it back", False)
         return held is not None
 
     def action_leave(self) -> None:
@@ -266,7 +266,11 @@ class SiaApp(Panes, Steering, Away):
         held = self._held
         if held is not None and held is not self._leaving:
             self._leaving = held
-            said = f"the {held.kind} of {held.gate} is not sent yet: z takes it back, q again sends it now and leaves"
+            back, leave = (
+                shown_key(cast("GatePane", self._pane("gate")), "gate.take-back"),
+                shown_key(self, "app.leave"),
+            )
+            said = f"the {held.kind} of {held.gate} is not sent yet: {back} takes it back, {leave} sends it and leaves"
             self.notify(said, severity="warning", markup=False, timeout=10)
             return
         self.exit()
@@ -356,7 +360,8 @@ class SiaApp(Panes, Steering, Away):
         if here == "home":
             self._show_home()
         else:
-            left, (*before, engine) = heading(view, self.now(), here)
+            keys = {name: shown_key(self, name) for name in KEYS}
+            left, (*before, engine) = heading(view, self.now(), here, keys)
             self._head(left, [*before, *self._company(), engine], waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
         there = self._pane(here)

@@ -43,7 +43,7 @@ class Draft:
         if not self.changed:
             return ""
         if not self.taken:
-            return "no hunk is taken: r rejects, space takes one"
+            return "no hunk is taken: reject it, or take one"
         count = len(hunks(self.patch))
         what = "edited" if len(self.taken) == count else f"{len(self.taken)} of {count} hunks"
         what += ", edited" if self.patch != self.proposed and what != "edited" else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sia_tui.core.state import Step
@@ -28,7 +28,11 @@ GLYPHS: dict[Mark, Piece] = {
 }
 
 
-def heading(view: View, now: datetime, here: str) -> tuple[list[Piece], list[Piece]]:
+KEYS = {"app.gate": "3", "app.start": "R"}
+"""Named here, by the ids of their bindings, as they are unless a person has set them."""
+
+
+def heading(view: View, now: datetime, here: str, keys: Mapping[str, str] = KEYS) -> tuple[list[Piece], list[Piece]]:
     """Left and right part of the header; `here` names the pane on show."""
     left: list[Piece] = [
         (f" {one_line(view.run, 40)}", "bold"),
@@ -38,10 +42,10 @@ def heading(view: View, now: datetime, here: str) -> tuple[list[Piece], list[Pie
     if step := view.state.current:
         left.append((f" · {_step(view, step)}", ""))
     if view.state.waiting and here != "gate":
-        left.append(("  press 3 ", "bold reverse"))
+        left.append((f"  press {keys['app.gate']} ", "bold reverse"))
     if view.error:
         return left, [(f"cannot read: {one_line(view.error, 60)} ", "bold $text-error")]
-    return left, [*_isolation(view), *_engine(view, now)]
+    return left, [*_isolation(view), *_engine(view, now, keys["app.start"])]
 
 
 def home_heading(place: str, views: Sequence[View], waiting: int) -> tuple[list[Piece], list[Piece]]:
@@ -77,11 +81,11 @@ def _isolation(view: View) -> list[Piece]:
     ]
 
 
-def _engine(view: View, now: datetime) -> list[Piece]:
+def _engine(view: View, now: datetime, starts: str) -> list[Piece]:
     if not view.alive:
         return [
             (
-                "no engine " if view.over else "no engine: R starts it ",
+                "no engine " if view.over else f"no engine: {starts} starts it ",
                 "$foreground-muted" if view.over else "bold $text-warning",
             )
         ]

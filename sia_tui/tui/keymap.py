@@ -16,7 +16,6 @@ from pkgutil import iter_modules
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.keys import _character_to_key
-from textual.widget import Widget
 
 OURS = "sia_tui."
 _SUFFIXES = ("Pane", "View", "App", "Screen")
@@ -46,17 +45,17 @@ def known() -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def shown_key(widget: Widget, name: str) -> str:
-    """The first key of the binding of this id, of the widget or around it, as a person has set it. Raises KeyError for an
-    id that is none there."""
-    own = widget.app._keymap.get(name)
+def shown_key(part: DOMNode, name: str) -> str:
+    """The first key of the binding of this id, of this part of the window or around it, as a person has set it. Raises
+    KeyError for an id that is none there."""
+    own = part.app._keymap.get(name)
     keys = {
         binding.id: key
-        for node in widget.ancestors_with_self
+        for node in part.ancestors_with_self
         for key, found in reversed((type(node)._merged_bindings or BindingsMap()).key_to_bindings.items())
         for binding in found
     }
-    return widget.app.get_key_display(Binding(_keys(own)[0] if own else keys[name], "", ""))
+    return part.app.get_key_display(Binding(_keys(own)[0] if own else keys[name], "", ""))
 
 
 def faults(keymap: Mapping[str, str]) -> list[str]:

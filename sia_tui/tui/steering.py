@@ -10,6 +10,7 @@ from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.manners import READ_ONLY, STEERING
 from sia_tui.tui.together import Together
 from sia_tui.tui.view import View
@@ -65,7 +66,7 @@ class Steering(Together):
         if self.view.state.status == "paused" and not self.view.alive:
             self.action_start()
         elif not self.view.alive:
-            self.notify("no engine is running: R starts it", severity="warning")
+            self.notify(f"no engine is running: {shown_key(self, 'app.start')} starts it", severity="warning")
         else:
             self.ask_later("resume" if self.view.state.status == "paused" else "pause")
 

@@ -6,6 +6,7 @@ from textual.app import App
 
 from sia_tui.core.text import one_line
 from sia_tui.tui.heading import Piece
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.manners import READ_ONLY, Manners
 from sia_tui.tui.panes import PANES
 from sia_tui.tui.seat import Seat
@@ -32,7 +33,7 @@ class Together(App[None]):
         if self._manners.read_only:
             return READ_ONLY
         leader = self._seat.leader if self._seat is not None else ""
-        return f"{one_line(leader, 40)} leads this run: L takes the lead" if leader else ""
+        return f"{one_line(leader, 40)} leads this run: {shown_key(self, 'app.lead')} takes the lead" if leader else ""
 
     def action_lead(self) -> None:
         if self._manners.read_only or self._seat is None:
@@ -59,7 +60,7 @@ class Together(App[None]):
         """Whoever goes to another pane than the leader's follows no longer."""
         if self._follows and pane != self._led_to:
             self._follows = False
-            self.notify("no longer following: F follows again")
+            self.notify(f"no longer following: {shown_key(self, 'app.follow-lead')} follows again", markup=False)
 
     def _alone(self) -> None:
         """Another run has other leaders."""
@@ -73,7 +74,8 @@ class Together(App[None]):
         found, before = self._seat.company, self._led_by
         self._led_by = found.lead
         if before and found.lead and found.lead != before and self._seat.part == "watching":
-            self.notify(f"{one_line(found.lead, 40)} leads now; L takes it back", severity="warning", markup=False)
+            said = f"{one_line(found.lead, 40)} leads now; {shown_key(self, 'app.lead')} takes it back"
+            self.notify(said, severity="warning", markup=False)
         # It is another's word, and home is no pane on the run.
         if self._follows and self._seat.leader and found.pane in PANES and not self._covered:
             self._led_to = found.pane

@@ -91,7 +91,7 @@ class Verdicts:
         if self._clock() - self._since < SETTLE_S:
             return f"dropped: pressed within {SETTLE_S:g} s of the question coming up"
         if self.held is not None:
-            return f"{DONE[self.held.kind]} already; z takes it back"
+            return f"{DONE[self.held.kind]} already; it can still be taken back"
         if self._sent is not None and self._clock() - self._sent[1] < ANSWER_S:
             return f"{DONE[self._sent[0].kind]} already, and sent; waiting for the answer"
         return None

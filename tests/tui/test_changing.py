@@ -83,7 +83,7 @@ async def test_none_taken_is_no_yes_and_all_taken_again_is_a_plain_one(paths: Ru
     engine = Engine()
     async with open_on(paths, "gate", engine) as (app, pilot):
         await pilot.press("space", "right_square_bracket", "space", "a")
-        assert "no hunk is taken: r rejects" in screen_text(app)
+        assert "no hunk is taken: reject it" in screen_text(app)
         assert app.query_one(GatePane).verdicts.held is None
         await pilot.press("space", "left_square_bracket", "space", "a")
         hasten(app)

@@ -237,6 +237,10 @@ async def test_the_bar_shows_the_keys_that_are_bound(scenes: Callable[[Scene], R
         assert " A  approve" in shown and " ^z  take back" in shown and "^z: " in shown
         await pilot.press("a", "A")
         assert app.query_one(GatePane).verdicts.held is not None
+        assert "· ^z takes it back" in screen_text(app)
+        app.set_keymap({"app.start": "ctrl+r", "app.gate": "g"})
+        await pilot.press("2")
+        await until(pilot, lambda: "press g" in screen_text(app) and "no engine: ^r starts it" in screen_text(app))
 
 
 async def test_whoever_leaves_a_waiting_engine_is_offered_a_standing_yes(scenes: Callable[[Scene], RunPaths]) -> None:

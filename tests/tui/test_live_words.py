@@ -15,7 +15,8 @@ from sia_tui.store.reader import EpisodeRow, Progress, RunReader
 from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
-from sia_tui.tui.heading import heading, parting
+from sia_tui.tui.heading import KEYS, heading, parting
+from sia_tui.tui.keymap import known
 from sia_tui.tui.nodes import node_lines, summary_lines, there
 from sia_tui.tui.outlook import contract, following, outlook_lines
 from sia_tui.tui.phase import measures, phase_lines
@@ -80,6 +81,7 @@ def test_the_header_names_the_engine_and_the_gate(views: dict[str, View]) -> Non
     beat = Progress("x", 1, 2, NOW.isoformat(), None, (NOW - timedelta(seconds=40)).isoformat(), "")
     quiet = dataclasses.replace(views["training"], progress=beat)
     assert "◌ quiet 40 s" in said(heading(quiet, NOW, "live")[1])
+    assert {name: known()[name][0] for name in KEYS} == KEYS
 
 
 def test_parting_words_say_how_to_come_back(views: dict[str, View]) -> None:

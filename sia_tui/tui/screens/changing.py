@@ -31,7 +31,7 @@ class ChangingPane(HoldingPane):
     @on(DiffView.Picked)
     def action_take(self) -> None:
         if self.verdicts.held is not None:
-            self._bar.say("a verdict is held: z takes it back")
+            self._bar.say("a verdict is held: take it back first")
         else:
             self.query_one(DiffView).take()
 
@@ -48,7 +48,7 @@ class ChangingPane(HoldingPane):
     def action_edit(self) -> None:
         """What the editor leaves is shown; only `a` says anything to the engine."""
         if self.verdicts.held is not None:
-            self._bar.say("a verdict is held: z takes it back")
+            self._bar.say("a verdict is held: take it back first")
         elif self._asked is None or self._asked.gate.kind != "step":
             self._bar.say("nothing of it can be edited")
         elif self._draft is not None and (self._asked.step.proposal.plan is None or self.query_one(DiffView).has_focus):

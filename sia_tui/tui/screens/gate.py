@@ -22,6 +22,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.tui.asked import Found, Question, decision, question, title
 from sia_tui.tui.draft import Draft
 from sia_tui.tui.grounds import grounds
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
 from sia_tui.tui.screens.changing import ChangingPane
@@ -195,7 +196,7 @@ class GatePane(ChangingPane):
     def action_other_lever(self) -> None:
         asked = self._asked
         if asked is not None and (asked.gate.kind != "step" or asked.step.proposal.lever not in ("harness", "weights")):
-            self._bar.say("there is no other lever to ask for here: r rejects")
+            self._bar.say("there is no other lever to ask for here")
         else:
             self._ask_reason(True)
 
@@ -287,7 +288,7 @@ class GatePane(ChangingPane):
         patch, plan = asked.patch, asked.step.proposal.plan is not None
         self.set_class(bool(patch) and not plan, "-diff")
         self.set_class(not patch, "-plan")
-        self._bar.rest(told := _standing(asked))
+        self._bar.rest(told := _standing(asked, shown_key(self, "app.end-contract")))
         self._contracted = bool(told)
         # Put again with more evidence, it is the same patch: what a person made of it stays.
         kept = self._draft if self._draft is not None and self._draft.proposed == patch else None
@@ -334,10 +335,12 @@ class GatePane(ChangingPane):
             self._lay()
 
 
-def _standing(asked: Question) -> str:
+def _standing(asked: Question, ends: str) -> str:
     """Why a standing yes does not answer this one."""
     said = says(asked.state)
-    return f"the contract does not answer this one: {said.why} · x ends it" if said and said.kind == "waits" else ""
+    return (
+        f"the contract does not answer this one: {said.why} · {ends} ends it" if said and said.kind == "waits" else ""
+    )
 
 
 def _found(asked: Question, browser: Browser) -> Found:

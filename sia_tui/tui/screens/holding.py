@@ -12,6 +12,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.tui.asked import Question
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.verdicts import DONE, Held, Kind, Verdicts
 from sia_tui.tui.widgets.styled import content
@@ -60,9 +61,9 @@ class HoldingPane(Vertical):
     def _count_down(self) -> None:
         held = self.verdicts.held
         if held is not None:
-            self._bar.say(
-                f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · z takes it back ", loud=True
-            )
+            back = shown_key(self, "gate.take-back")
+            said = f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · {back} takes it back "
+            self._bar.say(said, loud=True)
 
     def _send(self, held: Held) -> None:
         self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
