@@ -116,6 +116,7 @@ async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:
         assert view.taken == {0} and "1 of 2 hunks" in screen_text(app)
         await pilot.click(view, offset=(12, view.diff.hunks[1]))
         await pilot.press("a", "space")
+        assert view.taken == {0, 1}
         await pilot.click(view, offset=(12, view.diff.hunks[1]))
         await pilot.pause()
         assert view.taken == {0, 1} and "approved gate-4: sent in" in screen_text(app), "what is approved is shown"
@@ -123,10 +124,17 @@ async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:
 
 
 async def test_where_no_hunk_can_be_taken_no_key_says_so(tmp_path: Path) -> None:
-    async with open_on(make_run(tmp_path / "runs" / "r", "keep_gate"), "gate") as (app, _):
-        assert " space hunk" not in screen_text(app)
-    async with open_on(make_run(tmp_path / "runs" / "s", "patch_gate"), "gate") as (app, _):
+    paths = make_run(tmp_path / "runs" / "r", "patch_gate")
+    async with open_on(paths, "gate") as (app, pilot):
         assert " space hunk" in screen_text(app)
+        with writing(paths.root) as run:
+            patched = run.store.state.steps[-1].id
+            run.verdict("gate-4")
+            run.measured("harness", patched, 0.41, "indecisive")
+            run.gate(patched, "keep")
+        await until(pilot, lambda: "indecisive on dev: keep" in screen_text(app))
+        await settle(pilot)
+        assert "[✓] take" not in screen_text(app) and " space hunk" not in screen_text(app)
 
 
 def lend(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
