@@ -211,8 +211,9 @@ class SiaApp(Panes, Steering, Away):
             for reader in (self._feed, self._seat):
                 if reader is not None:
                     reader.start()
-            # Home has been on the screen for a while: the config need not wait for the run to be.
-            self._feed.seen()
+            if self._feed is not None:
+                # Home has been on the screen for a while: the config need not wait for the run to be.
+                self._feed.seen()
             self._touch()
         self.action_pane("gate" if (name in {run for run, _ in self._caller.waiting}) else "live")
 
@@ -266,11 +267,8 @@ class SiaApp(Panes, Steering, Away):
         held = self._held
         if held is not None and held is not self._leaving:
             self._leaving = held
-            back, leave = (
-                shown_key(cast("GatePane", self._pane("gate")), "gate.take-back"),
-                shown_key(self, "app.leave"),
-            )
-            said = f"the {held.kind} of {held.gate} is not sent yet: {back} takes it back, {leave} sends it and leaves"
+            leave = shown_key(self, "app.leave")
+            said = f"the {held.kind} of {held.gate} is not sent yet: take it back, or {leave} sends it now and leaves"
             self.notify(said, severity="warning", markup=False, timeout=10)
             return
         self.exit()
