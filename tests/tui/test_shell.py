@@ -165,7 +165,8 @@ async def test_without_colour_every_pane_still_shows(
         await loaded(pilot)
         for key in ("2", "3", "4", "5", "6", "question_mark"):
             await pilot.press(key)
-            await settle(pilot)
+            await until(pilot, lambda: app.here in app._shown)
+            await pilot.pause()
             assert colours(app) == set(), key
             assert len("".join(text(app).splitlines()[3:-2]).split()) > 3, "below the tabs, above the keys"
         assert "keys: history" in text(app)
