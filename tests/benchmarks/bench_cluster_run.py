@@ -97,7 +97,7 @@ def kill_nodes(cluster: Cluster, paths: RunPaths, over: threading.Event) -> None
 
 
 def told(name: str, run: RunPaths, alone: RunPaths) -> None:
-    ours, theirs = outcomes(run), outcomes(alone)
+    ours, theirs = measured(run), measured(alone)
     same = sum(ours.get(key) == found for key, found in theirs.items())
     drawn, drawn_alone = sampled(run), sampled(alone)
     state = state_of(run)
@@ -111,6 +111,12 @@ def told(name: str, run: RunPaths, alone: RunPaths) -> None:
     )
     for made, other in zip_longest(state.generations, state_of(alone).generations):
         print(f"  {scored(made)} | alone: {scored(other)}", flush=True)
+
+
+def measured(paths: RunPaths) -> dict[tuple[int, str], object]:
+    """Outcomes by the generation's number: its key hangs on its adapter, to the last bit."""
+    numbers = {made.key: made.index for made in state_of(paths).generations}
+    return {(numbers[key], case): found for (key, case), found in outcomes(paths).items()}
 
 
 def scored(made: Generation | None) -> str:
