@@ -41,6 +41,8 @@ from sia_tui.tasks.verifier import VerifierProcess
 from sia_tui.tasks.verifier_pool import VerifierPool
 
 log = logging.getLogger(__name__)
+CALL_S = 300.0
+"""What a call may take; one that is given up before its episode ends would be an answer to the harness, and scored."""
 SEEDS = Path(__file__).resolve().parents[2] / "harness_repo"
 
 
@@ -308,6 +310,7 @@ def serving(config: RunConfig) -> dict[str, Any]:
         "model": policy.name if policy.kind == "model" else None,
         "key_env": policy.key_env,
         "retry_s": 0.8 * config.harness.deadline_s,
+        "call_deadline_s": max(CALL_S, config.harness.deadline_s),
         "vllm": policy.vllm.model_copy(update={"rank": rank, "tensor_parallel": config.tensor_parallel}),
         "device": policy.device,
         "gpus": config.weights.serve_on if here else (),

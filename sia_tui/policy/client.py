@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +45,15 @@ class GatewayError(Exception):
 
 class GatewayDied(Exception):
     """The gateway's process is gone, or did not come up in time. The message ends with its last log lines."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What an episode leaves on its lane."""
+
+    calls: tuple[Call, ...]
+    unanswered: str = ""
+    """Why the server behind the gateway left a call of it unanswered, if it did: what came of the episode is nobody's then."""
 
 
 class Gateway:
@@ -122,6 +132,7 @@ class Gateway:
         max_calls: int = 64,
         max_total_tokens: int = 65536,
         seed: int | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Temperature and most tokens of a completion are those of a lane opened for training.
 
@@ -133,6 +144,7 @@ class Gateway:
             "max_calls": max_calls,
             "max_total_tokens": max_total_tokens,
             "seed": seed,
+            "seconds": seconds,
         }
         await self._ask("POST", f"/lanes/{i}/open", terms)
 
@@ -141,8 +153,12 @@ class Gateway:
 
         Raises GatewayError (409) when the lane is not open.
         """
+        return (await self.leave_lane(i, wait_s)).calls
+
+    async def leave_lane(self, i: int, wait_s: float = 0.0) -> Closed:
+        """As `close_lane`."""
         answer = await self._ask("POST", f"/lanes/{i}/close", {"wait_s": wait_s}, REQUEST_S + wait_s)
-        return tuple(call_from_json(call) for call in answer["calls"])
+        return Closed(tuple(call_from_json(call) for call in answer["calls"]), str(answer["unanswered"]))
 
     async def chat(self, i: int, messages: Sequence[Mapping[str, str]], max_tokens: int) -> dict[str, Any]:
         """Ask the lane greedily, as a harness would: the engine's own questions, such as the proof of an adapter.
