@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from sia_tui.children import stoppable
 from sia_tui.cluster.executor import Executor
 from sia_tui.cluster.opening import executor
 from sia_tui.config import RunConfig
@@ -272,7 +272,7 @@ class Session:
         """The Python of the harness' own environment, by the seed's requirements.txt."""
         requirements = self.seed / "requirements.txt"
         folder = self.workspace.folder("environments")
-        return await asyncio.to_thread(ensure_environment, requirements, folder, log.info)
+        return await stoppable(partial(ensure_environment, requirements, folder, log.info))
 
 
 def seed_of(task: Task) -> Path:
