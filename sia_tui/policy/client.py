@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import time
@@ -19,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import sia_tui
-from sia_tui.children import started
+from sia_tui.children import die_with_parent, end_group, gone, started
 from sia_tui.core.episodes import Call
 from sia_tui.core.hardware import only
 from sia_tui.policy import sockets
@@ -225,9 +224,9 @@ class Gateway:
                 async with asyncio.timeout(STOP_S):
                     await self._process.wait()
             except TimeoutError:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                await self._process.wait()
+                # A server that it has started is told by its death, and ends its own.
+                end_group(self._process.pid)
+                await gone(self._process)
         if self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -318,6 +317,8 @@ async def spawn(
             stderr=log,
             env=environment,
             start_new_session=True,
+            # One that is stuck or stopped does not notice that its standard input has ended.
+            preexec_fn=die_with_parent,
         )
 
 

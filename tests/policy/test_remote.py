@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ from sia_tui.policy import sockets
 from sia_tui.policy.client import Closed, Gateway, GatewayDied, GatewayError
 from sia_tui.policy.remote import retry_after
 from tests.policy.conftest import Caller, Reference
+from tests.tasks.processes import gone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ROOT = Path(__file__).parents[2]
 LANE = 7
 HANGS = 0
 WAIT = "3600"
@@ -230,3 +233,30 @@ async def test_what_only_weights_of_ours_could_do_is_refused(
         await far.open_lane(0, "e")
         status, answer = await off(Caller(far, 0).ask, "POST", "/v1/completions", {"prompt": "x"})
         assert status == 400 and "chat/completions only" in answer["error"]["message"]
+
+
+ENGINE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from sia_tui.policy.client import Gateway
+async def main(run):
+    far = {"backend": "remote", "address": "http://127.0.0.1:9", "model": "m"}
+    async with await Gateway.start(run, run, lanes=1, **far) as gateway:
+        os.kill(gateway.pid, signal.SIGSTOP)
+        print(gateway.pid, flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_gateway_that_stands_still_dies_with_its_engine(tmp_path: Path) -> None:
+    """It does not notice that its standard input has ended."""
+    argv = (sys.executable, "-c", ENGINE, str(tmp_path))
+    engine = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    assert engine.stdout is not None
+    async with asyncio.timeout(60):
+        pid = (await engine.stdout.readline()).decode().strip()
+        assert pid
+        engine.kill()
+        await gone(pid)
+        await engine.wait()
