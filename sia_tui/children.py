@@ -69,7 +69,7 @@ async def ended(process: Process) -> None:
     (end if process.returncode is None else end_group)(process.pid)
     await gone(process)
     if process.returncode is not None:
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]  # nothing public closes the pipes
 
 
 async def gone(process: Process) -> None:

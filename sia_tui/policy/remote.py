@@ -99,7 +99,7 @@ class Remote(Outside):
             await self.lose(f"{self._url} fails for {patience_s:.0f} s: {trouble.why or SILENT}")
         if patience_s > SLOW * self._slowest_s:
             trouble.why = trouble.why or SILENT
-        return await never()
+        await never()
 
     def _body(self, row: Row) -> dict[str, Any]:
         if row.ignore_eos or row.top_k:
