@@ -28,8 +28,8 @@ VIEWS_AT_ONCE = 2
 """Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
-MOST_UNANSWERED = 3
-"""Tries of an episode that the server behind the gateway may leave unanswered, one after the other."""
+MOST_DISTURBED = 3
+"""Tries of an episode that the server behind the gateway may cut short."""
 LOOK_S = 0.1
 """How often a lane with nothing to do looks whether something is late."""
 PULSE_S, STOPPED_S = 0.5, 3.0
@@ -104,7 +104,7 @@ class _Pass:
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
         self._attempts: dict[Trial, Attempts] = {}
-        self._unanswered: Counter[Trial] = Counter()
+        self._disturbed: Counter[Trial] = Counter()
         self._over: set[Trial] = set()
         self._solving: dict[Trial, list[asyncio.Future[Outcome]]] = {}
         self._torn: dict[Trial, list[str]] = {}
@@ -230,7 +230,7 @@ class _Pass:
     async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> bool:
         """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left; after one
         was lost or beaten, all that it had. False where it is to be tried again: its time ran out while this process was
-        stopped, or the server behind the gateway left it unanswered. Raises GatewayDied where that does so every time."""
+        stopped, or the server behind the gateway cut it short."""
         config, gateway = self._place.config, self._place.gateway
         before, waited = self._spent.get(trial, ((), 0.0))
         left_s = max(1.0, config.deadline_s - waited)
@@ -263,19 +263,26 @@ class _Pass:
                 self._spent[trial] = (calls, waited + took)
         if outcome is None:
             return True
-        if outcome.error is not None and outcome.error.kind == "timeout" and self.stops != stops:
+        error = outcome.error
+        stopped = error is not None and error.kind == "timeout" and self.stops != stops
+        if stopped or (error is not None and trial not in self._over and self._was_cut_short(trial, error, closed)):
             self._spent[trial] = (before, waited)
             self._attempts.pop(trial, None)
-            return False
-        if outcome.error is not None and closed.unanswered and trial not in self._over:
-            self._spent[trial] = (before, waited)
-            self._attempts.pop(trial, None)
-            self._unanswered[trial] += 1
-            if self._unanswered[trial] == MOST_UNANSWERED:
-                raise GatewayDied(f"{MOST_UNANSWERED} tries of an episode are unanswered: {closed.unanswered}")
             return False
         await self._finish(trial, outcome, calls, post.worker.level)
         return True
+
+    def _was_cut_short(self, trial: Trial, error: HarnessError, closed: Closed) -> bool:
+        """Whether the server behind the gateway is to blame: it left a call unanswered, or answered so late that the time ran
+        out. One that is late every time is no reason to wait for ever. Raises GatewayDied for one that never answers."""
+        if not closed.unanswered and not (closed.delayed and error.kind == "timeout"):
+            return False
+        self._disturbed[trial] += 1
+        if self._disturbed[trial] < MOST_DISTURBED:
+            return True
+        if closed.unanswered:
+            raise GatewayDied(f"{MOST_DISTURBED} tries of an episode are unanswered: {closed.unanswered}")
+        return False
 
     async def _solved(
         self, post: Post, slot: int, trial: Trial, left_s: float, attempts: Attempts | None

@@ -52,7 +52,9 @@ class Closed:
 
     calls: tuple[Call, ...]
     unanswered: str = ""
-    """Why the server behind the gateway left a call of it unanswered, if it did: what came of the episode is nobody's then."""
+    delayed: str = ""
+    """Why the server behind the gateway left a call of it unanswered, or answered one late, if it did: what that did to the
+    episode is nobody's."""
 
 
 class Gateway:
@@ -157,7 +159,8 @@ class Gateway:
     async def leave_lane(self, i: int, wait_s: float = 0.0) -> Closed:
         """As `close_lane`."""
         answer = await self._ask("POST", f"/lanes/{i}/close", {"wait_s": wait_s}, REQUEST_S + wait_s)
-        return Closed(tuple(call_from_json(call) for call in answer["calls"]), str(answer["unanswered"]))
+        calls = tuple(call_from_json(call) for call in answer["calls"])
+        return Closed(calls, str(answer["unanswered"]), str(answer["delayed"]))
 
     async def chat(self, i: int, messages: Sequence[Mapping[str, str]], max_tokens: int) -> dict[str, Any]:
         """Ask the lane greedily, as a harness would: the engine's own questions, such as the proof of an adapter.

@@ -29,7 +29,8 @@ class Session:
     tokens: int = 0
     in_flight: set[asyncio.Task[Any]] = field(default_factory=set)
     unanswered: str = ""
-    """Why the server behind the backend left a call of it unanswered, if it did."""
+    delayed: str = ""
+    """Why the server behind the backend left a call of it unanswered, or answered one late, if it did."""
     opened: float = field(default_factory=time.monotonic)
 
     @property
@@ -141,16 +142,21 @@ class Lane:
         try:
             completions = await self._backend.complete(rows)
         except BaseException:
-            session.unanswered = next((row.trouble.why for row in rows if row.trouble.why), session.unanswered)
+            session.unanswered = troubled(rows) or session.unanswered
             session.completions -= len(rows)
             session.tokens -= sum(len(row.prompt_ids) + row.max_tokens for row in rows)
             raise
         seconds = time.monotonic() - start
+        session.delayed = troubled(rows) or session.delayed
         for row, completion in zip(rows, completions, strict=True):
             call = record(row, completion, messages, seconds)
             session.tokens += call.tokens - len(row.prompt_ids) - row.max_tokens
             session.calls.append(call)
         return completions
+
+
+def troubled(rows: Sequence[Row]) -> str:
+    return next((row.trouble.why for row in rows if row.trouble.why), "")
 
 
 def make_rows(

@@ -89,7 +89,6 @@ class Remote(Outside):
                 completion = read(await self._answer(row))
         except TimeoutError:
             await self._given_up(row.trouble, patience_s)
-        row.trouble.why = ""
         return completion
 
     async def _given_up(self, trouble: Trouble, patience_s: float) -> NoReturn:
@@ -134,8 +133,9 @@ class Remote(Outside):
         while True:
             began = time.monotonic()
             status, answer, told_s = await self._try(body)
-            if status == 200 or status in REQUESTS_FAULT:
+            if status in REQUESTS_FAULT:
                 trouble.why = ""
+            if status == 200 or status in REQUESTS_FAULT:
                 self._slowest_s = max(self._slowest_s, time.monotonic() - began)
                 return status, answer
             trouble.why = f"{status or ''} {said(answer)}".strip()

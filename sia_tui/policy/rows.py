@@ -24,7 +24,8 @@ class Trouble:
     """Of a row that is asked for."""
 
     why: str = ""
-    """What keeps the server from answering it: if it is cut off then, that is neither the harness' nor the policy's."""
+    """What keeps the server from answering it, or has kept it: what that does to the episode is neither the harness' nor the
+    policy's."""
 
 
 @dataclass(frozen=True)

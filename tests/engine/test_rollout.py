@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.engine import rollout as rollouts
 from sia_tui.engine.crew import Crew, Harness
 from sia_tui.engine.lots import Trial
-from sia_tui.engine.rollout import MOST_UNANSWERED, Terms, _Pass
+from sia_tui.engine.rollout import MOST_DISTURBED, Terms, _Pass
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.workers import Outcome
 from sia_tui.policy.client import Closed, GatewayDied
@@ -100,9 +101,9 @@ async def test_what_the_compiler_said_is_in_the_trajectory_and_its_silence_is_no
 class Gateway:
     lanes = 2
 
-    def __init__(self, unanswered: int = 0) -> None:
-        """Of how many tries a call stays unanswered."""
-        self.unanswered = unanswered
+    def __init__(self, disturbed: int = 0, *, answers: bool = False) -> None:
+        """In how many tries a call stays unanswered, or is answered late."""
+        self.disturbed, self._answers = disturbed, answers
         self.opened: list[tuple[int, int]] = []
         """Calls and tokens that each try had."""
 
@@ -110,8 +111,9 @@ class Gateway:
         self.opened.append((max_calls, max_total_tokens))
 
     async def leave_lane(self, lane: int) -> Closed:
-        self.unanswered -= 1
-        return Closed((CALL,), "503 busy" if self.unanswered >= 0 else "")
+        self.disturbed -= 1
+        why = "503 busy" if self.disturbed >= 0 else ""
+        return Closed((CALL,), delayed=why) if self._answers else Closed((CALL,), why)
 
 
 class Stopped:
@@ -177,15 +179,16 @@ class Late:
         return Outcome(None, "policy", (), {}, HarnessError("timeout", "late"), 9.0)
 
 
-@pytest.mark.parametrize("unanswered", [0, 1, MOST_UNANSWERED])
-async def test_what_the_server_left_unanswered_is_no_episode_and_has_all_its_time_again(unanswered: int) -> None:
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("disturbed", [0, 1, MOST_DISTURBED])
+async def test_what_the_server_cut_short_is_no_episode_and_has_all_its_time_again(
+    disturbed: int, answers: bool
+) -> None:
+    """One that answers late every time is late for good, and one that does not answer is lost."""
     done, worker = list[tuple[Attempt, Score]](), Late()
-    asked = beside(done, Gateway(unanswered))
+    asked = beside(done, Gateway(disturbed, answers=answers))
     post, trial = cast(Any, SimpleNamespace(worker=worker, lanes=(0,))), Trial(Case("c", "train", {}, 0))
-    if unanswered == MOST_UNANSWERED:
-        with pytest.raises(GatewayDied, match="unanswered: 503 busy"):
-            await asked._to_the_end(post, trial)
-    else:
+    recorded = answers or disturbed < MOST_DISTURBED
+    with nullcontext() if recorded else pytest.raises(GatewayDied, match="unanswered: 503 busy"):
         await asked._to_the_end(post, trial)
-    recorded = unanswered < MOST_UNANSWERED
-    assert worker.had == [9.0] * (unanswered + recorded) and len(done) == recorded
+    assert worker.had == [9.0] * min(disturbed + 1, MOST_DISTURBED) and len(done) == recorded

@@ -143,11 +143,12 @@ async def test_a_server_that_knows_only_texts_is_asked_for_them_and_its_count_co
 async def test_an_overloaded_server_is_asked_again_and_the_episode_never_knows(
     gateway: Gateway, tmp_path: Path, fails: list[int | str]
 ) -> None:
-    tries = len(fails) + 1
+    tries, last = len(fails) + 1, fails[-1]
     async with Port(gateway, fails=fails).open() as port, remote(port, tmp_path) as far:
         await far.open_lane(0, "e")
         status, _ = await say(far)
-        assert status == 200 and len(port.asked) == tries and await far.leave_lane(0) == Closed(ANY)
+        assert status == 200 and len(port.asked) == tries
+        assert await far.leave_lane(0) == Closed(ANY, delayed=f"{last} try again later")
 
 
 @pytest.mark.parametrize(("fails", "why"), [([503] * 99, "503 try again later"), ([HANGS], "no answer")])
@@ -162,7 +163,7 @@ async def test_a_call_begun_late_in_its_episode_stays_unanswered_and_says_so(
         asked = asyncio.ensure_future(say(far))
         await asyncio.sleep(1.5)
         closed = await far.leave_lane(0)
-        assert (await asked)[0] == 409 and (len(closed.calls), closed.unanswered) == (1, why)
+        assert (await asked)[0] == 409 and (len(closed.calls), closed.unanswered, closed.delayed) == (1, why, "")
         port.fails = []
         await far.open_lane(0, "f", seconds=1.5)
         assert (await say(far))[0] == 200
