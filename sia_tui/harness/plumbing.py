@@ -135,9 +135,13 @@ class Plumbing:
 def _open_anywhere(path: Path) -> bool:
     """In any process that this one may look at."""
     for process in Path("/proc").glob("[0-9]*"):
+        opened: list[Path] = []
         with contextlib.suppress(OSError):
-            if any(opened.readlink() == path for opened in (process / "fd").iterdir()):
-                return True
+            opened = list((process / "fd").iterdir())
+        for file in opened:
+            with contextlib.suppress(OSError):
+                if file.readlink() == path:
+                    return True
     return False
 
 
