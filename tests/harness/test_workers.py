@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from sia_tui.harness import cgroups, launch
+from sia_tui.harness import cgroups, excess, launch
 from sia_tui.harness.slot import SCRATCH
 from sia_tui.harness.workers import Outcome, WorkerDied
 from tests.harness.conftest import MakeWorld
@@ -240,6 +240,14 @@ async def test_an_engine_that_is_killed_while_the_walls_go_up_leaves_nobody(tmp_
         os.kill(child.process.pid, signal.SIGKILL)
         child.writer.close()
     await require_nobody(here)
+
+
+async def test_before_its_walls_are_up_a_worker_is_not_charged_with_the_machines_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As bubblewrap, slow to start on a busy machine, still sees it all."""
+    monkeypatch.setattr(excess, "NAMES", 0)
+    assert excess.excess(os.getpid(), excess.Allowed(inside=(tmp_path,))) == ""
 
 
 async def require_nobody(world: World) -> None:
