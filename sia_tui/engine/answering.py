@@ -7,9 +7,11 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sia_tui.children import stoppable
 from sia_tui.config import RunConfig
 from sia_tui.core.episodes import Attempt, Case, Score
 from sia_tui.core.hashing import digest
@@ -62,7 +64,7 @@ async def answer(
     if config.harness.agent is not None:
         require(config.harness.agent, level)
     requirements = bundle.harness / "requirements.txt"
-    python = await asyncio.to_thread(ensure_environment, requirements, workspace.folder("environments"), say)
+    python = await stoppable(partial(ensure_environment, requirements, workspace.folder("environments"), say))
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sia-answering-")))
         gateway = await stack.enter_async_context(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sia_tui.children import die_with_parent, started
+from sia_tui.children import die_with_parent, ended, started
 
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -48,9 +47,7 @@ async def run_job(
     except TimeoutError as error:
         raise JobFailed(f"{command[2]} took longer than {deadline_s:.0f} s; see {log}") from error
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await ended(process)
     if status != 0:
         last = (log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise JobFailed(f"{command[2]} ended with status {status}: {last}; see {log}")

@@ -12,15 +12,18 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
 from typing import Any
 
 from sia_tui.config import load_config
+from sia_tui.core.room import megabytes
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
+from sia_tui.engine.deleting import remove
 from sia_tui.engine.history import follow, refs
 from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository
 from sia_tui.repositories import repository_of
@@ -36,6 +39,8 @@ MOST_CONTENTS = 64 << 20
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHARED = ("policies", "tasks")
 """Folders of the workspace of which a run needs something."""
+_CUT = "-[0-9a-f]{12}"
+"""Behind the name of a task, where it is cut out of somebody's own files (`denoise/own_tissues.folder_of`)."""
 _SECRET = "key"
 """Of a task whose cases are made from it, and only there."""
 
@@ -89,7 +94,9 @@ def _shared(workspace: Workspace, paths: RunPaths, state: State) -> Iterator[tup
         for manifest in sorted(workspace.root.glob("policies/[!.]*/manifest.json")):
             if json.loads(manifest.read_text(encoding="utf-8")).get("weights_sha256") == state.policy_ready.sha256:
                 yield from _tree("policies", manifest.parent)
-    folders = (path for path in sorted(workspace.root.glob("tasks/*")) if path.name.startswith(config.task.name))
+    # Of another name are another task's, whose key makes its hidden cases.
+    named = re.compile(re.escape(config.task.name) + (_CUT if config.task.tissues is not None else ""))
+    folders = (path for path in sorted(workspace.root.glob("tasks/*")) if named.fullmatch(path.name))
     for folder in filter(Path.is_dir, folders):
         key = folder / _SECRET
         yield from [(f"tasks/{folder.name}/{_SECRET}", key)] if key.is_file() else _tree("tasks", folder)
@@ -144,13 +151,20 @@ def restore(workspace: Workspace, file: Path) -> list[str]:
         try:
             with zipfile.ZipFile(file) as packed:
                 told = _contents(packed, file)
-                names = [name for name in told["runs"] if _free(workspace, str(name))]
+                names = [str(name) for name in told["runs"] if _free(workspace, str(name))]
+                _require_room(packed, told["sha256"], folder, file)
                 for name, sha256 in told["sha256"].items():
                     _laid_out(packed, str(name), str(sha256), folder, file)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError, zlib.error) as error:
             raise StoreError(f"{file}: no backup that can be read ({one_line(str(error), 200)})") from error
-        for name in names:
-            _adopt(workspace, folder, str(name), file)
+        states = {name: _state(folder, name, file) for name in names}
+        with ExitStack() as undo:
+            for state in states.values():
+                _adopt(workspace, folder, state, undo)
+            undo.pop_all()
+        for name, state in states.items():
+            if state.test_opened is not None:
+                record_opening(workspace.db, name, state.test_opened.test_hash)
     return names
 
 
@@ -175,6 +189,13 @@ def _free(workspace: Workspace, name: str) -> bool:
     return True
 
 
+def _require_room(packed: zipfile.ZipFile, names: Iterable[str], folder: Path, file: Path) -> None:
+    """By the sizes that the archive tells: no member may be larger than it says. Raises StoreError, KeyError."""
+    total, free = sum(packed.getinfo(name).file_size for name in names), disk_usage(folder).free
+    if total > free:
+        raise StoreError(f"{file}: holds {megabytes(total)}, and {folder.parent} has {megabytes(free)} free; make room")
+
+
 def _laid_out(packed: zipfile.ZipFile, name: str, sha256: str, folder: Path, file: Path) -> None:
     """Raises StoreError for a name that is no plain path in one of the places, and for other bytes than were packed."""
     parts = name.split("/")
@@ -192,27 +213,50 @@ def _laid_out(packed: zipfile.ZipFile, name: str, sha256: str, folder: Path, fil
         out.chmod(0o600)
 
 
-def _adopt(workspace: Workspace, folder: Path, name: str, file: Path) -> None:
-    part, paths = RunPaths(folder / "runs" / name), workspace.run(name)
-    state = folded(part.db)
+def _state(folder: Path, name: str, file: Path) -> State:
+    """Raises StoreError for a store that is another run's."""
+    state = folded(RunPaths(folder / "runs" / name).db)
     if state.run != name:
         raise StoreError(f"{file}: the store of {name} is one of the run {state.run}")
+    return state
+
+
+def _adopt(workspace: Workspace, folder: Path, state: State, undo: ExitStack) -> None:
+    """`undo` takes away again what this places."""
+    part, paths = RunPaths(folder / "runs" / state.run), workspace.run(state.run)
     for place in _SHARED:
         for made in sorted((folder / place).glob("*")):
             there = workspace.folder(place) / made.name
             if not there.exists():
                 made.rename(there)
+                undo.callback(remove, there)
     repository = HarnessRepository(workspace.harness_repository)
     if state.generations:
+        undo.callback(
+            _forget, repository, [ref for ref in refs(state) if _lacks(repository, ref)], repository.root.exists()
+        )
         repository.take_in(part.root / HISTORY, refs(state))
         (part.root / HISTORY).unlink()
     part.keep_private()
     part.root.rename(paths.root)
+    undo.callback(remove, paths.root)
     if state.best is not None:
-        repository.start_run(name, state.best.commit, paths.worktree)
+        undo.callback(repository.forget_run, state.run, paths.worktree)
+        repository.start_run(state.run, state.best.commit, paths.worktree)
         follow(state, repository, paths.worktree)
-    if state.test_opened is not None:
-        record_opening(workspace.db, name, state.test_opened.test_hash)
+
+
+def _lacks(repository: HarnessRepository, ref: str) -> bool:
+    return not repository.root.exists() or repository.resolve(ref) is None
+
+
+def _forget(repository: HarnessRepository, taken: Sequence[str], was_there: bool) -> None:
+    """These refs, or all of a repository that was made for them."""
+    if was_there:
+        for ref in taken:
+            repository.unmark(ref)
+    elif repository.root.exists():
+        remove(repository.root)
 
 
 def _sha256(file: Path) -> str:

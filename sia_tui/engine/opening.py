@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+from sia_tui.children import stoppable
 from sia_tui.config import RunConfig
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.session import Session
@@ -28,7 +30,7 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """Raises TaskError, SandboxUnavailable, VerifierFailed."""
     report.phase("reading the task")
-    task = await asyncio.to_thread(open_task, workspace, config, report.say)
+    task = await stoppable(partial(open_task, workspace, config, report.say))
     level = choose(config.harness.isolation, probe())
     walls = config.engine.walls
     if level == "container":

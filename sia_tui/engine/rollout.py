@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -21,12 +22,14 @@ from sia_tui.engine.lots import Lot, Trial
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.workers import Outcome, WorkerDied, WorkerLost
-from sia_tui.policy.client import Gateway, GatewayError
+from sia_tui.policy.client import Closed, Gateway, GatewayDied, GatewayError
 
 VIEWS_AT_ONCE = 2
 """Of a pass that measures; each view's worker fits tools and searches on a core of its own."""
 
 
+MOST_DISTURBED = 3
+"""Tries of an episode that the server behind the gateway may cut short."""
 LOOK_S = 0.1
 """How often a lane with nothing to do looks whether something is late."""
 PULSE_S, STOPPED_S = 0.5, 3.0
@@ -101,6 +104,7 @@ class _Pass:
         self._spent: dict[Trial, tuple[tuple[Call, ...], float]] = {}
         """Calls and seconds of a first try that a dying worker cut off: the second try has what they left."""
         self._attempts: dict[Trial, Attempts] = {}
+        self._disturbed: Counter[Trial] = Counter()
         self._over: set[Trial] = set()
         self._solving: dict[Trial, list[asyncio.Future[Outcome]]] = {}
         self._torn: dict[Trial, list[str]] = {}
@@ -225,10 +229,11 @@ class _Pass:
 
     async def _episode(self, post: Post, slot: int, lane: int, trial: Trial) -> bool:
         """One try. A second one, after a worker died, has the calls, tokens and seconds that the first one left; after one
-        was lost or beaten, all that it had. False where its time ran out while this process was stopped: it is to be tried
-        again."""
+        was lost or beaten, all that it had. False where it is to be tried again: its time ran out while this process was
+        stopped, or the server behind the gateway cut it short."""
         config, gateway = self._place.config, self._place.gateway
         before, waited = self._spent.get(trial, ((), 0.0))
+        left_s = max(1.0, config.deadline_s - waited)
         began, calls, stops, counts = time.monotonic(), before, self.stops, True
         try:
             await gateway.open_lane(
@@ -241,9 +246,9 @@ class _Pass:
                 max_calls=max(1, config.max_calls - len(before)),
                 max_total_tokens=max(1, config.max_tokens - _tokens(before)),
                 seed=_seed(self._place.seed, trial, self._terms.salt),
+                seconds=left_s,
             )
-            left_s, attempts = max(1.0, config.deadline_s - waited), self._offered(trial)
-            outcome = await self._solved(post, slot, trial, left_s, attempts)
+            outcome = await self._solved(post, slot, trial, left_s, self._offered(trial))
             counts = outcome is not None
         except WorkerLost as loss:
             counts = self._its_own_doing(trial, post.worker.node)
@@ -251,18 +256,33 @@ class _Pass:
                 raise WorkerDied(f"{loss}, again and again") from loss
             raise
         finally:
-            calls = before + await self._close(lane)
+            closed = await self._close(lane)
+            calls = before + closed.calls
             took = time.monotonic() - began if self.stops == stops else 0.0
             if counts:
                 self._spent[trial] = (calls, waited + took)
         if outcome is None:
             return True
-        if outcome.error is not None and outcome.error.kind == "timeout" and self.stops != stops:
+        error = outcome.error
+        stopped = error is not None and error.kind == "timeout" and self.stops != stops
+        if stopped or (error is not None and trial not in self._over and self._was_cut_short(trial, error, closed)):
             self._spent[trial] = (before, waited)
             self._attempts.pop(trial, None)
             return False
         await self._finish(trial, outcome, calls, post.worker.level)
         return True
+
+    def _was_cut_short(self, trial: Trial, error: HarnessError, closed: Closed) -> bool:
+        """Whether the server behind the gateway is to blame: it left a call unanswered, or answered so late that the time ran
+        out. One that is late every time is no reason to wait for ever. Raises GatewayDied for one that never answers."""
+        if not closed.unanswered and not (closed.delayed and error.kind == "timeout"):
+            return False
+        self._disturbed[trial] += 1
+        if self._disturbed[trial] < MOST_DISTURBED:
+            return True
+        if closed.unanswered:
+            raise GatewayDied(f"{MOST_DISTURBED} tries of an episode are unanswered: {closed.unanswered}")
+        return False
 
     async def _solved(
         self, post: Post, slot: int, trial: Trial, left_s: float, attempts: Attempts | None
@@ -293,14 +313,14 @@ class _Pass:
             return None
         return self._attempts.setdefault(trial, Attempts(place.compiler, place.config.attempts))
 
-    async def _close(self, lane: int) -> tuple[Call, ...]:
+    async def _close(self, lane: int) -> Closed:
         """The lane's calls; none if it was never opened, because opening it was cancelled or refused."""
         try:
-            return await self._place.gateway.close_lane(lane)
+            return await self._place.gateway.leave_lane(lane)
         except GatewayError as error:
             if error.status != 409:
                 raise
-            return ()
+            return Closed(())
 
     def _unnamed(self, trial: Trial) -> Case:
         """The case under an id that says nothing: the same in a resumed run, another one in every generation, so that

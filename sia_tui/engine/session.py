@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from sia_tui.children import stoppable
 from sia_tui.cluster.executor import Executor
 from sia_tui.cluster.opening import executor
 from sia_tui.config import RunConfig
@@ -41,6 +41,8 @@ from sia_tui.tasks.verifier import VerifierProcess
 from sia_tui.tasks.verifier_pool import VerifierPool
 
 log = logging.getLogger(__name__)
+CALL_S = 300.0
+"""What a call may take; one that is given up before its episode ends would be an answer to the harness, and scored."""
 SEEDS = Path(__file__).resolve().parents[2] / "harness_repo"
 
 
@@ -270,7 +272,7 @@ class Session:
         """The Python of the harness' own environment, by the seed's requirements.txt."""
         requirements = self.seed / "requirements.txt"
         folder = self.workspace.folder("environments")
-        return await asyncio.to_thread(ensure_environment, requirements, folder, log.info)
+        return await stoppable(partial(ensure_environment, requirements, folder, log.info))
 
 
 def seed_of(task: Task) -> Path:
@@ -308,6 +310,7 @@ def serving(config: RunConfig) -> dict[str, Any]:
         "model": policy.name if policy.kind == "model" else None,
         "key_env": policy.key_env,
         "retry_s": 0.8 * config.harness.deadline_s,
+        "call_deadline_s": max(CALL_S, config.harness.deadline_s),
         "vllm": policy.vllm.model_copy(update={"rank": rank, "tensor_parallel": config.tensor_parallel}),
         "device": policy.device,
         "gpus": config.weights.serve_on if here else (),

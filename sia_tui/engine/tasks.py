@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,11 +36,13 @@ BENCHES = 2
 """Of TriMul in C: one compiles while the other times, which takes turns."""
 
 
-def open_task(workspace: Workspace, config: RunConfig, say: Callable[[str], None]) -> Task:
+def open_task(
+    workspace: Workspace, config: RunConfig, say: Callable[[str], None], stop: threading.Event | None = None
+) -> Task:
     """The task as the config splits it; its data is fetched, or made, in the workspace on first use. Raises TaskError."""
     settings = config.task
     if settings.folder is not None:
-        return equipped(_own(settings, settings.folder), workspace, say)
+        return equipped(_own(settings, settings.folder), workspace, say, stop)
     if settings.name == denoise.NAME:
         folder = settings.data or workspace.folder("tasks") / denoise.NAME
         if settings.tissues is not None:
@@ -94,13 +97,13 @@ def _bench(folder: Path, bench: Path, level: Isolation, kind: Any) -> Judge:
     return cast(Judge, kind.judge(bench))
 
 
-def equipped(task: Task, workspace: Workspace, say: Callable[[str], None]) -> Task:
+def equipped(task: Task, workspace: Workspace, say: Callable[[str], None], stop: threading.Event | None = None) -> Task:
     """Its reward's own environment is made, where it has one. Raises TaskError."""
     requirements = task.judge.requirements
     if requirements is None:
         return task
     try:
-        python = ensure_environment(requirements, workspace.folder("environments"), say)
+        python = ensure_environment(requirements, workspace.folder("environments"), say, stop)
     except EnvironmentFailed as fault:
         raise TaskError(f"the reward's own environment: {fault}") from None
     return replace(task, judge=replace(task.judge, python=python))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sia_tui.children import die_with_parent, started
+from sia_tui.children import die_with_parent, ended, gone, started
 from sia_tui.core.hardware import only
 from sia_tui.engine.hardware import names_given, not_serving
 from sia_tui.engine.jobs import QUIET
@@ -58,9 +57,7 @@ class Trainer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        await ended(self._process)
 
     @property
     def pid(self) -> int:
@@ -79,7 +76,8 @@ class Trainer:
             raise self._died(f"said nothing for {SILENCE_S:.0f} s") from None
         except ValueError as error:
             raise self._died(f"said something odd: {error}") from error
-        raise self._died(f"ended with status {await self._process.wait()}")
+        await gone(self._process)
+        raise self._died(f"ended with status {self._process.returncode}")
 
     async def tell(self, told: Told) -> None:
         """Raises TrainerDied."""

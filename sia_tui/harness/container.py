@@ -211,7 +211,8 @@ class Meeting:
                 far.close()
                 return Met(near, None)
             control, _ = coming.result()
-            await asyncio.to_thread(_handed, control, lanes)
+            # Copies: at the loop's end nobody waits for the thread, and a lane's number may be another file's by then.
+            await asyncio.to_thread(_handed, control, [os.dup(lane) for lane in lanes])
             pid, _, _ = _CREDENTIALS.unpack(control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             return Met(control, pid or None)
         finally:
@@ -232,11 +233,15 @@ class Met:
 
 
 def _handed(control: socket.socket, lanes: Sequence[int]) -> None:
-    """Blocking. Whoever fetches nothing is told nothing."""
+    """Blocking; the lanes are closed at its end. Whoever fetches nothing is told nothing."""
     control.settimeout(10.0)
-    with contextlib.suppress(OSError):
-        for start in range(0, len(lanes), _AT_ONCE):
-            socket.send_fds(control, [b"l"], list(lanes[start : start + _AT_ONCE]))
+    try:
+        with contextlib.suppress(OSError):
+            for start in range(0, len(lanes), _AT_ONCE):
+                socket.send_fds(control, [b"l"], list(lanes[start : start + _AT_ONCE]))
+    finally:
+        for lane in lanes:
+            os.close(lane)
     control.setblocking(False)
 
 

@@ -16,13 +16,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sia_tui.children import die_with_parent
 
-TIMEOUT_S = 900.0
+TIMEOUT_S, LOOK_S = 900.0, 0.1
+"""What one step may take, and how often it is looked whether it is to stop."""
 _PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w.,\s-]+\])?\s*==\s*[\w.!+-]+(\s*;[^#]+)?")
 _COMPLETE = ".complete"
 
@@ -38,11 +40,15 @@ def base_interpreter() -> Path:
     return Path(getattr(sys, "_base_executable", sys.executable))
 
 
-def ensure_environment(requirements: Path, root: Path, progress: Progress = lambda line: None) -> Path:
+def ensure_environment(
+    requirements: Path, root: Path, progress: Progress = lambda line: None, stop: threading.Event | None = None
+) -> Path:
     """The `bin/python` whose site-packages are what `requirements` pins; the plain interpreter when it pins nothing.
 
-    Blocks, possibly for minutes. Safe to call from several processes at once.
+    Blocks, possibly for minutes, or until `stop` is set. Safe to call from several processes at once. Raises
+    EnvironmentFailed.
     """
+    stop = stop or threading.Event()
     pins, python = read_pins(requirements), interpreter(requirements, root)
     if not pins:
         return python
@@ -50,9 +56,9 @@ def ensure_environment(requirements: Path, root: Path, progress: Progress = lamb
     if (folder / _COMPLETE).exists():
         return python
     root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f"{folder.name}.lock"):
+    with _locked(root / f"{folder.name}.lock", stop):
         if not (folder / _COMPLETE).exists():
-            _make(folder, pins, progress)
+            _make(folder, pins, progress, stop)
     return python
 
 
@@ -81,24 +87,24 @@ def environment_id(pins: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _make(folder: Path, pins: Sequence[str], progress: Progress) -> None:
+def _make(folder: Path, pins: Sequence[str], progress: Progress, stop: threading.Event) -> None:
     """Makes it in its place, since a virtual environment cannot be moved, and marks it when it is whole."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         progress("creating the harness environment")
-        _run([str(base_interpreter()), "-m", "venv", str(folder)], progress, "venv")
+        _run([str(base_interpreter()), "-m", "venv", str(folder)], progress, "venv", stop)
         listed = folder / "requirements.txt"
         listed.write_text("\n".join(pins) + "\n", encoding="utf-8")
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-        _run([*pip, "--only-binary", ":all:", "--progress-bar", "off", "-r", str(listed)], progress, "pip")
+        _run([*pip, "--only-binary", ":all:", "--progress-bar", "off", "-r", str(listed)], progress, "pip", stop)
         (folder / _COMPLETE).touch()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _run(argv: Sequence[str], progress: Progress, name: str) -> None:
-    """Runs one step, telling its lines, and kills it with its children when time is up."""
+def _run(argv: Sequence[str], progress: Progress, name: str, stop: threading.Event) -> None:
+    """Runs one step, telling its lines, and kills it with its children when time is up or it is to stop."""
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -110,9 +116,9 @@ def _run(argv: Sequence[str], progress: Progress, name: str) -> None:
         start_new_session=True,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks taken
     )
-    timer = threading.Timer(TIMEOUT_S, _kill, (process,))
-    timer.start()
-    last = ""
+    last, began, over = "", time.monotonic(), threading.Event()
+    watch = threading.Thread(target=_watch, args=(process, over, stop), daemon=True)
+    watch.start()
     try:
         assert process.stdout is not None
         for line in process.stdout:
@@ -123,12 +129,22 @@ def _run(argv: Sequence[str], progress: Progress, name: str) -> None:
         _kill(process)
         raise
     finally:
-        late = not timer.is_alive()
-        timer.cancel()
-    if late:
+        over.set()
+        watch.join()
+    if stop.is_set():
+        raise EnvironmentFailed(f"{name} was stopped")
+    if code == -signal.SIGKILL and time.monotonic() - began > TIMEOUT_S:
         raise EnvironmentFailed(f"{name} took longer than {TIMEOUT_S:g} s: check the package index, then start again")
     if code != 0:
         raise EnvironmentFailed(f"{name} failed: {last[:300]} (check requirements.txt and pip's configuration)")
+
+
+def _watch(process: subprocess.Popen[str], over: threading.Event, stop: threading.Event) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not over.wait(LOOK_S):
+        if stop.is_set() or time.monotonic() > end:
+            _kill(process)
+            return
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -137,7 +153,17 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, stop: threading.Event) -> Iterator[None]:
+    """Whoever holds it makes the same environment, within the time that both its steps may take."""
+    end = time.monotonic() + 2 * TIMEOUT_S
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stop.wait(LOOK_S) or time.monotonic() > end:
+                    raise EnvironmentFailed(
+                        f"{path} is held by another process that makes the same environment"
+                    ) from None
         yield

@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia_tui.children import end, end_group, gone, started
+from sia_tui.children import end, end_group, ended, finished, gone, started
 from sia_tui.harness import agent, container, sandbox, seccomp
 from sia_tui.harness.agent import Agent
 from sia_tui.harness.excess import PERIOD_S, THREADS, Allowed, excess
@@ -162,38 +162,63 @@ class LocalChild:
         if self.watch is not None:
             self.watch.cancel()
         self.writer.close()
-        await gone(self.process)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.drain, 2)
-        await asyncio.to_thread(self.slot.leave)
+        await finished(self._left())
+
+    async def _left(self) -> None:
+        try:
+            await gone(self.process)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.drain, 2)
+        finally:
+            await asyncio.to_thread(self.slot.leave)
 
 
 async def spawn(setup: Setup, mode: Mode, lanes: Sequence[socket.socket] = ()) -> LocalChild:
-    """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die."""
+    """Starts the worker. The lanes are its own from here on: this side's copies are closed, or nobody saw it die.
+
+    Cancelled, the start is finished and undone: a slot half taken would stay behind, and numbers of lanes on their way to a
+    container might be another file's by then.
+    """
+    return await finished(_spawned(setup, mode, lanes), LocalChild.close)
+
+
+async def _spawned(setup: Setup, mode: Mode, lanes: Sequence[socket.socket]) -> LocalChild:
     if setup.agent is not None:
         agent.require(setup.agent, setup.level)
     try:
         python = await asyncio.to_thread(inspect, setup.python)
         await asyncio.to_thread(_compile)
-        slot = await _taken(setup, (python.executable, *python.stdlib, INSIDE, setup.harness, setup.rows))
+        shown = _shown(setup, mode, python)
+        files, beside = setup.limits.open_files, setup.log.parent
+        slot = await asyncio.to_thread(taken, setup.level, setup.walls, shown, beside, setup.memory, files)
         try:
-            plan = _Plan(setup, mode, python, slot)
-            if mode == "prepare" and slot.uid is not None:
-                os.chown(setup.tools, slot.uid.uid, slot.uid.uid)
-            process, ours, first = await _begun(plan, [lane.fileno() for lane in lanes])
+            return await _confined(setup, mode, python, slot, [lane.fileno() for lane in lanes])
         except BaseException:
             await asyncio.to_thread(slot.leave)
             raise
     finally:
         for lane in lanes:
             lane.close()
+
+
+def _shown(setup: Setup, mode: Mode, python: Interpreter) -> tuple[Path, ...]:
+    """What the slot is to read; what it prepares is its own."""
+    packages = [python.site_packages] if python.site_packages else []
+    tools = [setup.tools] if mode == "serve" else []
+    programs = [mount.source for mount in agent.mounts(setup.agent)] if setup.agent else []
+    return python.executable, *python.stdlib, *packages, INSIDE, setup.harness, setup.rows, *tools, *programs
+
+
+async def _confined(setup: Setup, mode: Mode, python: Interpreter, slot: Slot, lanes: list[int]) -> LocalChild:
+    plan = _Plan(setup, mode, python, slot)
+    if mode == "prepare" and slot.uid is not None:
+        os.chown(setup.tools, slot.uid.uid, slot.uid.uid)
+    process, ours, first = await _begun(plan, lanes)
     try:
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
     except BaseException:
-        end(process.pid)
         ours.close()
-        await gone(process)
-        await asyncio.to_thread(slot.leave)
+        await ended(process)
         raise
     drain = asyncio.create_task(_keep_output(process, setup.log, setup.limits.log_kb * 1024))
     child = LocalChild(process, reader, writer, drain, slot, first, setup.level)
@@ -206,19 +231,6 @@ def _compile() -> None:
     """What runs inside, once: a slot writes no byte code, and would compile it at every start. Where the package cannot be
     written it does."""
     compileall.compile_dir(INSIDE, maxlevels=0, quiet=2)
-
-
-async def _taken(setup: Setup, shown: Sequence[Path]) -> Slot:
-    """Cancelled, it gives back what it has got meanwhile."""
-    limits = setup.limits
-    taking = asyncio.ensure_future(
-        asyncio.to_thread(taken, setup.level, setup.walls, shown, setup.log.parent, setup.memory, limits.open_files)
-    )
-    try:
-        return await asyncio.shield(taking)
-    except asyncio.CancelledError:
-        (await taking).leave()
-        raise
 
 
 async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Process, socket.socket, int | None]:
@@ -248,8 +260,7 @@ async def _begun(plan: _Plan, lanes: list[int]) -> tuple[asyncio.subprocess.Proc
     try:
         met = await meeting.met(process, lanes, MEETING_S)
     except BaseException:
-        end(process.pid)
-        await gone(process)
+        await ended(process)
         raise
     return process, met.control, met.pid
 

@@ -106,13 +106,17 @@ class Plumbing:
         return output
 
     def _unlocked(self, said: str) -> bool:
-        """Whether a lock that git was killed over is out of the way: no git of ours lives as long as it lay there."""
+        """Whether a lock that git was killed over is out of the way: no git of ours lives as long as it lay there. One that
+        somebody has open is theirs, and so is a worktree's index: people work in those, and git closes that file while
+        their editor is open."""
         found = _LOCKED.search(said)
         path = Path(found["path"]) if found else None
         if path is None or not path.resolve().is_relative_to(self._root.resolve()):
             return False
+        if path.name == "index.lock" and path.parent.parent.name == "worktrees":
+            return False
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > DEADLINE_S:
+            if time.time() - path.stat().st_mtime > DEADLINE_S and not _open_anywhere(path.resolve()):
                 path.unlink()
                 return True
         return False
@@ -126,6 +130,19 @@ class Plumbing:
             )
         lines = str(error.stderr).removeprefix("\n  stderr: ").strip("' \n").splitlines()
         return RepositoryError(f"git {verb}: {lines[-1].strip() if lines else 'failed'}")
+
+
+def _open_anywhere(path: Path) -> bool:
+    """In any process that this one may look at."""
+    for process in Path("/proc").glob("[0-9]*"):
+        opened: list[Path] = []
+        with contextlib.suppress(OSError):
+            opened = list((process / "fd").iterdir())
+        for file in opened:
+            with contextlib.suppress(OSError):
+                if file.readlink() == path:
+                    return True
+    return False
 
 
 def _environment() -> dict[str, str]:

@@ -89,8 +89,7 @@ class HarnessRepository:
         self.git.run("worktree", "prune")
         refs = self.git.run("for-each-ref", "--format=%(refname)", f"refs/heads/{run}", f"refs/tags/{run}/")
         for ref in (*refs.splitlines(), f"refs/notes/sia/{run}"):
-            if self.git.resolve(ref) is not None:
-                self.git.run("update-ref", "-d", ref)
+            self.unmark(ref)
 
     def resolve(self, name: str) -> str | None:
         """The object that git knows by this name, if there is one."""
@@ -164,6 +163,11 @@ class HarnessRepository:
     def mark(self, ref: str, commit: str) -> None:
         """Keep a commit reachable under this name, whatever becomes of it."""
         self.git.run("update-ref", ref, commit)
+
+    def unmark(self, ref: str) -> None:
+        """Repeatable."""
+        if self.git.resolve(ref) is not None:
+            self.git.run("update-ref", "-d", ref)
 
     def move(self, run: str, old: str, new: str) -> None:
         """Compare-and-swap the run's branch; done already is fine. Raises RepositoryError if it stands elsewhere."""

@@ -71,8 +71,7 @@ class Slot:
 
 
 def taken(level: Isolation, walls: Walls, shown: Sequence[Path], beside: Path, memory: int, files: int) -> Slot:
-    """`shown` are the slot's own folders, the last one to be written to if it is an empty one; `memory` in bytes. Blocking.
-    Raises SandboxUnavailable."""
+    """`shown` is what the slot is to read, files and folders; `memory` in bytes. Blocking. Raises SandboxUnavailable."""
     slot = Slot(level)
     try:
         if level != "none" and walls.uids is not None and may_shed(level, shown, beside):

@@ -34,10 +34,12 @@ def held(uids: tuple[int, int]) -> Held | None:
     first, last = uids
     count = last - first + 1
     start = random.randrange(count)
-    LOCKS.mkdir(mode=0o700, parents=True, exist_ok=True)
     for turn in range(count):
         uid = first + (start + turn) % count
-        lock = os.open(LOCKS / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            lock = os.open(LOCKS / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return Held(uid, lock)
@@ -49,13 +51,17 @@ def held(uids: tuple[int, int]) -> Held | None:
 def not_here(uids: tuple[int, int] | None) -> str:
     """Why slots have no numbers of their own on this machine, or nothing."""
     if uids is None:
-        return "harness.uids is null"
+        return "engine.walls.uids is null"
     if os.geteuid() != 0:
         return "only root can give them"
     first, last = uids
     if not any(begin <= first and last < begin + count for begin, count in _mapped()):
-        return f"{first} to {last} are no user numbers in this container; set harness.uids to some that are"
-    return ""
+        return f"{first} to {last} are no user numbers in this container; set engine.walls.uids to some that are"
+    try:
+        LOCKS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{LOCKS}, which says who has which, cannot be made: {error.strerror}"
+    return "" if os.access(LOCKS, os.W_OK) else f"{LOCKS}, which says who has which, cannot be written"
 
 
 def _mapped() -> Iterable[tuple[int, int]]:
@@ -88,8 +94,11 @@ def in_the_way(path: Path) -> Path | None:
 
 
 def take_back(folder: Path) -> None:
-    """What a slot wrote is the engine's again. Its processes must be dead."""
+    """What a slot wrote is the engine's again, and every other slot may read it. Its processes must be dead; it has left
+    plain files and folders alone."""
     for root, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            os.chown(Path(root, name), os.geteuid(), os.getegid(), follow_symlinks=False)
+        for path in (Path(root, name) for name in (*folders, *files)):
+            mode = path.lstat().st_mode
+            os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
+            path.chmod(stat.S_IMODE(mode) | (0o555 if stat.S_ISDIR(mode) or mode & 0o111 else 0o444))
     shutil.chown(folder, os.geteuid(), os.getegid())

@@ -107,9 +107,11 @@ class Worker:
         tasks = [*self._asked, *([self._listener] if self._listener is not None else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._child is not None:
-            await self._child.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            if self._child is not None:
+                await self._child.close()
 
     @property
     def alive(self) -> bool:

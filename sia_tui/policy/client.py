@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import sia_tui
-from sia_tui.children import started
+from sia_tui.children import die_with_parent, end_group, gone, started
 from sia_tui.core.episodes import Call
 from sia_tui.core.hardware import only
 from sia_tui.policy import sockets
@@ -44,6 +44,17 @@ class GatewayError(Exception):
 
 class GatewayDied(Exception):
     """The gateway's process is gone, or did not come up in time. The message ends with its last log lines."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What an episode leaves on its lane."""
+
+    calls: tuple[Call, ...]
+    unanswered: str = ""
+    delayed: str = ""
+    """Why the server behind the gateway left a call of it unanswered, or answered one late, if it did: what that did to the
+    episode is nobody's."""
 
 
 class Gateway:
@@ -122,6 +133,7 @@ class Gateway:
         max_calls: int = 64,
         max_total_tokens: int = 65536,
         seed: int | None = None,
+        seconds: float | None = None,
     ) -> None:
         """Temperature and most tokens of a completion are those of a lane opened for training.
 
@@ -133,6 +145,7 @@ class Gateway:
             "max_calls": max_calls,
             "max_total_tokens": max_total_tokens,
             "seed": seed,
+            "seconds": seconds,
         }
         await self._ask("POST", f"/lanes/{i}/open", terms)
 
@@ -141,8 +154,13 @@ class Gateway:
 
         Raises GatewayError (409) when the lane is not open.
         """
+        return (await self.leave_lane(i, wait_s)).calls
+
+    async def leave_lane(self, i: int, wait_s: float = 0.0) -> Closed:
+        """As `close_lane`."""
         answer = await self._ask("POST", f"/lanes/{i}/close", {"wait_s": wait_s}, REQUEST_S + wait_s)
-        return tuple(call_from_json(call) for call in answer["calls"])
+        calls = tuple(call_from_json(call) for call in answer["calls"])
+        return Closed(calls, str(answer["unanswered"]), str(answer["delayed"]))
 
     async def chat(self, i: int, messages: Sequence[Mapping[str, str]], max_tokens: int) -> dict[str, Any]:
         """Ask the lane greedily, as a harness would: the engine's own questions, such as the proof of an adapter.
@@ -209,9 +227,9 @@ class Gateway:
                 async with asyncio.timeout(STOP_S):
                     await self._process.wait()
             except TimeoutError:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                await self._process.wait()
+                # A server that it has started is told by its death, and ends its own.
+                end_group(self._process.pid)
+                await gone(self._process)
         if self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -302,6 +320,8 @@ async def spawn(
             stderr=log,
             env=environment,
             start_new_session=True,
+            # One that is stuck or stopped does not notice that its standard input has ended.
+            preexec_fn=die_with_parent,
         )
 
 

@@ -173,7 +173,7 @@ async def serve(settings: Settings) -> None:
     with sockets.opened(folder) as short:
         connector = UnixConnector(f"{short}/{vllm_server.SOCKET}", limit=0, force_close=True)
         async with (
-            vllm_server.started(settings.server, context) as server,
+            vllm_server.running(settings.server, context) as server,
             ClientSession(connector=connector, timeout=ClientTimeout(total=None)) as http,
         ):
             doorway = Doorway(settings, http, server)

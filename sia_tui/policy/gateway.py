@@ -164,7 +164,8 @@ class AdminApi:
         lane, terms = self._lane(http), parse(CloseLane, await http.read())
         session = await asyncio.shield(asyncio.ensure_future(lane.close(terms.wait_s)))
         calls = [call_to_json(call) for call in session.calls]
-        return web.json_response({"lane": lane.index, "episode": session.terms.episode, "calls": calls})
+        told = {"calls": calls, "unanswered": session.unanswered, "delayed": session.delayed}
+        return web.json_response({"lane": lane.index, "episode": session.terms.episode, **told})
 
     async def load(self, http: web.Request) -> web.Response:
         request = parse(LoadAdapter, await http.read())

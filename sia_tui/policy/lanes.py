@@ -28,6 +28,14 @@ class Session:
     """Completions ever asked for, cancelled ones too, so that no two share a seed."""
     tokens: int = 0
     in_flight: set[asyncio.Task[Any]] = field(default_factory=set)
+    unanswered: str = ""
+    delayed: str = ""
+    """Why the server behind the backend left a call of it unanswered, or answered one late, if it did."""
+    opened: float = field(default_factory=time.monotonic)
+
+    @property
+    def until(self) -> float | None:
+        return None if self.terms.seconds is None else self.opened + self.terms.seconds
 
     def reserve(self, prompt: int, n: int, max_tokens: int) -> int:
         """Admits n completions; returns the tokens each may sample. Raises Refused (429)."""
@@ -106,6 +114,7 @@ class Lane:
         rows = make_rows(request, session, messages, prompt_ids, allowed)
         task = asyncio.ensure_future(self._sample(session, messages, rows))
         session.in_flight.add(task)
+        task.add_done_callback(session.in_flight.discard)
         try:
             await asyncio.wait({task}, timeout=self._deadline_s)
             if not task.done():
@@ -117,7 +126,6 @@ class Lane:
             raise Refused(429, "overloaded", str(error)) from error
         finally:
             task.cancel()
-            session.in_flight.discard(task)
 
     def _clamp(self, prompt_ids: tuple[int, ...], wanted: int | None) -> int:
         room = self._backend.context - len(prompt_ids)
@@ -134,15 +142,21 @@ class Lane:
         try:
             completions = await self._backend.complete(rows)
         except BaseException:
+            session.unanswered = troubled(rows) or session.unanswered
             session.completions -= len(rows)
             session.tokens -= sum(len(row.prompt_ids) + row.max_tokens for row in rows)
             raise
         seconds = time.monotonic() - start
+        session.delayed = troubled(rows) or session.delayed
         for row, completion in zip(rows, completions, strict=True):
             call = record(row, completion, messages, seconds)
             session.tokens += call.tokens - len(row.prompt_ids) - row.max_tokens
             session.calls.append(call)
         return completions
+
+
+def troubled(rows: Sequence[Row]) -> str:
+    return next((row.trouble.why for row in rows if row.trouble.why), "")
 
 
 def make_rows(
@@ -172,6 +186,7 @@ def make_rows(
             ignore_eos=request.ignore_eos,
             messages=tuple(messages),
             tempered=train,
+            until=session.until,
         )
         for seed in seeds
     ]

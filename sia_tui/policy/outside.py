@@ -61,8 +61,13 @@ class Asked(ABC):
     async def lose(self, why: str) -> NoReturn:
         if not self._lost.done():
             self._lost.set_exception(Lost(why))
-        for_good: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
-        await for_good
+        await never()
+
+
+async def never() -> NoReturn:
+    """Until it is cancelled."""
+    for_good: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
+    await for_good
 
 
 class Outside(Asked):

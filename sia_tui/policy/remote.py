@@ -10,12 +10,15 @@ import asyncio
 import logging
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
 
-from sia_tui.policy.outside import Lost, Outside, refused, said
-from sia_tui.policy.rows import BackendError, Completion, Row
+from sia_tui.policy.outside import Lost, Outside, never, refused, said
+from sia_tui.policy.rows import BackendError, Completion, Row, Trouble
 from sia_tui.policy.wire import Settings
 
 log = logging.getLogger("sia.gateway")
@@ -23,8 +26,15 @@ log = logging.getLogger("sia.gateway")
 CONTEXT = 32_768
 """Taken for the model's where the config says nothing; a prompt that does not fit is the server's to refuse."""
 PATH = "/chat/completions"
-FIRST_WAIT_S, LONGEST_WAIT_S, LEAST_S = 0.5, 20.0, 0.1
-"""Pauses between two tries, and the least that a try is given."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
+"""Pauses between two tries."""
+REQUESTS_FAULT, OURS = (400, 413, 422), (401, 402, 403, 404)
+"""Statuses that say something of the request, and of what the config names. After any other it is asked again."""
+SHARE = 0.8
+"""Of what is left of its episode a call may wait so much: the rest is for what the harness makes of it."""
+SLOW = 2.0
+"""A silence so many times as long as the slowest answer is not slowness."""
+SILENT = "no answer"
 EXTRAS = {"logprobs": True, "return_token_ids": True}
 """Not every server knows them; one that refuses a request with them and takes it without is not asked for them again."""
 
@@ -56,6 +66,7 @@ class Remote(Outside):
         self._settings = settings
         self._extras = dict(EXTRAS)
         self._slots = asyncio.Semaphore(settings.max_batch)
+        self._slowest_s = 0.0
 
     async def load_adapter(self, name: str, path: str) -> str:
         raise BackendError("a remote model's weights are not ours: it takes no adapter")
@@ -70,8 +81,24 @@ class Remote(Outside):
         pass
 
     async def _one(self, row: Row) -> Completion:
-        async with self._slots:
-            return read(await self._answer(self._body(row)))
+        patience_s = self._settings.retry_s
+        if row.until is not None:
+            patience_s = min(patience_s, SHARE * max(0.0, row.until - time.monotonic()))
+        try:
+            async with asyncio.timeout(patience_s), self._slots:
+                completion = read(await self._answer(row))
+        except TimeoutError:
+            await self._given_up(row.trouble, patience_s)
+        return completion
+
+    async def _given_up(self, trouble: Trouble, patience_s: float) -> NoReturn:
+        """Lost is a server that had half of all that an episode could wait. With less, the call is left unanswered, and the
+        episode is nobody's: unless the harness asked so late that even a sound server might not have answered."""
+        if patience_s >= self._settings.retry_s / 2:
+            await self.lose(f"{self._url} fails for {patience_s:.0f} s: {trouble.why or SILENT}")
+        if patience_s > SLOW * self._slowest_s:
+            trouble.why = trouble.why or SILENT
+        await never()
 
     def _body(self, row: Row) -> dict[str, Any]:
         if row.ignore_eos or row.top_k:
@@ -87,11 +114,12 @@ class Remote(Outside):
             body["stop"] = list(row.stop)
         return body if row.seed is None else body | {"seed": row.seed_number >> 32}
 
-    async def _answer(self, body: dict[str, Any]) -> Any:
+    async def _answer(self, row: Row) -> Any:
         """Asks for ids and logprobs as long as the server has not refused them."""
-        status, answer = await self._ask(body | self._extras)
+        body = self._body(row)
+        status, answer = await self._ask(body | self._extras, row.trouble)
         if status in (400, 422) and self._extras:
-            status, answer = await self._ask(body)
+            status, answer = await self._ask(body, row.trouble)
             if status == 200:
                 log.warning("%s gives neither token ids nor logprobs: texts alone are recorded", self._url)
                 self._extras = {}
@@ -99,36 +127,36 @@ class Remote(Outside):
             raise refused(PATH, status, answer)
         return answer
 
-    async def _ask(self, body: dict[str, Any]) -> tuple[int, Any]:
-        """Again with growing waits while the server is overloaded or down, for `retry_s`; past it, it is lost, and so is one
-        that has not answered by then: the episode could not wait for it either."""
+    async def _ask(self, body: dict[str, Any], trouble: Trouble) -> tuple[int, Any]:
+        """An answer, or the request's own fault; asked again with growing waits, for as long as nobody cuts it off."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            began = time.monotonic()
+            status, answer, told_s = await self._try(body)
+            if status in REQUESTS_FAULT:
+                trouble.why = ""
+            if status == 200 or status in REQUESTS_FAULT:
+                self._slowest_s = max(self._slowest_s, time.monotonic() - began)
+                return status, answer
+            trouble.why = f"{status or ''} {said(answer)}".strip()
+            if status in OURS:
+                await self.lose(f"{self._url} answers {trouble.why}; {self._advice()}")
+            if told_s > self._settings.retry_s:
+                await self.lose(f"{self._url} asks to wait {told_s:.0f} s, longer than an episode could: {trouble.why}")
+            await asyncio.sleep(max(told_s, wait_s * random.uniform(0.5, 1.0)))
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    async def _try(self, body: dict[str, Any]) -> tuple[int, Any, float]:
+        """Status (0 for no answer, or none that is one), what was said, and the seconds to wait that the server asks for."""
         import aiohttp
 
-        loop = asyncio.get_running_loop()
-        began, wait_s, told, why = loop.time(), FIRST_WAIT_S, 0.0, ""
-        while True:
-            try:
-                left = max(LEAST_S, began + self._settings.retry_s - loop.time())
-                status, answer, headers = await self._post(PATH, body, min(left, self._settings.call_deadline_s))
-                if status in (401, 403, 404):
-                    await self.lose(f"{self._url} answers {status} {said(answer)}; {self._advice()}")
-                told = retry_after(headers)
-                if status == 200 and not complete(answer):
-                    why = f"200, and no chat completion: {said(answer)[:100]}"
-                elif status != 429 and status < 500:
-                    return status, answer
-                else:
-                    why = f"{status} {said(answer)}"
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                why, told = (
-                    str(error) or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__),
-                    0.0,
-                )
-            pause = max(told, wait_s * random.uniform(0.5, 1.0))
-            if loop.time() + pause - began > self._settings.retry_s:
-                await self.lose(f"{self._url} fails for {self._settings.retry_s:g} s: {why}")
-            await asyncio.sleep(pause)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        try:
+            status, answer, headers = await self._post(PATH, body, None)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return 0, str(error) or (SILENT if isinstance(error, TimeoutError) else type(error).__name__), 0.0
+        if status == 200 and not complete(answer):
+            return 0, f"200, and no chat completion: {said(answer)[:100]}", 0.0
+        return status, answer, retry_after(headers.get("Retry-After", ""))
 
     def _advice(self) -> str:
         key = f"the key in ${self._settings.key_env}" if self._settings.key_env else "policy.key_env (no key is sent)"
@@ -159,10 +187,16 @@ def complete(answer: Any) -> bool:
         return False
 
 
-def retry_after(headers: Mapping[str, str]) -> float:
-    with suppress(ValueError):
-        return max(0.0, float(headers.get("Retry-After", 0)))
-    return 0.0
+def retry_after(told: str) -> float:
+    """Seconds, or a date, as the header may have it; 0 for anything else."""
+    try:
+        return max(0.0, float(told))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(told).astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 @asynccontextmanager

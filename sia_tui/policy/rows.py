@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 from sia_tui.core.episodes import Call
@@ -17,6 +17,15 @@ GREEDY_BELOW = 1e-5
 TOLERANCE = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
 """Nats by which two sides may differ in the logprob of one token, by what is served in. In float32 both add the same numbers
 in another order. A half-precision server rounds every activation: to 11 bits, of bfloat16 to 8."""
+
+
+@dataclass
+class Trouble:
+    """Of a row that is asked for."""
+
+    why: str = ""
+    """What keeps the server from answering it, or has kept it: what that does to the episode is neither the harness' nor the
+    policy's."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,9 @@ class Row:
     """Logprobs are to be those of what was sampled from, at the row's temperature, in place of temperature 1."""
     messages: tuple[Mapping[str, str], ...] = ()
     """What the prompt says, for a backend that cannot be given token ids."""
+    until: float | None = None
+    """When its episode is over, by `time.monotonic`."""
+    trouble: Trouble = field(default_factory=Trouble, compare=False)
 
     @property
     def greedy(self) -> bool:

@@ -317,7 +317,7 @@ async def opened(
         connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0, force_close=True)
         if address is None:
             short = stack.enter_context(sockets.opened(Path(settings.sockets)))
-            server = await stack.enter_async_context(vllm_server.started(settings, base.context))
+            server = await stack.enter_async_context(vllm_server.running(settings, base.context))
             connector = aiohttp.UnixConnector(f"{short}/{vllm_server.SOCKET}", limit=0, force_close=True)
         headers = {} if door is None else {"Authorization": f"Bearer {door.token}"}
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, headers=headers))

@@ -6,7 +6,6 @@ A socket and not a port, since whoever reaches the server may have it read any p
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import re
 import signal
@@ -14,8 +13,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from sia_tui.children import die_with_parent, ended, started
 from sia_tui.core.hardware import only
 from sia_tui.policy.wire import Settings
 
@@ -28,7 +29,6 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Those that vLLM takes for the largest."""
 CPU_FLAGS = ["--enforce-eager", "--no-enable-chunked-prefill"]
 """Compiling costs a minute more; a seeded prompt read in chunks kills 0.31 ("CPU Generator does not use offset")."""
-PR_SET_PDEATHSIG = 1
 ERROR = re.compile(r"(\w*(?:Error|Exception): .+)")
 UNTELLING = ("EngineDeadError", "EngineCore encountered", "Engine core init")
 
@@ -54,19 +54,20 @@ class Server:
 
 
 @asynccontextmanager
-async def started(settings: Settings, context: int) -> AsyncIterator[Server]:
+async def running(settings: Settings, context: int) -> AsyncIterator[Server]:
     folder = Path(settings.sockets)
     log = new_log(folder)
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command(settings, context),
+        process = await started(
+            command(settings, context),
             cwd=folder,
             env=environment(settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            # However the gateway ends; asked, so that it ends its own workers.
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )
     try:
         yield Server(process, log)
@@ -122,11 +123,6 @@ def environment(settings: Settings) -> dict[str, str]:
     )
 
 
-def end_with_parent() -> None:
-    """In the child, before vLLM: the kernel ends it with the gateway, however that ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 async def stop(process: asyncio.subprocess.Process) -> None:
     """The server politely, then it and its workers by force."""
     with suppress(ProcessLookupError):
@@ -134,9 +130,7 @@ async def stop(process: asyncio.subprocess.Process) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(STOP_S):
             await process.wait()
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    await ended(process)
 
 
 def new_log(folder: Path) -> Path:

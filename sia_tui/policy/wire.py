@@ -103,6 +103,8 @@ class OpenLane(Strict):
     """Prompt and sampled tokens, the prompt counted once per completion."""
     seed: Annotated[int, Field(ge=0)] | None = None
     """For requests that name no seed of their own: the n-th completion of the episode then repeats itself exactly."""
+    seconds: Annotated[Finite, Field(gt=0)] | None = None
+    """How long the episode may take."""
 
 
 class CloseLane(Strict):
@@ -174,7 +176,7 @@ class Settings(Strict):
     key_env: str | None = None
     """The environment variable with the remote server's key; the key itself is written nowhere."""
     retry_s: Annotated[Finite, Field(gt=0)] = 20.0
-    """How long a remote server that is overloaded or down is asked again."""
+    """How long a remote server that is overloaded or down is asked again; less where the episode ends before."""
     vllm: VLLMSettings = VLLMSettings()
     replicas: Annotated[int, Field(ge=1, le=256)] = 1
     """Servers of vllm that are started, each on its share of `gpus`."""

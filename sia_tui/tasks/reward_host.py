@@ -221,11 +221,13 @@ def main(path: Path) -> None:
     known, digest = _read(path)
     gold = dict(known["gold"])
     cases, spec = (_read(path.with_name(name))[0] for name in ("cases.json", "reward.json"))
+    # Its own, that no program which the reward starts inherits: theirs would be taken for the protocol.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     reward = load(spec, path.parent)
     if "image" in spec:
         sweep(_runtime(spec), _label(path.parent))
         watched(_runtime(spec), _label(path.parent))
-    out = sys.stdout
     print(json.dumps({"ready": digest}), file=out, flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sia_tui.children import die_with_parent, started
+from sia_tui.children import die_with_parent, ended, started
 from sia_tui.core.episodes import Score
 from sia_tui.tasks.judge import Judge
 
@@ -207,6 +207,8 @@ class VerifierProcess:
             stderr=complaints,
             env={} if alone else None,
             cwd=self._judge.folder or self.folder,
+            # What a judge leaves behind is its group's, and ends with it.
+            start_new_session=True,
             # One that hangs does not read that its engine is gone.
             preexec_fn=die_with_parent,
         )
@@ -231,11 +233,8 @@ class VerifierProcess:
 
     async def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if process is not None:
+            await ended(process)
 
 
 def _judgement(plain: Any) -> Score:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import shutil
 import sqlite3
 import threading
 import time
 import zipfile
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sia_tui.cli.main import main
 from sia_tui.config import load_config
-from sia_tui.core.events import ProposalMade, ProposalRefused, TrainingBegan
+from sia_tui.core.events import ProposalMade, ProposalRefused, RunCreated, TrainingBegan
+from sia_tui.engine import keeping
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.store.reader import RunReader
@@ -168,6 +175,66 @@ def test_a_file_that_is_no_sound_backup_is_one_line_and_leaves_nothing(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert list(there.runs.iterdir()) == [] and not (tmp_path / "out").exists()
     assert not there.harness_repository.exists()
+
+
+def repacked(file: Path, out: Path, runs: list[str], changed: Mapping[str, bytes]) -> Path:
+    """With members changed or added, and sealed anew."""
+    with zipfile.ZipFile(file) as packed, zipfile.ZipFile(out, "w") as other:
+        told = json.loads(packed.read("backup.json"))
+        contents = {name: packed.read(name) for name in told["sha256"]} | changed
+        for name, content in contents.items():
+            other.writestr(name, content)
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        other.writestr("backup.json", json.dumps(told | {"runs": runs, "sha256": hashes}))
+    return out
+
+
+@pytest.mark.parametrize("fault", ["another's store", "no history", "no room"])
+def test_of_several_runs_all_are_restored_or_none(
+    fault: str,
+    workspace: Workspace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file, there = packed(workspace, tmp_path), Workspace(tmp_path / "there")
+    with zipfile.ZipFile(file) as sound:
+        of = {name.removeprefix("runs/real/"): sound.read(name) for name in sound.namelist() if "runs/real/" in name}
+    if fault == "no history":
+        with RunStore(tmp_path / "second.db") as store:
+            store.record(
+                *(replace(entry, run="second") if isinstance(entry, RunCreated) else entry for entry in log(workspace))
+            )
+        with closing(sqlite3.connect(tmp_path / "second.db")) as db:
+            db.execute("pragma journal_mode = delete")
+        of |= {"run.db": (tmp_path / "second.db").read_bytes(), "harness.bundle": b"no bundle"}
+    if fault == "no room":
+        monkeypatch.setattr(keeping, "disk_usage", lambda _: SimpleNamespace(free=1))
+    two = repacked(
+        file, tmp_path / "two", ["real", "second"], {f"runs/second/{name}": content for name, content in of.items()}
+    )
+    capsys.readouterr()
+    assert said(there, "restore", two) != 0
+    told = capsys.readouterr().err.strip()
+    assert len(told.splitlines()) == 1, told
+    left = [path for path in there.root.rglob("*") if path.is_file()]
+    assert left == [] and not there.harness_repository.exists()
+    monkeypatch.undo()
+    assert said(there, "restore", file) == 0 and said(there, "verify", "real") == 0
+
+
+def log(workspace: Workspace) -> list[Any]:
+    with closing(RunReader(workspace.run("real").db)) as reader:
+        return [entry.event for entry in reader.log()]
+
+
+def test_of_the_tasks_a_run_takes_its_own_along(workspace: Workspace, tmp_path: Path) -> None:
+    """A task's key makes its hidden cases: it is nobody else's."""
+    for name in ("lawbench", "lawbench-private", "lawbench-0123456789ab"):
+        (workspace.folder("tasks") / name).mkdir()
+        (workspace.folder("tasks") / name / "key").write_text("secret")
+    names = zipfile.ZipFile(packed(workspace, tmp_path)).namelist()
+    assert [name for name in names if name.startswith("tasks/")] == ["tasks/lawbench/key"]
 
 
 def test_what_cannot_be_backed_up_is_told(

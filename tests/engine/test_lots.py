@@ -18,6 +18,7 @@ from sia_tui.engine.crew import Harness
 from sia_tui.engine.lots import Lot, Trial, Waiting
 from sia_tui.engine.rollout import Terms, _Pass
 from sia_tui.harness.workers import Outcome, WorkerLost
+from sia_tui.policy.client import Closed
 
 SLOW = "0"
 
@@ -30,9 +31,9 @@ class Gateway:
         assert lane not in self.open
         self.open.add(lane)
 
-    async def close_lane(self, lane: int) -> tuple[()]:
+    async def leave_lane(self, lane: int) -> Closed:
         self.open.remove(lane)
-        return ()
+        return Closed(())
 
 
 class Verifier:

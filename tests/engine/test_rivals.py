@@ -16,7 +16,7 @@ import pytest
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.harness import plumbing
-from sia_tui.harness.repository import HarnessRepository, RepositoryError
+from sia_tui.harness.repository import SEED_DATE, HarnessRepository, RepositoryError
 from sia_tui.harness.sandbox import probe
 from sia_tui.store.lock import RunHeld, hold
 from sia_tui.store.reader import RunReader
@@ -103,6 +103,29 @@ def test_a_lock_that_git_left_is_taken_away_once_nobody_can_hold_it(
         return
     with pytest.raises(RepositoryError, match=r"g0\.lock is held by another git; end that, or delete the file"):
         repository.mark("refs/tags/r/g0", commit)
+    assert lock.exists()
+
+
+@pytest.mark.parametrize("whose", ["somebody's who has it open", "a worktree's index"])
+def test_a_lock_that_a_person_may_hold_stays_however_old_it_is(
+    whose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plumbing, "LOCKED_S", 0.2)
+    repository, commit = HarnessRepository.plant(tmp_path / "h", "toy", {"harness.py": b"x\n"})
+    repository.start_run("r", commit, tmp_path / "w")
+    of_index = "index" in whose
+    lock = tmp_path / "h" / ".git" / ("worktrees/w/index.lock" if of_index else "refs/heads/r.lock")
+    with lock.open("w") as held:
+        os.utime(lock, (time.time() - 100, time.time() - 100))
+        if of_index:
+            held.close()
+        with pytest.raises(RepositoryError, match=rf"{lock.name}.* is held by another git"):
+            if of_index:
+                repository.git.run("-C", str(tmp_path / "w"), "reset", "-q", "--hard", "seed")
+            else:
+                repository.mark(
+                    "refs/heads/r", repository.git.commit_tree(f"{commit}^{{tree}}", commit, "m", SEED_DATE)
+                )
     assert lock.exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,9 +15,10 @@ from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score
 from sia_tui.engine import rollout as rollouts
 from sia_tui.engine.crew import Crew, Harness
 from sia_tui.engine.lots import Trial
-from sia_tui.engine.rollout import Terms, _Pass
+from sia_tui.engine.rollout import MOST_DISTURBED, Terms, _Pass
 from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.workers import Outcome
+from sia_tui.policy.client import Closed, GatewayDied
 from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.verifier import VerifierDied, VerifierFailed, VerifierProcess
 
@@ -99,15 +101,19 @@ async def test_what_the_compiler_said_is_in_the_trajectory_and_its_silence_is_no
 class Gateway:
     lanes = 2
 
-    def __init__(self) -> None:
+    def __init__(self, disturbed: int = 0, *, answers: bool = False) -> None:
+        """In how many tries a call stays unanswered, or is answered late."""
+        self.disturbed, self._answers = disturbed, answers
         self.opened: list[tuple[int, int]] = []
         """Calls and tokens that each try had."""
 
     async def open_lane(self, *_: Any, max_calls: int, max_total_tokens: int, **__: Any) -> None:
         self.opened.append((max_calls, max_total_tokens))
 
-    async def close_lane(self, lane: int) -> tuple[Call, ...]:
-        return (CALL,)
+    async def leave_lane(self, lane: int) -> Closed:
+        self.disturbed -= 1
+        why = "503 busy" if self.disturbed >= 0 else ""
+        return Closed((CALL,), delayed=why) if self._answers else Closed((CALL,), why)
 
 
 class Stopped:
@@ -129,13 +135,7 @@ class Stopped:
         return Outcome(None, "policy", (), {}, HarnessError("timeout", "late"), 9.0)
 
 
-@pytest.mark.parametrize("stands_still", [True, False])
-async def test_time_in_which_the_process_was_stopped_is_nobodys(
-    stands_still: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rollouts, "PULSE_S", 0.01)
-    monkeypatch.setattr(rollouts, "STOPPED_S", 0.1)
-    done, worker, gateway = list[tuple[Attempt, Score]](), Stopped(stands_still), Gateway()
+def beside(done: list[tuple[Attempt, Score]], gateway: Gateway) -> Any:
     asked: Any = rollout(done)
     asked._place = SimpleNamespace(
         verifier=Verifier(),
@@ -145,6 +145,17 @@ async def test_time_in_which_the_process_was_stopped_is_nobodys(
         seed=0,
         config=SimpleNamespace(max_calls=4, max_tokens=99, deadline_s=9.0),
     )
+    return asked
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+async def test_time_in_which_the_process_was_stopped_is_nobodys(
+    stands_still: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollouts, "PULSE_S", 0.01)
+    monkeypatch.setattr(rollouts, "STOPPED_S", 0.1)
+    done, worker, gateway = list[tuple[Attempt, Score]](), Stopped(stands_still), Gateway()
+    asked = beside(done, gateway)
     pulse = asyncio.create_task(asked.notice_stops())
     post, trial = cast(Any, SimpleNamespace(worker=worker, lanes=(0,))), Trial(Case("c", "train", {}, 0))
     while not await asked._episode(post, 0, 0, trial):
@@ -153,3 +164,31 @@ async def test_time_in_which_the_process_was_stopped_is_nobodys(
     assert gateway.opened == [(4, 99)] * worker.tries, "and all of its calls and tokens"
     assert [len(attempt.calls) for attempt, _ in done] == [1]
     assert (worker.tries, [attempt.answer for attempt, _ in done]) == ((2, ["盗窃"]) if stands_still else (1, [None]))
+
+
+class Late:
+    """A worker whose cases run out of time."""
+
+    alive, level, node = True, "bwrap", ""
+
+    def __init__(self) -> None:
+        self.had: list[float] = []
+
+    async def solve(self, slot: int, case: Case, deadline_s: float, attempts: object) -> Outcome:
+        self.had.append(deadline_s)
+        return Outcome(None, "policy", (), {}, HarnessError("timeout", "late"), 9.0)
+
+
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("disturbed", [0, 1, MOST_DISTURBED])
+async def test_what_the_server_cut_short_is_no_episode_and_has_all_its_time_again(
+    disturbed: int, answers: bool
+) -> None:
+    """One that answers late every time is late for good, and one that does not answer is lost."""
+    done, worker = list[tuple[Attempt, Score]](), Late()
+    asked = beside(done, Gateway(disturbed, answers=answers))
+    post, trial = cast(Any, SimpleNamespace(worker=worker, lanes=(0,))), Trial(Case("c", "train", {}, 0))
+    recorded = answers or disturbed < MOST_DISTURBED
+    with nullcontext() if recorded else pytest.raises(GatewayDied, match="unanswered: 503 busy"):
+        await asked._to_the_end(post, trial)
+    assert worker.had == [9.0] * min(disturbed + 1, MOST_DISTURBED) and len(done) == recorded

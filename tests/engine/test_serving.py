@@ -217,6 +217,13 @@ def test_a_run_serves_in_one_place(tmp_path: Path) -> None:
         session(tmp_path, weights={"plan": {"serve_on": [0]}, "algorithms": {"dpo": {"serve_on": [1]}}})
 
 
+async def test_no_call_is_given_up_before_its_episode_is(tmp_path: Path) -> None:
+    """The harness would be told, and scored for it."""
+    for deadline_s in (30.0, 3000.0):
+        told = serving(session(tmp_path, harness={"deadline_s": deadline_s}).config)
+        assert told["retry_s"] < deadline_s <= told["call_deadline_s"]
+
+
 async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_rollout(
     gateway: Gateway, model: Path, tmp_path: Path
 ) -> None:

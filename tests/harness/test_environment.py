@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from sia_tui.children import stoppable
 from sia_tui.harness import environment
 from sia_tui.harness.environment import EnvironmentFailed, base_interpreter, ensure_environment, read_pins
 from tests.harness.conftest import MakeWorld
@@ -54,6 +57,27 @@ def test_a_step_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(environment, "TIMEOUT_S", 0.2)
     with pytest.raises(EnvironmentFailed, match="took longer"):
         ensure_environment(written(tmp_path, "a==1\n"), tmp_path / "environments")
+
+
+@pytest.mark.asyncio
+async def test_one_that_is_cancelled_ends_what_it_started_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run does at SIGTERM: the loop's end waits for its threads."""
+    monkeypatch.setattr(
+        environment, "base_interpreter", lambda: written_python(tmp_path, 'echo $$ > "$3.pid"; sleep 60')
+    )
+    root = tmp_path / "environments"
+    requirements = written(tmp_path, "a==1\n")
+    both = [asyncio.create_task(stoppable(partial(ensure_environment, requirements, root, print))) for _ in range(2)]
+    async with asyncio.timeout(30):
+        while not list(root.glob("*.pid")):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.02)
+        for one in both:
+            one.cancel()
+        await asyncio.wait(both)
+        await asyncio.get_running_loop().shutdown_default_executor()
+    assert [path.suffix for path in root.iterdir() if path.is_dir()] == []
 
 
 def test_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

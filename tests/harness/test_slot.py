@@ -17,6 +17,7 @@ from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.launch import INSIDE
 from sia_tui.harness.sandbox import Isolation, probe
 from sia_tui.harness.walls import UIDS, Walls
+from sia_tui.harness.workers import prepare
 from tests.harness.world import RUN_CODE, World, case
 
 MEBIBYTE = 1024 * 1024
@@ -40,14 +41,20 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.asyncio
-async def test_slots_are_users_of_their_own(level: Isolation, open_folder: Path) -> None:
+@pytest.fixture
+def world(level: Isolation, open_folder: Path) -> World:
+    """Whose slots are users of their own."""
     if uids.not_here(UIDS) or (level == "bwrap" and not probe().as_root):
         pytest.skip(uids.not_here(UIDS) or "bubblewrap works here with a namespace of users alone")
     python = base_interpreter() if level == "bwrap" else Path("/usr/bin/python3")
     if level == "landlock" and (not python.exists() or uids.in_the_way(INSIDE)):
         pytest.skip("no Python here, or no sia-tui, that every user can read")
-    world = World(level, open_folder, python).write(RUN_CODE)
+    return World(level, open_folder, python)
+
+
+@pytest.mark.asyncio
+async def test_slots_are_users_of_their_own(world: World) -> None:
+    world.write(RUN_CODE)
     told = case(code="import os; result = *os.getresuid(), *os.getresgid(), os.getgroups()")
     async with world.worker() as one, world.worker() as other:
         first, second = [(await worker.solve(0, told, 5)).answer or "" for worker in (one, other)]
@@ -57,6 +64,42 @@ async def test_slots_are_users_of_their_own(level: Isolation, open_folder: Path)
         pid = next(int(one.name) for one in Path("/proc").glob("[0-9]*") if one.stat().st_uid == numbers[1])
         assert _reached(numbers[0], pid) == ""
         assert _reached(numbers[1], pid).startswith("signals")
+
+
+OWN_FILES = """
+import os, tempfile
+
+def prepare(rows, out):
+    (out / "deep").mkdir(mode=0o700)
+    file, name = tempfile.mkstemp(dir=out / "deep")
+    os.write(file, b"fitted")
+    os.rename(name, out / "deep" / "model")
+
+def load(rows, out):
+    return (out / "deep" / "model").read_text()
+"""
+
+
+@pytest.mark.asyncio
+async def test_what_one_slot_made_for_itself_alone_the_next_can_read(world: World) -> None:
+    world.write(RUN_CODE, OWN_FILES)
+    await prepare(world.setup(), 20)
+    async with world.worker() as worker:
+        told = case(code="import os; result = (os.getuid(), tools.upper())")
+        said = (await worker.solve(0, told, 5)).answer or ""
+    number, tools = said.strip("()").split(", ")
+    assert tools == "'FITTED'" and UIDS[0] <= int(number) <= UIDS[1]
+
+
+def test_without_a_place_for_their_locks_there_are_no_numbers_and_it_is_said(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose /run may only be read."""
+    if uids.not_here(UIDS):
+        pytest.skip(uids.not_here(UIDS))
+    (open_folder / "run").touch()
+    monkeypatch.setattr(uids, "LOCKS", open_folder / "run" / "uids")
+    assert uids.held(UIDS) is None and "cannot be made: Not a directory" in uids.not_here(UIDS)
 
 
 def _reached(uid: int, pid: int) -> str:

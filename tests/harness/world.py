@@ -61,7 +61,7 @@ class World:
     folder: Path
     python: Path = field(default_factory=base_interpreter)
     walls: Walls = field(default_factory=Walls)
-    _far_ends: list[socket.socket] = field(default_factory=list)
+    far_ends: list[socket.socket] = field(default_factory=list)
 
     def write(self, harness: str, tools: str | None = None) -> World:
         for name in ("harness", "rows", "tools"):
@@ -94,7 +94,7 @@ class World:
 
     def _unanswered(self, count: int) -> list[socket.socket]:
         pairs = [socket.socketpair() for _ in range(count)]
-        self._far_ends += [far for _, far in pairs]
+        self.far_ends += [far for _, far in pairs]
         return [near for near, _ in pairs]
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from sia_tui.policy import sockets
-from sia_tui.policy.client import Gateway, GatewayDied, GatewayError
+from sia_tui.policy.client import Closed, Gateway, GatewayDied, GatewayError
+from sia_tui.policy.remote import retry_after
 from tests.policy.conftest import Caller, Reference
+from tests.tasks.processes import gone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ROOT = Path(__file__).parents[2]
 LANE = 7
 HANGS = 0
+WAIT = "3600"
 WORDS = "some words of a question"
 
 
@@ -33,6 +41,8 @@ class Port:
     """Knows neither logprobs nor token ids, and says so."""
     fails: list[int | str] = field(default_factory=list)
     """Statuses to answer first, 0 for never; or texts, with status 200; an empty one cuts the connection."""
+    wait: str = ""
+    """Retry-After of an answer that fails."""
     key: str | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
@@ -50,7 +60,7 @@ class Port:
         if self.fails == [HANGS]:
             await asyncio.sleep(60)
         if self.fails:
-            return wrong(int(self.fails.pop(0)), "try again later")
+            return wrong(int(self.fails.pop(0)), "try again later", {"Retry-After": self.wait} if self.wait else {})
         if self.plain and {"logprobs", "return_token_ids"} & set(body):
             return wrong(400, "Unrecognized request argument supplied: return_token_ids")
         with sockets.opened(self.gateway._folder) as short:
@@ -77,8 +87,8 @@ class Port:
             await runner.cleanup()
 
 
-def wrong(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message}}, status=status)
+def wrong(status: int, message: str, headers: Mapping[str, str] = {}) -> web.Response:
+    return web.json_response({"error": {"message": message}}, status=status, headers=headers)
 
 
 @asynccontextmanager
@@ -129,13 +139,39 @@ async def test_a_server_that_knows_only_texts_is_asked_for_them_and_its_count_co
     assert "texts alone are recorded" in (tmp_path / "gateway" / "gateway.log").read_text()
 
 
+@pytest.mark.parametrize("fails", [[429, 503], [408]])
 async def test_an_overloaded_server_is_asked_again_and_the_episode_never_knows(
-    gateway: Gateway, tmp_path: Path
+    gateway: Gateway, tmp_path: Path, fails: list[int | str]
 ) -> None:
-    async with Port(gateway, fails=[429, 503]).open() as port, remote(port, tmp_path) as far:
+    tries, last = len(fails) + 1, fails[-1]
+    async with Port(gateway, fails=fails).open() as port, remote(port, tmp_path) as far:
         await far.open_lane(0, "e")
         status, _ = await say(far)
-        assert status == 200 and len(port.asked) == 3 and len(await far.close_lane(0)) == 1
+        assert status == 200 and len(port.asked) == tries
+        assert await far.leave_lane(0) == Closed(ANY, delayed=f"{last} try again later")
+
+
+@pytest.mark.parametrize(("fails", "why"), [([503] * 99, "503 try again later"), ([HANGS], "no answer")])
+async def test_a_call_begun_late_in_its_episode_stays_unanswered_and_says_so(
+    gateway: Gateway, tmp_path: Path, fails: list[int | str], why: str
+) -> None:
+    """The server had too little time for it to be taken for lost: the gateway lives."""
+    async with Port(gateway).open() as port, remote(port, tmp_path) as far:
+        await far.open_lane(0, "e", seconds=1.5)
+        assert (await say(far))[0] == 200
+        port.fails = fails
+        asked = asyncio.ensure_future(say(far))
+        await asyncio.sleep(1.5)
+        closed = await far.leave_lane(0)
+        assert (await asked)[0] == 409 and (len(closed.calls), closed.unanswered, closed.delayed) == (1, why, "")
+        port.fails = []
+        await far.open_lane(0, "f", seconds=1.5)
+        assert (await say(far))[0] == 200
+
+
+async def test_how_long_a_server_asks_to_wait() -> None:
+    assert [retry_after(told) for told in ("", "soon", "-1", "2.5")] == [0, 0, 0, 2.5]
+    assert 0 < retry_after(format_datetime(datetime.now(UTC) + timedelta(hours=1))) <= 3600
 
 
 async def test_what_is_no_answer_is_asked_for_again_and_never_scored(gateway: Gateway, tmp_path: Path) -> None:
@@ -152,14 +188,17 @@ async def test_what_is_no_answer_is_asked_for_again_and_never_scored(gateway: Ga
         ([500] * 99, r"fails for 1 s: 500 try again later"),
         (["<html>"] * 99, r"fails for 1 s: "),
         ([404], r"404.*check policy\.address"),
+        ([402], r"402.*check policy\.address"),
         ([HANGS], r"fails for 1 s: no answer"),
+        ([429, WAIT], r"asks to wait 3600 s.*: 429 try again later"),
     ],
 )
 async def test_one_that_stays_down_ends_the_gateway_and_not_the_episode(
     gateway: Gateway, tmp_path: Path, fails: list[int | str], said: str
 ) -> None:
     """An error would be scored as the policy's wrong answer."""
-    async with Port(gateway, fails=fails).open() as port, remote(port, tmp_path, retry_s=1.0) as far:
+    wait = WAIT if WAIT in fails else ""
+    async with Port(gateway, fails=fails, wait=wait).open() as port, remote(port, tmp_path, retry_s=1.0) as far:
         await far.open_lane(0, "e")
         asked = asyncio.ensure_future(say(far))
         death = await far.wait_died()
@@ -195,3 +234,30 @@ async def test_what_only_weights_of_ours_could_do_is_refused(
         await far.open_lane(0, "e")
         status, answer = await off(Caller(far, 0).ask, "POST", "/v1/completions", {"prompt": "x"})
         assert status == 400 and "chat/completions only" in answer["error"]["message"]
+
+
+ENGINE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from sia_tui.policy.client import Gateway
+async def main(run):
+    far = {"backend": "remote", "address": "http://127.0.0.1:9", "model": "m"}
+    async with await Gateway.start(run, run, lanes=1, **far) as gateway:
+        os.kill(gateway.pid, signal.SIGSTOP)
+        print(gateway.pid, flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_gateway_that_stands_still_dies_with_its_engine(tmp_path: Path) -> None:
+    """It does not notice that its standard input has ended."""
+    argv = (sys.executable, "-c", ENGINE, str(tmp_path))
+    engine = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    assert engine.stdout is not None
+    async with asyncio.timeout(60):
+        pid = (await engine.stdout.readline()).decode().strip()
+        assert pid
+        engine.kill()
+        await gone(pid)
+        await engine.wait()

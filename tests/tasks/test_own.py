@@ -43,6 +43,11 @@ def broken(answer, case):
     print("noise on stdout")
     raise ValueError("no such unit: " + answer)
 
+def leaves(answer, case):
+    import subprocess
+    subprocess.run("echo noise; sleep 600 & echo $! > " + answer, shell=True)
+    return 1
+
 def asleep(answer, case):
     while answer == "sleep":
         time.sleep(1)
@@ -137,6 +142,14 @@ async def test_a_reward_that_hangs_is_ended_and_the_next_answer_is_judged(tmp_pa
     task = made(tmp_path, {"function": "asleep", "deadline_s": 0.3})
     late, fine = await judged(task, tmp_path, "sleep", "wake")
     assert (late.failure, fine.reward) == ("verifier_timeout", 1.0)
+
+
+async def test_what_a_reward_starts_says_nothing_in_its_name_and_ends_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    async with asyncio.timeout(60):
+        (score,) = await judged(made(tmp_path, {"function": "leaves"}), tmp_path, str(file))
+        assert score.reward == 1.0
+        await gone(file.read_text().strip())
 
 
 @pytest.mark.parametrize("said", ["nan", "two", "none", "text"])

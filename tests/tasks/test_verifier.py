@@ -168,6 +168,25 @@ async def test_one_that_hangs_dies_with_its_engine(tmp_path: Path) -> None:
     await engine.wait()
 
 
+LEAVES = """    import subprocess
+    told = "sleep 600 & echo $! > pid" if not os.path.exists("pid") else "setsid sleep 600 & echo $! > away"
+    subprocess.run(told, shell=True)
+    time.sleep(600)
+"""
+
+
+async def test_what_a_hung_judge_left_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """It holds the pipe open: what is still the judge's ends with it, what has left is not waited for."""
+    (tmp_path / "leaves.py").write_text(ALWAYS + LEAVES)
+    judge = Judge(tmp_path / "leaves.py", deadline_s=0.5)
+    async with asyncio.timeout(60):
+        async with VerifierProcess(tmp_path / "v", GOLD, LABELS, judge) as process:
+            with pytest.raises(VerifierDied, match=r"within 0\.5 s"):
+                await process.score("a", "盗窃")
+        await gone((tmp_path / "v" / "pid").read_text().strip())
+    os.kill(int((tmp_path / "v" / "away").read_text()), signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
