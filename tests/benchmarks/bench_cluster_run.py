@@ -1,6 +1,6 @@
 """A whole run on a cluster of three nodes (processes of this machine, on loopback) against the same run by this machine alone:
 the quick LawBench config, gates answered by rule, each training as two processes. Then once more, where one node is killed
-amid an evaluation and one amid a training.
+amid an evaluation and one amid a training. Beside both, the run alone a second time: what one machine differs by from itself.
 
     python -m tests.benchmarks.bench_cluster_run [--folder .sia-cluster] [--config configs/lawbench-nano-quick.yaml] [--set K=V …]
 
@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def main() -> None:
     begin = ["run", options.config, "--name", NAME, "--gate", "auto", "--headless"]
     begin += [word for setting in options.settings for word in ("--set", setting)]
     alone = carried(options.folder, "alone", begin)
+    told("alone, once more", carried(options.folder, "again", begin), alone)
     with nodes(NODES, options.folder.absolute() / "ray") as cluster:
         # Where it is hangs on this call, and a run's config stays as it began.
         os.environ["RAY_ADDRESS"] = str(cluster.settings.address)
@@ -103,7 +105,7 @@ def told(name: str, run: RunPaths, alone: RunPaths) -> None:
     state = state_of(run)
     lost = sum(node.standing == "lost" for node in state.nodes)
     print(
-        f"{name}: decisions {'the same' if decisions(run) == decisions(alone) else 'differ'};"
+        f"{name}: decisions {compared(run, alone)};"
         f" episodes {same:,} of {len(theirs):,} the same, {len(ours) - len(theirs):+d};"
         f" rollouts {(drawn & drawn_alone).total():,} of {drawn_alone.total():,};"
         f" adapters differ by at most {adapter_gap(run, alone):.1e}; nodes lost: {lost}",
@@ -111,6 +113,14 @@ def told(name: str, run: RunPaths, alone: RunPaths) -> None:
     )
     for made, other in zip_longest(state.generations, state_of(alone).generations):
         print(f"  {scored(made)} | alone: {scored(other)}", flush=True)
+
+
+def compared(run: RunPaths, alone: RunPaths) -> str:
+    ours, theirs = decisions(run), decisions(alone)
+    if ours == theirs:
+        return "the same"
+    told = [[replace(made, gain=None, lo=None, hi=None) for made in found] for found in (ours, theirs)]
+    return "the same but for what was gained" if told[0] == told[1] else "differ"
 
 
 def measured(paths: RunPaths) -> dict[tuple[int, str], object]:
