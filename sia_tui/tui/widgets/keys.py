@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.cells import cell_len
 from textual.app import ComposeResult
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey, FooterLabel
@@ -20,9 +23,19 @@ class Keys(Footer):
 
     def compose(self) -> ComposeResult:
         for key in super().compose():
+            # Textual's footer would go on telling each of its keys how compact it is, long after they were taken off.
+            key._reactive_connect = None
             key.set_class(isinstance(key, FooterKey) and key.action == "help", "-help")
             yield key
         self.call_after_refresh(self._fit)
+
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        """Of a window without the focus Textual leaves the keys as they are; in one that never had it there would be none."""
+        if self.is_attached and screen is self.screen and not self.children:
+            self._bindings_ready = True
+            self.call_after_refresh(self.recompose)
+        else:
+            super().bindings_changed(screen)
 
     def on_resize(self) -> None:
         self._fit()
