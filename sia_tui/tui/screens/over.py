@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Self
 
-from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
-from textual.geometry import Region
+from textual.css.styles import RulesMap
+from textual.geometry import Region, Size
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, ScreenResultType
+from textual.strip import Strip
+from textual.style import Style as ContentStyle
+from textual.visual import RenderOptions, Visual
 
 
 class Over(ModalScreen[ScreenResultType]):
@@ -29,7 +31,7 @@ class Over(ModalScreen[ScreenResultType]):
     }
     """
 
-    _below: tuple[tuple[object, ...], list[Segment]] = ((), [])
+    _below: tuple[tuple[object, ...], list[Strip]] = ((), [])
     """What lies below, as it is shown, and of what it was made."""
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
@@ -38,34 +40,41 @@ class Over(ModalScreen[ScreenResultType]):
             self._below = (), []
         return super().refresh(*regions, **how)
 
-    def render(self) -> RenderableType:
+    def render(self) -> Any:
         """Textual's own, but for what lies below: it is drawn anew only when it is another, which is what opening costs."""
         found = super().render()
-        return _Dimmed(self, found) if isinstance(found, BackgroundScreen) else found
+        return _Below(self, found) if isinstance(found, BackgroundScreen) else found
 
-    def below(self, found: BackgroundScreen, console: Console, options: ConsoleOptions) -> list[Segment]:
-        made_of = (found.screen, found.color, found.screen.size, options.size)
+    def below(self, found: BackgroundScreen, width: int, height: int, style: Style) -> list[Strip]:
+        made_of = (found.screen, found.color, found.screen.size, width, height, style)
         if made_of != self._below[0]:
-            lines = console.render(found.screen._compositor, options)
-            self._below = made_of, list(_dimmed(lines, found.color))
+            lines = found.screen._compositor.render_strips(Size(width, height))
+            self._below = made_of, [_dimmed(line, found.color, style).adjust_cell_length(width) for line in lines]
         return self._below[1]
 
 
-class _Dimmed:
+class _Below(Visual):
+    """Strips as the compositor has them: Textual would have Rich take them apart and put them together again."""
+
     def __init__(self, over: Over[Any], found: BackgroundScreen) -> None:
         self._over, self._found = over, found
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        yield from self._over.below(self._found, console, options)
+    def render_strips(self, width: int, height: int | None, style: ContentStyle, options: RenderOptions) -> list[Strip]:
+        return self._over.below(self._found, width, height or self._found.screen.size.height, style.rich_style)
+
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        return container_width
+
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        return self._found.screen.size.height
 
 
-def _dimmed(segments: Iterable[Segment], color: Color) -> Iterator[Segment]:
-    for text, style, control in segments:
-        yield Segment(text, style if control else _tinted(style or Style(), color), control)
+def _dimmed(strip: Strip, color: Color, base: Style) -> Strip:
+    return Strip([Segment(text, _tinted(style or Style(), color, base)) for text, style, _ in strip], strip.cell_length)
 
 
 @lru_cache(maxsize=4096)
-def _tinted(style: Style, color: Color) -> Style:
+def _tinted(style: Style, color: Color, base: Style) -> Style:
     """As Textual does it, without what a click would do."""
     [(_, found, _)] = BackgroundScreen.process_segments([Segment("", style)], color)
-    return found or Style()
+    return base + found

@@ -25,6 +25,8 @@ class Keys(Footer):
         for key in super().compose():
             # Textual's footer would go on telling each of its keys how compact it is, long after they were taken off.
             key._reactive_connect = None
+            if isinstance(key, FooterKey):
+                key.set_reactive(FooterKey.compact, self.compact)
             key.set_class(isinstance(key, FooterKey) and key.action == "help", "-help")
             yield key
         self.call_after_refresh(self._fit)
