@@ -138,6 +138,7 @@ class GatePane(ChangingPane):
 
     def show(self, view: View) -> None:
         self._view = view
+        self._fit()
         same = self._asked is not None and view.state.waiting is not None and view.state.waiting.hash == self._hash
         before = self._asked if same else None
         asked = self._asked = question(view.state, view.config, before.found if before else None)
@@ -167,9 +168,18 @@ class GatePane(ChangingPane):
         self.verdicts.appear()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < NARROW, "-narrow")
-        self.set_class(event.size.width >= BROAD, "-broad")
+        self._fit()
         self.call_after_refresh(self._lay)
+
+    def _fit(self) -> None:
+        """By the width there is. Looked at when it is shown too: on a busy machine a pane may be filled without ever having
+        been told its size."""
+        width, before = self.size.width, self.classes
+        if width:
+            self.set_class(width < NARROW, "-narrow")
+            self.set_class(width >= BROAD, "-broad")
+        if self.classes != before:
+            self.call_after_refresh(self._lay)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
