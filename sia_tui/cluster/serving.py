@@ -72,7 +72,7 @@ class Holder:
         finally:
             killer.cancel()
         if not said:
-            self._process.wait()
+            self._end()
             raise ClusterError(f"no server on {self._host}: {self._reason()}")
         node = ray.get_runtime_context().get_node_id()
         return {"url": json.loads(said)["url"], "node": node, "host": os.uname().nodename}
@@ -83,11 +83,16 @@ class Holder:
 
     def stop(self) -> None:
         self._process.terminate()
+        self._end()
+        self._folder.cleanup()
+
+    def _end(self) -> None:
+        """It is about to end by itself, or is made to."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
         self._process.kill()
-        self._process.wait()
-        self._folder.cleanup()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_S)
 
     def _reason(self) -> str:
         lines = self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip().splitlines()
