@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
+from sia_tui.tui.garbage import STILL_S, Garbage
 from sia_tui.tui.heading import KEYS, Piece, heading, home_heading, may_contract, terminal_title
 from sia_tui.tui.keymap import name_bindings, shown_key
 from sia_tui.tui.manners import Manners, dress
@@ -124,8 +124,9 @@ class SiaApp(Panes, Steering, Away):
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher()
         self._there: set[str] = set()
-        self._coming: set[str] = set()
+        self._coming: dict[str, list[Callable[[Any], None]]] = {}
         self._typed: list[events.Key] = []
+        self._garbage = Garbage()
         self._caller = Caller(rings_at_once=paths is None)
         self._entitled = ""
         self._shelved: tuple[View, ...] = ()
@@ -175,6 +176,8 @@ class SiaApp(Panes, Steering, Away):
         if self._panes.current is None:
             self.action_pane(self._begins_at)
         self.set_interval(1 / FLUSHES_A_SECOND, self._tick)
+        self._garbage.start()
+        self.set_interval(STILL_S, self._garbage.sweep)
 
     def _settle(self) -> None:
         """What can wait until the run is on the screen."""
@@ -184,10 +187,10 @@ class SiaApp(Panes, Steering, Away):
             if reader is not None:
                 reader.start()
         self._touch()
-        # All that was made so far stays: the garbage collector need not walk through it again while a key waits.
-        gc.freeze()
+        self._garbage.spare()
 
     def on_unmount(self) -> None:
+        self._garbage.stop()
         if self._presence is not None:
             self._presence.leave()
         for reader in (self._feed, self._shelf, self._seat):

@@ -12,6 +12,7 @@ from sia_tui.core.digest import Digest, page
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.garbage import Garbage
 from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.page import Page
 from sia_tui.tui.view import View
@@ -25,10 +26,12 @@ class Away(App[None]):
     source: Source
     away: Digest | None
     _presence: Presence | None
+    _garbage: Garbage
     _shown: dict[str, View]
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent) and not isinstance(event, events.MouseMove):
+            self._garbage.touch()
             self._touch()
         await super().on_event(event)
 

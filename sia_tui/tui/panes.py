@@ -64,7 +64,8 @@ class Panes(App[None]):
     _feed: Follows | None
     _there: set[str]
     """Panes that have their place on the screen."""
-    _coming: set[str]
+    _coming: dict[str, list[Callable[[Any], None]]]
+    """And what is to be done with each once it is there."""
     _typed: list[events.Key]
     """At panes that are coming."""
 
@@ -91,9 +92,9 @@ class Panes(App[None]):
         if found is None:
             # Textual would hand it on to whatever of the new pane happens to be there first.
             self.screen.set_focus(None)
-            self._coming.add(name)
+            self._coming[name] = []
             made = _made(name)
-            self.call_later(self._come, self._panes.mount(made), made, then)
+            self.call_later(self._come, self._panes.mount(made), made)
         self._panes.current = name
         self.screen.minimize()
         self._show()
@@ -101,20 +102,23 @@ class Panes(App[None]):
         self.refresh_bindings()
         if found is not None and name in self._there:
             then(found)
+        elif name in self._coming:
+            self._coming[name].append(then)
 
-    async def _come(self, mounted: AwaitMount, made: Widget, then: Callable[[Any], None]) -> None:
+    async def _come(self, mounted: AwaitMount, made: Widget) -> None:
         await mounted
-        self.call_after_refresh(self._arrive, made, then)
+        self.call_after_refresh(self._arrive, made)
 
-    async def _arrive(self, made: Widget, then: Callable[[Any], None]) -> None:
+    async def _arrive(self, made: Widget) -> None:
         """A pane that is looked at for the first time is filled once it has its place, unless its run was closed."""
         name = made.id or ""
         if self._pane(name) is not made:
             return
         self._there.add(name)
-        self._coming.discard(name)
+        wanted = self._coming.pop(name, [])
         self.fill_pane()
-        then(made)
+        for then in wanted:
+            then(made)
         await self._type(())
 
     async def on_event(self, event: events.Event) -> None:

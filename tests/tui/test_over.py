@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.screen import Screen
 from textual.widgets import Static
@@ -48,6 +49,22 @@ async def test_what_lies_below_is_drawn_anew_only_when_it_is_another() -> None:
         await pilot.resize_terminal(60, 20)
         await pilot.pause()
         assert any("after" in line for line in lines(app))
+
+
+async def test_the_box_is_shown_first_and_alone() -> None:
+    """Leans on how Textual paints (`_compositor_refresh`, `_dirty_regions`): a part of the screen, then all that is dim."""
+    app, shown = Under(), list[object]()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app._display = lambda screen, update: shown.append(update)  # type: ignore[method-assign, assignment]
+        dialogue = Dialogue()
+        await app.push_screen(dialogue)
+        await pilot.pause()
+        first = next(update for update in shown if update is not None)
+        assert isinstance(first, ChopsUpdate)
+        box = dialogue.query_one(".box").region
+        assert {(y, start, end) for y, start, end in first.spans} == {(y, box.x, box.right) for y in box.line_range}
+        assert sum(isinstance(update, ChopsUpdate | LayoutUpdate) for update in shown) > 1
+        assert any("before" in line for line in lines(app)) and dialogue._below[1]
 
 
 async def test_it_is_tinted_as_textual_would_tint_it() -> None:

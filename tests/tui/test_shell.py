@@ -34,6 +34,16 @@ async def test_digits_and_clicks_switch_panes(tmp_path: Path) -> None:
         assert app.here == "live"
 
 
+async def test_all_that_is_wanted_of_a_pane_that_is_still_coming_is_done(tmp_path: Path) -> None:
+    app, done = opened(make_run(tmp_path / "r", "patch_gate")), list[str]()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        app._go("history", lambda pane: done.append(f"first {pane.id}"))
+        app._go("history", lambda pane: done.append(f"second {pane.id}"))
+        assert done == []
+        await until(pilot, lambda: done == ["first history", "second history"])
+
+
 async def test_only_the_pane_in_sight_is_shown_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(make_run(tmp_path / "r", "training"))
     shown: list[str] = []

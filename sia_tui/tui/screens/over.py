@@ -33,6 +33,18 @@ class Over(ModalScreen[ScreenResultType]):
 
     _below: tuple[tuple[object, ...], list[Strip]] = ((), [])
     """What lies below, as it is shown, and of what it was made."""
+    _opened = False
+    """Whether its child has been shown."""
+
+    def _compositor_refresh(self) -> None:
+        """What was asked for comes first, alone; that the rest grows dim takes as long again, and follows."""
+        if not self._opened and self.is_current and (shown := self.query(".box, .sheet")):
+            self._compositor._dirty_regions = {shown.first().region}
+            super()._compositor_refresh()
+            self._opened = True
+            self.refresh()
+        else:
+            super()._compositor_refresh()
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
         if regions:
@@ -46,6 +58,8 @@ class Over(ModalScreen[ScreenResultType]):
         return _Below(self, found) if isinstance(found, BackgroundScreen) else found
 
     def below(self, found: BackgroundScreen, width: int, height: int, style: Style) -> list[Strip]:
+        if not self._opened:
+            return [Strip.blank(width, style)] * height
         made_of = (found.screen, found.color, found.screen.size, width, height, style)
         if made_of != self._below[0]:
             lines = found.screen._compositor.render_strips(Size(width, height))
