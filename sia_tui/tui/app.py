@@ -25,7 +25,7 @@ from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.feed import Feed
 from sia_tui.tui.garbage import STILL_S, Garbage
-from sia_tui.tui.heading import KEYS, Piece, heading, home_heading, may_contract, terminal_title
+from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
 from sia_tui.tui.keymap import name_bindings, shown_key
 from sia_tui.tui.manners import Manners, dress
 from sia_tui.tui.panes import TABS, Follows, Pane, Panes
@@ -322,7 +322,8 @@ class SiaApp(Panes, Steering, Away):
             if _keys_of(view) != _keys_of(self.view):
                 self.call_later(self.refresh_bindings)
             if self.view.alive and not view.alive and not view.over:
-                self.notify(f"the engine is gone; go on with R, or: sia-tui resume {view.run}", severity="warning")
+                said = f"the engine is gone; go on with {self.keys['app.start']}, or: sia-tui resume {view.run}"
+                self.notify(said, severity="warning", markup=False)
             self.view = view
         shelved = self._shelf.views if self._shelf is not None else ()
         changed = changed or shelved is not self._shelved
@@ -361,8 +362,7 @@ class SiaApp(Panes, Steering, Away):
         if here == "home":
             self._show_home()
         else:
-            keys = {name: shown_key(self, name) for name in KEYS}
-            left, (*before, engine) = heading(view, self.now(), here, keys)
+            left, (*before, engine) = heading(view, self.now(), here, self.keys)
             self._head(left, [*before, *self._company(), engine], waits and here != "gate")
         self._tabs.show(here, "gate" if waits else None)
         there = self._pane(here)

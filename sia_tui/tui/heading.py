@@ -8,6 +8,7 @@ from datetime import datetime
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
+from sia_tui.tui.keymap import KEYS
 from sia_tui.tui.view import Mark, View, age_s, ago
 
 Piece = tuple[str, str]
@@ -26,10 +27,6 @@ GLYPHS: dict[Mark, Piece] = {
     "failed": ("✗ failed", "bold $text-error"),
     "interrupted": ("◌ interrupted", "$text-warning"),
 }
-
-
-KEYS = {"app.gate": "3", "app.start": "R"}
-"""Named here, by the ids of their bindings, as they are unless a person has set them."""
 
 
 def heading(view: View, now: datetime, here: str, keys: Mapping[str, str] = KEYS) -> tuple[list[Piece], list[Piece]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -18,6 +19,17 @@ from textual.dom import DOMNode
 from textual.keys import _character_to_key
 
 OURS = "sia_tui."
+KEYS: Mapping[str, str] = {
+    "app.gate": "3",
+    "app.rollouts": "4",
+    "app.history": "6",
+    "app.start": "R",
+    "app.pause": "p",
+    "app.end-contract": "x",
+    "app.dialogue": "m",
+    "app.why": "w",
+}
+"""What texts name, by the ids of its bindings, as it is unless a person has set it."""
 _SUFFIXES = ("Pane", "View", "App", "Screen")
 
 
@@ -56,6 +68,15 @@ def shown_key(part: DOMNode, name: str) -> str:
         for binding in found
     }
     return part.app.get_key_display(Binding(_keys(own)[0] if own else keys[name], "", ""))
+
+
+def shown_keys(part: DOMNode) -> Mapping[str, str]:
+    """`KEYS` as this person has set them; what this window has not got stays as it is."""
+    found = dict(KEYS)
+    for name in KEYS:
+        with suppress(KeyError):
+            found[name] = shown_key(part, name)
+    return found
 
 
 def faults(keymap: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
+from sia_tui.tui.keymap import KEYS
 from sia_tui.tui.nodes import summary_lines, usage
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
 from sia_tui.tui.view import View
@@ -23,14 +25,14 @@ MOST = 2
 """Lines of what was agreed, and of what comes next."""
 
 
-def outlook_lines(view: View, now: datetime, width: int) -> list[Line]:
+def outlook_lines(view: View, now: datetime, width: int, keys: Mapping[str, str] = KEYS) -> list[Line]:
     return [
         *_machine(view, now, width),
         *summary_lines(view, now, width),
-        *_agents(view, width),
+        *_agents(view, width, keys["app.dialogue"]),
         line(*_budget(view, width)),
-        *_wrapped("CONTRACT", agreed(view), "", width),
-        *_wrapped("NEXT", following(view), WARN if view.mark == "waiting" else "", width),
+        *_wrapped("CONTRACT", agreed(view, keys), "", width),
+        *_wrapped("NEXT", following(view, keys), WARN if view.mark == "waiting" else "", width),
     ]
 
 
@@ -39,10 +41,11 @@ def _wrapped(name: str, said: str, style: str, width: int) -> list[Line]:
     return [line((f"{name if number == 0 else '':<{_ROOM}}", HEAD), (row, style)) for number, row in enumerate(rows)]
 
 
-def away_line(found: Digest, width: int) -> Line:
+def away_line(found: Digest, width: int, keys: Mapping[str, str] = KEYS) -> Line:
     """Over everything else, until the person has asked why."""
     when = f"{_clock(found.since)} → {_clock(found.until)} · " if found.since and found.until else ""
-    return line(("AWAY      ", HEAD), fit(f"{when}{digested(found)}", max(4, width - _ROOM - 6)), (" w why", WARN))
+    why = f" {keys['app.why']} why"
+    return line(("AWAY      ", HEAD), fit(f"{when}{digested(found)}", max(4, width - _ROOM - len(why))), (why, WARN))
 
 
 def _clock(at: str) -> str:
@@ -55,12 +58,12 @@ def _machine(view: View, now: datetime, width: int) -> list[Line]:
     return [] if found is None else [line(("MACHINE   ", HEAD), fit(told(found), max(4, width - _ROOM)))]
 
 
-def _agents(view: View, width: int) -> list[Line]:
+def _agents(view: View, width: int, asks: str) -> list[Line]:
     """What models that play agents have cost, and every host that receives anything; nothing where none does."""
     cost, hosts = view.state.cost, {to.host: to.local for to in view.config.egress} if view.config else {}
     if not cost.calls and not hosts:
         return []
-    spent = f"{cost.calls} replies, {_count(cost.agent_tokens)} tok, {cost.money:.2f} $ (m: what was said)"
+    spent = f"{cost.calls} replies, {_count(cost.agent_tokens)} tok, {cost.money:.2f} $ ({asks}: what was said)"
     sent = ", ".join(f"{host}{' (here)' if local else ''}" for host, local in hosts.items())
     return [
         line(("MODELS    ", HEAD), fit(f"{spent}   {f'data goes to {sent}' if sent else ''}", max(4, width - _ROOM)))
@@ -101,13 +104,13 @@ def _count(number: int) -> str:
 _INDECISIVE = {"ask": "indecisive: asks you", "keep": "indecisive: kept", "roll_back": "indecisive: rolled back"}
 
 
-def agreed(view: View) -> str:
+def agreed(view: View, keys: Mapping[str, str] = KEYS) -> str:
     """A person's standing yes and what is left of it, else what the config says."""
     standing = view.state.contract
     if standing is None:
         ended = view.state.contract_ended
         return (f"the standing yes ended: {ended} · " if ended else "") + contract(view.config)
-    ends = "" if view.recorded else " · x ends it"
+    ends = "" if view.recorded else f" · {keys['app.end-contract']} ends it"
     return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends{ends}"
 
 
@@ -121,25 +124,30 @@ def contract(config: RunConfig | None) -> str:
     )
 
 
-def following(view: View) -> str:
+def following(view: View, keys: Mapping[str, str] = KEYS) -> str:
     """What comes after what is under way, and what the person can press."""
     if view.over:
-        return "nothing: the run is over; 6 shows how it went"
+        return f"nothing: the run is over; {keys['app.history']} shows how it went"
     if not view.alive:
-        asked = "3 answers the gate; " if view.state.waiting else ""
-        return f"{asked}R, or sia-tui resume {view.run}, starts an engine and goes on from here"
+        asked = f"{keys['app.gate']} answers the gate; " if view.state.waiting else ""
+        return f"{asked}{keys['app.start']}, or sia-tui resume {view.run}, starts an engine and goes on from here"
     if view.state.status == "paused":
-        return "paused" if view.recorded else "paused; p resumes it"
+        return "paused" if view.recorded else f"paused; {keys['app.pause']} resumes it"
     if view.config is None:
-        return "config.yaml cannot be read" if view.recorded else "p pauses: what is under way is made again later"
-    return _after(loop.next_action(view.state, view.config.rules), view, view.config)
+        pauses = f"{keys['app.pause']} pauses: what is under way is made again later"
+        return "config.yaml cannot be read" if view.recorded else pauses
+    return _after(loop.next_action(view.state, view.config.rules), view, view.config, keys["app.gate"])
 
 
-def _after(action: loop.Action, view: View, config: RunConfig) -> str:
+def _after(action: loop.Action, view: View, config: RunConfig, opens: str) -> str:
     gate = "gate: you are asked" if config.gate.policy == "ask" else "the automatic gate answers"
     match action:
         case loop.AwaitVerdict():
-            return "the answer that was given: 3 shows it" if view.recorded else "your verdict: 3 opens the gate"
+            return (
+                f"the answer that was given: {opens} shows it"
+                if view.recorded
+                else f"your verdict: {opens} opens the gate"
+            )
         case loop.RefuseEvaluator():
             return "nothing: a row of the evaluator fails"
         case loop.PrepareTask() | loop.CheckEvaluator():

@@ -3,17 +3,19 @@ looks at costs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from textual import events
 from textual.app import App
+from textual.binding import Keymap
 from textual.message_pump import MessagePump
 from textual.widget import AwaitMount, Widget
 from textual.widgets import ContentSwitcher
 
-from sia_tui.tui.keymap import name_bindings
+from sia_tui.tui.keymap import name_bindings, shown_keys
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.tabs import Tabs
@@ -71,6 +73,15 @@ class Panes(App[None]):
 
     def _show(self) -> None:
         raise NotImplementedError
+
+    @cached_property
+    def keys(self) -> Mapping[str, str]:
+        """What texts name."""
+        return shown_keys(self)
+
+    def set_keymap(self, keymap: Keymap) -> None:
+        super().set_keymap(keymap)
+        self.__dict__.pop("keys", None)
 
     @property
     def here(self) -> str:

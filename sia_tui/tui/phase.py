@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
+from sia_tui.tui.keymap import KEYS
 from sia_tui.tui.panels import label, panels
 from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, head, line, minutes, wrap
 from sia_tui.tui.sparks import short, spark
@@ -39,9 +40,9 @@ REASON = 5
 """Lines that may say why a run stands still."""
 
 
-def phase_lines(view: View, now: datetime, width: int, height: int) -> list[Line]:
+def phase_lines(view: View, now: datetime, width: int, height: int, keys: Mapping[str, str] = KEYS) -> list[Line]:
     """The phase, then the training's measures or else the newest of the story, to fill `height` rows."""
-    top = [*_phase(view, now, width), line()]
+    top = [*_phase(view, now, width, keys), line()]
     rest = max(0, height - len(top))
     step = _trained_last(view)
     if step is not None:
@@ -100,15 +101,15 @@ def _trained_last(view: View) -> Step | None:
     return step if step is not None and view.metrics.get(step.id) else None
 
 
-def _phase(view: View, now: datetime, width: int) -> list[Line]:
+def _phase(view: View, now: datetime, width: int, keys: Mapping[str, str]) -> list[Line]:
     if view.over or view.state.status == "failed" or view.state.stop_reason:
         reason = view.state.stop_reason or ""
         return [line((text, STRONG)) for text in wrap(f"{view.state.status}: {reason}", width, REASON)]
     if not view.alive:
-        return [line(("no engine is running; R starts one", WARN))]
+        return [line((f"no engine is running; {keys['app.start']} starts one", WARN))]
     if view.state.waiting is not None:
         whom = "a gate waited here" if view.recorded else "a gate waits for you"
-        return [line((f"{whom}: press 3", WARN)), *_asked(view, width)]
+        return [line((f"{whom}: press {keys['app.gate']}", WARN)), *_asked(view, width)]
     if view.progress is None:
         return [] if view.recorded else [line(("starting", STRONG))]
     return _progress(view.progress, now, width)

@@ -43,6 +43,8 @@ class Window(Protocol):
     """The workspace, where more than one run can be reached."""
     away: Digest | None
     """What was decided while the person was away, until they have asked why."""
+    keys: Mapping[str, str]
+    """What texts name, as this person has set them (`keymap.KEYS`)."""
     parted: Answer | None
     """To the verdict that was sent by leaving."""
 

@@ -241,6 +241,7 @@ async def test_the_bar_shows_the_keys_that_are_bound(scenes: Callable[[Scene], R
         app.set_keymap({"app.start": "ctrl+r", "app.gate": "g"})
         await pilot.press("2")
         await until(pilot, lambda: "press g" in screen_text(app) and "no engine: ^r starts it" in screen_text(app))
+        assert "g answers the gate; ^r, or sia-tui resume" in screen_text(app)
 
 
 async def test_whoever_leaves_a_waiting_engine_is_offered_a_standing_yes(scenes: Callable[[Scene], RunPaths]) -> None:

@@ -93,7 +93,11 @@ class GatePane(ChangingPane):
             "m", "more_evidence", "more evidence", show=False, tooltip="measure more of it before you decide; held 5 s"
         ),
         Binding(
-            "u", "until", "until…", show=False, tooltip="approve this and what follows, within limits; x ends that"
+            "u",
+            "until",
+            "until…",
+            show=False,
+            tooltip="approve this and what follows, within limits; ‘end contract’ ends that",
         ),
         Binding("b", "branch", "branch", show=False, tooltip="the command that starts a run from here"),
         Binding("d", "defer", "defer", show=False, tooltip="put it off; the gate stays open"),

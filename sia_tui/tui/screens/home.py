@@ -13,7 +13,7 @@ from textual.containers import Vertical
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
-from sia_tui.tui.keymap import name_bindings
+from sia_tui.tui.keymap import name_bindings, shown_key
 from sia_tui.tui.listed import about, heading_line, run_line
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.screens.confirm import Confirm
@@ -123,7 +123,8 @@ class HomePane(Vertical):
         chosen = self._chosen
         sides = self._marked if len(self._marked) == 2 or chosen is None else [*self._marked, chosen.run]
         if len(sides) != 2 or sides[0] == sides[1] or self._place is None:
-            self.notify("space marks a run; go to the other one and press c", markup=False)
+            mark, compare = shown_key(self, "home.mark"), shown_key(self, "home.compare")
+            self.notify(f"{mark} marks a run; go to the other one and press {compare}", markup=False)
             return
         one, other = sides
         place = self._place

@@ -64,9 +64,9 @@ class LivePane(Widget):
         failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {failures(view.state)[0]}")
         failing.show(lambda width, height: failure_lines(view, width, height))
         self._show_nodes(view)
-        outlook, now = self.query_one("#outlook", Card), window(self).now
-        outlook.styles.height = len(outlook_lines(view, now(), max(60, self.size.width - 2)))
-        outlook.show(lambda width, height: outlook_lines(view, now(), width))
+        outlook, now, keys = self.query_one("#outlook", Card), window(self).now, window(self).keys
+        outlook.styles.height = len(outlook_lines(view, now(), max(60, self.size.width - 2), keys))
+        outlook.show(lambda width, height: outlook_lines(view, now(), width, keys))
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._pass_time)
@@ -90,7 +90,7 @@ class LivePane(Widget):
         away, card = window(self).away, self.query_one("#away", Card)
         card.display = away is not None
         if away is not None:
-            card.show(lambda width, height: [away_line(away, width)])
+            card.show(lambda width, height: [away_line(away, width, window(self).keys)])
 
     def _show_scores(self, view: View) -> None:
         lines, state = self.query_one("#scores", Lines), view.state
@@ -124,7 +124,10 @@ class LivePane(Widget):
     def _show_stream(self, view: View) -> None:
         lines, rows = self.query_one("#stream", Lines), view.recent
         if view.dropped:
-            titled(lines, f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk (4)")
+            titled(
+                lines,
+                f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk ({window(self).keys['app.rollouts']})",
+            )
         lines.show_rows(
             len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
         )
@@ -138,4 +141,6 @@ class LivePane(Widget):
     def _show_phase(self, view: View) -> None:
         card, step = self.query_one("#phase", Card), view.state.current
         title = f"{step.id} · {step.proposal.lever}: {one_line(step.proposal.title, 60)}" if step else "NOW"
-        titled(card, title).show(lambda width, height: phase_lines(view, window(self).now(), width, height))
+        titled(card, title).show(
+            lambda width, height: phase_lines(view, window(self).now(), width, height, window(self).keys)
+        )
