@@ -17,6 +17,10 @@ from textual.style import Style as ContentStyle
 from textual.visual import RenderOptions, Visual
 
 
+DIM_S = 0.05
+"""After a dialogue is there, the window below it grows dim."""
+
+
 class Over(ModalScreen[ScreenResultType]):
     """What it shows stands in one child of the class `box` or `sheet`."""
 
@@ -33,18 +37,32 @@ class Over(ModalScreen[ScreenResultType]):
 
     _below: tuple[tuple[object, ...], list[Strip]] = ((), [])
     """What lies below, as it is shown, and of what it was made."""
-    _opened = False
-    """Whether its child has been shown."""
+    _dim = False
+    """Whether what lies below has grown dim."""
+    _alone = False
+    """While nothing but its child is painted."""
 
     def _compositor_refresh(self) -> None:
-        """What was asked for comes first, alone; that the rest grows dim takes as long again, and follows."""
-        if not self._opened and self.is_current and (shown := self.query(".box, .sheet")):
-            self._compositor._dirty_regions = {shown.first().region}
+        """What was asked for comes first, alone. All the rest of the window would take as long again, and is another as soon
+        as it has lost the focus: it grows dim a moment later, once."""
+        if self._dim or not self.is_current or not (shown := self.query(".box")):
             super()._compositor_refresh()
-            self._opened = True
-            self.refresh()
-        else:
-            super()._compositor_refresh()
+            return
+        self._compositor._dirty_regions = {shown.first().region}
+        self._alone = True
+        super()._compositor_refresh()
+        self._alone = False
+        self._set_dirty()
+
+    def on_mount(self) -> None:
+        self.set_timer(DIM_S, self._grow_dim)
+
+    def _grow_dim(self) -> None:
+        self._dim = True
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        return Strip.blank(self.size.width, self.visual_style.rich_style) if self._alone else super().render_line(y)
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
         if regions:
@@ -58,8 +76,6 @@ class Over(ModalScreen[ScreenResultType]):
         return _Below(self, found) if isinstance(found, BackgroundScreen) else found
 
     def below(self, found: BackgroundScreen, width: int, height: int, style: Style) -> list[Strip]:
-        if not self._opened:
-            return [Strip.blank(width, style)] * height
         made_of = (found.screen, found.color, found.screen.size, width, height, style)
         if made_of != self._below[0]:
             lines = found.screen._compositor.render_strips(Size(width, height))
