@@ -8,7 +8,7 @@ from datetime import datetime
 from sia_tui.core.state import Step
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
-from sia_tui.tui.keymap import KEYS
+from sia_tui.tui.pieces import KEYS
 from sia_tui.tui.view import Mark, View, age_s, ago
 
 Piece = tuple[str, str]

@@ -18,18 +18,9 @@ from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.keys import _character_to_key
 
+from sia_tui.tui.pieces import KEYS
+
 OURS = "sia_tui."
-KEYS: Mapping[str, str] = {
-    "app.gate": "3",
-    "app.rollouts": "4",
-    "app.history": "6",
-    "app.start": "R",
-    "app.pause": "p",
-    "app.end-contract": "x",
-    "app.dialogue": "m",
-    "app.why": "w",
-}
-"""What texts name, by the ids of its bindings, as it is unless a person has set it."""
 _SUFFIXES = ("Pane", "View", "App", "Screen")
 
 

@@ -12,9 +12,8 @@ from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left
-from sia_tui.tui.keymap import KEYS
 from sia_tui.tui.nodes import summary_lines, usage
-from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
+from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, KEYS, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
 from sia_tui.tui.view import View
 
 if TYPE_CHECKING:

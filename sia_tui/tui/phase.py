@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
-from sia_tui.tui.keymap import KEYS
 from sia_tui.tui.panels import label, panels
-from sia_tui.tui.pieces import DIM, STRONG, WARN, Line, bar, fit, head, line, minutes, wrap
+from sia_tui.tui.pieces import DIM, KEYS, STRONG, WARN, Line, bar, fit, head, line, minutes, wrap
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.view import View, clock
 

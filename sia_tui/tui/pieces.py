@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,18 @@ ACCENT = "$text-accent"
 DIM = "$foreground-muted"
 STRONG = "bold"
 HEAD = "bold $text-accent"
+
+KEYS: Mapping[str, str] = {
+    "app.gate": "3",
+    "app.rollouts": "4",
+    "app.history": "6",
+    "app.start": "R",
+    "app.pause": "p",
+    "app.end-contract": "x",
+    "app.dialogue": "m",
+    "app.why": "w",
+}
+"""What texts name, by the ids of its bindings, as it is unless a person has set it."""
 
 Piece = str | tuple[str, str]
 _EIGHTHS = " ▏▎▍▌▋▊▉"

@@ -16,11 +16,11 @@ from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
 from sia_tui.tui.heading import heading, parting
-from sia_tui.tui.keymap import KEYS, known
+from sia_tui.tui.keymap import known
 from sia_tui.tui.nodes import node_lines, summary_lines, there
 from sia_tui.tui.outlook import contract, following, outlook_lines
 from sia_tui.tui.phase import measures, phase_lines
-from sia_tui.tui.pieces import cells
+from sia_tui.tui.pieces import KEYS, cells
 from sia_tui.tui.scores import score_lines
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.stream import episode_line, failure_lines, failures

@@ -16,7 +16,6 @@ from textual.strip import Strip
 from textual.style import Style as ContentStyle
 from textual.visual import RenderOptions, Visual
 
-
 DIM_S = 0.05
 """After a dialogue is there, the window below it grows dim."""
 
