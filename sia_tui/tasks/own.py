@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from sia_tui.core.episodes import Case, Scores, Split
 from sia_tui.core.hashing import digest
 from sia_tui.tasks import duplicates, splits
 from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.reads import Reads
 from sia_tui.tasks.task import Task, TaskError
 
 TASK, HARNESS = "task.yaml", "harness"
@@ -58,7 +58,7 @@ class Rewarded(BaseModel):
     at_once: int = Field(1, ge=1, le=64)
     """Answers judged side by side, each in a process of its own."""
     files: tuple[str, ...] = ()
-    """Globs below the task's folder of what it reads besides: hashed with it, so that a change is seen."""
+    """Globs below the task's folder of data that it reads besides: hashed with its code (`reads`), so that a change is seen."""
 
     @model_validator(mode="after")
     def _one(self) -> Rewarded:
@@ -250,7 +250,8 @@ def _named(
 def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
     """The reward in its own process. Raises TaskError for a file that is not there."""
     reward = told.reward
-    spec: dict[str, Any] = {"deadline_s": reward.deadline_s, "files": _hashed(folder, reward.files)}
+    reads = _reads(folder, reward)
+    spec: dict[str, Any] = {"deadline_s": reward.deadline_s, "files": reads.hashes}
     asked = {line.id: {"inputs": dict(line.inputs), "json": not isinstance(line.gold, str)} for line in lines}
     beside = {"cases.json": _json(asked)}
     if reward.requirements is not None:
@@ -270,6 +271,7 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
         HOST,
         beside,
         alone=False,
+        reads=reads,
         folder=folder,
         deadline_s=reward.deadline_s + 5,
         at_once=reward.at_once,
@@ -304,15 +306,14 @@ def _inside(folder: Path, name: str, key: str) -> Path:
     return path
 
 
-def _hashed(folder: Path, globs: Sequence[str]) -> dict[str, str]:
-    """{path: sha256}. Raises TaskError where a glob finds nothing."""
-    found: dict[str, str] = {}
-    for glob in globs:
-        paths = [path for path in sorted(folder.glob(glob)) if path.is_file()]
-        if not paths:
-            raise TaskError(f"{TASK}: reward.files: there is no {glob} in {folder}")
-        found |= {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    return found
+def _reads(folder: Path, reward: Rewarded) -> Reads:
+    """A function's own file is copied; what is in an image or behind an address is not here."""
+    if reward.function is not None:
+        own = _inside(folder, reward.function.rsplit(":", 1)[0], "function")
+        return Reads(folder, reward.files, code=True, copied=str(own.relative_to(folder)))
+    if reward.command is not None and reward.image is None:
+        return Reads(folder, reward.files, reward.command, code=True)
+    return Reads(folder, reward.files)
 
 
 def _json(content: object) -> bytes:
