@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sia_tui.core.text import one_line
 from sia_tui.tasks.task import TaskError
 
 CODE = frozenset(
@@ -67,10 +69,14 @@ class Reads:
 
     def _globbed(self) -> Iterator[str]:
         for glob in self._globs:
-            names = [str(path.relative_to(self._folder)) for path in self._folder.glob(glob) if path.is_file()]
-            if not names:
-                raise TaskError(f"task.yaml: reward.files: there is no {glob} in {self._folder}")
-            yield from names
+            try:
+                # Python 3.11 to 3.13 each say in another way that something is no glob.
+                found = [] if ".." in Path(glob).parts else [path for path in self._folder.glob(glob) if path.is_file()]
+            except (OSError, ValueError, IndexError, NotImplementedError, re.error, RecursionError):
+                found = []
+            if not found:
+                raise TaskError(f"task.yaml: reward.files: there is no {one_line(glob, 100)!r} in {self._folder}")
+            yield from (str(path.relative_to(self._folder)) for path in found)
 
     def _hash(self, name: str) -> str:
         path = self._folder / name

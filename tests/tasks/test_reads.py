@@ -93,5 +93,5 @@ def test_a_change_that_keeps_size_and_time_of_a_file_is_seen(tmp_path: Path) -> 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with pytest.raises(TaskError, match=r"reward\.files: there is no data/\*"):
+    with pytest.raises(TaskError, match=r"reward\.files: there is no .data/\*"):
         Reads(tmp_path, globs=["data/*"])
