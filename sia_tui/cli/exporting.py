@@ -30,6 +30,10 @@ def export(options: argparse.Namespace) -> int:
 
     if options.merge and not options.hf:
         raise UsageError("--merge goes with --hf")
+    if options.redact:
+        return _redacted(options)
+    if options.generation is None:
+        raise UsageError("export RUN GEN: name a generation, such as g2")
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     state = read(paths)
@@ -56,6 +60,26 @@ def export(options: argparse.Namespace) -> int:
         raise Failure(str(error)) from error
     _tell(options, source, form, out, files)
     return DONE
+
+
+def _redacted(options: argparse.Namespace) -> int:
+    """The run as a recording: what answers cases would hold what it learned from."""
+    from sia_tui.cli.replaying import pack
+
+    if not options.bundle:
+        raise UsageError("--redact goes with --bundle, and no GEN")
+    shared = f"sia-tui export {options.run} --bundle --redact"
+    if options.generation is not None:
+        raise UsageError(
+            f"a generation that answers cases holds the rows, prompts and weights it answers by, and cannot be without their "
+            f"words; the whole run can be shared without them, to be looked at: {shared}"
+        )
+    workspace = Workspace.locate(options.workspace)
+    paths = workspace.existing(options.run)
+    out = Path(options.out or f"{paths.name}-redacted.zip").absolute()
+    if out.exists():
+        raise UsageError(f"{out} is there already; name another file with --out")
+    return pack(workspace, paths, out, redact=True, as_json=options.json)
 
 
 def _patches(options: argparse.Namespace, paths: RunPaths, state: State, index: int) -> int:

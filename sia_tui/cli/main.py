@@ -263,11 +263,16 @@ def _looking_back(verbs: _Verbs) -> None:
     change.add_argument("--rebuild", action="store_true", help="read it off the runs again; your edits stay")
 
     export = _verb(verbs, "export", "take a generation out of its workspace", run="RUN", json=True)
-    export.add_argument("generation", metavar="GEN", help="such as g2")
+    export.add_argument("generation", metavar="GEN", nargs="?", help="such as g2")
     form = export.add_mutually_exclusive_group(required=True)
     form.add_argument("--hf", action="store_true", help="its adapter, as a folder that PEFT and vLLM load")
     form.add_argument("--bundle", action="store_true", help="harness and policy, to answer new cases with one command")
     form.add_argument("--patches", metavar="DIR", help="the harness' way there, as mails that git am takes")
+    export.add_argument(
+        "--redact",
+        action="store_true",
+        help="with --bundle and no GEN: the whole run without private texts, a file that `replay` plays",
+    )
     export.add_argument("--merge", action="store_true", help="with --hf: one model, the adapter merged into the base")
     export.add_argument(
         "--out", metavar="PATH", help="a new folder; a bundle may be a file, X.tar.gz (default: RUN-GEN-… here)"

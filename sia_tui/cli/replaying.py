@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def replay(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     if options.save:
-        return _save(workspace, paths, Path(options.save).absolute(), options.rollouts, options.redact)
+        return pack(workspace, paths, Path(options.save).absolute(), options.rollouts, options.redact)
     return _play(paths)
 
 
@@ -41,7 +42,15 @@ def _of_file(recording: Path) -> int:
         return _play(paths)
 
 
-def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None, redact: bool) -> int:
+def pack(
+    workspace: Workspace,
+    paths: RunPaths,
+    out: Path,
+    rollouts: int | None = None,
+    redact: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Write the recording, and say so. Raises Failure."""
     from sia_tui.cli.recording import save
     from sia_tui.harness.repository import RepositoryError
 
@@ -49,6 +58,9 @@ def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None
         size = save(workspace, paths, out, rollouts, redact)
     except (OSError, RepositoryError) as error:
         raise Failure(f"{out}: {one_line(str(error), 200)}") from error
+    if as_json:
+        print(json.dumps({"run": paths.name, "form": "recording", "redacted": redact, "path": str(out), "bytes": size}))
+        return DONE
     texts = "without" if redact else "with"
     print(f"{out}: {size / 1e6:.1f} MB, {texts} the texts of its cases, answers and agents; sia-tui replay {out.name}")
     return DONE

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sia_tui.cli.main import DONE, FAILED, UsageError
+from sia_tui.cli.main import DONE, FAILED, Failure, UsageError
 from sia_tui.cli.table import table
 from sia_tui.core.fitness import Finding
 from sia_tui.core.text import one_line
@@ -49,9 +49,8 @@ def tasks(options: argparse.Namespace) -> int:
         if options.action == "get":
             return _get(options, workspace, name)
         return _check(options, workspace, load_task(name, workspace.root / "tasks" / name))
-    except TaskError as error:
-        print(f"sia-tui: {error}", file=sys.stderr)
-        return FAILED
+    except (OSError, TaskError) as error:
+        raise Failure(str(error)) from error
 
 
 def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
@@ -130,7 +129,8 @@ def _new(options: argparse.Namespace) -> int:
 
     if not options.task or not options.cases:
         raise UsageError("tasks new NAME --cases FILE --reward FILE.py:FUNCTION (or --command, or --url)")
-    ways = {"function": options.reward, "command": options.command and shlex.split(options.command), "url": options.url}
+    command = options.command and _words("--command", options.command)
+    ways = {"function": options.reward, "command": command, "url": options.url}
     given = {name: way for name, way in ways.items() if way}
     if len(given) != 1:
         raise UsageError("say who rewards: exactly one of --reward FILE.py:FUNCTION, --command, --url")
@@ -148,13 +148,20 @@ def _new(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _words(option: str, said: str) -> list[str]:
+    try:
+        return shlex.split(said)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}: {said}") from None
+
+
 def _program(options: argparse.Namespace) -> Program | None:
     """The agent that is to be the first harness; what would keep it from running is said now."""
     if not options.agent:
         if options.agent_dir:
             raise UsageError("--agent-dir is the folder of --agent 'PROGRAM ARGS': say how it is started")
         return None
-    program = Program(tuple(shlex.split(options.agent)), Path(options.agent_dir or "."))
+    program = Program(tuple(_words("--agent", options.agent)), Path(options.agent_dir or "."))
     try:
         require(Agent(command=program.command), choose("auto", probe()))
         read_pins(program.folder / "requirements.txt")

@@ -18,7 +18,7 @@ from sia_tui.tasks.attempts import Attempt
 from sia_tui.tasks.probe import Answer, Asked, Probe
 from sia_tui.tasks.probes import texts
 from sia_tui.tasks.task import Task
-from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess
+from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess, VerifierTampered
 
 BROKEN = ("verifier_error", "verifier_timeout", "verifier_failed")
 """Failure kinds that are the verifier's own."""
@@ -104,6 +104,8 @@ class _Asking:
         async with self._turns:
             try:
                 score = await self._verifier.score(id, said)
+            except VerifierTampered:
+                raise
             except VerifierFailed as fault:
                 score = Score(0.0, "verifier_failed", detail={"verifier": str(fault)})
         self._done += 1

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sia_tui.core.text import one_line
 from sia_tui.tasks import foreign_reward
 from sia_tui.tasks.foreign_reward import Answers, EvaluatorFailed
 from sia_tui.tasks.task import TaskError
@@ -61,7 +62,10 @@ class Foreign:
     def earned(self, answers: Answers) -> float:
         """The score of these answers. Raises EvaluatorFailed."""
         assert self.form is not None
-        return self.scores(self.form, answers)[self.score]
+        found = self.scores(self.form, answers)
+        if self.score not in found:
+            raise EvaluatorFailed(f"its results.json has no {self.score} for these answers")
+        return found[self.score]
 
     def scores(self, form: dict[str, str], answers: Answers) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="evaluate-") as name:
@@ -70,8 +74,8 @@ class Foreign:
                 return foreign_reward.scores(self.evaluator, Path(name), python=self.python)
             except subprocess.TimeoutExpired:
                 raise EvaluatorFailed("evaluate.py took longer than ten minutes") from None
-            except ValueError as fault:
-                raise EvaluatorFailed(f"its results.json is no JSON: {fault}") from None
+            except (OSError, RecursionError, ValueError) as fault:
+                raise EvaluatorFailed(f"its results.json is no JSON: {one_line(str(fault))}") from None
 
 
 def read(folder: Path, python: str = sys.executable) -> Foreign:
@@ -135,15 +139,20 @@ def _tables(folder: Path) -> list[Table]:
 
 
 def _table(path: Path) -> Iterator[Table]:
+    """None of a file that is no table, or holds half characters, which nothing could hand on."""
     try:
+        if not path.is_file():
+            return
         if path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
-                yield from _keyed(path, list(csv.DictReader(file)))
+                # What is longer than the header stands under None.
+                yield from _keyed(path, [{k: v for k, v in row.items() if k} for row in csv.DictReader(file)])
         elif path.suffix in (".json", ".jsonl"):
             text = path.read_text(encoding="utf-8")
             told = (
                 json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
             )
+            json.dumps(told, ensure_ascii=False).encode()
             if isinstance(told, dict) and told:
                 yield Table(
                     path,
@@ -152,7 +161,7 @@ def _table(path: Path) -> Iterator[Table]:
                 )
             elif isinstance(told, list) and all(isinstance(row, dict) for row in told):
                 yield from _keyed(path, told)
-    except (OSError, ValueError, csv.Error):
+    except (OSError, RecursionError, ValueError, csv.Error):
         return
 
 
@@ -191,6 +200,17 @@ def _tried(found: Foreign, id: str, golds: Mapping[str, Mapping[Any, Any]]) -> F
     )
 
 
+def _header(sample: Path) -> list[str]:
+    """Nothing of what is no CSV."""
+    try:
+        if not sample.is_file():
+            return []
+        with sample.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
 def swapped(gold: Mapping[Any, Any]) -> dict[Any, Any]:
     """Wrong answers: to each case the right one of another, where there is one that differs."""
     values = list(gold.values())
@@ -213,7 +233,7 @@ def _forms(found: Foreign, id: str, golds: Sequence[str]) -> Iterator[dict[str, 
     words = list(dict.fromkeys(_QUOTED.findall(source)))
     samples = sorted((_folder(found.folder, "public")).glob("*submission*.csv"))
     for sample in samples:
-        header = sample.read_text(encoding="utf-8-sig").splitlines()[0].split(",")
+        header = _header(sample)
         if len(header) == 2:
             yield {"file": "submission.csv", "kind": "csv", "id": header[0], "answer": header[1]}
     there = {path.name for path in found.folder.rglob("*") if path.is_file()}

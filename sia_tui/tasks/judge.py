@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sia_tui.tasks.reads import Reads
 
 VERIFY = Path(__file__).with_name("verify.py")
 
@@ -17,6 +21,8 @@ class Judge:
     """A single file; a copy of it is what runs."""
     beside: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """More files of its folder, by plain name; hashed with it and checked like it."""
+    reads: Reads | None = field(default=None, repr=False)
+    """What it reads where that lies, and so may change while it judges; the hashes are among `beside`."""
     alone: bool = True
     """It needs no installed package, and no variable of the environment."""
     folder: Path | None = None

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections import Counter
@@ -22,8 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sia_tui.core.containers import PROGRAMS, WALLS
 from sia_tui.core.episodes import Case, Scores, Split
 from sia_tui.core.hashing import digest
+from sia_tui.core.text import one_line
 from sia_tui.tasks import duplicates, splits
 from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.reads import Reads
 from sia_tui.tasks.task import Task, TaskError
 
 TASK, HARNESS = "task.yaml", "harness"
@@ -48,7 +50,7 @@ class Rewarded(BaseModel):
     """FILE:NAME in the task's folder; called with (answer, case), where case has id, inputs and gold. May be async."""
     command: tuple[str, ...] | None = Field(None, min_length=1)
     """Started in the task's folder for each answer; reads {"case", "answer"} on stdin, writes the reward as JSON."""
-    image: str | None = Field(None, pattern=r"^[\w][\w./:@-]*$")
+    image: str | None = Field(None, pattern=r"^[\w][\w./:@-]*$", max_length=400)
     """Of a container: the command runs in it, by podman or docker, without network and without anything of this machine."""
     url: str | None = Field(None, pattern=r"^https?://")
     """Asked by POST with {"case", "answer"}; answers the reward as JSON."""
@@ -58,7 +60,7 @@ class Rewarded(BaseModel):
     at_once: int = Field(1, ge=1, le=64)
     """Answers judged side by side, each in a process of its own."""
     files: tuple[str, ...] = ()
-    """Globs below the task's folder of what it reads besides: hashed with it, so that a change is seen."""
+    """Globs below the task's folder of data that it reads besides: hashed with its code (`reads`), so that a change is seen."""
 
     @model_validator(mode="after")
     def _one(self) -> Rewarded:
@@ -113,15 +115,19 @@ def described(folder: Path) -> Described:
     """Raises TaskError, with the key that is wrong."""
     path = folder / TASK
     try:
-        return Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if path.exists() and not path.is_file():
+            raise TaskError(f"{path} is no file: make a task with `sia-tui tasks new`")
+        told = Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        json.dumps(told.model_dump(), ensure_ascii=False).encode()
+        return told
     except FileNotFoundError:
         raise TaskError(f"{folder} has no {TASK}: make a task with `sia-tui tasks new`") from None
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "top"
-        raise TaskError(f"{path}: {where}: {fault['msg']}") from None
+        raise TaskError(one_line(f"{path}: {where}: {fault['msg']}", 500)) from None
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-        raise TaskError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+        raise TaskError(f"{path} cannot be read: {one_line(str(error))}") from error
 
 
 def read_cases(path: Path) -> list[Line]:
@@ -177,7 +183,7 @@ def load(folder: Path, seed: int, folds: int, dev: float, hidden: float, limit: 
     """The task in `folder`, split by `seed`; near duplicates share a side and a fold. Raises TaskError."""
     folder = folder.resolve()
     told = described(folder)
-    lines = read_cases(folder / told.cases)
+    lines = read_cases(_inside(folder, told.cases, "cases"))
     labels = labels_of(lines, told.labels)
     inputs = {line.id: _inputs(line, bool(labels)) for line in lines}
     places = _places(lines, told, seed, folds, dev, hidden, limit, by_label=bool(labels))
@@ -250,14 +256,15 @@ def _named(
 def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
     """The reward in its own process. Raises TaskError for a file that is not there."""
     reward = told.reward
-    spec: dict[str, Any] = {"deadline_s": reward.deadline_s, "files": _hashed(folder, reward.files)}
+    reads = _reads(folder, reward)
+    spec: dict[str, Any] = {"deadline_s": reward.deadline_s, "files": reads.hashes}
     asked = {line.id: {"inputs": dict(line.inputs), "json": not isinstance(line.gold, str)} for line in lines}
     beside = {"cases.json": _json(asked)}
     if reward.requirements is not None:
-        beside["requirements.txt"] = _inside(folder, reward.requirements, "requirements").read_bytes()
+        beside["requirements.txt"] = _inside(folder, reward.requirements, "reward.requirements").read_bytes()
     if reward.function is not None:
         name, function = reward.function.rsplit(":", 1)
-        beside["rewards.py"] = _inside(folder, name, "function").read_bytes()
+        beside["rewards.py"] = _inside(folder, name, "reward.function").read_bytes()
         spec |= {"file": "rewards.py", "function": function}
     elif reward.command is not None:
         spec["command"] = list(reward.command)
@@ -270,6 +277,7 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
         HOST,
         beside,
         alone=False,
+        reads=reads,
         folder=folder,
         deadline_s=reward.deadline_s + 5,
         at_once=reward.at_once,
@@ -298,21 +306,23 @@ def image_id(image: str) -> str:
 
 
 def _inside(folder: Path, name: str, key: str) -> Path:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
-        raise TaskError(f"{TASK}: reward.{key}: there is no {name} in {folder}")
-    return path
+    try:
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder) and path.is_file() and os.access(path, os.R_OK):
+            return path
+    except (OSError, RuntimeError, ValueError):
+        pass
+    raise TaskError(f"{TASK}: {key}: there is no readable file {one_line(name, 100)!r} in {folder}")
 
 
-def _hashed(folder: Path, globs: Sequence[str]) -> dict[str, str]:
-    """{path: sha256}. Raises TaskError where a glob finds nothing."""
-    found: dict[str, str] = {}
-    for glob in globs:
-        paths = [path for path in sorted(folder.glob(glob)) if path.is_file()]
-        if not paths:
-            raise TaskError(f"{TASK}: reward.files: there is no {glob} in {folder}")
-        found |= {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    return found
+def _reads(folder: Path, reward: Rewarded) -> Reads:
+    """A function's own file is copied; what is in an image or behind an address is not here."""
+    if reward.function is not None:
+        own = _inside(folder, reward.function.rsplit(":", 1)[0], "reward.function")
+        return Reads(folder, reward.files, code=True, copied=str(own.relative_to(folder)))
+    if reward.command is not None and reward.image is None:
+        return Reads(folder, reward.files, reward.command, code=True)
+    return Reads(folder, reward.files)
 
 
 def _json(content: object) -> bytes:

@@ -24,6 +24,7 @@ EXACT = Judge()
 CODE, GOLD, TEST_GOLD, COMPLAINTS = "verify.py", "gold.json", "gold-test.json", "complaints.log"
 START_SECONDS = 60.0
 """For the process to come up; generous, because a busy machine is no verdict on an answer."""
+PUT_BACK = "the reward judges no further; put that back and resume, or begin another run"
 FAILED = Score(0.0, "verifier_failed")
 """What to record for an answer that nobody judged: not the policy's zero, and not to be counted as one."""
 
@@ -91,7 +92,7 @@ class VerifierProcess:
         return None if self._process is None else self._process.pid
 
     def check(self) -> None:
-        """Call before and after a batch: VerifierTampered unless every file is byte for byte what was written."""
+        """Call before and after a batch: VerifierTampered unless every file is byte for byte what was written, or read."""
         for name, content in self._files.items():
             path = self.folder / name
             try:
@@ -100,6 +101,8 @@ class VerifierProcess:
                 same = False
             if not same:
                 raise VerifierTampered(f"{path} was changed or removed: scores since the last check are void")
+        if self._judge.reads is not None and (how := self._judge.reads.differs()):
+            raise VerifierTampered(f"{how}: {PUT_BACK}")
 
     async def open_test(self, gold: Mapping[str, str]) -> None:
         """Make the test split scorable; to be called once its opening is on record."""
@@ -113,6 +116,8 @@ class VerifierProcess:
         plain = answer if answer is None or type(answer) is str else {"type": type(answer).__name__}
         async with self._queue, self._turn:
             reply = await self._twice({"case": case_id, "answer": plain})
+        if self._judge.reads is not None and (how := self._judge.reads.changed()):
+            raise VerifierTampered(f"{how}: {PUT_BACK}")
         if "score" not in reply:
             raise VerifierFailed(f"the verifier has no gold for case {case_id}: a test case before the test is opened?")
         return _judgement(reply["score"])

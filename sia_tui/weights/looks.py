@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 
 from sia_tui.core.plans import OFFLINE
@@ -43,7 +44,7 @@ class Training:
     values: dict[str, float] = field(default_factory=dict)
     """Metrics of the step under way that TRL does not know of."""
     keeps: dict[str, Any] = field(default_factory=dict)
-    """What a checkpoint holds beside adapter and optimizer: by name, things with a `state_dict`."""
+    """What a checkpoint holds beside adapter and optimizer: by name, things whose `state_dict` is tensors by name."""
     optimizer: Any = None
     """TRL's, once it has made one."""
     started: float = field(default_factory=time.monotonic)
@@ -96,7 +97,7 @@ class Training:
             # Beside another adapter, such as the reference that DPO keeps, transformers passes over the one at the root.
             adapters.read(self.model, self.checkpoint)
         for name, kept in self.keeps.items() if self.checkpoint else ():
-            kept.load_state_dict(torch.load(_kept(self.checkpoint, name), weights_only=True))
+            kept.load_state_dict(load_file(_kept(self.checkpoint, name)))
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Looks(self))
         trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
@@ -298,7 +299,7 @@ class _Looks(TrainerCallback):
         progress, now = self._training.progress, time.monotonic()
         progress.seconds, self._training.started = progress.seconds + now - self._training.started, now
         for name, kept in self._training.keeps.items():
-            torch.save(kept.state_dict(), _kept(checkpoint, name))
+            save_file(kept.state_dict(), _kept(checkpoint, name))
         seal(checkpoint, self._training.progress)
         self._training.forget(state.global_step)
 
@@ -310,7 +311,7 @@ def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:
 
 def _kept(checkpoint: Path | None, name: str) -> Path:
     assert checkpoint is not None
-    return checkpoint / f"{name}.pt"
+    return checkpoint / f"{name}.safetensors"
 
 
 def _peak_gib(device: str) -> float:

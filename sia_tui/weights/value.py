@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -51,12 +49,23 @@ class Critic:
                 losses.append(float(loss.detach()))
         return {"value_loss": losses[0], "explained_variance": 1 - left / spread if spread > 0 else 0.0}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"net": self._net.state_dict(), "optimizer": self._optimizer.state_dict()}
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors alone, by flat names, as safetensors has them: the optimizer's settings are those it was made with."""
+        moments = self._optimizer.state_dict()["state"]
+        found = {f"net.{name}": tensor for name, tensor in self._net.state_dict().items()}
+        return found | {
+            f"optimizer.{at}.{name}": tensor for at, kept in moments.items() for name, tensor in kept.items()
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._net.load_state_dict(state["net"])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            part, _, rest = name.partition(".")
+            if part == "optimizer":
+                at, _, what = rest.partition(".")
+                moments.setdefault(int(at), {})[what] = tensor
+        self._net.load_state_dict({name[4:]: tensor for name, tensor in state.items() if name.startswith("net.")})
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
 
 
 def clipped_loss(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:

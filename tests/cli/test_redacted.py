@@ -110,6 +110,28 @@ def test_whom_a_run_calls_is_in_no_recording(shared: tuple[RunPaths, Path], tmp_
     assert "notify" not in told and told["harness"] == before["harness"]
 
 
+def test_export_shares_the_whole_run_and_no_generation_without_words(
+    shared: tuple[RunPaths, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, _ = shared
+    out = tmp_path / "by-export.zip"
+    at = ("--out", str(out), "--workspace", str(paths.root.parents[1]))
+
+    def said(*words: str) -> str:
+        assert main(["export", "r", *words, *at]) == 2
+        return capsys.readouterr().err
+
+    assert "can be shared without them, to be looked at: sia-tui export r --bundle --redact" in said(
+        "g0", "--bundle", "--redact"
+    )
+    assert "--redact goes with --bundle" in said("--hf", "--redact")
+    assert "name a generation" in said("--bundle") and not out.exists()
+    assert main(["export", "r", "--bundle", "--redact", *at]) == 0
+    assert "without the texts" in capsys.readouterr().out and "is there already" in said("--bundle", "--redact")
+    _, there = unpack(out, tmp_path / "there")
+    assert Replay(there) and KEY.encode() not in there.config.read_bytes() + there.db.read_bytes()
+
+
 def test_it_plays_and_counts_as_before(shared: tuple[RunPaths, Path], tmp_path: Path) -> None:
     paths, out = shared
     _, there = unpack(out, tmp_path / "there")
