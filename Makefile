@@ -3,6 +3,7 @@
 # make test-long  whole runs that take minutes: killed in every part, steered from other terminals, made from two files, led by the advisor (ten minutes)
 # make test-triton  TriMul's GPU side at length, without a GPU: Triton's interpreter and compiler, every exploit (700 MB, five minutes)
 # make security   tries every escape on this machine and writes the table of docs/security.md (half a minute)
+# make bench-window  how fast the window is: diff and rollouts, a large and growing run, the demo (some minutes)
 # make bench-gpu   TriMul on this machine's GPU: exploits, microseconds by public shape; without one it says so and fails
 # make lock     writes requirements.lock and docs/licences.md from what is installed here and what PyPI says of it
 # make locked   installs into .venv by requirements.lock, every file checked by its hash; on Linux that is torch's CUDA build
@@ -20,7 +21,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
-.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-gpu security pictures arms table algorithms advisor install lock locked clean
+.PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-window bench-gpu security pictures arms table algorithms advisor install lock locked clean
 
 run: .venv/.installed
 	@if [ -t 1 ]; then exec $(BIN)/sia-tui run $(CONFIG); else \
@@ -55,8 +56,7 @@ check: .venv/.tested
 bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gateway
 	$(BIN)/python -m tests.benchmarks.bench_replicas
-	$(BIN)/python -m tests.benchmarks.bench_window
-	$(BIN)/python -m tests.benchmarks.bench_large
+	@$(MAKE) --no-print-directory bench-window
 	$(BIN)/python -m tests.benchmarks.bench_training
 	$(BIN)/python -m tests.benchmarks.bench_online
 	$(BIN)/python -m tests.benchmarks.bench_publish
@@ -64,6 +64,11 @@ bench: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_kills
 	$(BIN)/python -m tests.benchmarks.bench_slots
 	$(BIN)/python -m tests.benchmarks.bench_cluster
+
+bench-window: .venv/.tested
+	$(BIN)/python -m tests.benchmarks.bench_window
+	$(BIN)/python -m tests.benchmarks.bench_large
+	$(BIN)/python -m tests.benchmarks.bench_demo
 
 bench-gpu: .venv/.tested
 	$(BIN)/python -m tests.benchmarks.bench_gpu

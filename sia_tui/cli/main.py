@@ -158,6 +158,7 @@ def _starting(verbs: _Verbs) -> None:
     serve = _verb(verbs, "serve", "the window in a browser (default: on the newest run)", run="[RUN]")
     serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine only")
     serve.add_argument("--port", type=int, default=8000, metavar="P")
+    serve.add_argument("--read-only", action="store_true", help="a page to look at: nothing can be decided or steered")
     serve.add_argument("--url", metavar="URL", help="where browsers find it, such as https://name behind a proxy")
 
 

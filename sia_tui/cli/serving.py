@@ -22,6 +22,8 @@ def serve(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     command = [sys.executable, "-m", "sia_tui", "attach", paths.name, "--workspace", str(workspace.root)]
+    if options.read_only:
+        command.append("--read-only")
     if options.host in ANYWHERE and not options.url:
         raise UsageError(
             f"--host {options.host}: say with --url where browsers find it, as in http://this-machine:8000"
@@ -31,8 +33,9 @@ def serve(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--url {one_line(str(error), 200)}") from error
     if options.host not in LOOPBACK:
+        may = "look" if options.read_only else "decide"
         print(
-            "whoever is told the address can decide; anybody on the way can read it, unless --url is https", flush=True
+            f"whoever is told the address can {may}; anybody on the way can read it, unless --url is https", flush=True
         )
     try:
         asyncio.run(_until_told(server))

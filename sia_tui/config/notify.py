@@ -25,7 +25,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class NotifyConfig(Section):
-    """Called on a gate, an alarm and the run's end; a call that fails is one line and nothing else."""
+    """Called on a gate that waits for a person, an alarm and the run's end; a call that fails is a line and nothing else."""
 
     command: tuple[str, ...] | None = Field(None, min_length=1)
     """A program and its arguments, which is given what happened as JSON on its standard input."""

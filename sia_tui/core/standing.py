@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sia_tui.core.contract import Standing, amount
+from sia_tui.core.gates import Gate
 from sia_tui.core.spent import Spent
 from sia_tui.core.state import State, Step
 
@@ -29,6 +30,14 @@ def says(state: State) -> Said | None:
     if why := _not_covered(standing, step):
         return Said("waits", why)
     return Said("yes", f"{standing.given + 1} of {standing.contract.steps}: {standing.contract.told}")
+
+
+def asked(state: State, auto: bool) -> Gate | None:
+    """The gate that waits for a person now: one that neither a contract answers or ends at, nor (`auto`) the config."""
+    step, said = state.current, says(state)
+    if step is None or (auto and not step.held) or (said is not None and said.kind != "waits"):
+        return None
+    return step.open_gate
 
 
 def _tripped(state: State, standing: Standing, step: Step) -> str:

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.header import Header
 from urllib.parse import urlsplit
 
@@ -27,7 +27,9 @@ from sia_tui.config.notify import Kind, NotifyConfig
 from sia_tui.config.run import calls
 from sia_tui.config.user import load_user
 from sia_tui.core import events as ev
-from sia_tui.core.fold import fold
+from sia_tui.core.fold import advance, fold
+from sia_tui.core.gates import Gate
+from sia_tui.core.standing import asked
 from sia_tui.core.state import State
 from sia_tui.core.telling import points
 from sia_tui.core.text import clean, one_line
@@ -53,42 +55,59 @@ class Notice:
     answer: tuple[str, ...] = ()
     """Commands that answer the gate, with its hash."""
 
+    def wanted(self, on: tuple[Kind, ...]) -> bool:
+        """A standing yes that ended at a gate is an alarm, and calls whoever wants to hear of gates too."""
+        return self.kind in on or (self.gate is not None and "gate" in on)
+
     @property
     def data(self) -> dict[str, object]:
         return {**self.__dict__, "answer": list(self.answer)}
 
 
-def notices(entries: list[ev.Recorded], state: State, workspace: str) -> Iterator[Notice]:
-    """Of each event that a person is called for; `state` is the run's after them all."""
+def notices(before: State, entries: list[ev.Recorded], workspace: str, auto: bool) -> Iterator[Notice]:
+    """Of each event that a person is called for; `before` is the run's state before them all. A gate is told when it comes
+    to wait for a person, unless it is answered by now; `auto`: the config's policy answers what is not held."""
+    waits, state = asked(fold(entries, before), auto), before
     for entry in entries:
+        was, state = asked(state, auto), advance(state, entry)
+        gate = waits if waits is not None and was != waits == asked(state, auto) else None
+        run = state.run
         match entry.event:
-            case ev.GateOpened(gate=gate):
-                yield _gate(entry, gate.id, gate.hash, state, workspace)
+            case ev.ContractEnded(by="the engine", why=why):
+                yield _ended(entry, why, gate, state, workspace)
             case ev.Alarmed(kind=kind, detail=detail):
-                yield Notice(state.run, "alarm", entry.at, f"{state.run}: alarm: {kind}", one_line(detail, 400))
+                yield Notice(run, "alarm", entry.at, f"{run}: alarm: {kind}", one_line(detail, 400))
             case ev.RunPaused(by=by, why=why) if why:
-                yield Notice(
-                    state.run, "alarm", entry.at, f"{state.run}: paused by {one_line(by, 60)}", one_line(why, 400)
-                )
+                yield Notice(run, "alarm", entry.at, f"{run}: paused by {one_line(by, 60)}", one_line(why, 400))
             case ev.RunEnded(status=status, reason=reason):
                 said = f"{one_line(reason, 300)}. {_standing(state)}"
-                yield Notice(state.run, "end", entry.at, f"{state.run}: {status}", said)
+                yield Notice(run, "end", entry.at, f"{run}: {status}", said)
+            case _ if gate is not None:
+                yield _gate(entry, gate, state, workspace)
 
 
-def _gate(entry: ev.Recorded, gate: str, hash: str, state: State, workspace: str) -> Notice:
-    step = next(step for step in state.steps if any(asked.id == gate for asked in step.gates))
-    kind = next(asked.kind for asked in step.gates if asked.id == gate)
+def _ended(entry: ev.Recorded, why: str, gate: Gate | None, state: State, workspace: str) -> Notice:
+    """A tripwire or a limit: with the gate that the standing yes has left to a person."""
+    title = f"{state.run}: the standing yes ended: {one_line(why, 200)}"
+    if gate is None:
+        return Notice(state.run, "alarm", entry.at, title, "gates ask you again")
+    asks = _gate(entry, gate, state, workspace)
+    return replace(asks, kind="alarm", title=title, text=f"{asks.title}\n{asks.text}")
+
+
+def _gate(entry: ev.Recorded, gate: Gate, state: State, workspace: str) -> Notice:
+    step = state.step(gate.proposal)
     proposal, found = step.proposal, step.measured
     lines = [one_line(proposal.reason, 300)]
     if proposal.predicted_gain is not None:
         lines.append(f"predicted: {points(proposal.predicted_gain)} points")
-    if kind == "keep" and found is not None:
+    if gate.kind == "keep" and found is not None:
         lines.append(f"measured: {points(found.gain)} [{points(found.lo)}, {points(found.hi)}], n = {found.n}")
-    question = "go ahead?" if kind == "step" else "keep it?"
-    place = f"{state.run}/{gate} --hash {hash[:12]} --workspace {shlex.quote(workspace)}"
+    question = "go ahead?" if gate.kind == "step" else "keep it?"
+    place = f"{state.run}/{gate.id} --hash {gate.hash[:12]} --workspace {shlex.quote(workspace)}"
     answer = (f"sia-tui approve {place}", f"sia-tui reject {place} --reason '…'")
     title = f"{state.run}: {question} {proposal.lever}: {one_line(proposal.title, 120)}"
-    return Notice(state.run, "gate", entry.at, title, "\n".join(filter(None, lines)), gate, hash, answer)
+    return Notice(state.run, "gate", entry.at, title, "\n".join(filter(None, lines)), gate.id, gate.hash, answer)
 
 
 def _standing(state: State) -> str:
@@ -99,9 +118,9 @@ def _standing(state: State) -> str:
 class Notifier:
     """The engine's side: started, asked now and then what failed, given a last moment at the end."""
 
-    def __init__(self, paths: RunPaths, workspace: str, config: NotifyConfig, after: int) -> None:
-        """Events up to number `after` are known already."""
-        self._paths, self._workspace, self._config, self._seen = paths, workspace, config, after
+    def __init__(self, paths: RunPaths, workspace: str, config: NotifyConfig, after: int, auto: bool = False) -> None:
+        """Events up to number `after` are known already; `auto`: no gate asks a person but those that are held."""
+        self._paths, self._workspace, self._config, self._seen, self._auto = paths, workspace, config, after, auto
         self._faults: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._unread = ""
         """Why the log could not be read when it was last looked at."""
@@ -127,20 +146,19 @@ class Notifier:
     def _look(self) -> None:
         try:
             with closing(RunReader(self._paths.db)) as reader:
-                new = reader.log(after=self._seen)
-                self._unread = ""
-                if not new:
-                    return
-                self._seen = new[-1].seq
-                state = fold(reader.log())
+                log = reader.log() if reader.log(after=self._seen) else []
+                before = fold(entry for entry in log if entry.seq <= self._seen)
         except (StoreError, ValueError) as error:
             why = one_line(str(error), 200)
             if why != self._unread:
                 self._faults.put(f"nobody is called: {why}; the run goes on")
             self._unread = why
             return
-        for notice in notices(new, state, self._workspace):
-            if notice.kind in self._config.on:
+        self._unread = ""
+        new = [entry for entry in log if entry.seq > self._seen]
+        self._seen = new[-1].seq if new else self._seen
+        for notice in notices(before, new, self._workspace, self._auto):
+            if notice.wanted(self._config.on):
                 self._send(notice)
 
     def _send(self, notice: Notice) -> None:
@@ -191,7 +209,8 @@ def called(paths: RunPaths, workspace: Workspace, config: RunConfig, report: Rep
             report.say(to.told)
     with closing(RunReader(paths.db)) as reader:
         known = reader.log()
-    return Notifier(paths, str(workspace.root), notify, known[-1].seq if known else 0)
+    after, auto = known[-1].seq if known else 0, config.gate.policy == "auto"
+    return Notifier(paths, str(workspace.root), notify, after, auto)
 
 
 class CallFailed(Exception):

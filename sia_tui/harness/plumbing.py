@@ -99,16 +99,18 @@ class Plumbing:
                 break
             except GitCommandError as error:
                 said = str(error.stderr)
-                if _LOCKED.search(said) is None or (not self._unlocked(said) and time.monotonic() > end):
+                waited = time.monotonic() > end
+                if _LOCKED.search(said) is None or (not self._unlocked(said, waited) and waited):
                     raise self._refused(arguments[0], error) from error
                 time.sleep(LOCK_POLL_S)
         assert isinstance(output, bytes)
         return output
 
-    def _unlocked(self, said: str) -> bool:
+    def _unlocked(self, said: str, waited: bool) -> bool:
         """Whether a lock that git was killed over is out of the way: no git of ours lives as long as it lay there. One that
         somebody has open is theirs, and so is a worktree's index: people work in those, and git closes that file while
-        their editor is open."""
+        their editor is open. One of a time to come was left before the clock went back, or by a git that was at work then and
+        has had its time once we have `waited`."""
         found = _LOCKED.search(said)
         path = Path(found["path"]) if found else None
         if path is None or not path.resolve().is_relative_to(self._root.resolve()):
@@ -116,7 +118,8 @@ class Plumbing:
         if path.name == "index.lock" and path.parent.parent.name == "worktrees":
             return False
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > DEADLINE_S and not _open_anywhere(path.resolve()):
+            age = time.time() - path.stat().st_mtime
+            if (age > DEADLINE_S or (waited and age < -DEADLINE_S)) and not _open_anywhere(path.resolve()):
                 path.unlink()
                 return True
         return False

@@ -13,14 +13,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sia_tui.config import RunConfig
 from sia_tui.config.notify import NotifyConfig
 from sia_tui.core import events as ev
+from sia_tui.core.contract import BY, Contract
+from sia_tui.core.fold import advance
+from sia_tui.core.state import State, Step
 from sia_tui.engine import notify
-from sia_tui.engine.notify import Notifier
+from sia_tui.engine.notify import Notice, Notifier, notices
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
+from tests.core.story import tell_story
 from tests.tasks.processes import gone
 from tests.tui.runs import make_run
 from tests.tui.writer import writing
@@ -97,15 +103,58 @@ def test_a_gate_is_told_with_the_verbs_and_the_hash_that_answer_it(tmp_path: Pat
     assert gate is not None
     hooked = [json.loads(body) for path, _, body in server.got if path == "/hook?key=secret"]
     last = hooked[-1]
-    assert [one["gate"] for one in hooked] == ["gate-1", "gate-2", "gate-3", "gate-4"]
+    assert [one["gate"] for one in hooked] == ["gate-4"], "the others are answered"
     assert last["hash"] == gate.hash and last["title"] == "r: go ahead? harness: Snap answers to the list of charges"
     assert last["answer"][0] == f"sia-tui approve r/gate-4 --hash {gate.hash[:12]} --workspace '/ws of ana'"
     assert json.loads(told.read_text()) == last
     topics = [(headers, body.decode()) for path, headers, body in server.got if path == "/mine"]
     assert topics[-1][0]["Title"] == last["title"] and "sia-tui reject" in topics[-1][1]
-    # Of a title in another script, and nothing of a model's that steers a terminal or a header.
-    second = str(make_header(decode_header(topics[1][0]["Title"])))
-    assert "盗窃" in second and "\n" not in topics[1][0]["Title"] and "\x1b" not in second + topics[1][1]
+
+
+def one_by_one(log: list[ev.Recorded], auto: bool = False) -> Iterator[tuple[Step | None, Notice]]:
+    """What a person is told who is told of each event as it comes, with the step under way."""
+    state = State()
+    for entry in log:
+        told, state = list(notices(state, [entry], "/ws", auto)), advance(state, entry)
+        yield from ((state.current, one) for one in told)
+
+
+def test_a_title_in_another_script_and_nothing_that_steers_a_terminal_or_a_header(
+    paths: RunPaths, server: Server
+) -> None:
+    with closing(RunReader(paths.db)) as reader:
+        log = reader.log()
+    told = [one for _, one in one_by_one(log)]
+    hostile = next(one for one in told if "盗窃" in one.title)
+    notify._ntfy(server.url, hostile, 5)
+    [(_, headers, body)] = server.got
+    title = str(make_header(decode_header(headers["Title"])))
+    assert "盗窃" in title and "\n" not in headers["Title"] and "\x1b" not in title + body.decode()
+
+
+@settings(max_examples=20)
+@given(st.builds(Contract, steps=st.integers(1, 3), dev=st.sampled_from([None, 0.4, 0.6])), st.data())
+def test_a_person_is_called_for_gates_that_wait_for_one_and_told_why_a_standing_yes_ended(
+    limits: Contract, data: st.DataObject
+) -> None:
+    log = tell_story(lambda options: data.draw(st.sampled_from(options)), contract=limits)
+    told = [one for _, one in one_by_one(log)]
+    given = [entry.event.verdict for entry in log if isinstance(entry.event, ev.VerdictGiven)]
+    own, others = (
+        {verdict.gate for verdict in given if verdict.by.startswith(BY) is by_contract} for by_contract in (False, True)
+    )
+    called = {one.gate for one in told if one.gate}
+    assert own <= called and not called & others
+    ended = [entry.event.why for entry in log if isinstance(entry.event, ev.ContractEnded)]
+    last = [one for one in told if "the standing yes ended" in one.title]
+    assert [one.title for one in last] == [f"r: the standing yes ended: {why}" for why in ended]
+    for one in last:
+        assert one.kind == "alarm" and one.gate and one.gate not in others and f"{one.hash}"[:12] in one.answer[0]
+        assert one.wanted(("gate",)) and one.wanted(("alarm",)) and not one.wanted(("end",))
+    for step, one in one_by_one(log, auto=True):
+        assert one.gate is None or (step is not None and step.held), "the automatic gate answers the rest"
+    # All at once, as after a night: what is answered by then is not asked.
+    assert not {one.gate for one in notices(State(), log, "/ws", auto=False)} & (own | others)
 
 
 def test_alarms_and_ends_are_told_and_what_was_not_asked_for_is_not(paths: RunPaths, server: Server) -> None:

@@ -87,17 +87,19 @@ def test_an_engine_that_may_not_write_says_what_to_do(paths: RunPaths, monkeypat
         asyncio.run(run_engine(Workspace(paths.root.parents[1]), paths, CONFIG, Options()))
 
 
-@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize(
+    ("ago", "goes"), [(100, True), (-3600, True), (0, False), (-20, False)], ids=["old", "clock-back", "new", "skewed"]
+)
 def test_a_lock_that_git_left_is_taken_away_once_nobody_can_hold_it(
-    old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ago: float, goes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plumbing, "LOCKED_S", 0.2)
     repository, commit = HarnessRepository.plant(tmp_path / "h", "toy", {"harness.py": b"x\n"})
     lock = tmp_path / "h" / ".git" / "refs" / "tags" / "r" / "g0.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    if old:
-        os.utime(lock, (time.time() - 100, time.time() - 100))
+    os.utime(lock, (time.time() - ago, time.time() - ago))
+    if goes:
         repository.mark("refs/tags/r/g0", commit)
         assert repository.resolve("refs/tags/r/g0") == commit and not lock.exists()
         return

@@ -9,11 +9,15 @@ import sqlite3
 import sys
 import time
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 
-from sia_tui.store.workspace import Workspace
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store.reader import RunReader
+from sia_tui.store.workspace import RunPaths, Workspace
 from tests.terminal import Terminal
 from tests.tui.runs import make_run
+from tests.tui.test_changing import FILES
 
 OWN = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # control sequences
@@ -25,9 +29,19 @@ OWN = re.compile(
 MOVES = re.compile(r"\x1b\[[0-9;]*[fHABCDEFGdJKLMPX@STr]")
 
 
+EDITOR = """
+import os, pathlib, sys
+assert os.isatty(0) and os.isatty(1)
+path = pathlib.Path(sys.argv[1])
+path.write_text(path.read_text().replace("[:10]", "[:5]"))
+"""
+
+
 def open_window(workspace: Path, *arguments: str) -> Terminal:
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "SIA_WORKSPACE": str(workspace), "TZ": "UTC"}
+    (workspace / "editor.py").write_text(EDITOR)
+    environment["VISUAL"] = f"{sys.executable} {workspace / 'editor.py'}"
     return Terminal([sys.executable, "-m", "sia_tui", *arguments], environment)
 
 
@@ -54,6 +68,10 @@ def test_no_byte_of_others_steers_a_real_terminal_whatever_befalls_the_run(tmp_p
         assert terminal.wait() == 0
     said = terminal.raw.decode("utf-8")
     assert "盗窃" in said and len(MOVES.findall(said)) > 100 and "Traceback" not in said
+    assert "\x1b[22;0t\x1b]0;" in said and said.rindex("\x1b[23;0t") > said.rindex("\x1b]0;"), (
+        "its title, and its own again"
+    )
+    assert re.findall(r"\x1b\]0;([^\x07\x1b]*)", said)[0] == "● 1 waiting · r · sia-tui"
     left = OWN.sub("", said)
     assert {char for char in left if char not in "\r\n\t" and unicodedata.category(char) in ("Cc", "Cf")} == set()
     assert "\x1b]52" not in said
@@ -73,3 +91,35 @@ def locked(terminal: Terminal, db: Path) -> None:
     writer.execute("rollback")
     writer.close()
     terminal.see("put off by")
+
+
+def on_a_harness(paths: RunPaths) -> None:
+    """What the patch is against, in a real repository."""
+    files = {name: text.encode() for name, text in FILES.items()}
+    with closing(RunReader(paths.db)) as reader:
+        step = reader.state().current
+    assert step is not None
+    _, commit = HarnessRepository.plant(Workspace(paths.root.parents[1]).harness_repository, "lawbench", files)
+    with closing(sqlite3.connect(paths.db)) as store, store:
+        store.execute("update events set data = replace(data, ?, ?)", (step.proposal.base_commit, commit))
+
+
+def test_e_lends_the_terminal_to_an_editor_and_what_it_leaves_is_another_proposal(tmp_path: Path) -> None:
+    paths = make_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    on_a_harness(paths)
+    with open_window(tmp_path, "attach", "r") as terminal:
+        terminal.see("GENERATIONS")
+        terminal.press("3")
+        terminal.see("gate-4 ·")
+        time.sleep(0.7)
+        terminal.press("e")
+        terminal.see("edited: a makes a new proposal")
+        terminal.press("a")
+        terminal.see("amended gate-4: sent in")
+        terminal.see("takes its place")
+        terminal.press("q")
+        assert terminal.wait() == 0
+    with closing(RunReader(paths.db)) as reader:
+        made = reader.state().current
+    assert made is not None and made.proposal.patch is not None
+    assert "[:5]" in made.proposal.patch and "[:10]" not in made.proposal.patch

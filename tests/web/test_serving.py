@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def served(workspace: Path) -> AsyncIterator[str]:
+async def served(workspace: Path, *more: str) -> AsyncIterator[str]:
     """`sia-tui serve` on a run; the address that it prints."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -36,6 +36,7 @@ async def served(workspace: Path) -> AsyncIterator[str]:
         str(workspace),
         "--port",
         str(port),
+        *more,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -58,7 +59,7 @@ def workspace(tmp_path: Path) -> Path:
 
 async def test_only_who_was_told_the_token_is_let_in_and_only_from_the_page(workspace: Path) -> None:
     jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(cookie_jar=jar) as http, served(workspace) as address:
+    async with aiohttp.ClientSession(cookie_jar=jar) as http, served(workspace, "--read-only") as address:
         home, _, token = address.partition("/login?token=")
         assert home.startswith("http://127.0.0.1:") and len(token) >= 32
 
@@ -84,7 +85,7 @@ async def test_only_who_was_told_the_token_is_let_in_and_only_from_the_page(work
         window = await http.ws_connect(home + "/ws?width=100&height=30", headers={"Origin": home})
         seen = b""
         async with asyncio.timeout(60):
-            while b"sql-repair-07" not in seen:
+            while not (b"sql-repair-07" in seen and b"READ ONLY" in seen):
                 message = await window.receive()
                 seen += message.data if isinstance(message.data, bytes) else b""
         # Who still looks on is not waited for when it is told to end.
