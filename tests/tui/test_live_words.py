@@ -106,6 +106,23 @@ def test_the_phase_shows_the_training(views: dict[str, View]) -> None:
     assert len(lines) <= 20
 
 
+def test_the_phase_says_how_near_the_stop_rules_are(views: dict[str, View]) -> None:
+    view = views["training"]
+    step = view.state.current
+    assert step is not None and step.proposal.plan is not None
+    plan = dataclasses.replace(step.proposal.plan, stop_kl=0.02, stop_truncated=0.5, patience=2)
+    ruled = dataclasses.replace(step, proposal=dataclasses.replace(step.proposal, plan=plan))
+    state = dataclasses.replace(view.state, steps=(*view.state.steps[:-1], ruled))
+    for width in (38, 60, 118):
+        [rules] = [
+            line.plain
+            for line in phase_lines(dataclasses.replace(view, state=state), NOW, width, 20)
+            if line.plain.startswith("stop rules")
+        ]
+        assert "▲ KL .018/.02" in rules and cells(rules) <= width
+    assert rules == "stop rules   ▲ KL .018/.02 · truncated .022/.5 · no new best 0/2 looks"
+
+
 def test_failures_are_those_the_agent_read_and_never_of_sealed_splits(views: dict[str, View]) -> None:
     read = failures(views["plan_gate"].state)
     assert read.title == "g1 since g0, as the agent read"
