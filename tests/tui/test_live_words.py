@@ -52,11 +52,22 @@ def said(pieces: list[tuple[str, str]]) -> str:
 def test_generations_say_what_became_of_each(views: dict[str, View]) -> None:
     rows = [line.plain for line in score_lines(views["done"].state, 80)]
     assert "✓ kept" in rows[0] and "31.0 ±3.2" in rows[1] and "✗ -4.0" in rows[2]
-    assert rows[3].startswith("▸g3") and "serves" in rows[3]
+    assert rows[3].startswith("▸   g3") and "serves" in rows[3]
     assert "✗ no: ana" in rows[4] and "TEST of g3" in rows[5] and "linear-svc" in rows[6]
     assert "… training" in score_lines(views["training"].state, 80)[3].plain
     assert "▲ keep it?" in score_lines(views["keep_gate"].state, 80)[3].plain
     assert "▲ at the gate" in score_lines(views["plan_gate"].state, 80)[3].plain
+
+
+def test_generations_stand_beside_their_line_of_descent(views: dict[str, View]) -> None:
+    state = views["done"].state
+    rows = [line.plain for line in score_lines(state, 80)]
+    assert [row[:6] for row in rows[:5]] == ["●   g0", "●   g1", "├─○ g2", "▸   g3", "╰─✗   "]
+    assert all(cells(line.plain) <= 80 for line in score_lines(state, 80)[:5])
+    back = dataclasses.replace(state.generations[3], parent=0)
+    branched = dataclasses.replace(state, generations=(*state.generations[:3], back))
+    rows = [line.plain for line in score_lines(branched, 80)]
+    assert [row.split("g")[0].rstrip() for row in rows[:4]] == ["●", "├─●", "│ ╰─○", "▸"]
 
 
 def test_test_is_not_told_before_the_end(views: dict[str, View]) -> None:
