@@ -44,6 +44,8 @@ class Digest:
     """Mean on dev of who served then, and of who serves now."""
     dev_to: float | None
     wall_s: float
+    gpu_s: float
+    """That time, for every GPU that the run had."""
     tokens: int
     episodes: int
     money: float
@@ -77,6 +79,7 @@ def digest(before: State, after: State, tokens: int, episodes: int) -> Digest:
         _dev(before),
         _dev(after),
         max(0.0, after.cost.wall_s - before.cost.wall_s),
+        max(0.0, after.cost.gpu_s - before.cost.gpu_s),
         tokens,
         episodes,
         after.cost.money - before.cost.money,
@@ -177,7 +180,9 @@ def _within(decision: Decision) -> str:
 
 
 def _cost(found: Digest) -> str:
-    return f"{_time(found.wall_s)} of work, {found.tokens:,} tokens" + (f", {found.money:.2f} $" if found.money else "")
+    gpus = f", {found.gpu_s / 3600:.1f} GPU-h" if found.gpu_s else ""
+    money = f", {found.money:.2f} $" if found.money else ""
+    return f"{_time(found.wall_s)} of work{gpus}, {found.tokens:,} tokens{money}"
 
 
 def _time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sia_tui.core.plans import TrainPlan
@@ -31,3 +32,12 @@ def limits(plan: TrainPlan) -> tuple[Limit, ...]:
 
 GAP = "sampling/sampling_logp_difference/mean"
 """Of stale rollouts it is mostly the steps in between, which the importance ratio is there for: then it stops nothing."""
+
+
+def stale(looks: Sequence[float]) -> int:
+    """Held-out rewards since the last one that was above all before it, the starting point included."""
+    top, at = looks[0], 0
+    for place, reward in enumerate(looks):
+        if reward > top:
+            top, at = reward, place
+    return len(looks) - 1 - at

@@ -1,20 +1,74 @@
-"""What the plan's rules and the engine's alarms have to say on a curve: limits to stay below, and steps at which one spoke."""
+"""What the plan's rules and the engine's alarms have to say on a curve: limits to stay below, how near they are, and steps at
+which one spoke."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sia_tui.core.events import Alarmed
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.state import Step
-from sia_tui.core.stops import GAP, Limit, limits
+from sia_tui.core.stops import GAP, Limit, limits, stale
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics
-from sia_tui.tui.panels import REWARD
+from sia_tui.tui.panels import REWARD, label
+from sia_tui.tui.pieces import minutes
 
 Level = tuple[str, float]
 Mark = tuple[float, str]
 """A step, and the rule that spoke at it."""
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How far a training is from being ended by a rule."""
+
+    told: str
+    """`KL .019/.08`: where it stands, and where it ends."""
+    share: float
+    """Of the way."""
+
+
+def nearness(plan: TrainPlan, rows: Sequence[Metrics], seconds: float) -> list[Nearness]:
+    """Of every stop rule of the plan, the nearest first. `seconds`: since the training began."""
+    found = [*_of_limits(plan, rows, seconds), *_of_looks(plan, rows), *_of_slope(plan, rows)]
+    return sorted(found, key=lambda one: -one.share)
+
+
+def _of_limits(plan: TrainPlan, rows: Sequence[Metrics], seconds: float) -> Iterator[Nearness]:
+    for limit in limits(plan):
+        if limit.most and not limit.measure:
+            yield Nearness(f"clock {_clock(seconds)}/{_clock(limit.most)}", seconds / limit.most)
+        elif limit.most and (value := _newest(limit.measure, rows)) is not None:
+            yield Nearness(f"{label(limit.measure)} {_short(value)}/{_short(limit.most)}", value / limit.most)
+
+
+def _of_looks(plan: TrainPlan, rows: Sequence[Metrics]) -> Iterator[Nearness]:
+    if looks := [row.values["held_out"] for row in rows if "held_out" in row.values]:
+        count = stale(looks)
+        yield Nearness(f"no new best {count}/{plan.patience} looks", count / plan.patience)
+
+
+def _of_slope(plan: TrainPlan, rows: Sequence[Metrics]) -> Iterator[Nearness]:
+    """Judged once, at its step; what it would say is not known before."""
+    if plan.stop_slope and rows and rows[-1].step < plan.stop_slope:
+        yield Nearness(f"reward has to rise by step {plan.stop_slope}", 0.0)
+
+
+def _newest(measure: str, rows: Sequence[Metrics]) -> float | None:
+    told = (row for row in reversed(rows) if not (measure == GAP and row.values.get("staleness", 0) > 0))
+    return next((row.values[measure] for row in told if measure in row.values), None)
+
+
+def _short(value: float) -> str:
+    said = f"{value:.2g}"
+    return said.replace("0.", ".", 1) if said.startswith(("0.", "-0.")) else said
+
+
+def _clock(seconds: float) -> str:
+    """`42 s`, `12 min`, `3.5 h`."""
+    return minutes(seconds) if seconds >= 5400 or seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def levels(plan: TrainPlan | None, names: Sequence[str]) -> tuple[Level, ...]:

@@ -249,7 +249,11 @@ def trained(entry: Entry) -> list[Line]:
 
 
 def commands(run: str, entry: Entry) -> list[str]:
-    """What to type to go on from a generation."""
+    """What to type to go on from a generation, or to take the patches that led to it away."""
     if entry.generation is None:
         return []
-    return [f"sia-tui rollback {run} {entry.name}", f"sia-tui branch {run} {entry.name}"]
+    return [
+        f"sia-tui rollback {run} {entry.name}",
+        f"sia-tui branch {run} {entry.name}",
+        f"sia-tui export {run} {entry.name} --patches {run}-{entry.name}-patches",
+    ]

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
+from sia_tui.tui.alerts import nearness
 from sia_tui.tui.panels import label, panels
-from sia_tui.tui.pieces import DIM, KEYS, STRONG, WARN, Line, bar, fit, head, line, minutes, wrap
+from sia_tui.tui.pieces import DIM, KEYS, STRONG, WARN, Line, Piece, bar, cells, fit, head, line, minutes, wrap
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.view import View, clock
 
@@ -37,6 +38,8 @@ _UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "frac_reward_ze
 _NAME = 13
 REASON = 5
 """Lines that may say why a run stands still."""
+NEAR = 0.8
+"""Of the way to its end, from which a rule is near."""
 
 
 def phase_lines(view: View, now: datetime, width: int, height: int, keys: Mapping[str, str] = KEYS) -> list[Line]:
@@ -45,6 +48,8 @@ def phase_lines(view: View, now: datetime, width: int, height: int, keys: Mappin
     rest = max(0, height - len(top))
     step = _trained_last(view)
     if step is not None:
+        top[-1:] = [*_rules(view, step, width), line()]
+        rest = max(0, height - len(top))
         rows = measure_lines(view.metrics.get(step.id, ()), width)[:rest]
         if len(rows) + 2 < rest:
             rows += [line(), *story_lines(view, width, rest - len(rows) - 1)]
@@ -92,6 +97,30 @@ def _held(values: list[float | None]) -> list[float | None]:
     for value in values:
         held.append(value if value is not None else held[-1] if held else None)
     return held
+
+
+def _rules(view: View, step: Step, width: int) -> list[Line]:
+    """What may end the training under way, the nearest first."""
+    if step.trained is not None or step.proposal.plan is None:
+        return []
+    rows = view.metrics[step.id]
+    found = nearness(step.proposal.plan, rows, view.state.cost.wall_s - step.spent_before + _unlogged(view, rows[-1]))
+    pieces: list[Piece] = [(fit("stop rules", _NAME), DIM)]
+    left = width - _NAME
+    for at, one in enumerate(found):
+        near = one.share >= NEAR
+        told = f"{' · ' if at else ''}{'▲ ' if near else ''}{one.told}"
+        pieces.append((told if cells(told) <= left else fit(told, max(0, left)), WARN if near else ""))
+        left -= cells(told)
+        if left <= 0:
+            break
+    return [line(*pieces)] if found else []
+
+
+def _unlogged(view: View, newest: Metrics) -> float:
+    """Seconds that passed in a training since the last event: a step of it is none."""
+    last = view.state.last_at or newest.at
+    return max(0.0, (datetime.fromisoformat(newest.at) - datetime.fromisoformat(last)).total_seconds())
 
 
 def _trained_last(view: View) -> Step | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sia_tui.core.events import Evaluated
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import points
+from sia_tui.tui.lineage import Node, Rail, rails
+from sia_tui.tui.past import Entry, mark
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, fit, line
 
 LETTERS = {"harness": "H", "weights": "W", "both": "B", "stop": "S", None: "·"}
@@ -27,12 +31,44 @@ class Dev:
 
 
 def score_lines(state: State, width: int) -> list[Line]:
-    """Every step in order, refused ones too, then test and the null baselines."""
-    rows = [_generation(state, found, None, width) for found in state.generations if found.proposal is None]
-    for step in state.steps:
-        rows += [_generation(state, state.generations[index], step, width) for index in step.candidates]
-        rows += [] if step.candidates else [_unborn(state, step, width)]
+    """Every step in order, refused ones too, with its line of descent; then test and the null baselines."""
+    found = _entries(state)
+    beside = _descent(_nodes(found, state))
+    rows = [_row(state, entry, rail, width) for entry, rail in zip(found, beside, strict=True)]
     return [*rows, *_test(state, width), *_nulls(state, width)]
+
+
+def _entries(state: State) -> list[Entry]:
+    """As in the history, and the step under way."""
+    found = [Entry(generation, None) for generation in state.generations if generation.proposal is None]
+    for step in state.steps:
+        found += [Entry(state.generations[index], step) for index in step.candidates] or [Entry(None, step)]
+    return found
+
+
+def _nodes(found: Sequence[Entry], state: State) -> tuple[Node, ...]:
+    rows = {entry.generation.index: row for row, entry in enumerate(found) if entry.generation}
+    parents = (entry.parent(state) for entry in found)
+    return tuple(
+        Node(None if parent is None else rows.get(parent), entry.lasting)
+        for entry, parent in zip(found, parents, strict=True)
+    )
+
+
+@lru_cache(4)
+def _descent(nodes: tuple[Node, ...]) -> list[Rail]:
+    """Drawn anew only when a generation is new or was decided on: with hundreds of them it takes its time."""
+    return rails(nodes)
+
+
+def _row(state: State, entry: Entry, rail: Rail, width: int) -> Line:
+    room, step = width - len(rail.before + rail.after), entry.step
+    if entry.generation is not None:
+        told = _generation(state, entry.generation, step, room)
+    else:
+        assert step is not None
+        told = _unborn(step, room)
+    return Line(((rail.before, DIM), told.pieces[0], (rail.after, DIM), *told.pieces[1:]))
 
 
 def dev_points(state: State) -> tuple[Dev, ...]:
@@ -69,7 +105,7 @@ def _generation(state: State, found: Generation, step: Step | None, width: int) 
     best = found.index == state.incumbent
     weight = STRONG if best else DIM if found.kept is False else ""
     return line(
-        ("▸" if best else " ", GOOD),
+        mark(Entry(found, step), state),
         (f"g{found.index:<3}", weight),
         (f"{LETTERS[found.lever]} ", DIM),
         (fit(step.proposal.title if step else state.beginning, _room(width)), weight),
@@ -111,13 +147,15 @@ def _fate(state: State, found: Generation, step: Step | None) -> Piece:
     return f"  ✗ {points(measured.gain) if measured else 'back'}", DIM
 
 
-def _unborn(state: State, step: Step, width: int) -> Line:
+def _unborn(step: Step, width: int) -> Line:
     """A proposal that is no generation: refused, or not yet one."""
     room = max(4, width - _BEFORE - _STAGE)
-    head, title = f"     {LETTERS[step.proposal.lever]} ", fit(step.proposal.title, room)
+    lever, title = f"    {LETTERS[step.proposal.lever]} ", fit(step.proposal.title, room)
     if step.refused is not None:
-        return line((head, DIM), (title, DIM), (f"  {fit(f'✗ no: {step.refused.by}', _STAGE - 2)}", DIM))
-    return line((head, DIM), title, (f"  {fit(_stage(step), _STAGE - 2)}", WARN))
+        told = fit(f"✗ no: {step.refused.by}", _STAGE - 2)
+        return line(("✗", DIM), (lever, DIM), (title, DIM), (f"  {told}", DIM))
+    over = step.closed or step.amended is not None
+    return line(("✗", DIM) if over else ("…", WARN), (lever, DIM), title, (f"  {fit(_stage(step), _STAGE - 2)}", WARN))
 
 
 def _stage(step: Step) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from sia_tui.core.state import State
+from sia_tui.core.events import Evaluated
+from sia_tui.core.proposals import RIGHT
+from sia_tui.core.state import Generation, State
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.pieces import BAD, DIM, GOOD, Line, Piece, bar, fit, line, thousands
-from sia_tui.tui.view import View, clock
+from sia_tui.tui.view import clock
 
 SEALED = ("hidden", "test")
+_CHANGE = 9
+"""Cells of a change: up to ` −9,999 ▼`."""
 
 
 def episode_line(row: EpisodeRow, width: int, over: bool) -> Line:
@@ -33,32 +38,81 @@ def episode_line(row: EpisodeRow, width: int, over: bool) -> Line:
     return line(*head, (fit(said, max(4, left)), "" if row.answer is not None else BAD))
 
 
-def failures(state: State) -> tuple[str, Mapping[str, int]]:
-    """Why episodes fail, and of what this is said: the step under way as the agent read it, else the incumbent."""
-    step = state.current
-    if step is not None and step.proposal.clusters:
-        wrong = {kind: count for kind, count in step.proposal.clusters.items() if kind != "right"}
-        return f"{step.id}, as the agent read them", wrong
+@dataclass(frozen=True)
+class Failures:
+    """Why episodes fail, and how often those of the generation before failed so."""
+
+    of: str
+    seen: str = ""
+    now: Mapping[str, int] = field(default_factory=dict)
+    since: str = ""
+    """Of what `before` is; empty where nothing can be compared."""
+    before: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.of}{f' since {self.since}' if self.since else ''}{self.seen}"
+
+
+def failures(state: State) -> Failures:
+    """Of the candidate of the step under way once it is measured, until then of the incumbent as the agent read it."""
+    step, best = state.current, state.best
+    measured = step is not None and any("dev" in state.generations[made].results for made in step.candidates)
+    if step is not None and step.proposal.clusters and best is not None and not measured:
+        return _read(state, step.proposal.clusters, best)
     for generation in reversed(state.generations):
         for split in ("dev", "train"):
             if found := generation.results.get(split):
-                return f"g{generation.index} on {split}, n = {found.n}", found.failures
-    return "nothing measured yet", {}
+                return _measured(state, generation, found)
+    return Failures("nothing measured yet")
 
 
-def failure_lines(view: View, width: int, height: int) -> list[Line]:
-    """The most frequent ones with bars; the rest in one line."""
-    _, found = failures(view.state)
-    ranked = sorted(((name, count) for name, count in found.items() if count), key=lambda item: -item[1])
+def _read(state: State, now: Mapping[str, int], best: Generation) -> Failures:
+    """Compared with what the agent read when it proposed the step that the incumbent came of, where it read as many."""
+    made = next((one for one in state.steps if one.id == best.proposal), None)
+    of, seen = f"g{best.index}", ", as the agent read"
+    if made is None or best.parent is None or sum(made.proposal.clusters.values()) != sum(now.values()):
+        return Failures(of, seen, _wrong(now))
+    return Failures(of, seen, _wrong(now), f"g{best.parent}", _wrong(made.proposal.clusters))
+
+
+def _measured(state: State, generation: Generation, found: Evaluated) -> Failures:
+    """Compared with its parent on the same cases."""
+    of, seen = f"g{generation.index}", f" on {found.split}, n = {found.n}"
+    was = None if generation.parent is None else state.generations[generation.parent].results.get(found.split)
+    if was is None or was.n != found.n:
+        return Failures(of, seen, found.failures)
+    return Failures(of, seen, found.failures, f"g{generation.parent}", was.failures)
+
+
+def _wrong(clusters: Mapping[str, int]) -> dict[str, int]:
+    return {kind: count for kind, count in clusters.items() if kind != RIGHT}
+
+
+def failure_lines(found: Failures, width: int, height: int) -> list[Line]:
+    """The most frequent ones with bars and their change; the rest in one line."""
+    names = [name for name in {**found.now, **found.before} if found.now.get(name) or found.before.get(name)]
+    ranked = sorted(names, key=lambda name: -found.now.get(name, 0))
     if not ranked:
         return [line(("none", DIM))] if height else []
-    most, name_room = ranked[0][1], min(26, max(8, width // 2))
+    most, name_room = max(1, found.now.get(ranked[0], 0)), min(26, max(8, width // 2))
     shown = ranked if len(ranked) <= height else ranked[: max(0, height - 1)]
-    room = max(1, width - name_room - 8)
-    lines = [
-        line(fit(name, name_room), f" {thousands(count):>6} ", (bar(count / most, room), "$warning"))
-        for name, count in shown
-    ]
-    if rest := sum(count for _, count in ranked[len(shown) :]):
+    room = max(1, width - name_room - 8 - (_CHANGE if found.since else 0))
+    lines = []
+    for name in shown:
+        count, change = found.now.get(name, 0), _change(found, name)
+        drawn = f"{bar(count / most, room):<{room}}" if change else bar(count / most, room)
+        lines.append(line(fit(name, name_room), f" {thousands(count):>6} ", (drawn, "$warning"), *change))
+    if len(ranked) > len(shown):
+        rest = sum(found.now.get(name, 0) for name in ranked[len(shown) :])
         lines.append(line((f"{len(ranked) - len(shown)} others: {thousands(rest)}", DIM)))
     return lines[:height]
+
+
+def _change(found: Failures, name: str) -> list[Piece]:
+    """`−12 ▼`, `+3 ▲`, `=`: fewer failures are the good news."""
+    if not found.since:
+        return []
+    by = found.now.get(name, 0) - found.before.get(name, 0)
+    said = f"{'+' if by > 0 else '−'}{abs(by):,} {'▲' if by > 0 else '▼'}" if by else "="
+    return [(f"{said:>{_CHANGE}}", DIM if not by else BAD if by > 0 else GOOD)]

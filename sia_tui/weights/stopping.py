@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sia_tui.core.plans import TrainPlan
-from sia_tui.core.stops import GAP, limits
+from sia_tui.core.stops import GAP, limits, stale
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,9 @@ def improved(looks: Sequence[Look]) -> bool:
     return best(looks).reward > looks[0].reward
 
 
-def stale(looks: Sequence[Look]) -> int:
-    """Looks since the last one that was above all before it, the starting point included."""
-    top, at = looks[0].reward, 0
-    for place, look in enumerate(looks):
-        if look.reward > top:
-            top, at = look.reward, place
-    return len(looks) - 1 - at
-
-
 def reason_to_stop(looks: Sequence[Look], patience: int, steps: int) -> str:
     """Why the training ends after the last look; empty when it goes on."""
-    if stale(looks) >= patience:
+    if stale([look.reward for look in looks]) >= patience:
         return f"no new best in {patience} looks"
     if looks[-1].step >= steps:
         return f"all {steps} steps done"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sia_tui.core.digest import Digest, digest, page, told
 from sia_tui.core.fold import fold
+from sia_tui.core.spent import Cost
 from sia_tui.core.state import State
 from tests.core.story import tell_story
 
@@ -35,6 +36,12 @@ def test_a_page_says_every_decision_with_its_reason_on_lines_of_their_own(data: 
     for decision in found.decided:
         at = next(index for index, line in enumerate(lines) if decision.fate in line and decision.title in line)
         assert decision.why in lines[at + 1]
+
+
+def test_hours_of_gpus_are_told_where_there_are_any() -> None:
+    before, after = State(cost=Cost(60.0, 480.0)), State(cost=Cost(7260.0, 58_080.0))
+    assert told(_told(before, after)) == "0 decided · 2.0 h of work, 16.0 GPU-h, 0 tokens"
+    assert "GPU" not in page(_told(State(), State(cost=Cost(7260.0))))
 
 
 def _told(before: State, after: State) -> Digest:

@@ -15,9 +15,10 @@ from textual_hires_canvas import Canvas
 
 from sia_tui.core import events as ev
 from sia_tui.core.state import Step
+from sia_tui.core.stops import GAP
 from sia_tui.store.reader import Metrics
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.alerts import levels, marks
+from sia_tui.tui.alerts import levels, marks, nearness
 from sia_tui.tui.charts import Looks, Series, Training, metric_chart, smoothed, zoomed
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.overlays import Overlays
@@ -84,6 +85,21 @@ def test_a_limit_is_drawn_and_where_it_was_passed(trained: tuple[Step, tuple[Met
     assert metric_chart(rows, ("kl",), None, levels(plan, ("kl",))).level is not None
     far = metric_chart(rows, ("kl",), None, (("stops above 9", 9.0),))
     assert far.level is None, "it would press the line flat"
+
+
+def test_how_near_each_stop_rule_is_the_nearest_first(trained: tuple[Step, tuple[Metrics, ...]]) -> None:
+    _, rows = trained
+    plan = replace(PLAN, stop_kl=0.1, stop_truncated=0.5, stop_gap=0.05, stop_s=3600.0, stop_slope=12, patience=4)
+    assert [one.told for one in nearness(plan, rows, 720.0)] == [
+        "KL .09/.1",
+        "clock 12 min/60 min",
+        "reward has to rise by step 12",
+    ]
+    seen = (0.1, 0.3, 0.2, 0.25)
+    more = [replace(rows[n], values=rows[n].values | {"held_out": reward}) for n, reward in enumerate(seen)]
+    assert nearness(plan, more, 720.0)[0].told == "no new best 2/4 looks"
+    stale = [replace(row, values={GAP: 0.09, "staleness": 1.0}) for row in rows]
+    assert nearness(replace(PLAN, stop_gap=0.05), stale, 0.0) == [], "of stale rollouts it stops nothing"
 
 
 def test_the_reward_says_why_a_training_ended_and_what_was_seen(trained: tuple[Step, tuple[Metrics, ...]]) -> None:

@@ -222,7 +222,7 @@ async def test_the_commands_are_copied(paths: RunPaths) -> None:
     async with open_on(paths, "history") as (app, pilot):
         await pilot.press("home", "down", "c")
         await pilot.pause()
-        assert app.clipboard == "sia-tui rollback r g1\nsia-tui branch r g1"
+        assert app.clipboard == "sia-tui rollback r g1\nsia-tui branch r g1\nsia-tui export r g1 --patches r-g1-patches"
 
 
 async def test_without_the_repository_it_says_so(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from sia_tui.tui.phase import measures, phase_lines
 from sia_tui.tui.pieces import KEYS, cells
 from sia_tui.tui.scores import score_lines
 from sia_tui.tui.sparks import short, spark
-from sia_tui.tui.stream import episode_line, failure_lines, failures
+from sia_tui.tui.stream import Failures, episode_line, failure_lines, failures
 from sia_tui.tui.view import View, ago
 from tests.tui.runs import Scene, make_run
 from tests.tui.writer import CONFIG, HOSTILE
@@ -52,11 +52,22 @@ def said(pieces: list[tuple[str, str]]) -> str:
 def test_generations_say_what_became_of_each(views: dict[str, View]) -> None:
     rows = [line.plain for line in score_lines(views["done"].state, 80)]
     assert "✓ kept" in rows[0] and "31.0 ±3.2" in rows[1] and "✗ -4.0" in rows[2]
-    assert rows[3].startswith("▸g3") and "serves" in rows[3]
+    assert rows[3].startswith("▸   g3") and "serves" in rows[3]
     assert "✗ no: ana" in rows[4] and "TEST of g3" in rows[5] and "linear-svc" in rows[6]
     assert "… training" in score_lines(views["training"].state, 80)[3].plain
     assert "▲ keep it?" in score_lines(views["keep_gate"].state, 80)[3].plain
     assert "▲ at the gate" in score_lines(views["plan_gate"].state, 80)[3].plain
+
+
+def test_generations_stand_beside_their_line_of_descent(views: dict[str, View]) -> None:
+    state = views["done"].state
+    rows = [line.plain for line in score_lines(state, 80)]
+    assert [row[:6] for row in rows[:5]] == ["●   g0", "●   g1", "├─○ g2", "▸   g3", "╰─✗   "]
+    assert all(cells(line.plain) <= 80 for line in score_lines(state, 80)[:5])
+    back = dataclasses.replace(state.generations[3], parent=0)
+    branched = dataclasses.replace(state, generations=(*state.generations[:3], back))
+    rows = [line.plain for line in score_lines(branched, 80)]
+    assert [row.split("g")[0].rstrip() for row in rows[:4]] == ["●", "├─●", "│ ╰─○", "▸"]
 
 
 def test_test_is_not_told_before_the_end(views: dict[str, View]) -> None:
@@ -106,11 +117,52 @@ def test_the_phase_shows_the_training(views: dict[str, View]) -> None:
     assert len(lines) <= 20
 
 
+def test_the_phase_says_how_near_the_stop_rules_are(views: dict[str, View]) -> None:
+    view = views["training"]
+    step = view.state.current
+    assert step is not None and step.proposal.plan is not None
+    plan = dataclasses.replace(step.proposal.plan, stop_kl=0.02, stop_truncated=0.5, patience=2)
+    ruled = dataclasses.replace(step, proposal=dataclasses.replace(step.proposal, plan=plan))
+    state = dataclasses.replace(view.state, steps=(*view.state.steps[:-1], ruled))
+    for width in (38, 60, 118):
+        [rules] = [
+            line.plain
+            for line in phase_lines(dataclasses.replace(view, state=state), NOW, width, 20)
+            if line.plain.startswith("stop rules")
+        ]
+        assert "▲ KL .018/.02" in rules and cells(rules) <= width
+    assert rules == "stop rules   ▲ KL .018/.02 · truncated .022/.5 · no new best 0/2 looks"
+
+
 def test_failures_are_those_the_agent_read_and_never_of_sealed_splits(views: dict[str, View]) -> None:
-    assert failures(views["plan_gate"].state)[0].endswith("as the agent read them")
-    assert failures(views["done"].state)[0] == "g3 on dev, n = 796"
-    lines = [line.plain for line in failure_lines(views["plan_gate"], 60, 3)]
-    assert "214" in lines[0] and lines[-1] == "2 others: 5"
+    read = failures(views["plan_gate"].state)
+    assert read.title == "g1 since g0, as the agent read"
+    lines = [line.plain for line in failure_lines(read, 60, 3)]
+    assert "214" in lines[0] and lines[0].endswith(" =") and lines[-1] == "2 others: 5"
+    assert failures(views["done"].state).title == "g3 since g1 on dev, n = 796"
+
+
+def test_failures_say_their_change_by_sign_and_glyph(views: dict[str, View]) -> None:
+    state = views["done"].state
+    lines = [line.plain for line in failure_lines(failures(state), 60, 9)]
+    assert [line.split()[-2:] for line in lines[:2]] == [["−36", "▼"], ["−25", "▼"]]
+    assert lines[0].startswith("not a charge") and " 238 " in lines[0]
+    gone = Failures("g1", " on dev, n = 9", {"wrong": 4}, "g0", {"wrong": 1, "timeout": 2})
+    assert [line.plain.split() for line in failure_lines(gone, 30, 5)] == [
+        ["wrong", "4", "█", "+3", "▲"],
+        ["timeout", "0", "−2", "▼"],
+    ]
+    first = dataclasses.replace(state, generations=state.generations[:1], steps=(), incumbent=0)
+    assert failures(first).title == "g0 on dev, n = 796"
+    assert not any(line.plain.endswith(("=", "▼", "▲")) for line in failure_lines(failures(first), 60, 9))
+
+
+def test_failures_are_not_compared_where_other_cases_were_read(views: dict[str, View]) -> None:
+    state = views["plan_gate"].state
+    made = state.step(state.generations[1].proposal or "")
+    fewer = dataclasses.replace(made, proposal=dataclasses.replace(made.proposal, clusters={"not a charge": 3}))
+    steps = tuple(fewer if step is made else step for step in state.steps)
+    assert failures(dataclasses.replace(state, steps=steps)).title == "g1, as the agent read"
 
 
 @given(st.integers(0, 200), st.integers(0, 60))

@@ -77,7 +77,7 @@ class GoingOn(Vertical):
         if entry is None or entry.generation is None or view is None:
             self.notify("only a generation can be branched from", markup=False)
         elif place is None:
-            self.notify("\n".join(commands(view.run, entry)[1:]), title="type this", markup=False)
+            self.notify("\n".join(commands(view.run, entry)[1:2]), title="type this", markup=False)
         else:
             said = f"A new run that starts from {entry.name} of {view.run}, with an engine of its own. Its name:"
             work = partial(self._branch, place, view.run, entry.generation.index)

@@ -61,8 +61,9 @@ class LivePane(Widget):
         self._show_stream(view)
         self._show_phase(view)
         self.query_one("#course", Curve).show(dev_chart(view.state))
-        failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {failures(view.state)[0]}")
-        failing.show(lambda width, height: failure_lines(view, width, height))
+        found = failures(view.state)
+        failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {found.title}")
+        failing.show(lambda width, height: failure_lines(found, width, height))
         self._show_nodes(view)
         outlook, now, keys = self.query_one("#outlook", Card), window(self).now, window(self).keys
         outlook.styles.height = len(outlook_lines(view, now(), max(60, self.size.width - 2), keys))
