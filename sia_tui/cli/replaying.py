@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure, UsageError
-from sia_tui.cli.window import fits
+from sia_tui.cli.window import fits, own_manners
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -20,25 +21,25 @@ def replay(options: argparse.Namespace) -> int:
     if given is not None and given.is_file():
         if options.save:
             raise UsageError(f"{given} is a recording already")
-        return _of_file(given)
+        return _of_file(given, options)
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     if options.save:
         return _save(workspace, paths, Path(options.save).absolute(), options.rollouts, options.redact)
-    return _play(paths)
+    return _play(paths, options)
 
 
 def demo(options: argparse.Namespace) -> int:
-    return _of_file(DEMO)
+    return _of_file(DEMO, options)
 
 
-def _of_file(recording: Path) -> int:
+def _of_file(recording: Path, options: argparse.Namespace) -> int:
     from sia_tui.cli.recording import unpack
 
     _require_terminal()
     with tempfile.TemporaryDirectory(prefix="sia-replay-") as folder:
         _, paths = unpack(recording, Path(folder))
-        return _play(paths)
+        return _play(paths, options)
 
 
 def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None, redact: bool) -> int:
@@ -54,7 +55,7 @@ def _save(workspace: Workspace, paths: RunPaths, out: Path, rollouts: int | None
     return DONE
 
 
-def _play(paths: RunPaths) -> int:
+def _play(paths: RunPaths, options: argparse.Namespace) -> int:
     _require_terminal()
     from sia_tui.tui.replay import Replay
     from sia_tui.tui.replayed import ReplayApp
@@ -63,7 +64,9 @@ def _play(paths: RunPaths) -> int:
         recorded = Replay(paths)
     except ValueError as error:
         raise UsageError(f"{paths.name}: {error}") from error
-    app = ReplayApp(paths, recorded)
+    manners = own_manners()
+    ascii = bool(getattr(options, "ascii", False)) or manners.ascii
+    app = ReplayApp(paths, recorded, replace(manners, ascii=ascii))
     app.run()
     return app.return_code or DONE
 

@@ -282,7 +282,7 @@ async def test_the_mouse_follows_the_same_rules(scenes: Callable[[Scene], RunPat
         assert app.query_one(GatePane).verdicts.held is not None and engine.asked == []
         await pilot.press("z")
         titles = [command.title for command in app.get_system_commands(app.screen)]
-        assert {"Branch", "Next hunk", "Next file", "Digest", "Models", "Maximise"} <= set(titles)
+        assert {"Branch", "Next hunk", "Next file", "Digest", "Maximise"} <= set(titles)
         last = screen_text(app).splitlines()[-1]
         await pilot.click(offset=(last.index(": more"), WIDE[1] - 1))
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
