@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure, UsageError
-from sia_tui.cli.window import fits
+from sia_tui.cli.window import fits, own_manners
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -21,25 +22,25 @@ def replay(options: argparse.Namespace) -> int:
     if given is not None and given.is_file():
         if options.save:
             raise UsageError(f"{given} is a recording already")
-        return _of_file(given)
+        return _of_file(given, options)
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     if options.save:
         return pack(workspace, paths, Path(options.save).absolute(), options.rollouts, options.redact)
-    return _play(paths)
+    return _play(paths, options)
 
 
 def demo(options: argparse.Namespace) -> int:
-    return _of_file(DEMO)
+    return _of_file(DEMO, options)
 
 
-def _of_file(recording: Path) -> int:
+def _of_file(recording: Path, options: argparse.Namespace) -> int:
     from sia_tui.cli.recording import unpack
 
     _require_terminal()
     with tempfile.TemporaryDirectory(prefix="sia-replay-") as folder:
         _, paths = unpack(recording, Path(folder))
-        return _play(paths)
+        return _play(paths, options)
 
 
 def pack(
@@ -66,7 +67,7 @@ def pack(
     return DONE
 
 
-def _play(paths: RunPaths) -> int:
+def _play(paths: RunPaths, options: argparse.Namespace) -> int:
     _require_terminal()
     from sia_tui.tui.replay import Replay
     from sia_tui.tui.replayed import ReplayApp
@@ -75,7 +76,9 @@ def _play(paths: RunPaths) -> int:
         recorded = Replay(paths)
     except ValueError as error:
         raise UsageError(f"{paths.name}: {error}") from error
-    app = ReplayApp(paths, recorded)
+    manners = own_manners()
+    ascii = bool(getattr(options, "ascii", False)) or manners.ascii
+    app = ReplayApp(paths, recorded, replace(manners, ascii=ascii))
     app.run()
     return app.return_code or DONE
 

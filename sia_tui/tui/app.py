@@ -92,7 +92,7 @@ class SiaApp(Panes, Steering, Away):
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
         Binding("w", "why", "digest", show=False, tooltip="what was decided while you were away, and why"),
         Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
-        Binding("colon", "command_palette", "palette", show=False, key_display=":", tooltip="every command"),
+        Binding("colon", "command_palette", "more", key_display=":", tooltip="every command"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
         Binding("q", "leave", "leave", tooltip="back to where you came from, then leave; the engine goes on"),
         Binding("ctrl+q", "quit", "leave at once", show=False, tooltip="leave; the engine goes on"),

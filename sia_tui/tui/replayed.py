@@ -11,12 +11,12 @@ from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import Piece
+from sia_tui.tui.keymap import shown_key
+from sia_tui.tui.manners import Manners
 from sia_tui.tui.panes import PANES
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.scrubber import Scrubber
 from sia_tui.tui.window import Source
-
-OVER = Answer(False, "this is a recording: what was decided is decided; p plays on")
 
 
 class ReplayApp(SiaApp):
@@ -34,8 +34,8 @@ class ReplayApp(SiaApp):
         Binding("right_parenthesis", "faster(1)", "faster", show=False, tooltip="play faster"),
     ]
 
-    def __init__(self, paths: RunPaths, replay: Replay) -> None:
-        super().__init__(paths, lambda kind, body: OVER, lambda: OVER, replay.now, replay)
+    def __init__(self, paths: RunPaths, replay: Replay, manners: Manners | None = None) -> None:
+        super().__init__(paths, lambda kind, body: self._over(), self._over, replay.now, replay, manners=manners)
         self.replay = replay
         self.source = Source(paths.db, replay.moment)
         self._scrubber = Scrubber()
@@ -48,6 +48,10 @@ class ReplayApp(SiaApp):
 
     def on_mount(self) -> None:
         self.replay.play()
+
+    def _over(self) -> Answer:
+        plays = shown_key(self, "replay.play")
+        return Answer(False, f"this is a recording: what was decided is decided; {plays} plays on")
 
     def action_play(self) -> None:
         self.replay.play()

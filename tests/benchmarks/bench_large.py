@@ -117,7 +117,7 @@ def arriving(attach: list[str], environment: dict[str, str], db: Path, seconds: 
         delays: list[float] = []
         began, used, sizes = time.monotonic(), cpu(terminal.pid), [resident(terminal.pid)]
         while time.monotonic() < began + seconds:
-            for key, text in (("?", b"esc closes"), ("?", b"GENERATIONS")):
+            for key, text in (("?", b"keys: live"), ("?", b"GENERATIONS")):
                 drain(terminal, KEY_EVERY_S)
                 pressed = time.perf_counter()
                 terminal.press(key)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.command import CommandPalette
 
 from sia_tui.core import events as ev
 from sia_tui.store.lock import hold
@@ -21,7 +22,7 @@ from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.leaving import Leaving
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
-from tests.tui.desk import Engine, open_on, screen_text, settle
+from tests.tui.desk import WIDE, Engine, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import Scene, make_run
 from tests.tui.writer import writing
@@ -280,6 +281,11 @@ async def test_the_mouse_follows_the_same_rules(scenes: Callable[[Scene], RunPat
         await pilot.click("#bar", offset=(3, 1))
         assert app.query_one(GatePane).verdicts.held is not None and engine.asked == []
         await pilot.press("z")
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert {"Branch", "Next hunk", "Next file", "Digest", "Maximise"} <= set(titles)
+        last = screen_text(app).splitlines()[-1]
+        await pilot.click(offset=(last.index(": more"), WIDE[1] - 1))
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
 
 
 async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: Callable[[Scene], RunPaths]) -> None:

@@ -1,16 +1,24 @@
-"""What lies below a dialogue is drawn once, and anew when it is another."""
+"""What lies below a dialogue is drawn once, and anew when it is another; the mouse does in it what its keys do."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from rich.console import Console
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
+from textual.content import Content
+from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from sia_tui.tui.keymap import _classes, name_bindings
+from sia_tui.tui.screens.confirm import Confirm
+from sia_tui.tui.screens.help import Help
+from sia_tui.tui.screens.naming import Naming
 from sia_tui.tui.screens.over import Over
+from sia_tui.tui.widgets.lines import Lines
 
 
 class Dialogue(Over[None]):
@@ -19,6 +27,10 @@ class Dialogue(Over[None]):
 
 
 class Under(App[None]):
+    def __init__(self) -> None:
+        name_bindings()
+        super().__init__()
+
     def compose(self) -> ComposeResult:
         yield Static("before", id="fact")
 
@@ -86,3 +98,109 @@ class Plain(Dialogue):
     DEFAULT_CSS = """
     Plain { align: center middle; background: $background 60%; }
     """
+
+
+class Rows(Over[int]):
+    enters = "read"
+
+    def compose(self) -> ComposeResult:
+        lines = Lines(classes="box")
+        lines.show_list([Content(str(row)) for row in range(50)])
+        yield lines
+
+    def on_lines_chosen(self, event: Lines.Chosen) -> None:
+        self.dismiss(event.row)
+
+
+async def click(pilot: Pilot[None], text: str) -> None:
+    """On the first letter of this text at the foot of the dialogue."""
+    y, said = foot(pilot.app)
+    assert text in said, said
+    await pilot.click(offset=(said.index(text), y))
+    await pilot.pause()
+
+
+def foot(app: App[Any]) -> tuple[int, str]:
+    """Of the dialogue: its row, and what it says."""
+    y = app.screen.query(".box, .sheet").first().region.bottom - 1
+    return y, app.screen._compositor.render_strips()[y].text
+
+
+async def opened(pilot: Pilot[None], dialogue: Screen[Any]) -> list[Any]:
+    """Where its answer will be."""
+    answers: list[Any] = []
+    pilot.app.push_screen(dialogue, answers.append)
+    await pilot.pause()
+    return answers
+
+
+async def test_a_click_on_a_key_does_what_the_key_does_and_one_outside_leaves() -> None:
+    async with Under().run_test(size=(80, 24)) as pilot:
+        for text, answer in (("yes", True), ("esc", False)):
+            answers = await opened(pilot, Confirm("Stop it?"))
+            await click(pilot, text)
+            assert answers == [answer]
+        answers = await opened(pilot, Confirm("Stop it?"))
+        await pilot.click(offset=(40, 12))
+        assert answers == [], "in the box, beside its keys"
+        await pilot.click(offset=(2, 2))
+        await pilot.pause()
+        assert answers == [False]
+
+
+async def test_what_enter_does_is_clicked_too() -> None:
+    async with Under().run_test(size=(80, 24)) as pilot:
+        answers = await opened(pilot, Naming("Its name:", "r-g3"))
+        await click(pilot, "enter")
+        assert answers == ["r-g3"]
+        answers = await opened(pilot, Confirm("Delete r?", "r"))
+        await click(pilot, "enter")
+        assert answers == [], "its name is not typed yet"
+        pilot.app.screen.query_one(Input).value = "r"
+        await click(pilot, "yes")
+        assert answers == [True]
+        answers = await opened(pilot, Rows())
+        await pilot.press("j")
+        await click(pilot, "read")
+        assert answers == [1], "nor does the click move the cursor"
+
+
+async def test_a_dialogue_names_its_keys_as_a_person_has_bound_them() -> None:
+    app = Under()
+    app.set_keymap({"confirm.yes": "f5", "confirm.no": "ctrl+n", "lines.choose": "o"})
+    async with app.run_test(size=(80, 24)) as pilot:
+        answers = await opened(pilot, Confirm("Stop it?"))
+        assert " f5  yes   ^n  no" in foot(app)[1]
+        await pilot.press("y")
+        assert answers == []
+        await pilot.press("f5")
+        assert answers == [True]
+        await opened(pilot, Rows())
+        assert " o  read" in foot(app)[1]
+
+
+def test_every_dialogue_is_left_by_esc_alone_which_decides_nothing() -> None:
+    dialogues = [cls for cls in _classes() if issubclass(cls, Over) and cls is not Over]
+    assert len(dialogues) >= 12
+    for cls in dialogues:
+        assert cls._merged_bindings is not None
+        [leaves] = cls._merged_bindings.key_to_bindings["escape"]
+        assert leaves.show and leaves.action in ("dismiss(None)", "dismiss(False)", "app.pop_screen"), cls
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_list_of_keys_is_walked_through_like_any_list(size: tuple[int, int]) -> None:
+    async with Under().run_test(size=size) as pilot:
+        app = pilot.app
+        many = {f"f{number}": found for number in range(99) for found in app.screen.active_bindings.values()}
+        await opened(pilot, Help("live", many))
+        lines = app.screen.query_one(Lines)
+        lines.show_list([Content(str(row)) for row in range(99)])
+        seen = []
+        for key in ("j", "ctrl+d", "k", "G", "g", "ctrl+d", "ctrl+u"):
+            await pilot.press(key)
+            seen.append(lines.scroll_y)
+        half = round(0.5 * (lines.size.height - 1))
+        assert seen == [1, 1 + half, half, lines.max_scroll_y, 0, half, 0]
+        await pilot.press("enter")
+        assert not app.screen.is_modal

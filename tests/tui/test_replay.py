@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sia_tui.cli.main import main
 from sia_tui.cli.recording import save, unpack
 from sia_tui.core.fold import fold
 from sia_tui.harness.repository import HarnessRepository
@@ -20,7 +21,9 @@ from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.reader import RunReader, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.tui.ascii import Ascii
 from sia_tui.tui.film import CUT_S, film
+from sia_tui.tui.manners import Manners
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.replayed import ReplayApp
 from sia_tui.tui.screens.gate import GatePane
@@ -87,6 +90,32 @@ def test_playing_stops_at_gates_and_at_the_end(done: RunPaths) -> None:
     assert replay.at_s == replay.film.marks[0].at_s
     replay.jump(-1)
     assert replay.at_s == 0
+
+
+def test_it_has_the_manners_of_whoever_looks_at_it(
+    recorded: tuple[Workspace, RunPaths], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "sia-tui" / "config.yaml"
+    mine.parent.mkdir()
+    mine.write_text("ui: {theme: sia-light}\nkeys: {replay.play: f5}\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr("sia_tui.cli.replaying.fits", lambda: True)
+    made: list[ReplayApp] = []
+    monkeypatch.setattr(ReplayApp, "run", lambda app: made.append(app))  # noqa: PLW0108 (a method is bound)
+    where = ["--workspace", str(recorded[0].root)]
+    assert main(["--ascii", "replay", recorded[1].name, *where]) == 0
+    [app] = made
+    assert app.theme == "sia-light" and app._keymap == {"replay.play": "f5"}
+    assert any(isinstance(one, Ascii) for one in app._filters)
+    mine.write_text("ui: {theme: sia-light, colour: red}\n")
+    assert main(["replay", recorded[1].name, *where]) == 2, "a fault of the person's file is said"
+
+
+async def test_it_names_its_keys_as_they_are_bound(done: RunPaths) -> None:
+    app = ReplayApp(done, Replay(done), Manners(keys={"replay.play": "f5"}))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "f5 plays · , . step · < > jump · ( ) speed" in screen_text(app))
+        assert "f5 plays on" in app._over().message
 
 
 async def test_the_window_goes_to_and_fro_and_decides_nothing(done: RunPaths) -> None:

@@ -34,20 +34,35 @@ class Answered:
     score: Score
 
 
+LEFT, RIGHT = Binding.Group("left", compact=True), Binding.Group("right", compact=True)
+
+
 class Across(Over[None]):
     """Left the answer before, right the one that was being read; each side turns to the others there are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,c", "dismiss(None)", "back", key_display="esc"),
-        Binding("left_square_bracket", "turn(0, -1)", "left: earlier", tooltip="the answer before, on the left"),
-        Binding("right_square_bracket", "turn(0, 1)", "left: later", tooltip="the answer after, on the left"),
-        Binding("left_curly_bracket", "turn(1, -1)", "right: earlier", tooltip="the answer before, on the right"),
-        Binding("right_curly_bracket", "turn(1, 1)", "right: later", tooltip="the answer after, on the right"),
+        Binding("escape,q,c", "dismiss(None)", "back"),
+        Binding(
+            "left_square_bracket", "turn(0, -1)", "left: earlier", tooltip="the answer before, on the left", group=LEFT
+        ),
+        Binding(
+            "right_square_bracket", "turn(0, 1)", "left: later", tooltip="the answer after, on the left", group=LEFT
+        ),
+        Binding(
+            "left_curly_bracket",
+            "turn(1, -1)",
+            "right: earlier",
+            tooltip="the answer before, on the right",
+            group=RIGHT,
+        ),
+        Binding(
+            "right_curly_bracket", "turn(1, 1)", "right: later", tooltip="the answer after, on the right", group=RIGHT
+        ),
     ]
 
     DEFAULT_CSS = """
     Across {
-        & > .sheet { border: none; padding: 0; }
+        & > .sheet { border: none; border-bottom: solid $primary; padding: 0; }
         & Lines { width: 1fr; border: round $panel-lighten-2; padding: 0 1; }
         & Lines:focus { border: round $accent; }
     }

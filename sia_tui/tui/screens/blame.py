@@ -34,8 +34,9 @@ class Blame(Over[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "file(-1)", "file before", key_display="[", group=FILES),
         Binding("right_square_bracket", "file(1)", "file after", key_display="]", group=FILES),
-        Binding("escape,B,q", "dismiss(None)", "back", key_display="esc"),
+        Binding("escape,B,q", "dismiss(None)", "back"),
     ]
+    enters = "go to that step"
 
     DEFAULT_CSS = """
     Blame {
@@ -101,7 +102,7 @@ class Blame(Over[str | None]):
     def _show(self, files: list[str], found: Blamed) -> None:
         self._files, self._at, self._found = files, files.index(found.path), found
         place = f"{self._at + 1} of {len(files)} files"
-        titled(self.query_one("#frame"), f"WHO WROTE {self._name} · {found.path} · {place} · Enter goes to that step")
+        titled(self.query_one("#frame"), f"WHO WROTE {self._name} · {found.path} · {place}")
         lines = self.query_one("#blame", Lines)
         lines.empty = "the file is empty"
         lines.show_rows(len(found.lines), lambda index, width: content(row(found, index, width)))

@@ -25,18 +25,19 @@ class Confirm(Over[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "yes"),
-        Binding("n,escape", "dismiss(False)", "no", key_display="n"),
+        Binding("escape,n", "dismiss(False)", "no"),
     ]
 
     def __init__(self, said: str, word: str = "") -> None:
         super().__init__()
         self._said, self._word = said, word
+        self.enters = "yes" if word else ""
 
     def compose(self) -> ComposeResult:
-        how = f"Type its name, {self._word}, and press Enter. Esc leaves it." if self._word else "y: yes   n, Esc: no"
         with Vertical(classes="box -asks"):
-            yield Static(clean(f"{self._said}\n{how}"), markup=False)
+            yield Static(clean(self._said), markup=False)
             if self._word:
+                yield Static(clean(f"Type its name, {self._word}:"), markup=False)
                 yield Input(id="typed", compact=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

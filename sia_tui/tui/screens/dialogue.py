@@ -22,7 +22,7 @@ from sia_tui.tui.window import Source
 class Dialogue(Over[None]):
     """Opens at the newest reply."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,m,q", "dismiss(None)", "back", key_display="esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,m,q", "dismiss(None)", "back")]
 
     def __init__(self, source: Source) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Dialogue(Over[None]):
     def compose(self) -> ComposeResult:
         yield titled(
             Lines(id="dialogue", empty="reading …", classes="sheet"),
-            "AGENTS · what their models were sent and said · Esc goes back",
+            "AGENTS · what their models were sent and said",
         )
 
     def on_mount(self) -> None:

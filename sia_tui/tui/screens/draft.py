@@ -50,7 +50,7 @@ class NewRun(Over[str]):
     def compose(self) -> ComposeResult:
         configs = self._place.configs()
         with VerticalScroll(can_focus=False, classes="box -wide") as box:
-            box.border_title = Content(" new run · Tab goes on, Ctrl+S starts it, Esc leaves ")
+            box.border_title = Content(" new run ")
             yield self._label("config", "a file of ./configs")
             yield Select(
                 [(Content(one_line(str(path), 80)), path) for path in configs],

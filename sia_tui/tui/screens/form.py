@@ -51,7 +51,6 @@ class Form(Over[Mapping[str, str] | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box -wide") as box:
             box.border_title = Content(one_line(self._title, 80))
-            box.border_subtitle = Content(one_line(f"ctrl+s {self._saves} · esc leaves · Enter goes on", 80))
             with VerticalScroll(can_focus=False):
                 for field in self._fields:
                     with Horizontal():
@@ -59,6 +58,9 @@ class Form(Over[Mapping[str, str] | None]):
                         yield Input(one_line(field.value, 200), id=field.name, compact=True, select_on_focus=False)
                         yield Static(one_line(field.hint, 200), classes="hint", markup=False)
             yield Static(id="told", markup=False)
+
+    def says(self, binding: Binding) -> str:
+        return self._saves if binding.action == "save" else super().says(binding)
 
     def on_mount(self) -> None:
         self._tell()

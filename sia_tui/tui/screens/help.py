@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.widgets import Static
 
 from sia_tui.tui.pieces import wrap
 from sia_tui.tui.screens.over import Over
+from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.titled import titled
 
 _UNTOLD = {"screen.copy_text", "help_quit", "scroll_left", "scroll_right", "page_left", "page_right"}
 _SAID = {"Focus Next": "the next part of the pane", "Focus Previous": "the part before", "palette": "every command"}
@@ -30,16 +30,15 @@ class Help(Over[None]):
     def __init__(self, title: str, bindings: Mapping[str, ActiveBinding]) -> None:
         super().__init__()
         self._title = title
-        self._text = told(bindings)
+        self._lines = told(bindings)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="box") as box:
-            box.border_title = Content(f" keys: {self._title} ")
-            box.border_subtitle = Content(" esc closes ")
-            yield Static(self._text, markup=False)
+        lines = Lines(has_cursor=False, classes="box")
+        lines.show_list(self._lines)
+        yield titled(lines, f"keys: {self._title}")
 
 
-def told(bindings: Mapping[str, ActiveBinding]) -> Content:
+def told(bindings: Mapping[str, ActiveBinding]) -> list[Content]:
     """Keys by what they do; those of the pane first, those of the window last, each on lines that begin under each other."""
     groups: dict[DOMNode, dict[str, list[str]]] = {}
     for key, active in bindings.items():
@@ -56,7 +55,7 @@ def told(bindings: Mapping[str, ActiveBinding]) -> Content:
             lines.append(Content.assemble((f"{' '.join(keys):>{_KEYS - 2}}  ", "bold $text-accent"), first))
             lines += [Content(" " * _KEYS + rest) for rest in more]
         lines.append(Content(""))
-    return Content("\n").join(lines[:-1])
+    return lines[:-1]
 
 
 def _nearness(node: DOMNode) -> tuple[bool, int]:

@@ -20,7 +20,7 @@ class Leaving(Over[Parting]):
     """Dismissed with nothing, the person stays. No key here decides about the gate: `u` opens the form that asks for limits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "dismiss('until')", "approve until…", tooltip="approve within limits: asks for them, and stays"),
+        Binding("u", "dismiss('until')", "a standing yes…", tooltip="approve within limits: asks for them, and stays"),
         Binding("q", "dismiss('leave')", "leave", tooltip="leave; the engine waits"),
         Binding("escape", "dismiss(None)", "stay"),
     ]
@@ -33,10 +33,4 @@ class Leaving(Over[Parting]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box -asks") as box:
             box.border_title = "leave?"
-            yield Static(
-                f"{self._said}\n\n"
-                "u    a standing yes: this one and what follows, within limits\n"
-                "q    leave, and let it wait\n"
-                "Esc  stay",
-                markup=False,
-            )
+            yield Static(f"{self._said} A standing yes is to this one and what follows, within limits.", markup=False)

@@ -22,7 +22,8 @@ from sia_tui.tui.widgets.titled import titled
 class Ledger(Over[str | None]):
     """Ends with the name of the step to go to."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,d,q", "dismiss(None)", "back", key_display="esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,d,q", "dismiss(None)", "back")]
+    enters = "go there"
 
     DEFAULT_CSS = """
     Ledger {
@@ -37,9 +38,7 @@ class Ledger(Over[str | None]):
         self._made, self._records = ledger(state), calibration(state)
 
     def compose(self) -> ComposeResult:
-        with titled(
-            Vertical(classes="sheet"), "DECISIONS · promised against measured · Enter goes there, Esc goes back"
-        ):
+        with titled(Vertical(classes="sheet"), "DECISIONS · promised against measured"):
             yield Static(id="heading", markup=False)
             yield Lines(id="ledger", empty="nothing was proposed yet")
             yield Static(id="detail", markup=False)

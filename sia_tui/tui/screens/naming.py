@@ -17,6 +17,7 @@ class Naming(Over[str | None]):
     """Ends with what was typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel")]
+    enters = "name it"
 
     def __init__(self, said: str, suggested: str) -> None:
         super().__init__()
@@ -24,7 +25,7 @@ class Naming(Over[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
-            yield Static(f"{self._said}\nEnter does it, Esc leaves it.", markup=False)
+            yield Static(self._said, markup=False)
             yield Input(self._suggested, id="name", compact=True, select_on_focus=False)
 
     @on(Input.Submitted)

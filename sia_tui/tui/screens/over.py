@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Self
+from itertools import groupby
+from typing import Any, ClassVar, Self
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
+from textual.binding import Binding
 from textual.color import Color
+from textual.content import Content
 from textual.css.styles import RulesMap
 from textual.geometry import Region, Size
 from textual.renderables.background_screen import BackgroundScreen
@@ -15,13 +19,23 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 from textual.style import Style as ContentStyle
 from textual.visual import RenderOptions, Visual
+from textual.widget import Widget
+from textual.widgets import Input
+
+from sia_tui.core.text import one_line
+from sia_tui.tui.keymap import shown_key
+from sia_tui.tui.widgets.lines import Lines
 
 DIM_S = 0.05
 """After a dialogue is there, the window below it grows dim."""
 
 
 class Over(ModalScreen[ScreenResultType]):
-    """What it shows stands in one child of the class `box` or `sheet`."""
+    """What it shows stands in one child of the class `box` or `sheet`, its keys on that one's border: a click on one does what
+    the key does, a click outside what Esc does."""
+
+    enters: ClassVar[str] = ""
+    """What Enter does with the row or the text that has the focus."""
 
     DEFAULT_CSS = """
     Over {
@@ -54,7 +68,56 @@ class Over(ModalScreen[ScreenResultType]):
         self._set_dirty()
 
     def on_mount(self) -> None:
+        self._show_keys()
         self.set_timer(DIM_S, self._grow_dim)
+
+    def refresh_bindings(self) -> None:
+        super().refresh_bindings()
+        if self.is_mounted and self.is_current:
+            self._show_keys()
+
+    def says(self, binding: Binding) -> str:
+        """What a key does, in a few words."""
+        return binding.description
+
+    def _show_keys(self) -> None:
+        keys = self._keys()
+        for box in self.query(".box, .sheet"):
+            if keys != box._border_subtitle:
+                box.border_subtitle = keys
+
+    def _keys(self) -> Content:
+        """As they are bound now, those of a group together."""
+        found: dict[str, Binding] = {}
+        for active in self.active_bindings.values():
+            if active.node is self and active.binding.show and active.enabled:
+                found.setdefault(active.binding.action, active.binding)
+        shown = [self._entered()] if self.enters else []
+        for group, bindings in groupby(found.values(), lambda binding: binding.group or binding):
+            keys = [(self.app.get_key_display(one), one.action) for one in bindings]
+            said = self.says(group) if isinstance(group, Binding) else group.description
+            shown.append(Content.assemble(*(_clickable(*key) for key in keys), _clickable(said, keys[-1][1], "")))
+        return Content("  ").join(shown)
+
+    def _entered(self) -> Content:
+        part = self._entered_part
+        key = shown_key(part, "lines.choose") if isinstance(part, Lines) else "enter"
+        return Content.assemble(_clickable(key, "enter"), _clickable(self.enters, "enter", ""))
+
+    @property
+    def _entered_part(self) -> Widget:
+        return self.query("Lines, Input").first()
+
+    def action_enter(self) -> None:
+        part = self._entered_part
+        # As its own doing: what it says because of a click on its frame would be taken for the frame's, and go no further.
+        part.call_later(part.run_action, "submit" if isinstance(part, Input) else "choose")
+
+    async def on_click(self, event: events.Click) -> None:
+        """Outside of its box."""
+        if self.get_widget_at(event.screen_x, event.screen_y)[0] is self:
+            for binding in (type(self)._merged_bindings or self._bindings).key_to_bindings.get("escape", ()):
+                await self.run_action(binding.action)
 
     def _grow_dim(self) -> None:
         self._dim = True
@@ -80,6 +143,13 @@ class Over(ModalScreen[ScreenResultType]):
             lines = found.screen._compositor.render_strips(Size(width, height))
             self._below = made_of, [_dimmed(line, found.color, style).adjust_cell_length(width) for line in lines]
         return self._below[1]
+
+
+def _clickable(text: str, action: str, look: str = "bold reverse") -> Content:
+    done = ContentStyle.from_meta({"@click": action if "." in action else f"screen.{action}"})
+    return (
+        Content(f" {one_line('enter' if text == '⏎' else text, 40)}{' ' if look else ''}").stylize(look).stylize(done)
+    )
 
 
 class _Below(Visual):

@@ -34,9 +34,9 @@ class Overlays(Over[tuple[Laid, ...] | None]):
     """Ends with the trainings that were chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "take", "lay over"),
-        Binding("enter", "done", "done", priority=True),
-        Binding("escape,o,q", "dismiss(None)", "cancel", key_display="esc"),
+        Binding("space", "take", "choose"),
+        Binding("enter", "done", "show them", priority=True),
+        Binding("escape,o,q", "dismiss(None)", "cancel"),
     ]
 
     def __init__(self, workspace: Workspace, shown: Laid, chosen: Collection[Laid]) -> None:
@@ -48,7 +48,7 @@ class Overlays(Over[tuple[Laid, ...] | None]):
     def compose(self) -> ComposeResult:
         yield titled(
             Lines(id="trainings", empty="reading …", classes="box -wide"),
-            "LAY OVER · Space chooses, Enter shows them, Esc cancels",
+            "LAY OVER",
         )
 
     def on_mount(self) -> None:

@@ -21,7 +21,7 @@ class Page(Over[None]):
     """`read` is called in a thread and may block."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,w", "dismiss(None)", "back", key_display="esc"),
+        Binding("escape,q,w", "dismiss(None)", "back"),
         Binding("y", "copy", "copy"),
     ]
 
@@ -33,7 +33,7 @@ class Page(Over[None]):
     def compose(self) -> ComposeResult:
         yield titled(
             Lines(id="page-text", has_cursor=False, empty="reading …", classes="sheet"),
-            f"{self._title} · Esc goes back, y copies",
+            self._title,
         )
 
     def on_mount(self) -> None:

@@ -31,7 +31,7 @@ class Revive(Over[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "propose", "propose it", tooltip="it is checked, tried and asked about like any proposal"),
-        Binding("escape,n,q", "dismiss(None)", "leave it", key_display="esc"),
+        Binding("escape,n,q", "dismiss(None)", "leave it"),
     ]
 
     DEFAULT_CSS = """
@@ -48,7 +48,7 @@ class Revive(Over[str | None]):
 
     def compose(self) -> ComposeResult:
         serves = self._state.incumbent
-        with titled(Vertical(classes="sheet"), f"REVIVE {self._step.id} on g{serves} · y proposes it, Esc leaves it"):
+        with titled(Vertical(classes="sheet"), f"REVIVE {self._step.id} on g{serves}"):
             yield Static("fitting it …", id="fits", markup=False)
             yield DiffView(id="revived", empty="nothing would change")
 

@@ -24,7 +24,8 @@ from sia_tui.tui.window import Source
 class Samples(Over[Opens | None]):
     """Ends with the rollout that is to be read, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,t,q", "dismiss(None)", "back", key_display="esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,t,q", "dismiss(None)", "back")]
+    enters = "read"
 
     def __init__(self, source: Source, training: str) -> None:
         super().__init__()
@@ -34,7 +35,7 @@ class Samples(Over[Opens | None]):
     def compose(self) -> ComposeResult:
         yield titled(
             Lines(id="samples", empty="reading …", classes="sheet"),
-            f"SAMPLES of {self._training} · Enter reads one, Esc goes back",
+            f"SAMPLES of {self._training}",
         )
 
     def on_mount(self) -> None:

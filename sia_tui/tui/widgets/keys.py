@@ -11,12 +11,14 @@ from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey, FooterLabel
 
+ALL = ("help", "command_palette")
+"""Actions that list them all."""
 _AROUND = 3
 """Blank cells of a key and what it does."""
 
 
 class Keys(Footer):
-    """Where not all of them fit, whole ones are left out; the one that lists them all keeps its place at the right."""
+    """Where not all of them fit, whole ones are left out; the two that lead to all of them keep their places at the right."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
@@ -27,7 +29,7 @@ class Keys(Footer):
             key._reactive_connect = None
             if isinstance(key, FooterKey):
                 key.set_reactive(FooterKey.compact, self.compact)
-            key.set_class(isinstance(key, FooterKey) and key.action == "help", "-help")
+            key.set_class(isinstance(key, FooterKey) and key.action in ALL, "-all")
             yield key
         self.call_after_refresh(self._fit)
 
@@ -43,9 +45,13 @@ class Keys(Footer):
         self._fit()
 
     def _fit(self) -> None:
-        room = self.size.width - sum(_width(key) for key in self.children if key.has_class("-help"))
+        taken = 0
+        for key in reversed(self.query_children(".-all")):
+            key.styles.margin = (0, taken, 0, 0)
+            taken += _width(key)
+        room = self.size.width - taken
         for key in self.children:
-            if not key.has_class("-help"):
+            if not key.has_class("-all"):
                 room -= _width(key)
                 key.display = room >= 0
 

@@ -180,9 +180,13 @@ class Lines(ScrollView, can_focus=True):
             # A cursor at the foot stays there, with as much of what came before it as there is room for.
             self._scroll(max(0, self.cursor - self._height + 1))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "choose" or self.has_cursor
+
     def on_click(self, event: events.Click) -> None:
-        row = self.scroll_offset.y + event.y - self.gutter.top
-        if not self.has_cursor or not 0 <= row < self.count:
+        below_top = event.y - self.gutter.top
+        row = self.scroll_offset.y + below_top
+        if not self.has_cursor or not 0 <= below_top < self.size.height or row >= self.count:
             return
         self._user_goes(row)
         if event.chain == 2:

@@ -10,13 +10,18 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+from sia_tui.tui.keymap import shown_key
+
 
 class Reason(Input):
     """Out of sight until it is opened."""
 
     DEFAULT_CSS = "Reason { display: none; }"
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "say it", key_display="enter"),
+        Binding("escape", "cancel", "cancel"),
+    ]
 
     @dataclass
     class Given(Message):
@@ -33,7 +38,7 @@ class Reason(Input):
 
     def open(self, about: str, does: str) -> None:
         """`does` says what Enter will."""
-        self.placeholder = f"why not? Enter {does}; Esc cancels"
+        self.placeholder = f"why not? Enter {does}; {shown_key(self, 'reason.cancel')} cancels"
         self._about = about
         self.value = ""
         self.display, self.disabled = True, False

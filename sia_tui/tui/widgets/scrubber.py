@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from sia_tui.tui.film import Film, Kind
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import DIM, STRONG, Line, Piece, line
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.styled import content
@@ -19,6 +20,14 @@ from sia_tui.tui.widgets.styled import content
 _GLYPHS: dict[Kind, str] = {"gate": "◆", "kept": "●", "back": "○", "end": "■"}
 _RANK: tuple[Kind, ...] = ("end", "kept", "gate", "back")
 """Which of several marks in one cell is drawn."""
+
+_KEYS = {
+    "plays": ("play",),
+    "step": ("step-back", "step"),
+    "jump": ("jump-back", "next-mark"),
+    "speed": ("slower", "faster"),
+}
+"""What the bindings of these names do."""
 
 
 class Scrubber(Static):
@@ -34,13 +43,18 @@ class Scrubber(Static):
     def __init__(self) -> None:
         super().__init__(markup=False)
         self._before = 0
+        self._said = ""
         self._width = 1
+
+    def on_mount(self) -> None:
+        said = {does: " ".join(shown_key(self, f"replay.{name}") for name in names) for does, names in _KEYS.items()}
+        self._said = " · ".join(f"{keys} {does}" for does, keys in said.items())
 
     def show(self, replay: Replay) -> None:
         at = datetime.fromisoformat(replay.moment()).astimezone()
         state = "▶" if replay.playing else "■" if replay.ended else "‖"
         before: list[Piece] = [(f" {state} ", STRONG), f"×{replay.speed:<3} ", (f"{at:%H:%M:%S} ", DIM)]
-        after = f" {replay.at_s / (replay.film.length_s or 1):4.0%} · p plays · , . step · < > jump · ( ) speed "
+        after = f" {replay.at_s / (replay.film.length_s or 1):4.0%} · {self._said} "
         self._before = sum(cell_len(piece if isinstance(piece, str) else piece[0]) for piece in before)
         room = self.size.width - self._before - cell_len(after)
         if room < 20:
