@@ -79,6 +79,12 @@ def gate_hash(parts: Mapping[str, str]) -> str:
     return digest(dict(parts))
 
 
+def changes(old: Gate, new: Gate) -> list[str]:
+    """What is bound otherwise by `new`, by name."""
+    names = dict.fromkeys((*new.parts, *old.parts))
+    return [name for name in names if old.parts.get(name) != new.parts.get(name)]
+
+
 def require_hash(gate: Gate, given: str, earlier: Iterable[Gate] = ()) -> None:
     """Accept `given` if it is the gate's hash or a prefix of it (8 characters at least).
 
@@ -91,5 +97,5 @@ def require_hash(gate: Gate, given: str, earlier: Iterable[Gate] = ()) -> None:
     known = next((old for old in earlier if old.hash.startswith(given)), None)
     if known is None:
         raise StaleHash(f"hash {given[:12]} is not that of gate {gate.id}; look at it again with: sia-tui pending")
-    changed = [name for name, part in gate.parts.items() if known.parts.get(name) != part]
-    raise StaleHash(f"hash {given[:12]} is of gate {known.id}; since then changed: {', '.join(changed) or 'nothing'}")
+    changed = ", ".join(changes(known, gate)) or "nothing"
+    raise StaleHash(f"hash {given[:12]} is of gate {known.id}; since then changed: {changed}")

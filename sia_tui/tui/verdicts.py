@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sia_tui.core.gates import Gate
+from sia_tui.core.gates import Gate, changes
+from sia_tui.core.text import one_line
 
 SETTLE_S = 0.5
 """Keys pressed so soon after a question came into sight were meant for something else."""
@@ -68,12 +69,12 @@ class Verdicts:
         verdict."""
         if gate is not None and self._same(gate):
             return None
-        self._gate = gate
+        before, self._gate = self._gate, gate
         self._since = self._clock() if in_sight else math.inf
         held, self.held, self._sent = self.held, None, None
         if held is None:
             return None
-        return f"not {DONE[held.kind]}: {held.gate} {'changed' if gate else 'was settled'} before it was sent"
+        return f"not {DONE[held.kind]}: {held.gate} {_became(before, gate)}"
 
     def appear(self) -> None:
         """What is asked came into sight, again or for the first time."""
@@ -135,3 +136,13 @@ class Verdicts:
 
     def _same(self, gate: Gate) -> bool:
         return self._gate is not None and (self._gate.id, self._gate.hash) == (gate.id, gate.hash)
+
+
+def _became(before: Gate | None, now: Gate | None) -> str:
+    """What a gate's verdict was too late for."""
+    if before is None or now is None:
+        return "was settled before it was sent"
+    if (before.proposal, before.kind) != (now.proposal, now.kind):
+        return f"was settled before it was sent; {now.id} is asked now"
+    what = one_line(", ".join(changes(before, now)), 120)
+    return f"changed before it was sent{what and ': '}{what}"

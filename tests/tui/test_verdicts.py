@@ -7,8 +7,9 @@ import pytest
 from sia_tui.core.gates import Gate
 from sia_tui.tui.verdicts import ANSWER_S, SETTLE_S, UNDO_S, Verdicts
 
-GATE = Gate("gate-1", "step", "p-1", "a" * 64, {})
-CHANGED = Gate("gate-1", "step", "p-1", "b" * 64, {})
+GATE = Gate("gate-1", "step", "p-1", "a" * 64, {"kind": "1", "config": "2"})
+CHANGED = Gate("gate-1", "step", "p-1", "b" * 64, {"kind": "1", "config": "3", "evidence": "4"})
+NEXT = Gate("gate-2", "step", "p-2", "c" * 64, {"kind": "1"})
 
 
 class Clock:
@@ -75,7 +76,14 @@ def test_taken_back_nothing_is_sent(verdicts: Verdicts, clock: Clock) -> None:
     assert verdicts.hold("approve") is None, "and it may be decided anew"
 
 
-@pytest.mark.parametrize(("now", "said"), [(CHANGED, "changed"), (None, "settled")])
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (CHANGED, "gate-1 changed before it was sent: config, evidence"),
+        (NEXT, "gate-1 was settled before it was sent; gate-2 is asked now"),
+        (None, "settled"),
+    ],
+)
 def test_a_gate_that_changes_drops_the_verdict(verdicts: Verdicts, clock: Clock, now: Gate | None, said: str) -> None:
     verdicts.hold("approve")
     assert said in str(verdicts.look(now))

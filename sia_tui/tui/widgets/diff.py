@@ -9,17 +9,30 @@ from typing import ClassVar
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.content import Content
+from textual.content import Content, Span
 from textual.message import Message
 from textual.strip import Strip
 
 from sia_tui.tui.diffing import Diff, Row, Shown
+from sia_tui.tui.syntax import Syntax
 from sia_tui.tui.widgets.lines import Lines
 
 SIGNS = {"add": "+", "remove": "−"}
 GROUNDS = {"add": "on $success 14%", "remove": "on $error 14%"}
-WORDS = {"add": "bold underline on $success 38%", "remove": "bold underline on $error 38%"}
+# On so much ground only what is plain can be read, whatever the word is.
+WORDS = {
+    "add": "bold underline $foreground on $success 38%",
+    "remove": "bold underline $foreground on $error 38%",
+}
 SIGN_STYLES = {"add": "bold $text-success", "remove": "bold $text-error"}
+# Green and red are the signs'; bold and underlined are the words that changed.
+INKS = {
+    "comment": "italic $foreground 80%",
+    "string": "$text-accent",
+    "number": "$text-warning",
+    "keyword": "$text-primary",
+    "name": "$text-secondary",
+}
 WHOLE = {"file": "bold $text-accent", "hunk": "$text-primary", "note": "italic $text-muted"}
 
 
@@ -67,6 +80,7 @@ class DiffView(Lines):
     def __init__(self, *, empty: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(has_cursor=False, empty=empty, id=id, classes=classes)
         self.diff = Diff()
+        self._syntax = Syntax(self.diff)
         self.choosing = False
         """Whether hunks can be taken one by one."""
         self.taken: frozenset[int] = frozenset()
@@ -81,6 +95,7 @@ class DiffView(Lines):
     def show(self, diff: Diff, choosing: bool = False, taken: frozenset[int] | None = None) -> None:
         """Show another diff, from its beginning; unless it is said which hunks are taken, all are."""
         self.diff, self.choosing, self.at = diff, choosing, 0
+        self._syntax = Syntax(diff)
         self.taken = frozenset(range(len(diff.hunks))) if taken is None else taken
         self._digits = len(str(diff.last_line))
         self._lay()
@@ -167,9 +182,14 @@ class DiffView(Lines):
             return self._header(bisect_left(self.diff.hunks, index), shown)
         if row.kind in WHOLE:
             return Content.assemble((shown.text, WHOLE[row.kind]))
-        if row.kind == "context":
-            return Content(f"  {shown.text}")
-        return _changed(row, shown, width)
+        text = self._inked(index, shown.text)
+        return _changed(row, shown, text, width) if row.kind in SIGNS else Content.assemble("  ", text)
+
+    def _inked(self, index: int, text: str, skipped: int = 0) -> Content:
+        """`text`, which is the row's from `skipped` characters on, with its syntax coloured."""
+        inks = self._syntax.inks(index)
+        spans = [(max(0, start - skipped), min(end - skipped, len(text)), INKS[kind]) for start, end, kind in inks]
+        return Content(text, [Span(*span) for span in spans if span[0] < span[1]])
 
     def _header(self, number: int, shown: Shown) -> Content:
         """What stands over a hunk that may be taken or dropped."""
@@ -184,8 +204,8 @@ class DiffView(Lines):
         )
 
 
-def _changed(row: Row, shown: Shown, width: int) -> Content:
-    content = Content.assemble((f"{SIGNS[row.kind]} ", SIGN_STYLES[row.kind]), shown.text)
+def _changed(row: Row, shown: Shown, text: Content, width: int) -> Content:
+    content = Content.assemble((f"{SIGNS[row.kind]} ", SIGN_STYLES[row.kind]), text)
     content = content.pad_right(max(0, width - content.cell_length)).stylize(GROUNDS[row.kind])
     for start, end in shown.marks:
         content = content.stylize(WORDS[row.kind], start + 2, end + 2)

@@ -73,7 +73,7 @@ class SplitView(DiffView):
         head = Content.assemble((f"{number:>{self._digits}} ", "$text-muted"))
         sign = (f"{SIGNS.get(row.kind, ' ')} ", SIGN_STYLES.get(row.kind, ""))
         room = max(1, width - self._digits - 3)
-        text = Content(cut(shown.text[self._aside :], room))
+        text = self._inked(place, cut(shown.text[self._aside :], room), self._aside)
         if row.kind not in SIGNS:
             return Content.assemble(head, sign, text)
         text = text.stylize(GROUNDS[row.kind])
