@@ -82,7 +82,7 @@ class Form(Over[Mapping[str, str] | None]):
         self._tell()
 
     @on(Input.Submitted)
-    def _entered(self, event: Input.Submitted) -> None:
+    def _filled(self, event: Input.Submitted) -> None:
         event.stop()
         self.focus_next()
 

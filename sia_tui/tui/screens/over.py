@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from rich.segment import Segment
 from rich.style import Style
@@ -34,7 +34,7 @@ class Over(ModalScreen[ScreenResultType]):
     """What it shows stands in one child of the class `box` or `sheet`, its keys on that one's border: a click on one does what
     the key does, a click outside what Esc does."""
 
-    enters: ClassVar[str] = ""
+    enters: str = ""
     """What Enter does with the row or the text that has the focus."""
 
     DEFAULT_CSS = """
