@@ -279,7 +279,7 @@ async def test_u_asks_for_limits_and_holds_a_standing_yes(paths: RunPaths) -> No
     async with open_on(paths, "gate", engine) as (app, pilot):
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, Form))
-        await until(pilot, lambda: "ctrl+s approves" in screen_text(app))
+        await until(pilot, lambda: "^s  approves" in screen_text(app))
         assert "yes to this, then to harness: at most 3 steps, 2 h of work" in screen_text(app)
         app.screen.query_one("#wall", Input).value = "soon"
         await pilot.press("ctrl+s")
