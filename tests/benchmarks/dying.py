@@ -26,13 +26,15 @@ OF_THE_RUN = "select count(*) from events where kind != 'EngineStarted'"
 def die(walk: int, every: int, kills: Path) -> None:
     """From here on every commit of events of a run is followed by a kill."""
     fold = RunStore._fold
+    # Where a run's first commit is its last, the next engine begins anew, and would be killed there for ever.
+    done = {json.loads(line)["event"] for line in kills.read_text().splitlines()} if kills.exists() else set[int]()
 
     def folded(store: RunStore, entries: list[Any]) -> None:
         fold(store, entries)
         [(events,)] = store._db.execute(OF_THE_RUN).fetchall()
         if all(type(made.event).__name__ == "EngineStarted" for made in entries):
             return
-        if events % every:
+        if events % every or events in done:
             return
         part = PARTS[(events // every + walk) % len(PARTS)]
         killed = 1 if part == "engine" else kill(RunPaths(store._path.parent), part)

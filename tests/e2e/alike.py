@@ -21,6 +21,9 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 from tests.e2e.killing import belonging, command
 
+OF_KILLS = ("EngineStarted", "TrainerLost")
+"""Events that say that a part was lost and begun anew: an undisturbed run has none of them, or one start."""
+
 
 def state_of(paths: RunPaths) -> State:
     with closing(RunReader(paths.db)) as reader:
@@ -54,7 +57,10 @@ def outcomes(paths: RunPaths) -> dict[tuple[str, str], tuple[str | None, Score, 
 
 def kinds(paths: RunPaths) -> Counter[str]:
     with closing(sqlite3.connect(paths.db)) as db:
-        return Counter(kind for (kind,) in db.execute("select kind from events where kind != 'EngineStarted'"))
+        return Counter(
+            kind
+            for (kind,) in db.execute(f"select kind from events where kind not in ({', '.join(map(repr, OF_KILLS))})")
+        )
 
 
 def sampled(paths: RunPaths) -> Counter[tuple[Any, ...]]:
