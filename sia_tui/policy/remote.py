@@ -12,7 +12,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
@@ -81,15 +81,17 @@ class Remote(Outside):
         pass
 
     async def _one(self, row: Row) -> Completion:
+        async with self._slots:
+            # From here on: a row that waited for the others of its own harness says nothing of the server.
+            patience_s = self._patience_s(row)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    return read(await self._answer(row))
+        return await self._given_up(row.trouble, patience_s)
+
+    def _patience_s(self, row: Row) -> float:
         patience_s = self._settings.retry_s
-        if row.until is not None:
-            patience_s = min(patience_s, SHARE * max(0.0, row.until - time.monotonic()))
-        try:
-            async with asyncio.timeout(patience_s), self._slots:
-                completion = read(await self._answer(row))
-        except TimeoutError:
-            await self._given_up(row.trouble, patience_s)
-        return completion
+        return patience_s if row.until is None else min(patience_s, SHARE * max(0.0, row.until - time.monotonic()))
 
     async def _given_up(self, trouble: Trouble, patience_s: float) -> NoReturn:
         """Lost is a server that had half of all that an episode could wait. With less, the call is left unanswered, and the
