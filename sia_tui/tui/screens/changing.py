@@ -111,14 +111,15 @@ class ChangingPane(HoldingPane):
             return f"{len(changes)} changed · {taking(replace(plan, **changes), plan, pilot)}"
 
         def saved(values: Mapping[str, str] | None) -> None:
-            changes = changed(plan, values or {})
-            if changes:
-                patch = (
-                    self._draft.body if self._draft is not None and self._draft.changed and self._draft.taken else {}
-                )
-                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
-            else:
+            changes, draft = changed(plan, values or {}), self._draft
+            if not changes:
                 self._bar.say("the plan is as it was")
+            elif draft is not None and draft.changed and not draft.taken:
+                # Without a patch of its own an amendment keeps the one that was proposed, which is not what is shown.
+                self._bar.say(draft.told)
+            else:
+                patch = draft.body if draft is not None and draft.changed else {}
+                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
 
         title = f"the plan of {asked.step.id}{', beside the last one carried out' if last else ''}"
         self.app.push_screen(Form(title, plan_fields(plan, last), told, "proposes it"), saved)
