@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App, ComposeResult
 
 from sia_tui.tui.beside import Pair, pairs
 from sia_tui.tui.diffing import Row, parse
+from sia_tui.tui.widgets.split import SplitView
 
 PATCH = "--- a/x\n+++ b/x\n@@ -1,4 +1,4 @@\n one\n-two\n-three\n+2\n four\n+five\n"
 
@@ -28,3 +32,32 @@ def test_every_row_stands_on_its_side_once(kinds: list[str]) -> None:
 
 def _without(rows: list[Row], kind: str) -> list[int]:
     return [at for at, row in enumerate(rows) if row.kind != kind]
+
+
+class Alone(App[None]):
+    def compose(self) -> ComposeResult:
+        yield SplitView(unified_below=100)
+
+
+async def test_the_row_at_the_top_stays_there_when_the_sides_part_and_join() -> None:
+    old = [f"row {n}\n" for n in range(400)]
+    new = [f"new {n}\n" if n % 5 == 0 else line for n, line in enumerate(old)]
+    app = Alone()
+    async with app.run_test(size=(120, 20)) as pilot:
+        view = app.query_one(SplitView)
+        view.show(parse("".join(difflib.unified_diff(old, new, "a/f", "b/f"))))
+        view.scroll_to(y=200, animate=False, immediate=True, force=True)
+        await pilot.pause()
+        before = top(view)
+        assert before and int(view.scroll_y) == 200
+        await pilot.resize_terminal(80, 20)
+        await pilot.pause(0.1)
+        assert top(view) in before and int(view.scroll_y) > 200
+        view.turn()
+        await pilot.pause()
+        assert top(view) == before
+
+
+def top(view: SplitView) -> str:
+    """The first row in sight, after its number and its sign."""
+    return view.render_line(0).text.split()[-1]

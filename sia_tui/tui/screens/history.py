@@ -22,7 +22,6 @@ from sia_tui.tui.screens.blame import Blame
 from sia_tui.tui.screens.going_on import GoingOn
 from sia_tui.tui.screens.ledger import Ledger
 from sia_tui.tui.view import View
-from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
@@ -45,10 +44,10 @@ class HistoryPane(GoingOn):
             height: auto; max-height: 9; padding: 0 1; border-top: solid $panel-lighten-2;
             text-wrap: nowrap; text-overflow: ellipsis;
         }
-        & > #diff, & > #split, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
-        & > #diff:focus, & > #split:focus, & > #trained:focus { border-top: solid $accent; }
-        & > #diff, & > #split, & > #trained { display: none; }
-        &.-trained > #trained, &.-diff > #diff, &.-split > #split { display: block; }
+        & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
+        & > #diff:focus, & > #trained:focus { border-top: solid $accent; }
+        & > #diff, & > #trained { display: none; }
+        &.-trained > #trained, &.-diff > #diff { display: block; }
         & > #confirm { display: none; height: 1; padding: 0 1; }
         &.-confirming > #confirm { display: block; }
     }
@@ -87,7 +86,7 @@ class HistoryPane(GoingOn):
         self._messages: dict[str, str] = {}
         """Of commits, once something was searched for."""
         self._marked: str | None = None
-        self._weights = self._turned = False
+        self._weights = False
         self._shown: tuple[str | None, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -95,8 +94,7 @@ class HistoryPane(GoingOn):
         yield Input(id="search", placeholder=SEARCHED, compact=True, disabled=True)
         yield Lines(id="list", empty="no generation yet")
         yield Static(id="facts", markup=False)
-        yield DiffView(id="diff", empty="no difference in the harness")
-        yield SplitView(id="split", empty="no difference in the harness")
+        yield SplitView(id="diff", empty="no difference in the harness", unified_below=SIDES)
         yield Lines(id="trained", has_cursor=False)
         yield Static(id="confirm", markup=False)
 
@@ -121,7 +119,6 @@ class HistoryPane(GoingOn):
 
     def on_resize(self, event: events.Resize) -> None:
         self._head(event.size.width)
-        self._face()
 
     def _head(self, width: int) -> None:
         rail = len(self._rails[0].before + self._rails[0].after) if self._rails else 0
@@ -206,28 +203,24 @@ class HistoryPane(GoingOn):
         self._list.focus()
 
     def action_hunk(self, way: int) -> None:
-        (self.query_one(SplitView) if self.has_class("-split") else self.query_one(DiffView)).action_hunk(way)
+        self.query_one(SplitView).action_hunk(way)
 
     def action_split(self) -> None:
         """The other way than the window's width asks for, and back."""
-        self._turned = not self._turned
-        self._face()
+        self.query_one(SplitView).turn()
 
     def _face(self) -> None:
-        """Which of the three fills the lower part."""
-        split = not self._weights and (self.size.width >= SIDES) is not self._turned
+        """Which of the two fills the lower part."""
         focused = self.app.focused is self._lower
         self.set_class(self._weights, "-trained")
-        self.set_class(split, "-split")
-        self.set_class(not split and not self._weights, "-diff")
+        self.set_class(not self._weights, "-diff")
         if focused:
             self._lower.focus()
 
     @property
     def _lower(self) -> Lines:
         """What fills the lower part."""
-        found = "#trained" if self.has_class("-trained") else "#split" if self.has_class("-split") else "#diff"
-        return self.query_one(found, Lines)
+        return self.query_one("#trained" if self.has_class("-trained") else "#diff", Lines)
 
     @on(Lines.Moved, "#list")
     def _moved(self) -> None:
@@ -294,7 +287,6 @@ class HistoryPane(GoingOn):
             self._put(diff, f"{title}   +{diff.added} −{diff.removed}")
 
     def _put(self, diff: Diff, title: str | None = None) -> None:
-        """Into both ways of showing it; what is out of sight costs nothing but the rows' kinds."""
-        for view in (self.query_one(DiffView), self.query_one(SplitView)):
-            view.border_title = view.border_title if title is None else Content(title)
-            view.show(diff)
+        view = self.query_one(SplitView)
+        view.border_title = view.border_title if title is None else Content(title)
+        view.show(diff)

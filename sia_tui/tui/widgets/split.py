@@ -21,13 +21,28 @@ class SplitView(DiffView):
         """`unified_below`: cells of the window that two halves need."""
         super().__init__(empty=empty, id=id, classes=classes)
         self._unified_below = unified_below
-        self._halved = False
+        self._halved = self._turned = False
         self._pairs: tuple[Pair, ...] = ()
         self._aside = 0
 
     def on_resize(self, event: events.Resize) -> None:
-        if self._halved != self._wide_enough:
-            self._lay()
+        self._face()
+
+    def turn(self) -> None:
+        """The other way than the window's width asks for, and back."""
+        self._turned = not self._turned
+        self._face()
+
+    def _face(self) -> None:
+        """As there is room for, with the row that was at the top still there."""
+        if self._halved == self._wide_enough:
+            return
+        top = int(self.scroll_offset.y)
+        row = _place(self._pairs[min(top, len(self._pairs) - 1)]) if self._halved and self._pairs else top
+        self._lay()
+        places = range(len(self._pairs)) if self._halved else ()
+        self._scroll(next((at for at in places if row in (self._pairs[at].old, self._pairs[at].new)), row))
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         return Lines.render_line(self, y) if self._halved else super().render_line(y)
@@ -41,7 +56,7 @@ class SplitView(DiffView):
 
     @property
     def _wide_enough(self) -> bool:
-        return self.app.size.width >= self._unified_below
+        return (self.app.size.width >= self._unified_below) is not self._turned
 
     def _lay(self) -> None:
         self._halved, self._aside = self._wide_enough, 0
