@@ -106,3 +106,34 @@ def test_adapters_that_do_not_fit_are_undone(backend: object, reference: Referen
     assert generate(backend, [row(reference, "x", temperature=0.0)]) == before
     backend.unload_adapter("red")  # type: ignore[attr-defined]
     assert generate(backend, [row(reference, "x", temperature=0.0)]) == before
+
+
+def test_whatever_lies_in_an_adapters_folder_is_refused_in_one_line(
+    backend: object, reference: Reference, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    import json
+
+    from safetensors.torch import load_file, save
+
+    draws, sound = random.Random(7), reference.adapters["red"]
+    whole, told = (sound / "adapter_model.safetensors").read_bytes(), json.loads(
+        (sound / "adapter_config.json").read_text()
+    )
+    weights = load_file(sound / "adapter_model.safetensors")
+    first = next(iter(weights))
+    cut = [whole[: draws.randrange(len(whole))] for _ in range(3)]
+    odd = [b"", b"\xff" * 8, b"{}" * 9, whole + b"x", save({**weights, first: weights[first][:1, :-1].contiguous()})]
+    settings = [*({key: value} for key in ("r", "lora_alpha", "target_modules") for value in ("x", -1, [], None))]
+    before = generate(backend, [row(reference, "x", temperature=0.0)])
+    for number, (content, change) in enumerate([*((one, {}) for one in [*cut, *odd]), *((whole, s) for s in settings)]):
+        folder = tmp_path_factory.mktemp("odd")
+        (folder / "adapter_model.safetensors").write_bytes(content)
+        (folder / "adapter_config.json").write_text(json.dumps({**told, **change}))
+        name = f"odd-{number}"
+        try:
+            backend.load_adapter(name, str(folder))  # type: ignore[attr-defined]
+            backend.unload_adapter(name)  # type: ignore[attr-defined]
+            assert change, number
+        except BackendError as refused:
+            assert "\n" not in str(refused)
+    assert generate(backend, [row(reference, "x", temperature=0.0)]) == before
