@@ -72,7 +72,8 @@ class HF:
             return digest
         try:
             self._load(name, path)
-        except Exception as error:  # noqa: BLE001 - of a file cut short safetensors raises a kind of its own, PEFT any
+        except Exception as error:
+            # Of a file that was cut short safetensors raises a kind of its own, of one that does not fit PEFT any.
             self._forget(name)
             raise BackendError(f"adapter {name!r} does not fit {self.model_id}: {one_line(error)}") from error
         self._hashes[name] = digest

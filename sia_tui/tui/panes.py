@@ -3,8 +3,9 @@ looks at costs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from bisect import insort
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -30,6 +31,7 @@ PANES = {
 """On the run that is open; each in the module of its name."""
 TABS = ("home", *PANES)
 AT_ONCE = ("ctrl+c", "ctrl+q")
+HEARD_S = 1.0
 
 
 class Follows(Protocol):
@@ -69,7 +71,9 @@ class Panes(App[None]):
     _coming: dict[str, list[Callable[[Any], None]]]
     """And what is to be done with each once it is there."""
     _typed: list[events.Key]
-    """At panes that are coming."""
+    """At panes that are coming, and since."""
+    _hearing: events.Key | None = None
+    """Of these the one that is on its way through the window."""
 
     def _show(self) -> None:
         raise NotImplementedError
@@ -130,38 +134,52 @@ class Panes(App[None]):
         self.fill_pane()
         for then in wanted:
             then(made)
-        await self._type(())
+        if self._hearing is None:
+            await self._type()
 
     async def on_event(self, event: events.Event) -> None:
-        """What is typed at a pane that is still coming waits for it; what leaves the window waits for nothing."""
-        if self._coming and isinstance(event, events.Key) and event.key not in AT_ONCE:
-            # Another event: this one may have been where the focus was, and would not go where it is then.
-            self._typed.append(event.copy())
-        else:
+        """What is typed at a pane that is still coming waits for it, and behind what was typed before; what leaves the window
+        waits for nothing."""
+        waits = self._coming or self._typed or self._hearing
+        if not isinstance(event, events.Key) or event.key in AT_ONCE or event is self._hearing or not waits:
             await super().on_event(event)
+            return
+        # Another event: this one may have been where the focus was, and would not go where it is then; some that were come
+        # back from there behind later ones.
+        key = event.copy()
+        key.time = event.time
+        insort(self._typed, key, key=lambda typed: typed.time)
+        if self._hearing is None:
+            await self._type()
 
-    async def _type(self, keys: Sequence[events.Key]) -> None:
-        """These, and what waits, each when the one before it was heard, which may bring what the next is for."""
-        typed, self._typed = [*keys, *self._typed], []
-        if self._coming:
-            self._typed = typed
-        elif typed:
-            await super().on_event(typed[0])
-            self._behind(self.focused or self.screen, typed[1:])
+    async def _type(self) -> None:
+        """The first of what waits; the next once it was heard, which may bring what that is for."""
+        self._hearing = None
+        if self._typed and not self._coming and self.is_running:
+            key = self._hearing = self._typed.pop(0)
+            self.set_timer(HEARD_S, partial(self._heard, key))
+            await super().on_event(key)
+            self._behind(self.focused or self.screen, key)
 
-    def _behind(self, at: MessagePump | None, keys: Sequence[events.Key]) -> None:
+    def _behind(self, at: MessagePump | None, key: events.Key) -> None:
         """A key goes up from what has the focus; this goes the same way, behind it."""
         if at is None or at is self:
-            # What it did, such as moving the focus, has come about then.
-            self.call_after_refresh(self._type, keys)
+            # What it did, such as moving the focus, is asked of the window in turn, and has come about then.
+            self.call_later(self.call_after_refresh, self._heard, key)
         else:
-            at.call_later(self._behind, at._parent, keys)
+            at.call_later(self._behind, at._parent, key)
+
+    async def _heard(self, key: events.Key) -> None:
+        """Said from behind it; and late, in case that went with what was to hear it, such as a dialogue that it closed."""
+        if key is self._hearing:
+            await self._type()
 
     def _forget_panes(self) -> None:
         """Those that are coming are not to come, and what was typed at them is not to be heard."""
         self._there &= {"home"}
         self._coming.clear()
         self._typed.clear()
+        self._hearing = None
 
     def _pane(self, name: str) -> Widget | None:
         """The pane of this name, if anybody has looked at it yet."""

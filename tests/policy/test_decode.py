@@ -116,8 +116,9 @@ def test_whatever_lies_in_an_adapters_folder_is_refused_in_one_line(
     from safetensors.torch import load_file, save
 
     draws, sound = random.Random(7), reference.adapters["red"]
-    whole, told = (sound / "adapter_model.safetensors").read_bytes(), json.loads(
-        (sound / "adapter_config.json").read_text()
+    whole, told = (
+        (sound / "adapter_model.safetensors").read_bytes(),
+        json.loads((sound / "adapter_config.json").read_text()),
     )
     weights = load_file(sound / "adapter_model.safetensors")
     first = next(iter(weights))

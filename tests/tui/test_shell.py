@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,29 @@ async def test_what_is_typed_before_a_pane_is_there_is_heard_by_it_key_by_key(tm
         app.post_message(events.Key("6", None))
         app.post_message(events.Key("ctrl+q", None))
         await until(pilot, lambda: not app.is_running)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+async def test_no_key_overtakes_one_that_waited_for_its_pane(tmp_path: Path, pause: float) -> None:
+    app = opened(make_run(tmp_path / "r", "training"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        for key in ("6", "slash", *"query"):
+            app.post_message(events.Key(key, key if len(key) == 1 else "/"))
+            await asyncio.sleep(pause)
+        await until(
+            pilot, lambda: "history" in app._there and app.query_one("#history #search", Input).value == "query"
+        )
+        assert app.is_running and app.here == "history"
+
+
+async def test_keys_behind_one_that_closes_what_was_to_hear_it_are_heard(tmp_path: Path) -> None:
+    app = opened(make_run(tmp_path / "r", "training"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot)
+        for key in ("6", "d", "escape", "5"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.here == "curves" and not app._typed and app._hearing is None)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (40, 12), (300, 100)])
