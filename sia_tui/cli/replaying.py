@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure, UsageError
-from sia_tui.cli.window import fits, own_manners
+from sia_tui.cli.window import ends_with_its_terminal, fits, own_manners
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -78,6 +78,7 @@ def _play(paths: RunPaths, options: argparse.Namespace) -> int:
         raise UsageError(f"{paths.name}: {error}") from error
     manners = own_manners()
     ascii = bool(getattr(options, "ascii", False)) or manners.ascii
+    ends_with_its_terminal()
     app = ReplayApp(paths, recorded, replace(manners, ascii=ascii))
     app.run()
     return app.return_code or DONE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -60,10 +61,16 @@ def open_window(workspace: Workspace, paths: RunPaths | None, options: argparse.
     from sia_tui.tui.heading import parting
 
     app = window(workspace, paths, bool(getattr(options, "ascii", False)), bool(getattr(options, "read_only", False)))
+    ends_with_its_terminal()
     app.run()
     if app.view.run:
         print(parting(app.view, app.parted))
     return app.return_code or DONE
+
+
+def ends_with_its_terminal() -> None:
+    """Also where a nohup around it has SIGHUP ignored: it would read on for ever where nothing is to come, with a whole core."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def window(workspace: Workspace, paths: RunPaths | None, ascii: bool = False, read_only: bool = False) -> SiaApp:

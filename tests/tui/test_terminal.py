@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import sys
 import time
@@ -123,3 +124,17 @@ def test_e_lends_the_terminal_to_an_editor_and_what_it_leaves_is_another_proposa
         made = reader.state().current
     assert made is not None and made.proposal.patch is not None
     assert "[:5]" in made.proposal.patch and "[:10]" not in made.proposal.patch
+
+
+def test_a_window_whose_terminal_is_gone_ends_also_where_a_hangup_was_ignored(tmp_path: Path) -> None:
+    make_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "SIA_WORKSPACE": str(tmp_path)}
+    command = ["sh", "-c", f"trap '' HUP; exec {sys.executable} -m sia_tui attach r"]
+    with Terminal(command, environment) as terminal:
+        terminal.see("GENERATIONS")
+        os.close(terminal.fd)
+        terminal.fd = os.open(os.devnull, os.O_RDONLY)
+        end = time.monotonic() + 20
+        while terminal.ended() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        assert terminal.ended() == -signal.SIGHUP
