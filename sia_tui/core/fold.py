@@ -51,7 +51,7 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
 
 
 def _clock(state: State, entry: ev.Recorded) -> State:
-    idle = state.waiting is not None or state.status == "paused"
+    idle = state.waiting is not None or state.status != "running"
     if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
         return state
     passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()

@@ -61,7 +61,7 @@ def _carry_out(
         case "contract":
             return _contract(command, body, state)
         case "end-contract":
-            _require(state.contract is not None, "no contract stands")
+            _require(state.contract is not None and not state.over, "no contract stands")
             return "the contract is ended; gates ask again", [ev.ContractEnded(command.by, f"ended by {command.by}")]
         case "amend":
             return _amend(command, body, state, fault)

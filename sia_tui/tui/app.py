@@ -285,7 +285,7 @@ class SiaApp(Panes, Steering, Away):
         if action == "end_training":
             return on_run and self.view.in_training
         if action == "end_contract":
-            return on_run and self.view.state.contract is not None
+            return on_run and self.view.state.contract is not None and not self.view.over
         if action in ("lead", "follow_lead"):
             return on_run and self._seat is not None
         if action in ("dialogue", "why"):

@@ -58,7 +58,8 @@ def shown_key(part: DOMNode, name: str) -> str:
         for key, found in reversed((type(node)._merged_bindings or BindingsMap()).key_to_bindings.items())
         for binding in found
     }
-    return part.app.get_key_display(Binding(_keys(own)[0] if own else keys[name], "", ""))
+    [first, *_] = _keys(own or "") or [keys[name]]
+    return part.app.get_key_display(Binding(first, "", ""))
 
 
 def shown_keys(part: DOMNode) -> Mapping[str, str]:
@@ -74,6 +75,11 @@ def faults(keymap: Mapping[str, str]) -> list[str]:
     """One line for each id that is none, and for each key that a rebinding takes away from another action."""
     ids = known()
     said = [f"keys.{name}: no such binding; see: sia-tui config show --keys" for name in keymap if name not in ids]
+    said += [
+        f"keys.{name}: {keymap[name]!r} names no key; the comma's is comma"
+        for name in keymap
+        if not _keys(keymap[name])
+    ]
     taken: dict[str, None] = {}
     for room, bindings in _rooms():
         held = {id: _keys(keymap[id]) if id in keymap else keys for id, keys in _by_id(bindings).items()}

@@ -11,7 +11,7 @@ from sia_tui.core.digest import Digest
 from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
-from sia_tui.core.standing import left
+from sia_tui.core.standing import left, spent
 from sia_tui.tui.nodes import summary_lines, usage
 from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, KEYS, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
 from sia_tui.tui.view import View
@@ -105,11 +105,13 @@ _INDECISIVE = {"ask": "indecisive: asks you", "keep": "indecisive: kept", "roll_
 
 def agreed(view: View, keys: Mapping[str, str] = KEYS) -> str:
     """A person's standing yes and what is left of it, else what the config says."""
-    standing = view.state.contract
+    standing = None if view.over else view.state.contract
     if standing is None:
         ended = view.state.contract_ended
         return (f"the standing yes ended: {ended} · " if ended else "") + contract(view.config)
     ends = "" if view.recorded else f" · {keys['app.end-contract']} ends it"
+    if why := spent(view.state, standing):
+        return f"{standing.by}'s standing yes ends at the next gate: {why}"
     return f"{standing.by} says yes to {left(view.state, standing)} · red light, alarm, doubt: ends{ends}"
 
 

@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
@@ -20,12 +22,10 @@ class Outside(Exception):
 
 def edit(app: App[None], text: str, name: str) -> str:
     """The text as the person's editor leaves it; `name` gives the file its ending. Raises Outside."""
-    command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with tempfile.TemporaryDirectory(prefix="sia-edit-") as folder:
-        # The name is a patch's word: only its ending reaches the disk.
-        path = Path(folder) / f"edit{_ending(name)}"
-        path.write_bytes(text.encode())
-        _run(app, [*shlex.split(command), str(path)])
+    command = _words(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    # The name is a patch's word: only its ending reaches the disk.
+    with _written(text, f"edit{_ending(name)}") as path:
+        _run(app, [*command, str(path)])
         try:
             return path.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as fault:
@@ -35,12 +35,28 @@ def edit(app: App[None], text: str, name: str) -> str:
 def page(app: App[None], patch: str) -> None:
     """A patch in delta, else in $PAGER. Raises Outside."""
     delta = shutil.which("delta")
-    command = [delta, "--paging=always"] if delta else shlex.split(os.environ.get("PAGER") or "less")
-    with tempfile.TemporaryDirectory(prefix="sia-page-") as folder:
-        path = Path(folder) / "patch.diff"
-        path.write_text(clean(patch), encoding="utf-8")
-        with path.open(encoding="utf-8") as stream:
-            _run(app, command, stream.fileno())
+    command = [delta, "--paging=always"] if delta else _words(os.environ.get("PAGER") or "less")
+    with _written(clean(patch), "patch.diff") as path, path.open(encoding="utf-8") as stream:
+        _run(app, command, stream.fileno())
+
+
+@contextmanager
+def _written(text: str, name: str) -> Iterator[Path]:
+    """The text in a file of this name, for a while. Raises Outside."""
+    with ExitStack() as stack:
+        try:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sia-outside-"))) / name
+            path.write_bytes(text.encode())
+        except (OSError, UnicodeEncodeError) as fault:
+            raise Outside(f"no file can be written for another program: {fault}; set TMPDIR") from fault
+        yield path
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as fault:
+        raise Outside(f"{command}: {fault}; set EDITOR or PAGER") from fault
 
 
 def _ending(name: str) -> str:

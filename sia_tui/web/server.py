@@ -20,7 +20,8 @@ from aiohttp import web
 from textual_serve.server import Server
 
 HERE = Path(__file__).parent
-COOKIE = "sia-tui"
+COOKIE = "sia-tui-{port}"
+"""Browsers keep one for a host, whatever the port: two pages of one machine would log each other out."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANYWHERE = ("0.0.0.0", "::", "")
 """To listen at; no browser finds it by these."""
@@ -55,6 +56,7 @@ class Guarded(Server):
         no place of its own."""
         found = origin(url or f"http://{f'[{host}]' if ':' in host else host}:{port}")
         super().__init__(shlex.join(command), host, port, title, found, templates_path=HERE)
+        self._cookie = COOKIE.format(port=port)
         self.token = secrets.token_urlsafe(24)
         self._found = urlsplit(found).netloc
         self._windows: set[asyncio.Task[object]] = set()
@@ -104,7 +106,7 @@ class Guarded(Server):
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         if request.host != self._found:
             raise web.HTTPForbidden(text=f"this is {self.public_url}")
-        if request.path != "/login" and not self._known(request.cookies.get(COOKIE, "")):
+        if request.path != "/login" and not self._known(request.cookies.get(self._cookie, "")):
             raise web.HTTPForbidden(text="open the address that sia-tui serve has printed")
         if request.path == "/ws" and request.headers.get("Origin") != self.public_url:
             raise web.HTTPForbidden(text="the window is opened from its own page")
@@ -119,7 +121,7 @@ class Guarded(Server):
         # Not sent on: after a link in a mail's page, a browser keeps a strict cookie back until a page of our own asks.
         answer = web.Response(text=ON, content_type="text/html")
         secure = self.public_url.startswith("https:")
-        answer.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict", path="/", secure=secure)
+        answer.set_cookie(self._cookie, self.token, httponly=True, samesite="Strict", path="/", secure=secure)
         return answer
 
     async def _style(self, request: web.Request) -> web.StreamResponse:

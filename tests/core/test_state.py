@@ -151,6 +151,11 @@ def test_wall_clock_is_the_engines_time_only() -> None:
         ev.Recorded(5, "2026-01-02T00:00:02+00:00", ev.RunPaused("me")),
     ]
     assert fold(entries).cost.wall_s == 7.0
+    entries[-1:] = [
+        ev.Recorded(5, "2026-01-02T00:00:02+00:00", ev.RunEnded("done", "budget")),
+        ev.Recorded(6, "2026-01-03T00:00:00+00:00", ev.ContractEnded("me", "ended by me")),
+    ]
+    assert fold(entries).cost.wall_s == 7.0, "what is written to a finished run is no work of its engine"
 
 
 def test_the_time_that_agents_are_told_stands_still_while_they_think() -> None:

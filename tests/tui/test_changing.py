@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,6 +189,13 @@ async def test_d_lends_the_terminal_to_a_pager_where_there_is_one(
         monkeypatch.setenv("PAGER", f'{sys.executable} -c \'import sys; open("{into}", "w").write(sys.stdin.read())\'')
         await pilot.press("D")
         assert into.read_text() == PATCH
+        monkeypatch.setenv("PAGER", "less 'x")
+        await pilot.press("D")
+        await until(pilot, lambda: "quotation" in screen_text(app))
+        monkeypatch.setenv("PAGER", "less")
+        monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+        await pilot.press("D")
+        await until(pilot, lambda: "TMPDIR" in screen_text(app))
 
 
 async def test_e_at_a_plan_is_a_form_that_reckons_as_it_is_typed(tmp_path: Path) -> None:

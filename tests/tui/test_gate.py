@@ -239,7 +239,7 @@ async def test_the_bar_shows_the_keys_that_are_bound(scenes: Callable[[Scene], R
         await pilot.press("a", "A")
         assert app.query_one(GatePane).verdicts.held is not None
         assert "· ^z takes it back" in screen_text(app)
-        app.set_keymap({"app.start": "ctrl+r", "app.gate": "g"})
+        app.set_keymap({"app.start": "ctrl+r", "app.gate": "g", "app.end-contract": ","})
         await pilot.press("2")
         await until(pilot, lambda: "press g" in screen_text(app) and "no engine: ^r starts it" in screen_text(app))
         assert "g answers the gate; ^r, or sia-tui resume" in screen_text(app)
