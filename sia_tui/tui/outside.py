@@ -48,7 +48,7 @@ def _written(text: str, name: str) -> Iterator[Path]:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sia-outside-"))) / name
             path.write_bytes(text.encode())
         except (OSError, UnicodeEncodeError) as fault:
-            raise Outside(f"no file can be written for another program: {fault}; set TMPDIR") from fault
+            raise Outside(f"no file for another program can be written; set TMPDIR ({fault})") from fault
         yield path
 
 
