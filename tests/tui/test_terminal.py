@@ -118,6 +118,8 @@ def test_e_lends_the_terminal_to_an_editor_and_what_it_leaves_is_another_proposa
         terminal.press("a")
         terminal.see("amended gate-4: sent in")
         terminal.see("takes its place")
+        # Until the log is read again whoever leaves is asked about a gate that waits.
+        terminal.see("No gate waits")
         terminal.press("q")
         assert terminal.wait() == 0
     with closing(RunReader(paths.db)) as reader:
