@@ -8,7 +8,7 @@ from sia_tui.config import ConfigError, load_config
 from sia_tui.core.loop import Rules
 from sia_tui.engine.commands import heed
 from sia_tui.engine.history import move_branch
-from sia_tui.harness.repository import HarnessRepository
+from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.store.lock import hold
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -18,8 +18,10 @@ def settle(workspace: Workspace, paths: RunPaths) -> None:
     """Answer every open command of a run. Raises RunHeld when an engine has just taken it: that one will answer."""
     with hold(paths.lock), RunStore(paths.db) as store:
         heed(store, paths, rules=_rules(paths))
+        # What is answered is answered; a branch that somebody moved is said by the engine, before it goes on.
         if store.state.generations:
-            move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
+            with suppress(RepositoryError):
+                move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
 
 
 def _rules(paths: RunPaths) -> Rules | None:
