@@ -217,7 +217,7 @@ async def test_leaving_waits_for_the_answer_to_what_was_sent_though_every_thread
         busy = [asyncio.get_running_loop().run_in_executor(None, free.wait, 20) for _ in range(40)]
         await pilot.press("a")
         hasten(app)
-        await until(pilot, lambda: asked.is_set())
+        await until(pilot, asked.is_set)
         app.exit()
         threading.Timer(0.3, free.set).start()
     await asyncio.gather(*busy)
