@@ -34,7 +34,7 @@ FIRST = (
     "staleness",
 )
 """Measures in the order in which they matter while there is room for a few."""
-_UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "frac_reward_zero_std"}
+_UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "tokens", "frac_reward_zero_std"}
 _NAME = 13
 REASON = 5
 """Lines that may say why a run stands still."""
