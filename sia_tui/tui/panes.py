@@ -16,6 +16,7 @@ from textual.message_pump import MessagePump
 from textual.widget import AwaitMount, Widget
 from textual.widgets import ContentSwitcher
 
+from sia_tui.store.browse import Wanted
 from sia_tui.tui.keymap import name_bindings, shown_keys
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
@@ -97,6 +98,9 @@ class Panes(App[None]):
 
     def read_rollout(self, opens: Opens, back: str) -> None:
         self._go("rollouts", lambda rollouts: rollouts.read(opens, back))
+
+    def list_rollouts(self, wanted: Wanted) -> None:
+        self._go("rollouts", lambda rollouts: rollouts.narrow(wanted))
 
     def _go(self, name: str, then: Callable[[Any], None] = lambda pane: None) -> None:
         """Bring a pane into sight; `then` is called with it as soon as it is there."""
