@@ -276,6 +276,27 @@ async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPath
         assert app.focused is rows and not reader.display
 
 
+async def test_the_reader_keeps_its_place_when_the_window_grows_narrow_and_wide_again(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        await pilot.press("enter")
+        await settle(pilot)
+        reader = app.query_one(TrajectoryView)
+
+        def top() -> str:
+            return reader._text[round(reader.scroll_y)].plain.strip()
+
+        await pilot.resize_terminal(120, 16)
+        await pilot.press(*"jjjjjjjjjjjjjjjj")
+        first, row = top()[:12], reader.scroll_y
+        assert first
+        await pilot.resize_terminal(40, 16)
+        await settle(pilot)
+        assert first in top() and reader.scroll_y > row
+        await pilot.resize_terminal(120, 16)
+        await settle(pilot)
+        assert reader.scroll_y == row and first in top()
+
+
 async def test_a_case_is_read_token_by_token_beside_other_answers_and_taken_along(training: RunPaths) -> None:
     async with open_on(training, "rollouts") as (app, pilot):
         await pilot.press("s", "s")
