@@ -117,10 +117,7 @@ class SiaApp(Panes, Steering, Away):
         self._ask, self._resume = ask, resume
         self.place, self._manners, self._given = place, manners or Manners(), feed
         self._shelf = Shelf(place.workspace) if place else None
-        self._header, self._tabs = (
-            Header(),
-            Tabs({number: name for number, name in enumerate(TABS, 1) if name in self.shown}),
-        )
+        self._header, self._tabs = Header(), Tabs(self.shown)
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher()
         self._there: set[str] = set()
@@ -188,6 +185,7 @@ class SiaApp(Panes, Steering, Away):
                 reader.start()
         self._touch()
         self._garbage.spare()
+        self.check_keys(self._manners.keys)
 
     def on_unmount(self) -> None:
         self._garbage.stop()

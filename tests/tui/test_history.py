@@ -121,6 +121,17 @@ async def test_text_is_found_in_reasons_verdicts_messages_and_diffs(paths: RunPa
         assert app.focused is app.query_one("#list"), "an empty line is left as well"
 
 
+async def test_whoever_follows_and_then_searches_stays_with_what_was_found(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        pane = app.query_one(HistoryPane)
+        await pilot.press("f", "slash", *"ask", "enter")
+        await settle(pilot)
+        entry, view = pane._entry, pane._view
+        assert len(pane._entries) > 1 and view is not None
+        pane.show(replace(view))
+        assert pane._entry == entry == pane._entries[0]
+
+
 def test_where_text_stands_is_told(paths: RunPaths) -> None:
     reader = RunReader(paths.db)
     state = reader.state()

@@ -74,13 +74,13 @@ class GatePane(ChangingPane):
 
     # Those that decide are not in the footer: the bar above it shows them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, z takes it back"),
+        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, to be taken back"),
         Binding(
             "r",
             "reject",
             "reject",
             show=False,
-            tooltip="reject what is shown, with a reason; held 5 s, z takes it back",
+            tooltip="reject what is shown, with a reason; held 5 s, to be taken back",
         ),
         Binding(
             "l",

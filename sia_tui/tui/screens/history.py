@@ -68,7 +68,7 @@ class HistoryPane(GoingOn):
         ),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
-        Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
+        Binding("slash", "search", "search", key_display="/", tooltip=SEARCHED),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -182,6 +182,8 @@ class HistoryPane(GoingOn):
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
         self._wanted = event.value.strip()
+        # Whoever looks for something is not led to what is new.
+        self._list.follow = False
         self._sift()
         self._list.go(0)
         self._select()

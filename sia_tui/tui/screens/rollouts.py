@@ -57,7 +57,7 @@ class RolloutsPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "filter", key_display="/", tooltip="text anywhere in a trajectory; Esc clears it"),
+        Binding("slash", "search", "filter", key_display="/", tooltip="text anywhere in a trajectory"),
         Binding("s", "part", "split", tooltip="all, train, dev, training"),
         Binding("o", "outcome", "outcome", tooltip="all, right, wrong, error"),
         Binding("v", "generation", "generation", tooltip="all, or one generation after the other"),
