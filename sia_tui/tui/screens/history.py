@@ -16,7 +16,7 @@ from sia_tui.core.text import one_line
 from sia_tui.tui.diffing import Diff, parse
 from sia_tui.tui.finding import found
 from sia_tui.tui.lineage import ALONE, Rail
-from sia_tui.tui.past import Entry, entries, facts, heading, told, trained, tree
+from sia_tui.tui.past import Entry, entries, facts, heading, no_difference, told, trained, tree
 from sia_tui.tui.pieces import DIM, STRONG, line
 from sia_tui.tui.screens.blame import Blame
 from sia_tui.tui.screens.going_on import GoingOn
@@ -253,7 +253,7 @@ class HistoryPane(GoingOn):
         where = [line((f"in its {place.part}: ", DIM), (place.text, STRONG))] if place else []
         self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state)]))
         other = next((one for one in self._entries if one.name == self._marked), None)
-        sides = (other.commit if other else entry.base(view.state), entry.commit)
+        sides = (other.harness(view.state) if other else entry.base(view.state), entry.harness(view.state))
         if self._shown == (entry.name, *sides):
             return
         self._shown = (entry.name, *sides)
@@ -263,6 +263,7 @@ class HistoryPane(GoingOn):
         if lines:
             self.query_one("#trained", Lines).show_list([content(one) for one in lines])
             return
+        self.query_one(SplitView).empty = no_difference(entry, other)
         self._put(Diff())
         title = f"{other.name if other else 'its parent' if entry.step else 'nothing'} → {entry.name}"
         work = partial(self._compare, self._shown, entry, view.state.task, title)
