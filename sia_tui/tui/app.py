@@ -279,7 +279,7 @@ class SiaApp(Panes, Steering, Away):
             return parameters[0] in self.shown
         on_run = self.here != "home" and self._feed is not None
         if action == "start":
-            return on_run and not (self.view.alive or self.view.over)
+            return on_run and not (self.view.alive or self.view.starting or self.view.over)
         if action == "end_training":
             return on_run and self.view.in_training
         if action == "end_contract":
@@ -394,4 +394,4 @@ def _near(path: Path) -> str:
 
 def _keys_of(view: View) -> tuple[bool, ...]:
     """What decides which keys there are."""
-    return view.alive, view.over, view.in_training, view.state.contract is not None
+    return view.alive, view.starting, view.over, view.in_training, view.state.contract is not None

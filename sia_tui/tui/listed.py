@@ -85,7 +85,8 @@ def about(view: View, now: datetime, width: int, resumes: str) -> list[Line]:
         count = f" {view.progress.done}/{view.progress.total}" if view.progress.total else ""
         lines.append(line(("NOW       ", HEAD), fit(f"{view.progress.phase}{count}", max(4, width - 10))))
     if not view.alive and not view.over:
-        lines.append(line(("ENGINE    ", HEAD), (f"none: {resumes}, or sia-tui resume {view.run}", WARN)))
+        none = (f"none: {resumes}, or sia-tui resume {view.run}", WARN)
+        lines.append(line(("ENGINE    ", HEAD), ("starting", GOOD) if view.starting else none))
     return lines
 
 

@@ -286,7 +286,8 @@ class GatePane(ChangingPane):
             self._bar.say(told, loud=True)
 
     def _show_idle(self, view: View) -> None:
-        lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
+        width, progress = max(40, self.size.width - 4), None if view.starting else view.progress
+        lines = [content(line) for line in idle(view.state, progress, view.alive or view.starting, width)]
         self.query_one("#idle", Lines).show_list(lines)
 
     def _show_answer(self, view: View) -> None:

@@ -205,8 +205,9 @@ class HomePane(Vertical):
         run = self._chosen
         if run is None or not window(self).may_steer(run.run):
             return
-        if run.alive or run.over:
-            self.notify(f"{run.run}: {'an engine is alive' if run.alive else f'is {run.state.status}'}", markup=False)
+        if run.alive or run.starting or run.over:
+            engine = "an engine is alive" if run.alive else "an engine is starting"
+            self.notify(f"{run.run}: {f'is {run.state.status}' if run.over else engine}", markup=False)
             return
         self.notify(f"starting an engine on {run.run}", markup=False)
         self._do(lambda place: place.open(run.run).resume())
