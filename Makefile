@@ -14,12 +14,14 @@ PYTHON ?= python3
 CONFIG ?= configs/lawbench-nano.yaml
 TORCH_INDEX ?=
 BIN := .venv/bin
-# Byte code is made of what is imported, when it is; of all that is installed it takes half a minute.
+# Byte code is made of what is imported, when it is; of all that is installed it takes half a minute. Where it were never
+# written, as images for containers like to ask, each process would compile torch and transformers anew: ten seconds and more.
 PIP_IN := python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
 PIP := $(BIN)/$(PIP_IN)
 export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run quick test pytest test-long test-triton test-vllm check bench bench-window bench-gpu security pictures arms table algorithms advisor install lock locked clean
 

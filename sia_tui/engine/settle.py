@@ -9,7 +9,7 @@ from sia_tui.core.events import Unattended
 from sia_tui.core.loop import Rules
 from sia_tui.engine.commands import heed
 from sia_tui.engine.history import move_branch
-from sia_tui.harness.repository import HarnessRepository
+from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -22,8 +22,10 @@ def settle(workspace: Workspace, paths: RunPaths) -> None:
         if store.commands():
             _say_unattended(store, paths)
         heed(store, paths, rules=_rules(paths))
+        # What is answered is answered; a branch that somebody moved is said by the engine, before it goes on.
         if store.state.generations:
-            move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
+            with suppress(RepositoryError):
+                move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
 
 
 def _say_unattended(store: RunStore, paths: RunPaths) -> None:

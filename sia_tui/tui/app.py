@@ -33,6 +33,7 @@ from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.help import Help
 from sia_tui.tui.screens.leaving import Leaving, Parting
+from sia_tui.tui.screens.main import Main
 from sia_tui.tui.seat import Seat
 from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.steering import Steering
@@ -52,15 +53,6 @@ FLUSHES_A_SECOND = 15
 REDRAW_S = 0.2
 """Between two pictures of a run that goes on: more of them nobody reads, and a key waits for each."""
 FLASHES = 6
-
-
-class Main(Screen[None]):
-    """What lies under every dialogue. The part in the focus is never one of a pane out of sight."""
-
-    AUTO_FOCUS = ""
-
-    def on_screen_resume(self) -> None:
-        self.app.call_later(cast(SiaApp, self.app).fill_pane)
 
 
 class SiaApp(Panes, Steering, Away):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -105,14 +106,30 @@ def parse(text: str) -> Diff:
     return Diff(tuple(_rows(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")))) if text else Diff()
 
 
+@dataclass(frozen=True)
+class File:
+    """One file of a diff."""
+
+    name: str
+    added: int
+    removed: int
+    hunks: frozenset[int]
+    """Their numbers in the diff, from 0."""
+
+
+def files(diff: Diff) -> list[File]:
+    return [_counted(diff, start, end) for start, end in itertools.pairwise([*diff.files, len(diff.rows)])]
+
+
+def _counted(diff: Diff, start: int, end: int) -> File:
+    kinds = [row.kind for row in diff.rows[start:end]]
+    first, last = bisect_left(diff.hunks, start), bisect_left(diff.hunks, end)
+    return File(diff.rows[start].text, kinds.count("add"), kinds.count("remove"), frozenset(range(first, last)))
+
+
 def counts(diff: Diff) -> str:
     """Every file with what it gains and loses, on one line."""
-    edges = [*diff.files, len(diff.rows)]
-    told = []
-    for start, end in itertools.pairwise(edges):
-        kinds = [row.kind for row in diff.rows[start:end]]
-        told.append(f"{diff.rows[start].text} +{kinds.count('add')} −{kinds.count('remove')}")
-    return " · ".join(told)
+    return " · ".join(f"{file.name} +{file.added} −{file.removed}" for file in files(diff))
 
 
 def _rows(lines: Sequence[str]) -> Iterator[Row]:

@@ -59,6 +59,8 @@ class Window(Protocol):
     def may_steer(self, run: str | None = None) -> bool:
         """Whether the person may change anything of a run, of the open one if none is named; if not, that is said."""
 
+    def fill_pane(self) -> None: ...
+
     def action_pane(self, name: str) -> None: ...
 
     def read_rollout(self, opens: Opens, back: str) -> None:

@@ -22,10 +22,12 @@ from sia_tui.engine.commands import heed
 from sia_tui.engine.session import Session
 from sia_tui.engine.settle import settle
 from sia_tui.engine.step import propose
+from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from tests.core.story import RULES, answer
+from tests.tui.runs import make_run
 
 
 @pytest.fixture
@@ -316,3 +318,19 @@ def test_a_command_long_after_an_engine_was_killed_is_not_paid_as_work(
     settle(workspace, paths)
     with closing(RunReader(paths.db)) as reader:
         assert len(reader.log()) == 4, "nothing is said where nothing was asked"
+
+
+def test_a_verdict_is_answered_although_somebody_moved_the_runs_branch(tmp_path: Path) -> None:
+    """By a commit of their own: what the log says is what is so, and an engine says so before it goes on."""
+    workspace = Workspace(tmp_path)
+    paths = make_run(workspace.runs / "sql-repair-07", "patch_gate")
+    repository, seed = HarnessRepository.plant(workspace.harness_repository, "task", {"harness.py": b"one\n"})
+    repository.git.swap(f"refs/heads/{RunReader(paths.db).state().run}", None, seed)
+    gate = RunReader(paths.db).state().waiting
+    assert gate is not None
+    asked = append_command(paths.db, "approve", "p", {"gate": gate.id, "hash": gate.hash, "note": ""})
+    settle(workspace, paths)
+    reader = RunReader(paths.db)
+    answer, state = reader.answer_to(asked), reader.state()
+    assert answer is not None and answer.ok, answer
+    assert state.waiting is None and repository.resolve(f"refs/heads/{state.run}") == seed

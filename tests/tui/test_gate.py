@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +199,29 @@ async def test_leaving_sends_what_is_held_and_says_what_became_of_it(scenes: Cal
         assert engine.asked == []
     assert [kind for kind, _ in engine.asked] == ["approve"]
     assert parting(app.view, app.parted).startswith(f"✗ {engine.answer.message}\nsql-repair-07: no engine is running")
+
+
+async def test_leaving_waits_for_the_answer_to_what_was_sent_though_every_thread_is_busy(
+    scenes: Callable[[Scene], RunPaths],
+) -> None:
+    free, asked = threading.Event(), threading.Event()
+
+    class Slow(Engine):
+        def __call__(self, kind: str, body: Mapping[str, Any]) -> Answer:
+            asked.set()
+            assert free.wait(20)
+            return super().__call__(kind, body)
+
+    engine = Slow(False, "changed meanwhile")
+    async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
+        busy = [asyncio.get_running_loop().run_in_executor(None, free.wait, 20) for _ in range(40)]
+        await pilot.press("a")
+        hasten(app)
+        await until(pilot, asked.is_set)
+        app.exit()
+        threading.Timer(0.3, free.set).start()
+    await asyncio.gather(*busy)
+    assert [kind for kind, _ in engine.asked] == ["approve"] and app.parted == engine.answer
 
 
 async def test_a_run_whose_folder_is_gone_answers_that_it_is(scenes: Callable[[Scene], RunPaths]) -> None:

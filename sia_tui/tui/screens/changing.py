@@ -17,6 +17,7 @@ from sia_tui.tui.draft import Draft
 from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.plan_form import Field, changed, plan_fields, taking
+from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.holding import HoldingPane
 from sia_tui.tui.widgets.diff import DiffView
@@ -38,6 +39,10 @@ class ChangingPane(HoldingPane):
 
     def action_file(self, way: int) -> None:
         self.query_one(DiffView).action_file(way)
+
+    def action_files(self) -> None:
+        diff = self.query_one(DiffView)
+        self.app.push_screen(Files(diff, choosing=diff.choosing and self.verdicts.held is None))
 
     def action_outside(self) -> None:
         if self._draft is not None:

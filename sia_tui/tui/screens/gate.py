@@ -109,6 +109,7 @@ class GatePane(ChangingPane):
         Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
         Binding("right_curly_bracket", "file(1)", "next file", show=False),
         Binding("left_curly_bracket", "file(-1)", "previous file", show=False),
+        Binding("t", "files", "files", tooltip="the files of the patch, to go to one, or to take or drop it whole"),
     ]
 
     def __init__(self, id: str | None = None) -> None:
@@ -188,7 +189,7 @@ class GatePane(ChangingPane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
             return False
-        if action in ("take", "outside", "file", "hunk"):
+        if action in ("take", "outside", "file", "files", "hunk"):
             shown = self._asked is not None and self._draft is not None
             return shown and (action != "take" or self.query_one(SplitView).choosing)
         if action == "edit" and self._asked is not None and self._asked.gate.kind != "step":

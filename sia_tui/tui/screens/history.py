@@ -19,6 +19,7 @@ from sia_tui.tui.lineage import ALONE, Rail
 from sia_tui.tui.past import Entry, entries, facts, heading, no_difference, told, trained, tree
 from sia_tui.tui.pieces import DIM, STRONG, line
 from sia_tui.tui.screens.blame import Blame
+from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.going_on import GoingOn
 from sia_tui.tui.screens.ledger import Ledger
 from sia_tui.tui.view import View
@@ -66,6 +67,7 @@ class HistoryPane(GoingOn):
             show=False,
             tooltip="the diff side by side, as wide windows begin, or not",
         ),
+        Binding("t", "files", "files", show=False, tooltip="the files of the diff, to go to one"),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
         Binding("slash", "search", "search", key_display="/", tooltip=SEARCHED),
@@ -206,6 +208,12 @@ class HistoryPane(GoingOn):
 
     def action_hunk(self, way: int) -> None:
         self.query_one(SplitView).action_hunk(way)
+
+    def action_files(self) -> None:
+        if self._weights:
+            self.notify("this step changed weights, no file")
+        else:
+            self.app.push_screen(Files(self.query_one(SplitView)))
 
     def action_split(self) -> None:
         """The other way than the window's width asks for, and back."""

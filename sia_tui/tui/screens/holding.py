@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from textual.containers import Vertical
@@ -28,14 +29,19 @@ class HoldingPane(Vertical):
     _said: Sequence[Line]
     """The decision, its grounds and the plan, as they are laid out."""
 
+    _sending: asyncio.Future[Answer] | None = None
+    """The last verdict, on its way."""
+
     @property
     def _bar(self) -> VerdictBar:
         return self.query_one(VerdictBar)
 
     async def on_unmount(self) -> None:
-        """Nobody is left to take it back: what is held is sent before the window is gone."""
+        """Nobody is left to take it back: what is held is sent before the window is gone, and what was sent is answered."""
         if held := self.verdicts.flush():
-            window(self).parted = await asyncio.to_thread(window(self).ask_now, held.kind, held.body)
+            self._sending = self._send(held)
+        if self._sending is not None and not self._sending.done():
+            window(self).parted = await self._sending
 
     def action_take_back(self) -> None:
         self._bar.say(self.verdicts.take_back())
@@ -54,7 +60,9 @@ class HoldingPane(Vertical):
 
     def _pass_time(self) -> None:
         if held := self.verdicts.due():
-            self._send(held)
+            self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
+            self._sending = self._send(held)
+            self._sending.add_done_callback(self._heard)
         elif self.verdicts.held is not None:
             self._count_down()
 
@@ -65,9 +73,18 @@ class HoldingPane(Vertical):
             said = f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · {back} takes it back "
             self._bar.say(said, loud=True)
 
-    def _send(self, held: Held) -> None:
-        self._bar.say(f"{held.kind} of {held.gate} sent; waiting for the answer")
-        window(self).ask_later(held.kind, held.body, self._answered)
+    def _send(self, held: Held) -> asyncio.Future[Answer]:
+        """By a thread of its own: the others may all be reading."""
+        courier = ThreadPoolExecutor(1, "verdict")
+        sent = courier.submit(window(self).ask_now, held.kind, held.body)
+        courier.shutdown(wait=False)
+        return asyncio.wrap_future(sent)
+
+    def _heard(self, sending: asyncio.Future[Answer]) -> None:
+        if self.is_attached and not sending.cancelled():
+            answer = sending.result()
+            window(self).say(answer.message, answer.ok)
+            self._answered(answer)
 
     def _answered(self, answer: Answer) -> None:
         self.verdicts.answered(answer.ok)

@@ -115,10 +115,25 @@ class DiffView(Lines):
 
     def action_file(self, way: int) -> None:
         """To the first hunk of the next file, or of the one before."""
-        rows, here = self._files, self._heads[self.at] if self._heads else 0
-        at = bisect_right(rows, here) if way > 0 else bisect_left(rows, here) - 2
-        if self._heads and 0 <= at < len(rows):
-            self._go(min(bisect_left(self._heads, rows[at]), len(self._heads) - 1), rows[at])
+        at = self.file + way
+        if self._heads and 0 <= at < len(self._files):
+            self.go_to_file(at)
+
+    @property
+    def file(self) -> int:
+        """Which one the cursor is in, from 0; where hunks are not taken, the first row in sight."""
+        here = self._heads[self.at] if self.choosing and self._heads else int(self.scroll_offset.y)
+        return max(0, bisect_right(self._files, here) - 1)
+
+    def go_to_file(self, number: int) -> None:
+        row = self._files[number]
+        self._go(max(0, min(bisect_left(self._heads, row), len(self._heads) - 1)), row)
+
+    def take_file(self, hunks: frozenset[int]) -> None:
+        """All of a file's hunks, or drop them where all are taken."""
+        self.taken = self.taken - hunks if hunks <= self.taken else self.taken | hunks
+        self._redraw()
+        self.post_message(self.Toggled(self))
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - self.gutter.top

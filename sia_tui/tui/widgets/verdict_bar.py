@@ -65,6 +65,8 @@ class VerdictBar(Static):
 
     def say(self, told: str, loud: bool = False) -> None:
         """`told` on one line; the rules of the gate while there is nothing to say."""
+        if told and self.screen.maximized is not None:
+            self.screen.minimize()
         self._told, self._loud = told, loud
         room = max(20, self.size.width - 2)
         if self._instead:
