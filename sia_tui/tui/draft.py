@@ -39,7 +39,7 @@ class Draft:
 
     @property
     def told(self) -> str:
-        """What `a` would do, where that is no plain yes."""
+        """What a yes would do, where that is no plain yes."""
         if not self.changed:
             return ""
         if not self.taken:
@@ -47,7 +47,7 @@ class Draft:
         count = len(hunks(self.patch))
         what = "edited" if len(self.taken) == count else f"{len(self.taken)} of {count} hunks"
         what += ", edited" if self.patch != self.proposed and what != "edited" else ""
-        return f"{what}: a makes a new proposal of that, checked and tried again, with a gate of its own"
+        return f"{what}: a yes makes a new proposal of that, checked and tried again, with a gate of its own"
 
     @property
     def body(self) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ async def test_a_dropped_hunk_makes_a_another_proposal(paths: RunPaths) -> None:
         )
         await pilot.press("right_curly_bracket", "space")
         assert "[ ] dropped  hunk 2 of 2" in screen_text(app)
-        assert "1 of 2 hunks: a makes a new proposal" in screen_text(app) and engine.asked == []
+        assert "1 of 2 hunks: a yes makes a new proposal" in screen_text(app) and engine.asked == []
         await pilot.press("a")
         assert "amended gate-4: sent in" in screen_text(app)
         await pilot.press("z", "a")
@@ -152,7 +152,7 @@ async def test_e_edits_the_file_as_the_patch_makes_it(paths: RunPaths, monkeypat
     async with open_on(paths, "gate", engine) as (app, pilot):
         await pilot.press("e")
         await settle(pilot)
-        assert "edited: a makes a new proposal" in screen_text(app) and engine.asked == []
+        assert "edited: a yes makes a new proposal" in screen_text(app) and engine.asked == []
         await pilot.press("a")
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))

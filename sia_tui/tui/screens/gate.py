@@ -74,13 +74,13 @@ class GatePane(ChangingPane):
 
     # Those that decide are not in the footer: the bar above it shows them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, z takes it back"),
+        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, to be taken back"),
         Binding(
             "r",
             "reject",
             "reject",
             show=False,
-            tooltip="reject what is shown, with a reason; held 5 s, z takes it back",
+            tooltip="reject what is shown, with a reason; held 5 s, to be taken back",
         ),
         Binding(
             "l",
@@ -287,7 +287,8 @@ class GatePane(ChangingPane):
             self._bar.say(told, loud=True)
 
     def _show_idle(self, view: View) -> None:
-        lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
+        width, progress = max(40, self.size.width - 4), None if view.starting else view.progress
+        lines = [content(line) for line in idle(view.state, progress, view.alive or view.starting, width)]
         self.query_one("#idle", Lines).show_list(lines)
 
     def _show_answer(self, view: View) -> None:
