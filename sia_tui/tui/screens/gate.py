@@ -327,7 +327,7 @@ class GatePane(ChangingPane):
         self._laid = self._rooms
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
         box = self.query_one("#decision", Static)
-        box.border_title = Content(title(asked))
+        box.border_title = Content(one_line(title(asked), 120))
         said, plans = decision(asked, brief=self.has_class("-narrow")), planned(asked, max(20, plan.room - 1))
         box.update(paragraph(said))
         self._lines = grounds(asked, max(20, evidence.room - 1))
