@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
-from sia_tui.core.text import one_line
+from sia_tui.core.text import clean, one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.version import StoreError
 from sia_tui.tui.asked import Found, Question, decision, question, title
@@ -328,7 +328,7 @@ class GatePane(ChangingPane):
         self._laid = self._rooms
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
         box = self.query_one("#decision", Static)
-        box.border_title = Content(title(asked))
+        box.border_title = Content(clean(title(asked)))
         said, plans = decision(asked, brief=self.has_class("-narrow")), planned(asked, max(20, plan.room - 1))
         box.update(paragraph(said))
         self._lines = grounds(asked, max(20, evidence.room - 1))

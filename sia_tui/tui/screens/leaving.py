@@ -28,7 +28,9 @@ class Leaving(Over[Parting]):
     def __init__(self, view: View) -> None:
         super().__init__()
         gate = view.state.waiting
-        self._said = f"{one_line(view.run, 40)} waits at {gate.id if gate else 'a gate'}, and goes on waiting."
+        self._said = (
+            f"{one_line(view.run, 40)} waits at {one_line(gate.id, 60) if gate else 'a gate'}, and goes on waiting."
+        )
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box -asks") as box:
