@@ -11,14 +11,14 @@ from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey, FooterLabel
 
-ALL = ("help", "command_palette")
-"""Actions that list them all."""
+ALL = ("help", "command_palette", "leave")
+"""The way out, and to the list of them all."""
 _AROUND = 3
 """Blank cells of a key and what it does."""
 
 
 class Keys(Footer):
-    """Where not all of them fit, whole ones are left out; the two that lead to all of them keep their places at the right."""
+    """Where not all of them fit, whole ones are left out; those that lead out, or to all of them, keep their places at the right."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
