@@ -18,7 +18,7 @@ _AROUND = 3
 
 
 class Keys(Footer):
-    """Where not all of them fit, whole ones are left out; those that lead out, or to all of them, keep their places at the right."""
+    """Where not all of them fit, whole ones are left out; those that lead out, or to them all, keep their places at the right."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
