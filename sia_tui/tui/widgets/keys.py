@@ -11,8 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey, FooterLabel
 
-ALL = ("help", "command_palette", "leave")
-"""The way out, and to the list of them all."""
+LAST = ("leave", "command_palette", "help")
+"""The way out, and to the list of them all, as they stand at the right."""
 _AROUND = 3
 """Blank cells of a key and what it does."""
 
@@ -29,7 +29,7 @@ class Keys(Footer):
             key._reactive_connect = None
             if isinstance(key, FooterKey):
                 key.set_reactive(FooterKey.compact, self.compact)
-            key.set_class(isinstance(key, FooterKey) and key.action in ALL, "-all")
+            key.set_class(isinstance(key, FooterKey) and key.action in LAST, "-last")
             yield key
         self.call_after_refresh(self._fit)
 
@@ -46,12 +46,13 @@ class Keys(Footer):
 
     def _fit(self) -> None:
         taken = 0
-        for key in reversed(self.query_children(".-all")):
+        last = {key.action: key for key in self.query_children(FooterKey) if key.has_class("-last")}
+        for key in (last[action] for action in reversed(LAST) if action in last):
             key.styles.margin = (0, taken, 0, 0)
             taken += _width(key)
         room = self.size.width - taken
         for key in self.children:
-            if not key.has_class("-all"):
+            if not key.has_class("-last"):
                 room -= _width(key)
                 key.display = room >= 0
 
