@@ -15,6 +15,7 @@ from sia_tui.core.telling import points
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.diffing import LONGEST
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
+from sia_tui.tui.plan_words import Changes, changes_told
 
 if TYPE_CHECKING:
     from sia_tui.config import RunConfig
@@ -58,6 +59,20 @@ class Question:
     @property
     def patch(self) -> str | None:
         return self.step.proposal.patch
+
+    @property
+    def proposed(self) -> Step | None:
+        """The agent's step, where people made this one of it."""
+        found, was = None, self.state.amends(self.step)
+        while was is not None:
+            found, was = was, self.state.amends(was)
+        return found
+
+    @property
+    def own_changes(self) -> Changes:
+        """Fields of the plan that are not as the agent proposed them."""
+        plan, was = self.step.proposal.plan, self.proposed.proposal.plan if self.proposed else None
+        return plan.changes(was) if plan is not None and was is not None else {}
 
     @property
     def measure_s(self) -> float | None:
@@ -118,7 +133,9 @@ def _amended(asked: Question) -> list[Line]:
         return []
     gone = f", without {', '.join(sentence(hunk.told, 60) for hunk in made.dropped)}" if made.dropped else ""
     edited = ", with lines of their own" if made.edited else ""
-    return [line((f"AMENDED by {made.by} from {made.id}{gone}{edited}; the agent promised nothing of this", WARN))]
+    plan = f": {changes_told(asked.own_changes)}" if asked.own_changes else ""
+    said = f"AMENDED by {made.by} from {made.id}{gone}{edited}{plan}; the agent promised nothing of this"
+    return [line((said, WARN))]
 
 
 def _size(asked: Question) -> str:
