@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sia_tui.core.gates import Gate
+from sia_tui.core.loop import puts_off
 from sia_tui.core.memo import signs
 from sia_tui.core.plans import estimate
 from sia_tui.core.state import State, Step
@@ -113,11 +114,21 @@ def decision(asked: Question, brief: bool = False) -> list[Line]:
     expected, warned = line(*_expected(asked, brief)), _warnings(asked)
     if brief:
         # Where it is cut off at the end, nothing is lost that the evidence does not say again.
-        return [what, line(*_lights(asked)), expected, *_spent(asked, brief), *warned, *_amended(asked), reason]
+        return [
+            what,
+            line(*_lights(asked)),
+            expected,
+            *_spent(asked, brief),
+            *warned,
+            *_amended(asked),
+            *_wanted(asked),
+            reason,
+        ]
     return [
         what,
         reason,
         *_amended(asked),
+        *_wanted(asked),
         expected,
         *_spent(asked, brief),
         line(*_lights(asked), *_then(asked)),
@@ -135,6 +146,18 @@ def _amended(asked: Question) -> list[Line]:
     edited = ", with lines of their own" if made.edited else ""
     plan = f": {changes_told(asked.own_changes)}" if asked.own_changes else ""
     said = f"AMENDED by {made.by} from {made.id}{gone}{edited}{plan}; the agent promised nothing of this"
+    return [line((said, WARN))]
+
+
+def _wanted(asked: Question) -> list[Line]:
+    """What a person has proposed meanwhile: nobody need think that it is lost behind this one."""
+    if not asked.state.wanted:
+        return []
+    first, *more = asked.state.wanted
+    turn = "an engine puts this aside for it" if puts_off(asked.step) else "its turn comes after this one"
+    said = (
+        f"WAITS “{sentence(first.proposal.title, 80)}” by {first.by}{f' and {len(more)} more' if more else ''}: {turn}"
+    )
     return [line((said, WARN))]
 
 

@@ -14,7 +14,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.amending import amended
 from sia_tui.core.hashing import digest
 from sia_tui.core.hunks import partial
-from sia_tui.core.proposals import Doubt
+from sia_tui.core.proposals import Doubt, Proposal
 from sia_tui.core.text import clean
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.asked import Question, decision, question, title
@@ -73,7 +73,12 @@ def test_a_stop_says_that_the_seal_goes(tmp_path: Path) -> None:
         run.generation(None, 0.2)
         run.gate(run.proposal("stop", "nothing left to try"))
         asked = question(run.store.state)
-    assert asked is not None
+        own = Proposal("harness", "Ask twice", "", "ask-twice", "c", patch=PATCH)
+        run.store.record(ev.ProposalWanted(own, "ana"))
+        behind = question(run.store.state)
+    assert asked is not None and behind is not None
+    waits = "WAITS “Ask twice” by ana: an engine puts this aside for it"
+    assert waits in [line.plain for line in decision(behind)]
     told = "\n".join(line.plain for line in (*decision(asked), *grounds(asked, 60), *planned(asked, 60)))
     assert "test is opened, once" in told and "no pauses the run" in told and "WHERE IT STANDS" in told
 
