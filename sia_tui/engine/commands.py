@@ -14,7 +14,7 @@ from sia_tui.core.contract import Contract
 from sia_tui.core.evidence import EvidenceWanted
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
-from sia_tui.core.loop import Rules, used_up
+from sia_tui.core.loop import Rules, puts_off, used_up
 from sia_tui.core.meantime import more_for
 from sia_tui.core.own import NotProposed, proposed
 from sia_tui.core.proposals import Proposal
@@ -165,9 +165,17 @@ def _propose(
     made = proposed(state, command.by, str(body["patch"]), title, reason, revives)
     if wrong := fault(made):
         raise Refused(wrong)
-    turn = "now" if state.current is None else f"after {state.current.id}"
-    said = f"“{one_line(made.title, 80)}” is checked, tried and asked about {turn}, like any proposal"
+    said = f"“{one_line(made.title, 80)}” is checked, tried and asked about {_turn(state)}, like any proposal"
     return said, [ev.ProposalWanted(made, command.by)]
+
+
+def _turn(state: State) -> str:
+    step, resumed = state.current, " once the run is resumed" if state.status == "paused" else ""
+    if step is None:
+        return resumed.strip() or "now"
+    if puts_off(step):
+        return f"before the run may end: {step.id} is put aside{resumed}"
+    return f"after {step.id}{resumed}"
 
 
 def _waiting(state: State, gate_id: str) -> Gate:

@@ -60,7 +60,8 @@ def shown_key(part: DOMNode, name: str) -> str:
         for binding in found
     }
     [first, *_] = _keys(own or "") or [keys[name]]
-    return part.app.get_key_display(Binding(first, "", ""))
+    shown = part.app.get_key_display(Binding(first, "", ""))
+    return "enter" if shown == "⏎" else shown
 
 
 def shown_keys(part: DOMNode) -> Mapping[str, str]:

@@ -17,11 +17,12 @@ from sia_tui.core import loop
 from sia_tui.core.consent import chained
 from sia_tui.core.gates import Gate
 from sia_tui.core.meantime import Gather
+from sia_tui.core.proposals import Proposal
 from sia_tui.core.standing import says
 from sia_tui.engine.commands import heed
 from sia_tui.engine.session import Session
 from sia_tui.engine.settle import settle
-from sia_tui.engine.step import propose
+from sia_tui.engine.step import propose, refuse
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -244,6 +245,31 @@ async def test_a_persons_own_patch_waits_for_its_turn_and_comes_before_the_agent
     asked = step.proposal
     assert (asked.title, asked.agent, asked.patch, asked.predicted_gain) == ("Try y", "person:me", OWN, None)
     assert best.index == 1 and asked.base_commit == best.commit, "it was wanted of g0, and is tried on what serves"
+
+
+async def test_a_persons_own_patch_comes_before_the_question_whether_to_end(store: RunStore, tmp_path: Path) -> None:
+    """At its gate, and while that question is still being made ready; a no to it pauses nothing then."""
+    gate, best = store.state.waiting, store.state.best
+    assert gate is not None and best is not None
+    assert ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="no")[0]
+    while not isinstance(action := loop.next_action(store.state, RULES), loop.Propose):
+        store.record(*answer(action, store.state, lambda options: options[0]))
+    store.record(ev.ProposalMade("p-stop", Proposal("stop", "nothing left", "", "stop", best.commit)))
+    go_on(store)
+    stop = store.state.waiting
+    assert stop is not None and stop.proposal == "p-stop"
+    said = ask(store, tmp_path, "propose", patch=OWN, title="Try y")
+    assert said[0] and "before the run may end: p-stop is put aside" in said[1]
+    session = cast(Session, SimpleNamespace(state=store.state, record=store.record))
+    action = loop.next_action(store.state, RULES)
+    assert action == loop.Refuse("p-stop", "me", "wants “Try y” tried first")
+    refuse(session, store.state.step("p-stop"), action.by, action.reason)
+    assert store.state.status == "running" and isinstance(loop.next_action(store.state, RULES), loop.Propose)
+    session.state = store.state
+    await propose(session)
+    go_on(store)
+    asked, step = store.state.waiting, store.state.current
+    assert asked is not None and step is not None and step.proposal.title == "Try y" and asked.proposal == step.id
 
 
 def test_a_persons_proposal_is_a_step_more_than_the_budget_has_but_takes_no_more_time(

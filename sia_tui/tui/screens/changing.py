@@ -17,6 +17,7 @@ from sia_tui.tui.draft import Draft
 from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.plan_form import Field, changed, plan_fields, taking
+from sia_tui.tui.plan_words import changes_told
 from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.holding import HoldingPane
@@ -61,6 +62,8 @@ class ChangingPane(HoldingPane):
             self._edit(self._draft, self._asked)
         elif self._asked.step.proposal.plan is not None:
             self._edit_plan(self._asked, self._asked.step.proposal.plan)
+        else:
+            self._bar.say("to stop has nothing to edit: a yes ends the run, a no pauses it")
 
     def action_hunk(self, way: int) -> None:
         self.query_one(DiffView).action_hunk(way)
@@ -116,8 +119,10 @@ class ChangingPane(HoldingPane):
         last = asked.state.last_plan
 
         def told(values: Mapping[str, str]) -> str:
-            changes = changed(plan, values)
-            return f"{len(changes)} changed · {taking(replace(plan, **changes), plan, pilot)}"
+            new = replace(plan, **changed(plan, values))
+            changes = new.changes(plan)
+            what = f" · {changes_told(changes)}" if changes else ""
+            return f"{len(changes)} changed · {taking(new, plan, pilot)}{what}"
 
         def saved(values: Mapping[str, str] | None) -> None:
             changes, draft = changed(plan, values or {}), self._draft
@@ -127,8 +132,10 @@ class ChangingPane(HoldingPane):
                 # Without a patch of its own an amendment keeps the one that was proposed, which is not what is shown.
                 self._bar.say(draft.told)
             else:
-                patch = draft.body if draft is not None and draft.changed else {}
-                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
+                patch, made = (draft.body, draft.made) if draft is not None and draft.changed else ({}, "")
+                told = changes_told(replace(plan, **changes).changes(plan))
+                what = "; ".join(filter(None, (made, told)))
+                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes}, what=what)
 
         title = f"the plan of {asked.step.id}{', beside the last one carried out' if last else ''}"
         self.app.push_screen(Form(title, plan_fields(plan, last), told, "proposes it"), saved)

@@ -203,7 +203,7 @@ class GatePane(ChangingPane):
         elif not draft.taken:
             self._bar.say(draft.told)
         else:
-            self._hold("amend", more=draft.body)
+            self._hold("amend", more=draft.body, what=draft.made)
 
     def action_reject(self) -> None:
         self._ask_reason(False)
@@ -250,7 +250,8 @@ class GatePane(ChangingPane):
     @on(Reason.Given)
     def _reason_given(self, event: Reason.Given) -> None:
         self.query_one("#evidence").focus()
-        self._hold("reject", event.text, event.about, {"other_lever": True} if self._other_lever else None)
+        more = {"other_lever": True} if self._other_lever else None
+        self._hold("reject", event.text, event.about, more, what="" if event.text else "without a reason")
 
     @on(Reason.Cancelled)
     def _reason_cancelled(self) -> None:
