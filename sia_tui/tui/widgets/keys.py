@@ -47,9 +47,9 @@ class Keys(Footer):
     def _fit(self) -> None:
         taken = 0
         last = {key.action: key for key in self.query_children(FooterKey) if key.has_class("-last")}
-        for key in (last[action] for action in reversed(LAST) if action in last):
-            key.styles.margin = (0, taken, 0, 0)
-            taken += _width(key)
+        for action in reversed([action for action in LAST if action in last]):
+            last[action].styles.margin = (0, taken, 0, 0)
+            taken += _width(last[action])
         room = self.size.width - taken
         for key in self.children:
             if not key.has_class("-last"):
