@@ -34,6 +34,7 @@ WAYS: dict[str, tuple[Scene, tuple[str, ...]]] = {
     "Files": ("patch_gate", ("3", "t")),
     "Form": ("patch_gate", ("3", "u")),
     "Across": ("patch_gate", ("4", "enter", "c")),
+    "Narrow": ("patch_gate", ("4", "e")),
     "Samples": ("patch_gate", ("5", "t")),
     "Overlays": ("patch_gate", ("5", "o")),
     "Ledger": ("patch_gate", ("6", "d")),
@@ -47,7 +48,9 @@ WAYS: dict[str, tuple[Scene, tuple[str, ...]]] = {
 
 
 def laid_over(kind: type[Any] = Over) -> set[str]:
-    return {name for one in kind.__subclasses__() for name in {one.__name__, *laid_over(one)}}
+    """Of the package: a test may have one of its own."""
+    found = {name for one in kind.__subclasses__() for name in {one.__name__, *laid_over(one)}}
+    return found - {one.__name__ for one in kind.__subclasses__() if not one.__module__.startswith("sia_tui.")}
 
 
 def dirty(root: Path, scene: Scene) -> tuple[RunPaths, SiaApp]:
