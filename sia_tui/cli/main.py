@@ -213,7 +213,9 @@ def _deciding(verbs: _Verbs) -> None:
     )
 
     contract = _verb(verbs, "contract", "the standing yes of `approve --until`: what is left of it", run="RUN")
-    contract.add_argument("--end", action="store_true", help="end it: gates ask again")
+    does = contract.add_mutually_exclusive_group()
+    does.add_argument("--end", action="store_true", help="end it: gates ask again")
+    does.add_argument("--until", metavar="LIMITS", help="make one while no gate waits; limits as of approve")
 
     own = _verb(verbs, "propose", "a patch of yours as the next proposal, or an earlier one revived", "RUN", json=True)
     what = own.add_mutually_exclusive_group(required=True)

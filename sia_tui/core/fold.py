@@ -257,7 +257,10 @@ def _(event: ev.VerdictGiven, state: State) -> State:
 def _(event: ev.ContractMade, state: State) -> State:
     cost = state.cost if event.tokens is None else replace(state.cost, tokens=event.tokens)
     measured = sum(bool(step.measures) for step in state.steps)
-    standing = Standing(event.contract, event.by, cost, len(state.steps), len(state.alarms), measured)
+    under_way = state.current is not None
+    standing = Standing(
+        event.contract, event.by, cost, len(state.steps), len(state.alarms), measured, under_way=under_way
+    )
     return replace(state, contract=standing, contract_ended="")
 
 

@@ -117,16 +117,25 @@ def _witnessed(body: dict[str, Any]) -> tuple[int | None, str]:
 
 
 def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
-    """A yes to what is asked, and to what comes after it within limits."""
+    """A yes to what is asked, and to what comes after it within limits; without a gate's id, to what will be asked."""
     try:
         contract = build(Contract, body["contract"])
     except (ValueError, TypeError) as fault:
         raise Refused(str(fault)) from fault
+    standing = ev.ContractMade(contract, command.by, state.cost.tokens)
+    if body.get("gate") is None:
+        _require_nothing_asked(state)
+        return f"approved beforehand: {contract.told}", [standing]
     said, events = _verdict(replace(command, kind="approve"), body, state)
-    return f"{said}, and until further: {contract.told}", [
-        *events,
-        ev.ContractMade(contract, command.by, state.cost.tokens),
-    ]
+    return f"{said}, and until further: {contract.told}", [*events, standing]
+
+
+def _require_nothing_asked(state: State) -> None:
+    """What is asked is said yes to by its hash, by whoever has seen it."""
+    gate, ends = state.waiting, state.stop_asked is not None
+    _require(not state.over and not ends, f"the run is {'ending' if ends else state.status}")
+    _require(gate is None, f"{gate.id if gate else ''} waits: a standing yes begins with that, by its hash")
+    _require(state.contract is None, "a contract stands already; end it first")
 
 
 def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:

@@ -108,6 +108,14 @@ def may_contract(view: View) -> bool:
     return view.alive and view.state.waiting is not None and view.state.contract is None
 
 
+def will_ask(view: View) -> bool:
+    """Whether a person who leaves may be wanted at a gate, now or later, with no standing yes in their place."""
+    state, config = view.state, view.config
+    works = view.alive and state.status == "running" and state.stop_asked is None and state.contract is None
+    asks = config is not None and config.gate.policy == "ask"
+    return may_contract(view) or (works and asks)
+
+
 def parting(view: View, sent: Answer | None = None) -> str:
     """What is printed when the window closes. `sent`: the answer to the verdict that was sent by that."""
     said = f"{'' if sent.ok else '✗ '}{one_line(sent.message, 400)}\n" if sent is not None else ""

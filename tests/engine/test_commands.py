@@ -209,6 +209,25 @@ def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: R
     assert store.state.contract_ended == "ended by me" and store.state.waiting is not None
 
 
+def test_a_standing_yes_beforehand_answers_what_will_be_asked(store: RunStore, tmp_path: Path) -> None:
+    """By whoever leaves while a step is made: what is asked already they say yes to by its hash."""
+    gate, limits = store.state.waiting, {"levers": ["harness"], "steps": 2, "dev": 1.0}
+    assert gate is not None
+    assert ask(store, tmp_path, "contract", contract=limits) == (
+        False,
+        "gate-1 waits: a standing yes begins with that, by its hash",
+    )
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[0]
+    while not isinstance(action := loop.next_action(store.state, RULES), loop.Propose):
+        store.record(*answer(action, store.state, lambda options: options[0]))
+    assert ask(store, tmp_path, "contract", contract=limits)[1].startswith("approved beforehand: harness")
+    assert ask(store, tmp_path, "contract", contract=limits) == (False, "a contract stands already; end it first")
+    go_on(store)
+    said = says(store.state)
+    assert store.state.waiting is not None and said is not None
+    assert said.kind == "yes", "what was measured before it is no part of it"
+
+
 def test_another_lever_is_asked_for_by_closing_this_one_on_the_generation(store: RunStore, tmp_path: Path) -> None:
     gate = store.state.waiting
     assert gate is not None and store.state.closed_levers == frozenset()

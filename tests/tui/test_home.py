@@ -18,7 +18,9 @@ from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.keymap import _arrives, known
 from sia_tui.tui.manners import Manners
+from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.home import HomePane
+from sia_tui.tui.screens.leaving import Leaving
 from sia_tui.tui.workplace import Draft
 from tests.tui.desk import SMALL, WIDE, screen_text
 from tests.tui.opened import until
@@ -80,6 +82,38 @@ async def test_enter_opens_a_run_and_q_comes_back_then_leaves(place: Place) -> N
             assert app.here == "home" and app.is_running
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
+
+
+async def test_whoever_leaves_from_home_is_offered_a_standing_yes_to_what_will_ask_them(place: Place) -> None:
+    app = home(place)
+    runs = [place.workspace.run(name) for name in ("kernels-3", "sql-repair-07")]
+    with hold(runs[0].lock), hold(runs[1].lock):
+        async with app.run_test(size=WIDE) as pilot:
+            await until(pilot, lambda: listed(app) and "2 at work" in screen_text(app))
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, Leaving))
+            shown = screen_text(app)
+            assert "sql-repair-07 waits at gate-4" in shown and "kernels-3 goes on, and waits at its next gate" in shown
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(app.screen, Form))
+            assert app.here == "gate" and "approve gate-4, and until" in screen_text(app)
+            await pilot.press("escape", "q")
+            assert app.here == "home" and place.done == []
+
+
+async def test_a_standing_yes_is_given_beforehand_to_a_run_at_work(place: Place) -> None:
+    app = home(place)
+    with hold(place.workspace.run("kernels-3").lock):
+        async with app.run_test(size=WIDE) as pilot:
+            await until(pilot, lambda: listed(app) and "1 at work" in screen_text(app))
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, Leaving))
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(app.screen, Form))
+            assert "yes to what will be asked: harness: at most 3 steps, 2 h of work" in screen_text(app)
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: place.done == [("contract", "kernels-3")])
+            assert app.is_running and app.here == "live"
 
 
 async def test_r_s_and_x_act_on_the_run_under_the_cursor_and_ask(place: Place) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from textual import on
 from textual.content import Content
 
-from sia_tui.core.contract import NAMES, made
+from sia_tui.core.contract import made
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.text import one_line
 from sia_tui.tui.asked import Question
@@ -16,11 +16,12 @@ from sia_tui.tui.diffing import counts
 from sia_tui.tui.draft import Draft
 from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.outside import Outside, edit, page
-from sia_tui.tui.plan_form import Field, changed, plan_fields, taking
+from sia_tui.tui.plan_form import changed, plan_fields, taking
 from sia_tui.tui.plan_words import changes_told
 from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.holding import HoldingPane
+from sia_tui.tui.screens.limits import limits
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.window import window
 
@@ -84,17 +85,15 @@ class ChangingPane(HoldingPane):
 
     def _ask_limits(self, asked: Question) -> None:
         lever = asked.step.proposal.lever
-        begins = {"levers": "harness" if lever == "stop" else lever, "steps": "3", "wall": "2h"}
-        lines = [Field(name, name, begins.get(name, ""), hint) for name, hint in NAMES.items()]
-
-        def told(values: Mapping[str, str]) -> str:
-            return f"yes to this, then to {made(values).told}; any red light, alarm or doubtful result ends it"
 
         def saved(values: Mapping[str, str] | None) -> None:
             if values is not None:
                 self._hold("contract", about=asked.gate.hash, more={"contract": asdict(made(values))})
 
-        self.app.push_screen(Form(f"approve {asked.gate.id}, and until …", lines, told, "approves"), saved)
+        form = limits(
+            f"approve {asked.gate.id}, and until …", "this, then to ", "harness" if lever == "stop" else lever
+        )
+        self.app.push_screen(form, saved)
 
     def _edit(self, draft: Draft, asked: Question) -> None:
         about = asked.gate.hash

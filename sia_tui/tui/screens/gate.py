@@ -121,6 +121,8 @@ class GatePane(ChangingPane):
         self._other_lever = False
         self._contracted = False
         """Whether a standing yes is said not to answer this one."""
+        self._offers = False
+        """Whether to ask for its limits as soon as a question is there."""
         self._lines: list[Line] = []
         self._said: list[Line] = []
         self._hash = ""
@@ -168,6 +170,15 @@ class GatePane(ChangingPane):
             self._bar.rest(self._draft.told if self._draft else "")
         if view.recorded:
             self._show_answer(view)
+        if self._offers and view.state.run:
+            self._offers = False
+            self.call_later(self.action_until, True)
+
+    def offer_until(self) -> None:
+        """A standing yes, for whoever leaves: to a question that may still have to be read."""
+        self._offers = True
+        if self._view is not None:
+            self.show(self._view)
 
     def on_show(self) -> None:
         self.verdicts.appear()
