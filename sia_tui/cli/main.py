@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from sia_tui.cli.door import door
+
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 
 _VERBS = {
@@ -80,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.verb = options.verb or "home"
     options.workspace = getattr(options, "workspace", None) or options.at
+    with door(sys.stdout, sys.stderr, getattr(options, "json", False) is True):
+        return _do(options)
+
+
+def _do(options: argparse.Namespace) -> int:
     from importlib import import_module
 
     from sia_tui.store.version import StoreError

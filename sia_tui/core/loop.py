@@ -326,7 +326,7 @@ def _asking(step: Step, rules: Rules) -> Action | None:
 
 
 def _stepping(state: State, step: Step, rules: Rules) -> Action:
-    if state.wanted and puts_off(step):
+    if state.wanted and step.can_wait:
         # Whoever wants more tried does not want to be asked first whether to end.
         wanted = state.wanted[0]
         return Refuse(step.id, wanted.by, f"wants “{wanted.proposal.title}” tried first")
@@ -341,11 +341,6 @@ def _stepping(state: State, step: Step, rules: Rules) -> Action:
     if not step.candidates:
         return Apply(step.id)
     return _measuring(state, step, rules)
-
-
-def puts_off(step: Step) -> bool:
-    """Whether what a person proposes comes before it: the end of the run, while nobody has agreed to it."""
-    return step.proposal.lever == "stop" and step.verdict_on("step") is None
 
 
 def _measuring(state: State, step: Step, rules: Rules) -> Action:

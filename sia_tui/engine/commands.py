@@ -14,7 +14,7 @@ from sia_tui.core.contract import Contract
 from sia_tui.core.evidence import EvidenceWanted
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.gates import Gate, StaleHash, Verdict, VerdictKind, require_hash
-from sia_tui.core.loop import Rules, puts_off, used_up
+from sia_tui.core.loop import Rules, used_up
 from sia_tui.core.meantime import more_for
 from sia_tui.core.own import NotProposed, proposed
 from sia_tui.core.proposals import Proposal
@@ -182,7 +182,7 @@ def _turn(state: State) -> str:
     step, resumed = state.current, " once the run is resumed" if state.status == "paused" else ""
     if step is None:
         return resumed.strip() or "now"
-    if puts_off(step):
+    if step.can_wait:
         return f"before the run may end: {step.id} is put aside{resumed}"
     return f"after {step.id}{resumed}"
 

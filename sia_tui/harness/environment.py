@@ -25,6 +25,8 @@ from sia_tui.children import die_with_parent
 
 TIMEOUT_S, LOOK_S = 900.0, 0.1
 """What one step may take, and how often it is looked whether it is to stop."""
+LAST_S = 2.0
+"""How long its last words are waited for once it has ended."""
 _PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w.,\s-]+\])?\s*==\s*[\w.!+-]+(\s*;[^#]+)?")
 _COMPLETE = ".complete"
 
@@ -116,35 +118,34 @@ def _run(argv: Sequence[str], progress: Progress, name: str, stop: threading.Eve
         start_new_session=True,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks taken
     )
-    last, began, over = "", time.monotonic(), threading.Event()
-    watch = threading.Thread(target=_watch, args=(process, over, stop), daemon=True)
-    watch.start()
+    said: list[str] = []
+    # Read aside: whoever left its group may hold its output open for ever.
+    reader = threading.Thread(target=_read, args=(process, progress, said), daemon=True)
+    reader.start()
+    end = time.monotonic() + TIMEOUT_S
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            progress(line.rstrip())
-            last = line.strip() if line.startswith("ERROR") or not last.startswith("ERROR") else last
-        code = process.wait()
-    except BaseException:
-        _kill(process)
-        raise
+        while process.poll() is None and not stop.is_set() and time.monotonic() < end:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_S)
+        late = process.returncode is None
     finally:
-        over.set()
-        watch.join()
+        _kill(process)
+        code = process.wait()
+        reader.join(LAST_S)
     if stop.is_set():
         raise EnvironmentFailed(f"{name} was stopped")
-    if code == -signal.SIGKILL and time.monotonic() - began > TIMEOUT_S:
+    if late:
         raise EnvironmentFailed(f"{name} took longer than {TIMEOUT_S:g} s: check the package index, then start again")
     if code != 0:
+        last = next((line for line in reversed(said) if line.startswith("ERROR")), said[-1] if said else "")
         raise EnvironmentFailed(f"{name} failed: {last[:300]} (check requirements.txt and pip's configuration)")
 
 
-def _watch(process: subprocess.Popen[str], over: threading.Event, stop: threading.Event) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not over.wait(LOOK_S):
-        if stop.is_set() or time.monotonic() > end:
-            _kill(process)
-            return
+def _read(process: subprocess.Popen[str], progress: Progress, said: list[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        progress(line.rstrip())
+        said.append(line.strip())
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -67,6 +67,8 @@ class Remote(Outside):
         self._extras = dict(EXTRAS)
         self._slots = asyncio.Semaphore(settings.max_batch)
         self._slowest_s = 0.0
+        """Of its answers; 0 before the first."""
+        self._first_asked: float | None = None
 
     async def load_adapter(self, name: str, path: str) -> str:
         raise BackendError("a remote model's weights are not ours: it takes no adapter")
@@ -84,6 +86,7 @@ class Remote(Outside):
         async with self._slots:
             # From here on: a row that waited for the others of its own harness says nothing of the server.
             patience_s = self._patience_s(row)
+            self._first_asked = self._first_asked or time.monotonic()
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
                     return read(await self._answer(row))
@@ -98,9 +101,15 @@ class Remote(Outside):
         episode is nobody's: unless the harness asked so late that even a sound server might not have answered."""
         if patience_s >= self._settings.retry_s / 2:
             await self.lose(f"{self._url} fails for {patience_s:.0f} s: {trouble.why or SILENT}")
-        if patience_s > SLOW * self._slowest_s:
+        if self._is_silent(patience_s):
             trouble.why = trouble.why or SILENT
         await never()
+
+    def _is_silent(self, patience_s: float) -> bool:
+        """How slow it is nobody knows before its first answer: until it has had as long as a lost one, late callers were late."""
+        if self._slowest_s:
+            return patience_s > SLOW * self._slowest_s
+        return time.monotonic() - (self._first_asked or 0.0) >= self._settings.retry_s / 2
 
     def _body(self, row: Row) -> dict[str, Any]:
         if row.ignore_eos or row.top_k:

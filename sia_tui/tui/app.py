@@ -106,10 +106,7 @@ class SiaApp(Departing, Away):
         self._ask, self._resume = ask, resume
         self.place, self._manners, self._given = place, manners or Manners(), feed
         self._shelf = Shelf(place.workspace) if place else None
-        self._header, self._tabs = (
-            Header(),
-            Tabs({number: name for number, name in enumerate(TABS, 1) if name in self.shown}),
-        )
+        self._header, self._tabs = Header(), Tabs(self.shown)
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher()
         self._there: set[str] = set()
@@ -174,6 +171,7 @@ class SiaApp(Departing, Away):
                 reader.start()
         self._touch()
         self._garbage.spare()
+        self.check_keys(self._manners.keys)
 
     def on_unmount(self) -> None:
         self._garbage.stop()
@@ -228,7 +226,7 @@ class SiaApp(Departing, Away):
             return parameters[0] in self.shown
         on_run = self.here != "home" and self._feed is not None
         if action == "start":
-            return on_run and not (self.view.alive or self.view.over)
+            return on_run and not (self.view.alive or self.view.starting or self.view.over)
         if action == "end_training":
             return on_run and self.view.in_training
         if action == "end_contract":
@@ -343,4 +341,4 @@ def _near(path: Path) -> str:
 
 def _keys_of(view: View) -> tuple[bool, ...]:
     """What decides which keys there are."""
-    return view.alive, view.over, view.in_training, view.state.contract is not None
+    return view.alive, view.starting, view.over, view.in_training, view.state.contract is not None

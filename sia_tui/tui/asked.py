@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sia_tui.core.gates import Gate
-from sia_tui.core.loop import puts_off
 from sia_tui.core.memo import signs
 from sia_tui.core.plans import estimate
 from sia_tui.core.state import State, Step
@@ -154,7 +153,7 @@ def _wanted(asked: Question) -> list[Line]:
     if not asked.state.wanted:
         return []
     first, *more = asked.state.wanted
-    turn = "an engine puts this aside for it" if puts_off(asked.step) else "its turn comes after this one"
+    turn = "an engine puts this aside for it" if asked.step.can_wait else "its turn comes after this one"
     said = (
         f"WAITS “{sentence(first.proposal.title, 80)}” by {first.by}{f' and {len(more)} more' if more else ''}: {turn}"
     )

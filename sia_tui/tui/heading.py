@@ -19,7 +19,9 @@ STALE_S = 15.0
 
 GLYPHS: dict[Mark, Piece] = {
     "running": ("● running", "$text-success"),
-    "starting": ("◌ not started", "$text-warning"),
+    "reading": ("… reading", "$foreground-muted"),
+    "new": ("◌ not started", "$text-warning"),
+    "starting": ("◌ starting", "$text-success"),
     "waiting": ("▲ GATE waits", "bold $text-warning"),
     "paused": ("⏸ paused", "bold $text-warning"),
     "done": ("■ done", "$text-success"),
@@ -79,6 +81,10 @@ def _isolation(view: View) -> list[Piece]:
 
 
 def _engine(view: View, now: datetime, starts: str) -> list[Piece]:
+    if not view.alive and not view.known:
+        return [("", "")]
+    if not view.alive and view.starting:
+        return [("engine ◌ starting ", "$text-success")]
     if not view.alive:
         return [
             (

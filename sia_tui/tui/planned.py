@@ -51,7 +51,7 @@ def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
         (
             "STOPS ITSELF",
             f"after {plan.patience} looks without a new best on {plan.held_out} train cases held out, one look every "
-            f"{plan.eval_every} steps, or by the rules above. S ends it early with its best adapter; p pauses it.",
+            f"{plan.eval_every} steps, or by the rules above. You may end it early, with its best adapter, or pause it.",
         ),
         (
             "AFTER",
@@ -130,7 +130,7 @@ def _gathered(state: State) -> str:
 
 def _doing(state: State, progress: Progress | None, alive: bool) -> Sequence[Line]:
     if state.status == "failed":
-        return [line(("the run failed, R goes on with it: ", WARN), f"{state.stop_reason or ''}")]
+        return [line(("the run failed; an engine goes on with it: ", WARN), f"{state.stop_reason or ''}")]
     if state.status in ("done", "stopped"):
         return [line(("the run is over: ", DIM), state.status, (f", {state.stop_reason or ''}", DIM))]
     if state.status == "paused":

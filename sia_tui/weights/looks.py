@@ -6,7 +6,7 @@ import math
 import resource
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from sia_tui.weights import adapters, ranks
 from sia_tui.weights.aside import Aside, held
 from sia_tui.weights.head import narrow
 from sia_tui.weights.pipe import Pipe
-from sia_tui.weights.progress import Asked, Progress, seal
+from sia_tui.weights.progress import Asked, Progress, beside, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
 from sia_tui.weights.whole import STEPS, by_step, copy, step_of
@@ -96,8 +96,8 @@ class Training:
         if self.checkpoint:
             # Beside another adapter, such as the reference that DPO keeps, transformers passes over the one at the root.
             adapters.read(self.model, self.checkpoint)
-        for name, kept in self.keeps.items() if self.checkpoint else ():
-            kept.load_state_dict(load_file(_kept(self.checkpoint, name)))
+            for name, kept in self.keeps.items():
+                kept.load_state_dict(load_file(beside(self.checkpoint, name)))
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Looks(self))
         trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
@@ -292,6 +292,7 @@ class _Looks(TrainerCallback):
         values = _known(logs, () if taught else ("loss", "grad_norm")) | training.values
         took = time.monotonic() - self._started
         values |= ({"rollout_s": waited} if waited else {}) | {"train_s": took - waited, "step_time": took}
+        values |= _speeds(values, beforehand=training.job.plan.staleness > 0)
         return values | {"peak_gib": max(ranks.everyone(_peak_gib(training.job.device)))}
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -299,19 +300,22 @@ class _Looks(TrainerCallback):
         progress, now = self._training.progress, time.monotonic()
         progress.seconds, self._training.started = progress.seconds + now - self._training.started, now
         for name, kept in self._training.keeps.items():
-            save_file(kept.state_dict(), _kept(checkpoint, name))
+            save_file(kept.state_dict(), beside(checkpoint, name))
         seal(checkpoint, self._training.progress)
         self._training.forget(state.global_step)
+
+
+def _speeds(values: Mapping[str, float], beforehand: bool) -> dict[str, float]:
+    """Sampled tokens a second of rolling out and of learning. What was rolled out `beforehand` took longer than was waited."""
+    spans = {"train_tokens_s": "train_s"} | ({} if beforehand else {"rollout_tokens_s": "rollout_s"})
+    return {
+        name: values["tokens"] / values[span] for name, span in spans.items() if values.get(span) and "tokens" in values
+    }
 
 
 def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:
     names = {"loss", "grad_norm", "learning_rate", "entropy"}.difference(absent)
     return {name: float(logs[name]) for name in sorted(names) if logs.get(name) is not None}
-
-
-def _kept(checkpoint: Path | None, name: str) -> Path:
-    assert checkpoint is not None
-    return checkpoint / f"{name}.safetensors"
 
 
 def _peak_gib(device: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -17,6 +17,8 @@ from sia_tui.weights.whole import SEAL, by_step
 
 PROMPTS = 4
 """Distinct prompts kept for the probe."""
+CRITIC = "critic"
+"""PPO's value head, as checkpoints name it."""
 
 
 class Prompt(BaseModel):
@@ -90,14 +92,25 @@ def seal(checkpoint: Path, progress: Progress) -> None:
     unsealed.replace(checkpoint / SEAL)
 
 
-def resume(job: Job) -> tuple[Path, Progress] | None:
-    """The newest whole checkpoint of this job. Damaged, partial and foreign ones are removed."""
+def resume(job: Job, say: Callable[[str], None] = lambda line: None) -> tuple[Path, Progress] | None:
+    """The newest whole checkpoint of this job. Damaged, partial and foreign ones are removed, and those of an earlier
+    version, of which something is said."""
+    earlier = False
     for checkpoint in by_step(job.checkpoints):
         progress = _unseal(checkpoint)
         if progress is not None and progress.job == _job_digest(job):
-            return checkpoint, progress
+            if progress.stopped or job.plan.algorithm != "ppo" or beside(checkpoint, CRITIC).exists():
+                return checkpoint, progress
+            earlier = True
         shutil.rmtree(checkpoint)
+    if earlier:
+        say("its checkpoints are an earlier version's, which kept the value head as a pickle: the training begins anew")
     return None
+
+
+def beside(checkpoint: Path, name: str) -> Path:
+    """What it holds apart from adapter and optimizer."""
+    return checkpoint / f"{name}.safetensors"
 
 
 def _unseal(checkpoint: Path) -> Progress | None:

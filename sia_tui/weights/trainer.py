@@ -20,7 +20,7 @@ from sia_tui.weights.algorithms import load
 from sia_tui.weights.lessons import gather, measures
 from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import fresh, resume
-from sia_tui.weights.protocol import End, Failed, Full, Job, Left, Metrics, Trained
+from sia_tui.weights.protocol import End, Failed, Full, Job, Left, Metrics, Notice, Trained
 from sia_tui.weights.stopping import TrainingFailed
 from sia_tui.weights.whole import drop_unsealed, room_for, sealed, step_of
 
@@ -68,7 +68,7 @@ def ended(job: Job, pipe: Pipe) -> End:
 
 def train(job: Job, pipe: Pipe) -> Trained | Left:
     """Raises TrainingFailed where there is nothing to publish, DiskFull."""
-    checkpoint, progress = resume(job) or (None, fresh(job))
+    checkpoint, progress = resume(job, lambda why: pipe.say(Notice(text=why))) or (None, fresh(job))
     starting = not progress.looks
     asked = pipe.ask("held_out", job.held_out, samples=1, adapter=None, step=0) if starting else -1
     # The libraries load while the engine rolls out.

@@ -342,6 +342,29 @@ def test_what_the_checks_refuse_is_refused_at_once(store: RunStore, tmp_path: Pa
     assert ask(store, tmp_path, "propose", fault="parses: not", patch=OWN, title="t") == (False, "parses: not")
 
 
+def test_a_command_long_after_an_engine_was_killed_is_not_paid_as_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    paths = workspace.run("r")
+    paths.root.mkdir(parents=True)
+    with RunStore(paths.db) as store:
+        monkeypatch.setattr("sia_tui.store.writer.now", lambda: "2026-01-01T00:00:00.000+00:00")
+        store.record(ev.RunCreated("r", "lawbench", "c"), ev.EngineStarted(1, "h", "bwrap"))
+        monkeypatch.setattr("sia_tui.store.writer.now", lambda: "2026-01-01T00:00:30.000+00:00")
+        store.progress("reading the task", 0, 0, "2026-01-01T00:00:00.000+00:00")
+    monkeypatch.setattr("sia_tui.store.writer.now", lambda: "2026-01-02T00:00:00.000+00:00")
+    append_command(paths.db, "pause", "ana", {})
+    settle(workspace, paths)
+    with closing(RunReader(paths.db)) as reader:
+        state = reader.state()
+        assert state.status == "paused" and state.cost.wall_s == 30.0
+        assert reader.digest(None).wall_s == 30.0
+    settle(workspace, paths)
+    with closing(RunReader(paths.db)) as reader:
+        assert len(reader.log()) == 4, "nothing is said where nothing was asked"
+
+
 def test_a_verdict_is_answered_although_somebody_moved_the_runs_branch(tmp_path: Path) -> None:
     """By a commit of their own: what the log says is what is so, and an engine says so before it goes on."""
     workspace = Workspace(tmp_path)

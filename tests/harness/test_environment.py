@@ -52,11 +52,14 @@ def test_a_failure_leaves_nothing_and_says_why(tmp_path: Path, monkeypatch: pyte
     assert "more" in told
 
 
-def test_a_step_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "base_interpreter", lambda: written_python(tmp_path, "sleep 60 & wait"))
+@pytest.mark.parametrize("hangs", ["sleep 60 & wait", "setsid sh -c 'sleep 5; echo > $0' $0.late & wait"])
+def test_a_step_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: str) -> None:
+    monkeypatch.setattr(environment, "base_interpreter", lambda: written_python(tmp_path, hangs))
     monkeypatch.setattr(environment, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(environment, "LAST_S", 0.2)
     with pytest.raises(EnvironmentFailed, match="took longer"):
         ensure_environment(written(tmp_path, "a==1\n"), tmp_path / "environments")
+    assert not (tmp_path / "fake-python.late").exists()
 
 
 @pytest.mark.asyncio

@@ -43,6 +43,7 @@ class Port:
     """Statuses to answer first, 0 for never; or texts, with status 200; an empty one cuts the connection."""
     wait: str = ""
     """Retry-After of an answer that fails."""
+    takes_s: float = 0.0
     key: str | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     address: str = ""
@@ -50,6 +51,7 @@ class Port:
     async def chat(self, http: web.Request) -> web.Response:
         body = await http.json()
         self.asked.append(body)
+        await asyncio.sleep(self.takes_s)
         if self.key and http.headers.get("Authorization") != f"Bearer {self.key}":
             return wrong(401, "Incorrect API key provided")
         if self.fails and isinstance(self.fails[0], str):
@@ -167,6 +169,31 @@ async def test_a_call_begun_late_in_its_episode_stays_unanswered_and_says_so(
         port.fails = []
         await far.open_lane(0, "f", seconds=1.5)
         assert (await say(far))[0] == 200
+
+
+async def test_of_a_server_that_never_answered_nobody_knows_how_slow_it_is_but_not_for_ever(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    """Who asks late first is late; one that is dead from the start is named all the same."""
+    said: list[str] = []
+    async with Port(gateway, fails=[HANGS]).open() as port, remote(port, tmp_path, retry_s=2.4) as far:
+        while not said or (not said[-1] and len(said) < 9):
+            await far.open_lane(0, f"e{len(said)}", seconds=0.4)
+            asked = asyncio.ensure_future(say(far))
+            await asyncio.sleep(0.4)
+            said.append((await far.leave_lane(0)).unanswered)
+            await asked
+    assert said[0] == "" and said[-1] == "no answer"
+
+
+async def test_patience_counts_from_the_turn_of_a_call_and_not_from_when_its_harness_asked(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    """It waits for the others of its own harness for longer than a server is given."""
+    async with Port(gateway, takes_s=0.9).open() as port, remote(port, tmp_path, retry_s=1.5, max_batch=1) as far:
+        await far.open_lane(0, "e")
+        assert [status for status, _ in await asyncio.gather(say(far), say(far), say(far))] == [200] * 3
+        assert await far.leave_lane(0) == Closed(ANY)
 
 
 async def test_how_long_a_server_asks_to_wait() -> None:

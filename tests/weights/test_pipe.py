@@ -70,10 +70,10 @@ def test_an_answer_to_something_else_is_refused(told: Told) -> None:
         ends.pipe.answer(asked)
 
 
-def checkpoint(asked: Job, step: int) -> Path:
+def checkpoint(asked: Job, step: int, name: str = "optimizer.pt") -> Path:
     folder = asked.checkpoints / f"checkpoint-{step}"
     folder.mkdir(parents=True)
-    (folder / "optimizer.pt").write_bytes(b"state")
+    (folder / name).write_bytes(b"state")
     state = progress.fresh(asked)
     state.looks.append(Look(step, 0.5))
     progress.seal(folder, state)
@@ -93,6 +93,16 @@ def test_the_newest_whole_checkpoint_of_the_same_job_is_taken(tmp_path: Path) ->
     assert progress.resume(moved) is not None
     assert progress.resume(job(tmp_path / "model", tmp_path, plan(seed=1))) is None
     assert not list(asked.checkpoints.iterdir())
+
+
+def test_ppo_begins_anew_and_says_so_where_its_value_head_is_kept_as_it_once_was(tmp_path: Path) -> None:
+    asked, said = job(tmp_path / "model", tmp_path, plan(algorithm="ppo")), list[str]()
+    for step in (2, 4):
+        checkpoint(asked, step, "critic.pt")
+    assert progress.resume(asked, said.append) is None and not list(asked.checkpoints.iterdir())
+    assert len(said) == 1 and said[0].endswith("the training begins anew")
+    new = checkpoint(asked, 6, "critic.safetensors")
+    assert (found := progress.resume(asked, said.append)) is not None and found[0] == new and len(said) == 1
 
 
 def test_the_digest_of_the_data_depends_on_its_order(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sia_tui.core.text import one_line
 from sia_tui.tui.asked import Question
 from sia_tui.tui.diffing import counts
 from sia_tui.tui.draft import Draft
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.outside import Outside, edit, page
 from sia_tui.tui.plan_form import changed, plan_fields, taking
 from sia_tui.tui.plan_words import changes_told
@@ -75,7 +76,10 @@ class ChangingPane(HoldingPane):
         if not known and (refused := self.verdicts.refusal()):
             self._bar.say(refused)
         elif self._draft is not None and self._draft.changed:
-            self._bar.say("approve until is of what was proposed: a first makes a proposal of what you changed")
+            approve = shown_key(self, "gate.approve")
+            self._bar.say(
+                f"approve until is of what was proposed: {approve} first makes a proposal of what you changed"
+            )
         elif asked is not None:
             self._ask_limits(asked)
 

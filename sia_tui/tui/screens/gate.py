@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
-from sia_tui.core.text import one_line
+from sia_tui.core.text import clean, one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.version import StoreError
 from sia_tui.tui.asked import Found, Question, decision, question, title
@@ -74,13 +74,13 @@ class GatePane(ChangingPane):
 
     # Those that decide are not in the footer: the bar above it shows them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, z takes it back"),
+        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, to be taken back"),
         Binding(
             "r",
             "reject",
             "reject",
             show=False,
-            tooltip="reject what is shown, with a reason; held 5 s, z takes it back",
+            tooltip="reject what is shown, with a reason; held 5 s, to be taken back",
         ),
         Binding(
             "l",
@@ -299,7 +299,8 @@ class GatePane(ChangingPane):
             self._bar.say(told, loud=True)
 
     def _show_idle(self, view: View) -> None:
-        lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
+        width, progress = max(40, self.size.width - 4), None if view.starting else view.progress
+        lines = [content(line) for line in idle(view.state, progress, view.alive or view.starting, width)]
         self.query_one("#idle", Lines).show_list(lines)
 
     def _show_answer(self, view: View) -> None:
@@ -339,7 +340,7 @@ class GatePane(ChangingPane):
         self._laid = self._rooms
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
         box = self.query_one("#decision", Static)
-        box.border_title = Content(title(asked))
+        box.border_title = Content(clean(title(asked)))
         said, plans = decision(asked, brief=self.has_class("-narrow")), planned(asked, max(20, plan.room - 1))
         box.update(paragraph(said))
         self._lines = grounds(asked, max(20, evidence.room - 1))

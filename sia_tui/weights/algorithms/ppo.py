@@ -17,6 +17,7 @@ from sia_tui.weights import ranks
 from sia_tui.weights.advantages import TINY, gae, reinforce
 from sia_tui.weights.looks import Training
 from sia_tui.weights.online import Estimator, Groups, Online, make
+from sia_tui.weights.progress import CRITIC
 from sia_tui.weights.sequences import Row, merged, sequences
 from sia_tui.weights.value import Critic
 
@@ -33,7 +34,7 @@ class PPO(Online):
         super().__init__(training, estimator, **kwargs)
         plan = training.job.plan
         self._critic = Critic(training.model.config.get_text_config().hidden_size, plan.clip, plan.seed)
-        training.keeps["critic"] = self._critic
+        training.keeps[CRITIC] = self._critic
 
     def rows(self, model: Any, groups: Groups) -> list[Row]:
         """Each episode's sampled tokens are one series, however many calls they were sampled in; the last one is paid.
