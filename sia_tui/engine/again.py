@@ -16,7 +16,6 @@ from sia_tui.core.state import State
 from sia_tui.core.stats import estimate
 from sia_tui.engine.evaluate import Drawn, run_cases, tool_share
 from sia_tui.engine.opening import open_session
-from sia_tui.engine.prepare import require_same_task
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.session import Session
 from sia_tui.store.lock import hold_beside
@@ -51,7 +50,6 @@ async def beside(
             store.record(created, state.task_ready, state.policy_ready)
         report = Reporter(store, write)
         async with open_session(workspace, paths, config, store, report, lambda: False) as session:
-            require_same_task(session)
             yield session
 
 

@@ -212,7 +212,6 @@ class _Engine:
         for to in session.config.egress:
             session.report.say(to.told)
         prepare.require_consent(session)
-        prepare.require_same_task(session)
         prepare.require_ray(session.config)
         training.clear(session)
         await finish.unseal(session)

@@ -9,6 +9,7 @@ from functools import partial
 
 from sia_tui.children import stoppable
 from sia_tui.config import RunConfig
+from sia_tui.engine.prepare import require_same_task
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.session import Session
 from sia_tui.engine.tasks import open_task, verifier_of
@@ -28,7 +29,7 @@ async def open_session(
     report: Reporter,
     interrupted: Callable[[], bool],
 ) -> AsyncIterator[Session]:
-    """Raises TaskError, SandboxUnavailable, VerifierFailed."""
+    """Raises TaskError, SandboxUnavailable, VerifierFailed, EngineError."""
     report.phase("reading the task")
     task = await stoppable(partial(open_task, workspace, config, report.say))
     level = choose(config.harness.isolation, probe())
@@ -39,5 +40,6 @@ async def open_session(
         require(config.harness.agent, level)
     async with AsyncExitStack() as stack:
         verifier = verifier_of(task, paths.root / "verifier", level, walls)
+        require_same_task(store.state, task, verifier)
         await stack.enter_async_context(verifier)
         yield Session(workspace, paths, config, store, report, task, verifier, level, interrupted, stack)

@@ -14,7 +14,9 @@ from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.core.consent import audit
 from sia_tui.core.episodes import Case, Score
-from sia_tui.engine.fitness import examine
+from sia_tui.core.state import State
+from sia_tui.core.text import one_line
+from sia_tui.engine.fitness import Verifier, examine
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.policies import base_of
 from sia_tui.engine.session import EngineError, Session, serving_hash
@@ -22,12 +24,15 @@ from sia_tui.engine.tissues import null_rewards
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.tasks import baselines, trimul
 from sia_tui.tasks.denoise.task import DenoiseTask
+from sia_tui.tasks.task import Task
 from sia_tui.tasks.trimul import cases as kernels
 from sia_tui.tasks.trimul.gpu import task as modules
 from sia_tui.tasks.verifier import VerifierProcess
 from sia_tui.tasks.verifier_pool import VerifierPool
 
 BASELINES_S = 1800.0
+NAMED = 3
+"""Files that are named where the verifier is another one."""
 
 
 async def prepare_task(session: Session) -> None:
@@ -57,15 +62,19 @@ def require_consent(session: Session) -> None:
         raise EngineError(f"the log was changed: {faults[0]}; see: sia-tui audit {session.state.run}")
 
 
-def require_same_task(session: Session) -> None:
-    """Raises EngineError if the data or the verifier are not what the run began with."""
-    ready = session.state.task_ready
+def require_same_task(state: State, task: Task, verifier: Verifier) -> None:
+    """Before the verifier is entered, which writes its own files in the place of the run's. Raises EngineError if the data or
+    the verifier are not what the run began with."""
+    ready = state.task_ready
     if ready is None:
         return
-    if ready.split_hash != session.task.split_hash or ready.test_hash != session.task.test_hash:
-        raise EngineError(f"the data of task {session.task.name} changed since this run began; start a new run")
-    if ready.verifier_hash != session.verifier.verifier_hash:
-        raise EngineError("the verifier changed since this run began; start a new run")
+    if ready.split_hash != task.split_hash or ready.test_hash != task.test_hash:
+        raise EngineError(f"the data of task {task.name} changed since this run began; start a new run")
+    if ready.verifier_hash != verifier.verifier_hash:
+        found = [one_line(line, 200) for line in verifier.unlike()]
+        more = f" (and {len(found) - NAMED} more)" if len(found) > NAMED else ""
+        what = f": {', '.join(found[:NAMED])}{more}" if found else " (nothing is left to compare it with)"
+        raise EngineError(f"the verifier changed since this run began{what}; put back what it was, or start a new run")
 
 
 def require_ray(config: RunConfig) -> None:

@@ -49,6 +49,10 @@ class TissueVerifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def unlike(self) -> tuple[str, ...]:
+        """Its code lies where it is installed: nothing is left of an earlier one."""
+        return ()
+
     def check(self) -> None:
         """Raises VerifierFailed where the code that judges is no longer what it was at the start."""
         if _code() != self._code:

@@ -1,21 +1,31 @@
-"""One of several servers: where it is, how it stands, and asking it for as long as it is in."""
+"""One of several servers: where it is, how it stands, asking it for as long as it is in, and whose word is most others'."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from sia_tui.core.replicas import ReplicaStatus
-from sia_tui.policy.vllm import VLLM
+from sia_tui.policy.outside import Lost
+from sia_tui.policy.rows import BackendError
+from sia_tui.policy.vllm import VLLM, furthest
 from sia_tui.policy.wire import Door, Settings
 
 GIVE_UP_S = 5.0
 
 T = TypeVar("T")
 Leaves = Literal["behind", "out"]
+
+
+Proof = Sequence[float]
+"""Logprobs of the greedy probe."""
+
+
+class Deviates(Lost):
+    """It says what the others do not."""
 
 
 class Gone(Exception):
@@ -42,6 +52,8 @@ class Replica:
     """Done once it is taken out; another one each time it comes in."""
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     """Its door is another one."""
+    deviations: list[str] = field(default_factory=list)
+    """Of its last openings, one after the other."""
 
     @property
     def where(self) -> str:
@@ -99,3 +111,38 @@ def replicas_of(settings: Settings) -> Iterator[Replica]:
         folder = f"{settings.sockets}/replica-{number}"
         gpus = settings.gpus[number * each : (number + 1) * each]
         yield Replica(number, settings.model_copy(update={"sockets": folder, "gpus": gpus}))
+
+
+async def gone(replica: Replica) -> Leaves:
+    return await asyncio.shield(replica.gone)
+
+
+async def either(watch: asyncio.Task[None], doing: Coroutine[Any, Any, Any]) -> Any:
+    """What `doing` comes to, unless the watch raises first."""
+    task = asyncio.create_task(doing)
+    try:
+        await asyncio.wait({watch, task}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            watch.result()
+        return await task
+    finally:
+        task.cancel()
+
+
+def succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def refused(task: asyncio.Task[Any]) -> BackendError | None:
+    """What the server said, where it refused."""
+    fault = task.exception() if task.done() and not task.cancelled() else None
+    return fault if isinstance(fault, BackendError) else None
+
+
+def most_agreed(proofs: Mapping[Replica, Proof], tolerance: float) -> Replica:
+    """Whose proof most others agree with; of several the one of the lowest number."""
+
+    def agreeing(one: Replica) -> int:
+        return sum(furthest(proofs[one], other) <= tolerance for other in proofs.values())
+
+    return max(proofs, key=lambda one: (agreeing(one), -one.number))

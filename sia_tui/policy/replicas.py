@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,20 @@ from typing import Any
 from sia_tui.policy import sockets, vllm
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.policy.outside import Asked, Lost
-from sia_tui.policy.replica import Gone, Leaves, Replica, give_up, replicas_of
+from sia_tui.policy.replica import (
+    Deviates,
+    Gone,
+    Leaves,
+    Proof,
+    Replica,
+    either,
+    give_up,
+    gone,
+    most_agreed,
+    refused,
+    replicas_of,
+    succeeded,
+)
 from sia_tui.policy.rows import TOLERANCE, BackendError, Completion, Row
 from sia_tui.policy.vllm import VLLM, Base, furthest, together
 from sia_tui.policy.wire import Door, Settings
@@ -30,8 +43,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 KEPT = 200
 """Happenings that are remembered for whoever asks."""
 
-Proof = Sequence[float]
-"""Logprobs of the greedy probe."""
+MOST_DEVIATIONS = 3
+"""Openings in a row of a server that says what the others do not; after that it would only say so again."""
 
 
 @dataclass(frozen=True)
@@ -241,10 +254,18 @@ class Replicas(Asked):
             if not life.cancelled():
                 life.result()
             opening += 1
+            if len(replica.deviations) >= MOST_DEVIATIONS:
+                await self._leave_out(replica)
             pause_s = FIRST_PAUSE_S if loop.time() - began > LONGEST_PAUSE_S else min(2 * pause_s, LONGEST_PAUSE_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await replica.moved.wait()
+
+    async def _leave_out(self, replica: Replica) -> None:
+        """Until it is somewhere else."""
+        self._tell(replica, False, f"{replica.deviations[-1]}, {MOST_DEVIATIONS} times in a row: it stays out", 0)
+        await replica.moved.wait()
+        replica.deviations.clear()
 
     async def _live(self, replica: Replica, opening: int) -> None:
         """Until it is lost. Whoever holds it is told: one that hangs does not end by itself."""
@@ -257,8 +278,10 @@ class Replicas(Asked):
             async with vllm.opened(replica.settings, self._base, door, opening) as server:
                 await self._serve(replica, server)
         except (Lost, OSError, BackendError) as error:
+            if isinstance(error, Deviates):
+                replica.deviations.append(str(error))
             await self._take_out(replica, str(error))
-            if door is not None:
+            if door is not None and len(replica.deviations) < MOST_DEVIATIONS:
                 await give_up(door, str(error))
 
     async def _serve(self, replica: Replica, server: VLLM) -> None:
@@ -273,7 +296,7 @@ class Replicas(Asked):
             watch.cancel()
 
     async def _catch_up(self, replica: Replica, server: VLLM) -> None:
-        """In, with all that is published and nothing else. Raises Lost for one that does not say what the others say."""
+        """In, with all that is published and nothing else. Raises Deviates for one that does not say what the others say."""
         while True:
             wanted = dict(self._published)
             try:
@@ -321,10 +344,11 @@ class Replicas(Asked):
         for name, proof in proofs.items():
             if (gap := furthest(truth[name], proof)) > self._tolerance:
                 what = "the base" if name is None else f"adapter {name}"
-                raise Lost(f"answers otherwise than the others with {what} ({gap:.3f} nats)")
+                raise Deviates(f"answers otherwise than the others with {what} ({gap:.3f} nats)")
 
     async def _let_in(self, replica: Replica, server: VLLM) -> None:
         new = replica.standing == "starting"
+        replica.deviations.clear()
         replica.standing, replica.server, replica.gone = "in", server, asyncio.get_running_loop().create_future()
         if not new:
             self._tell(replica, True, "", 0)
@@ -351,41 +375,6 @@ class Replicas(Asked):
         about = {"count": self._count, "replica": replica.number, "where": replica.where}
         self._happened.append(about | {"back": back, "why": why, "rows": rows, "left": len(self._in)})
         log.info("replica %d %s", replica.number, "is back" if back else f"is out, {rows} requests go on: {why}")
-
-
-async def gone(replica: Replica) -> Leaves:
-    return await asyncio.shield(replica.gone)
-
-
-async def either(watch: asyncio.Task[None], doing: Coroutine[Any, Any, Any]) -> Any:
-    """What `doing` comes to, unless the watch raises first."""
-    task = asyncio.create_task(doing)
-    try:
-        await asyncio.wait({watch, task}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            watch.result()
-        return await task
-    finally:
-        task.cancel()
-
-
-def succeeded(task: asyncio.Task[Any]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None
-
-
-def refused(task: asyncio.Task[Any]) -> BackendError | None:
-    """What the server said, where it refused."""
-    fault = task.exception() if task.done() and not task.cancelled() else None
-    return fault if isinstance(fault, BackendError) else None
-
-
-def most_agreed(proofs: Mapping[Replica, Proof], tolerance: float) -> Replica:
-    """Whose proof most others agree with; of several the one of the lowest number."""
-
-    def agreeing(one: Replica) -> int:
-        return sum(furthest(proofs[one], other) <= tolerance for other in proofs.values())
-
-    return max(proofs, key=lambda one: (agreeing(one), -one.number))
 
 
 @asynccontextmanager

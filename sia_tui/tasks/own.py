@@ -25,7 +25,7 @@ from sia_tui.core.hashing import digest
 from sia_tui.core.text import one_line
 from sia_tui.tasks import duplicates, splits
 from sia_tui.tasks.judge import Judge
-from sia_tui.tasks.reads import Reads
+from sia_tui.tasks.reads import SPEC, Reads
 from sia_tui.tasks.task import Task, TaskError
 
 TASK, HARNESS = "task.yaml", "harness"
@@ -272,7 +272,7 @@ def judge_of(folder: Path, told: Described, lines: Iterable[Line]) -> Judge:
             spec |= contained(reward.image)
     else:
         spec["url"] = reward.url
-    beside["reward.json"] = _json(spec)
+    beside[SPEC] = _json(spec)
     return Judge(
         HOST,
         beside,

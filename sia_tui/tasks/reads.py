@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sia_tui.core.text import one_line
@@ -21,6 +22,9 @@ NOT_THE_REWARDS = ("harness", "test_task.py")
 """At the top of the folder: they have their own hash, or judge nobody."""
 SETTLED_NS = 2 * 10**9
 """A file that is younger when it is hashed may change again without its times telling."""
+
+SPEC = "reward.json"
+"""What a reward's process is told of it; its `files` are these hashes."""
 
 Stamp = tuple[int, int, int, int]
 
@@ -89,6 +93,37 @@ class Reads:
         if time.time_ns() - max(stamp[2:]) > SETTLED_NS:
             self._stamps[name] = stamp
         return sha256
+
+
+def unlike(folder: Path, files: Mapping[str, bytes]) -> Iterator[str]:
+    """What differs where an earlier verifier lies in `folder` from these, in words; nothing where it is gone."""
+    for name, content in sorted(files.items()):
+        try:
+            was = (folder / name).read_bytes()
+        except OSError:
+            if any((folder / other).is_file() for other in files):
+                yield f"{name} was not part of it"
+            continue
+        if was != content:
+            yield from _told(name, was, content) if name == SPEC else [f"{folder / name} differs"]
+
+
+def _told(name: str, was: bytes, now: bytes) -> Iterator[str]:
+    """Of a reward's description: by the file that it reads, by the key of the rest."""
+    try:
+        before, after = json.loads(was), json.loads(now)
+        files, new = before.pop("files", None), after.pop("files")
+        changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+        if files is None:
+            yield "an earlier version did not hash what the reward reads"
+        for file in sorted({*files, *new}) if files is not None else ():
+            if files.get(file) != new.get(file):
+                how = "added" if file not in files else "changed" if file in new else "removed"
+                yield f"{file}, which the reward reads, was {how}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        yield f"{name} differs"
+        return
+    yield from (f"task.yaml: reward: {key} was changed" for key in changed)
 
 
 def _code(folder: Path) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import Any, Self
 from sia_tui.children import die_with_parent, ended, started
 from sia_tui.core.episodes import Score
 from sia_tui.tasks.judge import Judge
+from sia_tui.tasks.reads import unlike
 
 EXACT = Judge()
 CODE, GOLD, TEST_GOLD, COMPLAINTS = "verify.py", "gold.json", "gold-test.json", "complaints.log"
@@ -90,6 +91,10 @@ class VerifierProcess:
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
+
+    def unlike(self) -> tuple[str, ...]:
+        """What is other than in the verifier that an earlier engine left here; to be asked before this one is entered."""
+        return tuple(unlike(self.folder, self._files))
 
     def check(self) -> None:
         """Call before and after a batch: VerifierTampered unless every file is byte for byte what was written, or read."""

@@ -39,6 +39,9 @@ class VerifierPool:
     ) -> None:
         await self._open.aclose()
 
+    def unlike(self) -> tuple[str, ...]:
+        return self._all[0].unlike()
+
     def check(self) -> None:
         """Raises VerifierTampered."""
         for one in self._all:

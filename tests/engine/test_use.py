@@ -19,11 +19,13 @@ from sia_tui.store.workspace import RunPaths
 def test_another_verifier_or_other_data(changed: str) -> None:
     ready = SimpleNamespace(split_hash="s", test_hash="t", verifier_hash="v")
     task, verifier = SimpleNamespace(name="toy", split_hash="s", test_hash="t"), SimpleNamespace(verifier_hash="v")
-    session = cast(Any, SimpleNamespace(state=SimpleNamespace(task_ready=ready), task=task, verifier=verifier))
-    require_same_task(session)
+    verifier.unlike = lambda: ("score.py, which the reward reads, was added",)
+    state = SimpleNamespace(task_ready=ready)
+    require_same_task(*cast(Any, (state, task, verifier)))
     setattr(ready, changed, "another")
-    with pytest.raises(EngineError, match="changed since this run began"):
-        require_same_task(session)
+    said = r"changed since this run began(: score\.py, which the reward reads, was added)?;.*start a new run"
+    with pytest.raises(EngineError, match=said):
+        require_same_task(*cast(Any, (state, task, verifier)))
 
 
 class Loading:

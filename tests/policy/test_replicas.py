@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from sia_tui.policy import replicas, vllm
 from sia_tui.policy.client import Gateway, GatewayError
-from sia_tui.policy.replica import Replica, replicas_of
-from sia_tui.policy.replicas import Replicas, most_agreed
+from sia_tui.policy.replica import Replica, most_agreed, replicas_of
+from sia_tui.policy.replicas import MOST_DEVIATIONS, Replicas
 from sia_tui.policy.vllm import furthest
 from sia_tui.policy.wire import Settings, VLLMSettings
 from tests.policy.conftest import Caller, Reference
@@ -182,14 +182,18 @@ class Server:
 
 @asynccontextmanager
 async def come_up(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, said: Sequence[float | None]
+    monkeypatch: pytest.MonkeyPatch, folder: Path, said: Sequence[float | None], openings: list[int] | None = None
 ) -> AsyncIterator[Replicas]:
-    """Ready, where each server says so, or nothing for ever; none comes up twice."""
+    """Ready, where each server says so, or nothing for ever; none comes up twice, unless openings are counted."""
 
     @asynccontextmanager
     async def opened(settings: Settings, base: object, door: object, opening: int) -> AsyncIterator[Server]:
         logprob = said[int(settings.sockets[-1])]
-        if logprob is None or opening:
+        if openings is not None:
+            openings.append(int(settings.sockets[-1]))
+        elif opening:
+            logprob = None
+        if logprob is None:
             await asyncio.Event().wait()
         yield Server(cast(float, logprob))
 
@@ -220,6 +224,24 @@ async def test_what_the_base_says_is_decided_by_most_and_whoever_hangs_is_not_wa
 ) -> None:
     async with come_up(monkeypatch, tmp_path, said) as made:
         assert tuple(one.standing for one in made._all) == standing
+
+
+@in_session
+async def test_one_that_never_says_what_the_others_say_is_left_out_until_it_is_moved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(replicas, "FIRST_PAUSE_S", 0.0)
+    openings = list[int]()
+    async with come_up(monkeypatch, tmp_path, (-2.0, -1.0, -1.0), openings) as made:
+        for times in (1, 2):
+            async with asyncio.timeout(20):
+                while len(made._happened) < 2 * times:  # noqa: ASYNC110 - of another task
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            assert openings.count(0) == times * MOST_DEVIATIONS
+            assert "(1.000 nats), 3 times in a row: it stays out" in made._happened[-1]["why"]
+            made._all[0].standing = "starting"
+            made._all[0].moved.set()
 
 
 @in_session

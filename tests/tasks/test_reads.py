@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.tasks.test_own import lines, loaded, write
 
 HELPER = "def paid(): return {}"
 FUNCTION = "from helper import paid\ndef reward(answer, case): return paid()"
+CHANGES = {"fresh.py": "added", "helper.py": "changed", "score.py": "removed"}
 SCRIPT = "from helper import paid\nprint(paid())"
 
 
@@ -95,3 +97,22 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(TaskError, match=r"reward\.files: there is no .data/\*"):
         Reads(tmp_path, globs=["data/*"])
+
+
+async def test_what_is_other_than_in_an_earlier_verifier_is_named(tmp_path: Path) -> None:
+    folder, task = own_task(tmp_path, "function")
+    assert verifier(task, tmp_path).unlike() == ()
+    async with verifier(task, tmp_path):
+        pass
+    assert verifier(loaded(folder), tmp_path).unlike() == ()
+    (folder / "helper.py").write_text(HELPER.format(1))
+    (folder / "score.py").unlink()
+    (folder / "fresh.py").write_text("")
+    found = [f"{name}, which the reward reads, was {how}" for name, how in CHANGES.items()]
+    assert verifier(loaded(folder), tmp_path).unlike() == tuple(found)
+    spec = tmp_path / "v" / "reward.json"
+    spec.chmod(0o600)
+    spec.write_text(json.dumps({name: said for name, said in json.loads(spec.read_text()).items() if name != "files"}))
+    (tmp_path / "v" / "verify.py").unlink()
+    earlier = "an earlier version did not hash what the reward reads"
+    assert verifier(loaded(folder), tmp_path).unlike() == (earlier, "verify.py was not part of it")
