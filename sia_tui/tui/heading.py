@@ -105,15 +105,21 @@ def _engine(view: View, now: datetime, starts: str) -> list[Piece]:
 
 def may_contract(view: View) -> bool:
     """Whether the engine waits for a person who leaves, and a standing yes could answer in their place."""
-    return view.alive and view.state.waiting is not None and view.state.contract is None
+    return view.alive and view.state.waiting is not None and view.state.contract is None and not _ends(view)
 
 
 def will_ask(view: View) -> bool:
     """Whether a person who leaves may be wanted at a gate, now or later, with no standing yes in their place."""
     state, config = view.state, view.config
-    works = view.alive and state.status == "running" and state.stop_asked is None and state.contract is None
+    works = view.alive and state.status == "running" and state.contract is None and not _ends(view)
     asks = config is not None and config.gate.policy == "ask"
     return may_contract(view) or (works and asks)
+
+
+def _ends(view: View) -> bool:
+    """Whether nothing would follow a yes."""
+    step = view.state.current
+    return view.state.stop_asked is not None or (step is not None and step.proposal.lever == "stop")
 
 
 def parting(view: View, sent: Answer | None = None) -> str:

@@ -75,6 +75,8 @@ class ChangingPane(HoldingPane):
         asked = self._asked
         if not known and (refused := self.verdicts.refusal()):
             self._bar.say(refused)
+        elif asked is not None and asked.step.proposal.lever == "stop":
+            self._bar.say("nothing follows the end of a run: a yes is to that alone")
         elif self._draft is not None and self._draft.changed:
             approve = shown_key(self, "gate.approve")
             self._bar.say(
@@ -84,15 +86,11 @@ class ChangingPane(HoldingPane):
             self._ask_limits(asked)
 
     def _ask_limits(self, asked: Question) -> None:
-        lever = asked.step.proposal.lever
-
         def saved(values: Mapping[str, str] | None) -> None:
             if values is not None:
                 self._hold("contract", about=asked.gate.hash, more={"contract": asdict(made(values))})
 
-        form = limits(
-            f"approve {asked.gate.id}, and until …", "this, then to ", "harness" if lever == "stop" else lever
-        )
+        form = limits(f"approve {asked.gate.id}, and until …", "this, then to ", asked.step.proposal.lever)
         self.app.push_screen(form, saved)
 
     def _edit(self, draft: Draft, asked: Question) -> None:
