@@ -158,7 +158,7 @@ class PlaybookFeedbackAgent:
             # What is asked for first is tried however little it promises: that is what is to be found out.
             if lever == "weights" and asked and (asked.gain >= WORTH_A_STEP or order[0] == "weights"):
                 return _weights_step(asked, found, best.commit)
-        declined = [step.proposal.title for step in record.state.steps if _declined(step, best.commit)]
+        declined = [said for step in record.state.steps for said in _declined(step, best.commit)]
         return _stop(found, options, _left(asked, record.state), best.commit, declined)
 
 
@@ -247,11 +247,14 @@ def _confused(found: Diagnosis, brief: Brief) -> str:
     return f" Most confused: {told}." if told else ""
 
 
-def _declined(step: Step, commit: str) -> bool:
-    """A person said no to it on this generation."""
-    return bool(
-        step.refused and step.verdicts and step.verdicts[-1].by != "auto" and step.proposal.base_commit == commit
-    )
+def _declined(step: Step, commit: str) -> list[str]:
+    """What a person said no to on this generation: all of it, or hunks."""
+    title = step.proposal.title
+    if step.proposal.base_commit != commit:
+        return []
+    if step.amended is not None:
+        return [f"{hunk.told} of “{title}”" for hunk in step.amended.dropped]
+    return [title] if step.refused and step.verdicts and step.verdicts[-1].by != "auto" else []
 
 
 def _left(asked: Training | None, state: State) -> str:

@@ -44,6 +44,8 @@ def contract(options: argparse.Namespace) -> int:
     paths = workspace.existing(options.run)
     if options.end:
         return ask(workspace, paths, "end-contract", {})
+    if options.until:
+        return ask(workspace, paths, "contract", {"contract": _limits(options.until)})
     state = read(paths)
     if state.contract is not None:
         print(f"contract of {state.contract.by}: {left(state, state.contract)}")
@@ -53,11 +55,15 @@ def contract(options: argparse.Namespace) -> int:
 
 
 def _until(options: argparse.Namespace) -> int:
+    limits = _limits(options.until)
+    return _verdict(options, "contract", lambda step: {"contract": limits})
+
+
+def _limits(text: str) -> dict[str, Any]:
     try:
-        limits = asdict(parsed(options.until))
+        return asdict(parsed(text))
     except ValueError as fault:
         raise UsageError(str(fault)) from fault
-    return _verdict(options, "contract", lambda step: {"contract": limits})
 
 
 def reject(options: argparse.Namespace) -> int:

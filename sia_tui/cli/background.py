@@ -7,7 +7,7 @@ import sys
 import time
 
 from sia_tui.cli.main import Failure
-from sia_tui.store.lock import is_held
+from sia_tui.store.lock import is_held, starting
 from sia_tui.store.workspace import RunPaths, Workspace
 
 UP_S = 15.0
@@ -19,6 +19,11 @@ def spawn(workspace: Workspace, paths: RunPaths, headless: bool = False) -> int:
     if sys.platform != "linux":
         raise Failure(f"engines need Linux; on {sys.platform} runs can only be looked at")
     paths.logs.mkdir(parents=True, exist_ok=True)
+    with starting(paths.starting):
+        return _up(workspace, paths, headless)
+
+
+def _up(workspace: Workspace, paths: RunPaths, headless: bool) -> int:
     command = [*PROGRAM, "resume", paths.name, "--workspace", str(workspace.root)]
     with (paths.logs / "engine.out").open("ab") as out:
         child = subprocess.Popen(

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from sia_tui.cli.door import door
+
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 
 _VERBS = {
@@ -80,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.verb = options.verb or "home"
     options.workspace = getattr(options, "workspace", None) or options.at
+    with door(sys.stdout, sys.stderr, getattr(options, "json", False) is True):
+        return _do(options)
+
+
+def _do(options: argparse.Namespace) -> int:
     from importlib import import_module
 
     from sia_tui.store.version import StoreError
@@ -206,7 +213,9 @@ def _deciding(verbs: _Verbs) -> None:
     )
 
     contract = _verb(verbs, "contract", "the standing yes of `approve --until`: what is left of it", run="RUN")
-    contract.add_argument("--end", action="store_true", help="end it: gates ask again")
+    does = contract.add_mutually_exclusive_group()
+    does.add_argument("--end", action="store_true", help="end it: gates ask again")
+    does.add_argument("--until", metavar="LIMITS", help="make one while no gate waits; limits as of approve")
 
     own = _verb(verbs, "propose", "a patch of yours as the next proposal, or an earlier one revived", "RUN", json=True)
     what = own.add_mutually_exclusive_group(required=True)

@@ -86,6 +86,8 @@ class Standing:
     """Proposals that had a result."""
     given: int = 0
     """Times that it said yes."""
+    under_way: bool = True
+    """Whether the last of them was not over yet."""
 
 
 def odd(levers: tuple[str, ...]) -> bool:

@@ -52,6 +52,14 @@ class EngineStarted(Event):
 
 
 @dataclass(frozen=True)
+class Unattended(Event):
+    """Commands are answered while no engine is at work."""
+
+    since: str
+    """When one was last seen."""
+
+
+@dataclass(frozen=True)
 class TaskReady(Event):
     split_hash: str
     test_hash: str

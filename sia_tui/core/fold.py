@@ -54,7 +54,8 @@ def _clock(state: State, entry: ev.Recorded) -> State:
     idle = state.waiting is not None or state.status != "running"
     if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
         return state
-    passed = (datetime.fromisoformat(entry.at) - datetime.fromisoformat(state.last_at)).total_seconds()
+    worked_until = entry.event.since if isinstance(entry.event, ev.Unattended) else entry.at
+    passed = (datetime.fromisoformat(worked_until) - datetime.fromisoformat(state.last_at)).total_seconds()
     return replace(state, cost=state.cost.worked(max(0.0, passed), state.gpus))
 
 
@@ -81,6 +82,11 @@ def _(event: ev.EngineStarted, state: State) -> State:
     if state.status == "failed":
         state = replace(state, status="running", stop_reason=None)
     return replace(state, engine=event, nodes=left_alone(state.nodes), replicas=())
+
+
+@_on.register
+def _(event: ev.Unattended, state: State) -> State:
+    return state
 
 
 @_on.register(ev.NodeJoined)
@@ -251,7 +257,10 @@ def _(event: ev.VerdictGiven, state: State) -> State:
 def _(event: ev.ContractMade, state: State) -> State:
     cost = state.cost if event.tokens is None else replace(state.cost, tokens=event.tokens)
     measured = sum(bool(step.measures) for step in state.steps)
-    standing = Standing(event.contract, event.by, cost, len(state.steps), len(state.alarms), measured)
+    under_way = state.current is not None
+    standing = Standing(
+        event.contract, event.by, cost, len(state.steps), len(state.alarms), measured, under_way=under_way
+    )
     return replace(state, contract=standing, contract_ended="")
 
 

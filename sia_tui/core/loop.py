@@ -326,6 +326,10 @@ def _asking(step: Step, rules: Rules) -> Action | None:
 
 
 def _stepping(state: State, step: Step, rules: Rules) -> Action:
+    if state.wanted and step.can_wait:
+        # Whoever wants more tried does not want to be asked first whether to end.
+        wanted = state.wanted[0]
+        return Refuse(step.id, wanted.by, f"wants “{wanted.proposal.title}” tried first")
     asking = _asking(step, rules)
     if asking is not None:
         return asking

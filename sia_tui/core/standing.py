@@ -55,7 +55,11 @@ def _tripped(state: State, standing: Standing, step: Step) -> str:
     if doubtful and (found := doubtful[-1].measured):
         return f"the result of {doubtful[-1].id}: {found.held or 'indecisive on dev'}"
     least = standing.contract.dev
-    made = [state.generations[index] for one in state.steps[max(0, standing.steps - 1) :] for index in one.candidates]
+    made = [
+        state.generations[index]
+        for one in state.steps[standing.steps - standing.under_way :]
+        for index in one.candidates
+    ]
     low = [
         f"g{one.index}"
         for one in made

@@ -127,6 +127,11 @@ class Step:
         answered = zip(self.gates, self.verdicts, strict=False)
         return next((verdict for gate, verdict in answered if gate.kind == kind), None)
 
+    @property
+    def can_wait(self) -> bool:
+        """For what a person proposes: it is the end of the run, and nobody has agreed to it."""
+        return self.proposal.lever == "stop" and self.verdict_on("step") is None
+
 
 @dataclass(frozen=True)
 class State:

@@ -17,9 +17,23 @@ def _mark(char: str) -> str:
     return f"<U+{code:04X}>"
 
 
+def _steers(char: str) -> bool:
+    return char not in _KEPT and unicodedata.category(char) in _HIDDEN
+
+
+def escaped(text: str) -> str:
+    """JSON that reads the same, with every such character as its escape."""
+    return "".join(_escape(char) if _steers(char) else char for char in text)
+
+
+def _escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
 def clean(text: str) -> str:
     """`text` with every invisible or terminal-steering character replaced by a mark; newline and tab stay."""
-    return "".join(char if char in _KEPT or unicodedata.category(char) not in _HIDDEN else _mark(char) for char in text)
+    return "".join(_mark(char) if _steers(char) else char for char in text)
 
 
 def last_line(error: BaseException) -> str:

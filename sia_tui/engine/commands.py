@@ -117,16 +117,25 @@ def _witnessed(body: dict[str, Any]) -> tuple[int | None, str]:
 
 
 def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str, list[ev.Event]]:
-    """A yes to what is asked, and to what comes after it within limits."""
+    """A yes to what is asked, and to what comes after it within limits; without a gate's id, to what will be asked."""
     try:
         contract = build(Contract, body["contract"])
     except (ValueError, TypeError) as fault:
         raise Refused(str(fault)) from fault
+    standing = ev.ContractMade(contract, command.by, state.cost.tokens)
+    if body.get("gate") is None:
+        _require_nothing_asked(state)
+        return f"approved beforehand: {contract.told}", [standing]
     said, events = _verdict(replace(command, kind="approve"), body, state)
-    return f"{said}, and until further: {contract.told}", [
-        *events,
-        ev.ContractMade(contract, command.by, state.cost.tokens),
-    ]
+    return f"{said}, and until further: {contract.told}", [*events, standing]
+
+
+def _require_nothing_asked(state: State) -> None:
+    """What is asked is said yes to by its hash, by whoever has seen it."""
+    gate, ends = state.waiting, state.stop_asked is not None
+    _require(not state.over and not ends, f"the run is {'ending' if ends else state.status}")
+    _require(gate is None, f"{gate.id if gate else ''} waits: a standing yes begins with that, by its hash")
+    _require(state.contract is None, "a contract stands already; end it first")
 
 
 def _amend(command: Command, body: dict[str, Any], state: State, fault: Fault) -> tuple[str, list[ev.Event]]:
@@ -165,9 +174,17 @@ def _propose(
     made = proposed(state, command.by, str(body["patch"]), title, reason, revives)
     if wrong := fault(made):
         raise Refused(wrong)
-    turn = "now" if state.current is None else f"after {state.current.id}"
-    said = f"“{one_line(made.title, 80)}” is checked, tried and asked about {turn}, like any proposal"
+    said = f"“{one_line(made.title, 80)}” is checked, tried and asked about {_turn(state)}, like any proposal"
     return said, [ev.ProposalWanted(made, command.by)]
+
+
+def _turn(state: State) -> str:
+    step, resumed = state.current, " once the run is resumed" if state.status == "paused" else ""
+    if step is None:
+        return resumed.strip() or "now"
+    if step.can_wait:
+        return f"before the run may end: {step.id} is put aside{resumed}"
+    return f"after {step.id}{resumed}"
 
 
 def _waiting(state: State, gate_id: str) -> Gate:

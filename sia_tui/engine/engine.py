@@ -33,7 +33,6 @@ from sia_tui.engine.hardware import gpus_given
 from sia_tui.engine.hearing import hearing
 from sia_tui.engine.jobs import JobFailed
 from sia_tui.engine.leaving import Leaving
-from sia_tui.engine.machine import Meter
 from sia_tui.engine.mirror import Mirror
 from sia_tui.engine.notify import Notifier, called
 from sia_tui.engine.opening import open_session
@@ -202,7 +201,6 @@ class _Engine:
     def __init__(self, session: Session, options: Options, notifier: Notifier | None = None) -> None:
         self._session, self._options = session, options
         self._deaths: Counter[type] = Counter()
-        self._meter = Meter()
         to = session.config.mirror
         self._mirror = None if to == "none" else Mirror(session.paths, to)
         self._notifier = notifier
@@ -219,13 +217,13 @@ class _Engine:
         await finish.unseal(session)
         # A wish to resume that came with this engine is heard before it looks whether it may go on.
         self._heed()
-        self._meter.start()
+        session.meter.start()
         work, watch = asyncio.create_task(self._loop()), asyncio.create_task(self._watch())
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             return await (work if work.done() else watch)
         finally:
-            self._meter.stop()
+            session.meter.stop()
             if self._mirror is not None:
                 self._mirror.stop()
             work.cancel()
@@ -298,7 +296,7 @@ class _Engine:
         """Answers commands and tells what the machine does, while something long is under way."""
         stored = None
         while True:
-            if (usage := self._meter.newest) is not None and usage is not stored:
+            if (usage := self._session.meter.newest) is not None and usage is not stored:
                 stored = usage
                 self._session.store.machine(replace(usage, **self._session.load))
             if self._mirror is not None and (fault := self._mirror.fault()):

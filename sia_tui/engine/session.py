@@ -24,6 +24,7 @@ from sia_tui.core.telling import tell
 from sia_tui.engine.canary import mark_of
 from sia_tui.engine.crew import Harness, Place
 from sia_tui.engine.hardware import not_serving
+from sia_tui.engine.machine import Meter
 from sia_tui.engine.progress import Reporter
 from sia_tui.engine.rollout import first_of
 from sia_tui.engine.serving import Policy, served
@@ -64,6 +65,7 @@ class Session:
     open: AsyncExitStack
     remembered: Memory | None = field(default=None, init=False)
     """What this engine has written to the workspace's memory."""
+    meter: Meter = field(default_factory=Meter, init=False)
     _place: Place | None = field(default=None, init=False)
     _executor: Executor | None = field(default=None, init=False)
     _policy: Policy | None = field(default=None, init=False)
@@ -207,6 +209,10 @@ class Session:
             "busy": executor.busy() if executor is not None else {},
             "queue": place.waiting.count if place is not None else 0,
         }
+
+    async def health(self) -> dict[str, Any] | None:
+        """What the gateway says of itself; None while nothing serves. Raises GatewayDied, GatewayError."""
+        return await self._place.gateway.health() if self._place is not None and not self._asleep else None
 
     @property
     def awake(self) -> bool:

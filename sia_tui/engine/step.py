@@ -217,7 +217,7 @@ def answer_by_contract(session: Session) -> bool:
 
 def refuse(session: Session, step: Step, by: str, reason: str) -> None:
     session.record(ev.ProposalRefused(step.id, by, reason))
-    if step.proposal.lever == "stop":
+    if step.proposal.lever == "stop" and not session.state.wanted:
         session.record(ev.RunPaused("the engine", "the Feedback-Agent has nothing else to propose"))
 
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from sia_tui.children import die_with_parent, ended, gone, started
 from sia_tui.core.hardware import only
-from sia_tui.engine.hardware import names_given, not_serving
+from sia_tui.engine.hardware import gpus_given, not_serving
 from sia_tui.engine.jobs import QUIET
 from sia_tui.weights.protocol import SAID, Job, Said, Told
 
@@ -110,7 +110,7 @@ def placed(job: Job) -> dict[str, str]:
 
 def _not_serving(job: Job) -> dict[str, str]:
     left = not_serving(job.plan.serve_on)
-    if names_given() and not left and not cluster_of(job):
+    if gpus_given(job.device) and not left and not cluster_of(job):
         raise TrainerDied(ALL_SERVE)
     return {"CUDA_VISIBLE_DEVICES": ",".join(left), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 

@@ -29,6 +29,7 @@ from sia_tui.engine.leaving import Grace, called_off
 from sia_tui.engine.lots import Trial
 from sia_tui.engine.prepare import policy_folder
 from sia_tui.engine.proof import NotAsTrained, probe_gap
+from sia_tui.engine.readings import Readings
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.sampling import Sampling, sampling, training_cases
 from sia_tui.engine.saved import what_is_saved
@@ -80,6 +81,7 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
     async with (
         sampling(session, step, job.plan, grace.over) as rollouts,
         Trainer(job, session.paths.logs / "trainer.log") as trainer,
+        Readings(session.health, lambda: session.meter.newest) as readings,
     ):
         _begin(session, step, job.plan, rollouts)
         # Cloning's own rollouts are stored one by one: before its first step there is nothing to make a checkpoint of.
@@ -96,7 +98,7 @@ async def _train(session: Session, step: Step) -> tuple[wire.Trained | wire.Fail
                     if rollouts.counted:
                         rollouts.counted = False
                         session.report.phase(f"training {step.id}", job.plan.steps)
-                    session.store.metrics(step.id, made, values)
+                    session.store.metrics(step.id, made, values | readings.take())
                     session.report.at(made, _note(values))
                 case wire.Notice(text=text):
                     session.report.say(f"{step.id}: {one_line(text, 300)}")

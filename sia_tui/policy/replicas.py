@@ -33,7 +33,7 @@ from sia_tui.policy.replica import (
     succeeded,
 )
 from sia_tui.policy.rows import TOLERANCE, BackendError, Completion, Row
-from sia_tui.policy.vllm import VLLM, Base, furthest
+from sia_tui.policy.vllm import VLLM, Base, furthest, together
 from sia_tui.policy.wire import Door, Settings
 
 log = logging.getLogger("sia.gateway")
@@ -109,11 +109,16 @@ class Replicas(Asked):
             one.result()
 
     def load(self) -> dict[str, Any]:
-        return super().load() | {
-            "replicas": [replica.told for replica in self._all],
-            "reissued": self._reissued,
-            "happened": list(self._happened),
-        }
+        caches = together(one.server.load() for one in self._in if one.server)
+        return (
+            super().load()
+            | caches
+            | {
+                "replicas": [replica.told for replica in self._all],
+                "reissued": self._reissued,
+                "happened": list(self._happened),
+            }
+        )
 
     async def load_adapter(self, name: str, path: str) -> str:
         try:

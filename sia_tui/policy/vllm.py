@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,17 @@ PROBE_TOKENS = 8
 WOKEN_NATS = 0.05
 """How far a logprob of the greedy probe may be from what it was before sleep; bfloat16 in another batch differs so."""
 LOADED = "already been loaded"
-PROGRESS = re.compile(r"^vllm:(?:prompt|generation)_tokens_total\S* (\S+)$", re.MULTILINE)
+METRIC = re.compile(r"^vllm:(\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
+"""A line of `/metrics`; of several engines behind one server each has its own."""
+PROGRESS = ("prompt_tokens_total", "generation_tokens_total")
+CACHE = {
+    "kv_cache_usage_perc": "kv_cache",
+    "prefix_cache_queries_total": "prefix_queries",
+    "prefix_cache_hits_total": "prefix_hits",
+    "num_requests_waiting": "queue_depth",
+}
+"""What is told of it by what name. Fractions from 0 to 1, tokens, tokens, requests (docs.vllm.ai, Metrics)."""
+FULLEST = {name: max if name == "kv_cache" else add for name in CACHE.values()}
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,10 @@ class VLLM(Outside):
         """On CPUs a row without an adapter gets the last slot's beside a row that has one (vllm-project/vllm#48421)."""
         self._naps = opening
         self._before: dict[str | None, list[float]] = {}
+        self._cache: dict[str, float] = {}
+
+    def load(self) -> dict[str, Any]:
+        return super().load() | self._cache
 
     @property
     def adapters(self) -> Mapping[str, str]:
@@ -251,8 +266,10 @@ class VLLM(Outside):
 
     async def _progress(self) -> float | None:
         """Tokens read and sampled since the server began; None when it does not say."""
-        found = PROGRESS.findall(await self._get("/metrics") or "")
-        return sum(map(float, found)) if found else None
+        found = metrics(await self._get("/metrics") or "")
+        self._cache = together([{CACHE[name]: value} for name in CACHE for value in found.get(name, ())])
+        made = [value for name in PROGRESS for value in found.get(name, ())]
+        return sum(made) if made else None
 
     def _check_alive(self) -> None:
         if self._server is not None and (ended := self._server.ended()):
@@ -277,6 +294,24 @@ class VLLM(Outside):
 def furthest(one: Sequence[float], other: Sequence[float]) -> float:
     """Largest difference of two probes, in nats."""
     return max(abs(x - y) for x, y in zip(one, other, strict=True))
+
+
+def metrics(text: str) -> dict[str, list[float]]:
+    """The values of each measure, one an engine. What is no number is left out."""
+    found: dict[str, list[float]] = {}
+    for name, value in METRIC.findall(text):
+        with suppress(ValueError):
+            found.setdefault(name, []).append(float(value))
+    return found
+
+
+def together(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """What `CACHE` names, of several engines or servers: the fullest cache, else their sum."""
+    found: dict[str, float] = {}
+    for one in several:
+        for name in FULLEST.keys() & one.keys():
+            found[name] = FULLEST[name](found.get(name, 0.0), one[name])
+    return found
 
 
 @dataclass(frozen=True)

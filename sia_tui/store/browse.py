@@ -6,7 +6,7 @@ import sqlite3
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -31,6 +31,8 @@ _OUTCOMES = {
 _SHOWN = "instr(lower(case_id || ' ' || coalesce(failure, '') || ' ' || coalesce(answer, '')), ?)"
 _INDEX = "sought"
 _NAMES = ", ".join(EpisodeRow.__dataclass_fields__)
+_MOST_KINDS = 200
+"""A verifier of one's own may name a failure as it likes."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,39 @@ class Wanted:
     """Leave out hidden and test, whatever else is asked for: nobody looks at them before the run is over."""
     part: Part | None = None
     outcome: Outcome | None = None
+    failure: str | None = None
+    """The kind, as the verifier or the harness' error names it."""
+    least: float | None = None
+    most: float | None = None
+    """Bounds of the reward, both of them in it."""
     key: str | None = None
     """Of one generation."""
     text: str = ""
     """Found in the case id, the failure or the answer, and where there is an index anywhere in the trajectory."""
 
-    def where(self, indexed: bool = False) -> tuple[str, list[str]]:
+    @property
+    def everything(self) -> Wanted:
+        """Whatever may be shown."""
+        return Wanted(sealed=self.sealed)
+
+    def where(self, indexed: bool = False) -> tuple[str, list[str | float]]:
         conditions: list[str] = [_OPEN] if self.sealed else []
-        values: list[str] = []
+        values: list[str | float] = []
         if self.part is not None:
             conditions.append(_PARTS.get(self.part) or "proposal is null and split = ?")
             values += [] if self.part in _PARTS else [self.part]
         if self.outcome is not None:
             conditions.append(_OUTCOMES[self.outcome])
-        if self.key is not None:
-            conditions.append("key = ?")
-            values.append(self.key)
+        # No index: the list asks for what came after a row, and one of these columns would be read from its beginning.
+        for condition, value in (
+            ("failure = ?", self.failure),
+            ("reward >= ?", self.least),
+            ("reward <= ?", self.most),
+            ("key = ?", self.key),
+        ):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
         if self.text:
             sought, words = _SHOWN, match(self.text) if indexed else ""
             values.append(self.text.lower())
@@ -82,6 +101,13 @@ class Browser(Connection):
         where, values = wanted.where(indexed)
         query = f"select rowid from episodes where rowid > ? and {where} order by rowid"
         return array("q", (row[0] for row in self._rows(query, [after, *values])))
+
+    def kinds(self, wanted: Wanted) -> list[tuple[str, int]]:
+        """How the wanted episodes fail, whatever failure is wanted, and how often; the commonest first."""
+        where, values = replace(wanted, failure=None).where()
+        query = f"select failure, count(*) n from episodes where failure is not null and {where} group by failure"
+        found = self._rows(f"{query} order by n desc, failure limit {_MOST_KINDS}", values)
+        return [(row["failure"], row["n"]) for row in found]
 
     def _indexed(self) -> bool:
         """Whether there is an index to search, attached. Raises StoreError for one that cannot be read."""

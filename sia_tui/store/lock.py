@@ -56,6 +56,16 @@ def _taken(descriptor: int) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def starting(path: Path) -> Iterator[None]:
+    """For whoever starts an engine, while it comes up: windows say so. That two do is the engines' to sort out."""
+    with contextlib.ExitStack() as stack:
+        # Nothing but a word for people.
+        with contextlib.suppress(RunHeld, OSError):
+            stack.enter_context(hold(path))
+        yield
+
+
 def is_held(path: Path) -> bool:
     """Whether an engine is alive on this run; of another user's, whether it listens."""
     try:

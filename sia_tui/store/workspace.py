@@ -58,6 +58,11 @@ class RunPaths:
         return self.root / "engine.lock"
 
     @property
+    def starting(self) -> Path:
+        """Held by whoever starts an engine, until that holds the run."""
+        return self.root / "engine.starting"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -23,21 +23,19 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
+from sia_tui.tui.departing import Departing
 from sia_tui.tui.feed import Feed
 from sia_tui.tui.garbage import STILL_S, Garbage
-from sia_tui.tui.heading import Piece, heading, home_heading, may_contract, terminal_title
-from sia_tui.tui.keymap import name_bindings, shown_key
+from sia_tui.tui.heading import Piece, heading, home_heading, terminal_title
+from sia_tui.tui.keymap import name_bindings
 from sia_tui.tui.manners import Manners, dress
-from sia_tui.tui.panes import TABS, Follows, Pane, Panes
+from sia_tui.tui.panes import TABS, Follows, Pane
 from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.dialogue import Dialogue
 from sia_tui.tui.screens.help import Help
-from sia_tui.tui.screens.leaving import Leaving, Parting
 from sia_tui.tui.screens.main import Main
 from sia_tui.tui.seat import Seat
 from sia_tui.tui.shelf import Shelf
-from sia_tui.tui.steering import Steering
-from sia_tui.tui.verdicts import Held
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.keys import Keys
@@ -46,7 +44,6 @@ from sia_tui.tui.window import Source
 from sia_tui.tui.workplace import Ask, Workplace
 
 if TYPE_CHECKING:
-    from sia_tui.tui.screens.gate import GatePane
     from sia_tui.tui.screens.home import HomePane
 
 FLUSHES_A_SECOND = 15
@@ -55,7 +52,7 @@ REDRAW_S = 0.2
 FLASHES = 6
 
 
-class SiaApp(Panes, Steering, Away):
+class SiaApp(Departing, Away):
     """`1` is home; `2` to `6` are panes on one run."""
 
     shown: ClassVar[tuple[str, ...]] = TABS
@@ -109,10 +106,7 @@ class SiaApp(Panes, Steering, Away):
         self._ask, self._resume = ask, resume
         self.place, self._manners, self._given = place, manners or Manners(), feed
         self._shelf = Shelf(place.workspace) if place else None
-        self._header, self._tabs = (
-            Header(),
-            Tabs({number: name for number, name in enumerate(TABS, 1) if name in self.shown}),
-        )
+        self._header, self._tabs = Header(), Tabs(self.shown)
         self._begins_at = "home" if paths is None else "live"
         self._panes = ContentSwitcher()
         self._there: set[str] = set()
@@ -124,9 +118,6 @@ class SiaApp(Panes, Steering, Away):
         self._shelved: tuple[View, ...] = ()
         self._flushes, self._drawn, self._stale = 0, 0.0, False
         self._flashes = 0
-        self._leaving: Held | None = None
-        """Of which verdict the person was told that leaving sends it."""
-        self.parted: Answer | None = None
         self._settled = paths is None
         self._faults = dress(self, self._manners)
         self._face(paths)
@@ -180,6 +171,7 @@ class SiaApp(Panes, Steering, Away):
                 reader.start()
         self._touch()
         self._garbage.spare()
+        self.check_keys(self._manners.keys)
 
     def on_unmount(self) -> None:
         self._garbage.stop()
@@ -229,51 +221,12 @@ class SiaApp(Panes, Steering, Away):
         self._face(None)
         self.focus_pane()
 
-    @property
-    def _held(self) -> Held | None:
-        """The verdict that may still be taken back."""
-        gate = self._pane("gate")
-        return cast("GatePane", gate).verdicts.held if gate is not None else None
-
-    def _held_back(self) -> bool:
-        """Whether a verdict is not sent yet: it would go to another run's engine."""
-        held = self._held
-        if held is not None:
-            self.say(f"the {held.kind} of {held.gate} is not sent yet: wait for it, or take it back", False)
-        return held is not None
-
-    def action_leave(self) -> None:
-        """To home when the window was opened there, else out."""
-        if self.here != self._begins_at == "home":
-            self.action_pane("home")
-        elif self._held is None and self._feed is not None and may_contract(self.view) and not self.refusal:
-            self.push_screen(Leaving(self.view), self._left)
-        else:
-            self.call_later(self.action_quit)
-
-    def _left(self, how: Parting | None) -> None:
-        if how == "leave":
-            self.call_later(self.action_quit)
-        elif how == "until" and self.may_steer():
-            self._go("gate", lambda gate: gate.action_until(known=True))
-
-    async def action_quit(self) -> None:
-        """Leave; a verdict that is still held is asked about first."""
-        held = self._held
-        if held is not None and held is not self._leaving:
-            self._leaving = held
-            leave = shown_key(self, "app.leave")
-            said = f"the {held.kind} of {held.gate} is not sent yet: take it back, or {leave} sends it now and leaves"
-            self.notify(said, severity="warning", markup=False, timeout=10)
-            return
-        self.exit()
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "pane":
             return parameters[0] in self.shown
         on_run = self.here != "home" and self._feed is not None
         if action == "start":
-            return on_run and not (self.view.alive or self.view.over)
+            return on_run and not (self.view.alive or self.view.starting or self.view.over)
         if action == "end_training":
             return on_run and self.view.in_training
         if action == "end_contract":
@@ -388,4 +341,4 @@ def _near(path: Path) -> str:
 
 def _keys_of(view: View) -> tuple[bool, ...]:
     """What decides which keys there are."""
-    return view.alive, view.over, view.in_training, view.state.contract is not None
+    return view.alive, view.starting, view.over, view.in_training, view.state.contract is not None

@@ -15,6 +15,7 @@ from sia_tui.core.telling import points
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.diffing import LONGEST
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
+from sia_tui.tui.plan_words import Changes, changes_told
 
 if TYPE_CHECKING:
     from sia_tui.config import RunConfig
@@ -60,6 +61,20 @@ class Question:
         return self.step.proposal.patch
 
     @property
+    def proposed(self) -> Step | None:
+        """The agent's step, where people made this one of it."""
+        found, was = None, self.state.amends(self.step)
+        while was is not None:
+            found, was = was, self.state.amends(was)
+        return found
+
+    @property
+    def own_changes(self) -> Changes:
+        """Fields of the plan that are not as the agent proposed them."""
+        plan, was = self.step.proposal.plan, self.proposed.proposal.plan if self.proposed else None
+        return plan.changes(was) if plan is not None and was is not None else {}
+
+    @property
     def measure_s(self) -> float | None:
         """What measuring on dev should take: as the incumbent's did, by the tokens of the preview."""
         seen, base = self.step.preview, self.found.measure_s
@@ -98,11 +113,21 @@ def decision(asked: Question, brief: bool = False) -> list[Line]:
     expected, warned = line(*_expected(asked, brief)), _warnings(asked)
     if brief:
         # Where it is cut off at the end, nothing is lost that the evidence does not say again.
-        return [what, line(*_lights(asked)), expected, *_spent(asked, brief), *warned, *_amended(asked), reason]
+        return [
+            what,
+            line(*_lights(asked)),
+            expected,
+            *_spent(asked, brief),
+            *warned,
+            *_amended(asked),
+            *_wanted(asked),
+            reason,
+        ]
     return [
         what,
         reason,
         *_amended(asked),
+        *_wanted(asked),
         expected,
         *_spent(asked, brief),
         line(*_lights(asked), *_then(asked)),
@@ -118,7 +143,21 @@ def _amended(asked: Question) -> list[Line]:
         return []
     gone = f", without {', '.join(sentence(hunk.told, 60) for hunk in made.dropped)}" if made.dropped else ""
     edited = ", with lines of their own" if made.edited else ""
-    return [line((f"AMENDED by {made.by} from {made.id}{gone}{edited}; the agent promised nothing of this", WARN))]
+    plan = f": {changes_told(asked.own_changes)}" if asked.own_changes else ""
+    said = f"AMENDED by {made.by} from {made.id}{gone}{edited}{plan}; the agent promised nothing of this"
+    return [line((said, WARN))]
+
+
+def _wanted(asked: Question) -> list[Line]:
+    """What a person has proposed meanwhile: nobody need think that it is lost behind this one."""
+    if not asked.state.wanted:
+        return []
+    first, *more = asked.state.wanted
+    turn = "an engine puts this aside for it" if asked.step.can_wait else "its turn comes after this one"
+    said = (
+        f"WAITS “{sentence(first.proposal.title, 80)}” by {first.by}{f' and {len(more)} more' if more else ''}: {turn}"
+    )
+    return [line((said, WARN))]
 
 
 def _size(asked: Question) -> str:

@@ -39,15 +39,19 @@ class Draft:
 
     @property
     def told(self) -> str:
-        """What `a` would do, where that is no plain yes."""
+        """What a yes would do, where that is no plain yes."""
         if not self.changed:
             return ""
         if not self.taken:
             return "no hunk is taken: reject it, or take one"
-        count = len(hunks(self.patch))
-        what = "edited" if len(self.taken) == count else f"{len(self.taken)} of {count} hunks"
-        what += ", edited" if self.patch != self.proposed and what != "edited" else ""
-        return f"{what}: a makes a new proposal of that, checked and tried again, with a gate of its own"
+        return f"{self.made}: a yes makes a new proposal of that, checked and tried again, with a gate of its own"
+
+    @property
+    def made(self) -> str:
+        """What it is of what was proposed, where it is not the same."""
+        count, edited = len(hunks(self.patch)), self.patch != self.proposed
+        some = [f"{len(self.taken)} of {count} hunks"] if len(self.taken) < count else []
+        return ", ".join([*some, *(["edited"] if edited else [])])
 
     @property
     def body(self) -> Mapping[str, Any]:

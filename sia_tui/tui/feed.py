@@ -50,7 +50,7 @@ class Feed(Follower):
             try:
                 self._read()
             except (StoreError, ValueError, OSError) as error:
-                self.view = replace(self.view, error=one_line(str(error), 300), alive=self._held())
+                self.view = replace(self.view, error=one_line(str(error), 300), alive=self._held(), starting=False)
                 self._over.wait(RETRY_S)
 
     def _held(self) -> bool:
@@ -71,6 +71,7 @@ class Feed(Follower):
                         # Its open file would be read on as if nothing had happened.
                         raise StoreError(f"{self._paths.name}: its folder is gone, deleted or moved")
                     tail.alive = is_held(self._paths.lock)
+                    tail.starting = not tail.alive and is_held(self._paths.starting)
                 beats += 1
                 found = tail.poll(self.view)
                 if found is not self.view:
@@ -90,7 +91,7 @@ class Tail:
 
     def __init__(self, reader: RunReader, paths: RunPaths, config: RunConfig | None = None) -> None:
         self._reader, self._paths, self.config = reader, paths, config
-        self.alive = False
+        self.alive = self.starting = False
         self._version = -1
         self._seen = 0
         self._folded = State()
@@ -108,7 +109,8 @@ class Tail:
         """The newest view; `last` itself when nothing has changed. Raises StoreError, ValueError."""
         version = self._reader.version()
         if version == self._version and last.error is None:
-            return last if last.alive == self.alive else replace(last, alive=self.alive)
+            same = (last.alive, last.starting) == (self.alive, self.starting)
+            return last if same else replace(last, alive=self.alive, starting=self.starting)
         self._version = version
         self._read_log()
         self._read_episodes()
@@ -119,6 +121,7 @@ class Tail:
             progress=self._reader.progress(),
             machine=self._reader.machine(),
             alive=self.alive,
+            starting=self.starting,
             story=tuple(self._story),
             alarms=tuple(self._alarms),
             metrics={name: tuple(rows.values()) for name, rows in self._metrics.items()},

@@ -19,7 +19,9 @@ STALE_S = 15.0
 
 GLYPHS: dict[Mark, Piece] = {
     "running": ("● running", "$text-success"),
-    "starting": ("◌ not started", "$text-warning"),
+    "reading": ("… reading", "$foreground-muted"),
+    "new": ("◌ not started", "$text-warning"),
+    "starting": ("◌ starting", "$text-success"),
     "waiting": ("▲ GATE waits", "bold $text-warning"),
     "paused": ("⏸ paused", "bold $text-warning"),
     "done": ("■ done", "$text-success"),
@@ -79,6 +81,10 @@ def _isolation(view: View) -> list[Piece]:
 
 
 def _engine(view: View, now: datetime, starts: str) -> list[Piece]:
+    if not view.alive and not view.known:
+        return [("", "")]
+    if not view.alive and view.starting:
+        return [("engine ◌ starting ", "$text-success")]
     if not view.alive:
         return [
             (
@@ -100,6 +106,14 @@ def _engine(view: View, now: datetime, starts: str) -> list[Piece]:
 def may_contract(view: View) -> bool:
     """Whether the engine waits for a person who leaves, and a standing yes could answer in their place."""
     return view.alive and view.state.waiting is not None and view.state.contract is None
+
+
+def will_ask(view: View) -> bool:
+    """Whether a person who leaves may be wanted at a gate, now or later, with no standing yes in their place."""
+    state, config = view.state, view.config
+    works = view.alive and state.status == "running" and state.stop_asked is None and state.contract is None
+    asks = config is not None and config.gate.policy == "ask"
+    return may_contract(view) or (works and asks)
 
 
 def parting(view: View, sent: Answer | None = None) -> str:

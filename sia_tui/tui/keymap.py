@@ -16,11 +16,12 @@ from pkgutil import iter_modules
 
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
-from textual.keys import _character_to_key
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 
 from sia_tui.tui.pieces import KEYS
 
 OURS = "sia_tui."
+_HELD = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
 _SUFFIXES = ("Pane", "View", "App", "Screen")
 
 
@@ -59,7 +60,8 @@ def shown_key(part: DOMNode, name: str) -> str:
         for binding in found
     }
     [first, *_] = _keys(own or "") or [keys[name]]
-    return part.app.get_key_display(Binding(first, "", ""))
+    shown = part.app.get_key_display(Binding(first, "", ""))
+    return "enter" if shown == "⏎" else shown
 
 
 def shown_keys(part: DOMNode) -> Mapping[str, str]:
@@ -72,13 +74,20 @@ def shown_keys(part: DOMNode) -> Mapping[str, str]:
 
 
 def faults(keymap: Mapping[str, str]) -> list[str]:
-    """One line for each id that is none, and for each key that a rebinding takes away from another action."""
+    """One line for each id that is none, for each key that no terminal says, and for each that a rebinding takes away
+    from another action."""
     ids = known()
     said = [f"keys.{name}: no such binding; see: sia-tui config show --keys" for name in keymap if name not in ids]
     said += [
         f"keys.{name}: {keymap[name]!r} names no key; the comma's is comma"
         for name in keymap
         if not _keys(keymap[name])
+    ]
+    said += [
+        f"keys.{name}: {key!r} is no key that arrives; such as a, A, f5, ctrl+a, comma"
+        for name in keymap
+        for key in _keys(keymap[name])
+        if not _arrives(key)
     ]
     taken: dict[str, None] = {}
     for room, bindings in _rooms():
@@ -101,6 +110,20 @@ def _by_id(bindings: list[tuple[str, Binding]]) -> dict[str, list[str]]:
 
 def _keys(text: str) -> list[str]:
     return [_character_to_key(key) if len(key) == 1 else key for part in text.split(",") if (key := part.strip())]
+
+
+def _arrives(key: str) -> bool:
+    """Whether a terminal says such a key. A letter with shift is the capital."""
+    *held, last = key.split("+")
+    if not set(held) <= _HELD or (held == ["shift"] and len(last) == 1):
+        return False
+    return last in _named_keys() or key_to_character(last) is not None
+
+
+@cache
+def _named_keys() -> frozenset[str]:
+    named = (key.value.rpartition("+")[2] for key in Keys if not key.value.startswith("<"))
+    return frozenset((*named, *KEY_NAME_REPLACEMENTS.values()))
 
 
 def _rooms() -> Iterator[tuple[str, list[tuple[str, Binding]]]]:

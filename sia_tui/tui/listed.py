@@ -21,7 +21,7 @@ _LEAST = 12
 
 def run_line(view: View, width: int, marked: bool = False) -> Line:
     """Whose turn it is stands first; what does not fit is said below the list."""
-    status, style = GLYPHS[view.mark] if view.error is None else ("? unreadable", BAD)
+    status, style = _status(view)
     waits = view.state.waiting is not None and not view.over
     pieces: list[Piece] = [
         ("✓" if marked else " ", ACCENT),
@@ -36,6 +36,16 @@ def run_line(view: View, width: int, marked: bool = False) -> Line:
     asks, rest = (_asks(view), _left(view)) if room >= _LEAST else (_asks(view)[:1], "")
     last = (f"▲ {asks}", f"bold {WARN}") if waits else (rest, DIM)
     return line(*pieces, (fit(last[0], max(0, room)), last[1]))
+
+
+def sought(view: View, wanted: str) -> bool:
+    """Whether every word stands in the run's name, its task or its status, whatever its case."""
+    said = f"{view.run} {view.state.task} {_status(view)[0]}".casefold()
+    return all(word in said for word in wanted.casefold().split())
+
+
+def _status(view: View) -> tuple[str, str]:
+    return GLYPHS[view.mark] if view.error is None else ("? unreadable", BAD)
 
 
 def heading_line(width: int) -> Line:
@@ -57,8 +67,8 @@ def _spark(width: int) -> int:
     return _SPARK if width < WIDE else _SPARK + 4
 
 
-def about(view: View, now: datetime, width: int) -> list[Line]:
-    """What waits, what may be spent, and when something last happened."""
+def about(view: View, now: datetime, width: int, resumes: str) -> list[Line]:
+    """What waits, what may be spent, and when something last happened. `resumes` is the key that does."""
     state = view.state
     if view.error is not None:
         return [line((fit(f"cannot be read: {view.error}", width), BAD))]
@@ -75,7 +85,8 @@ def about(view: View, now: datetime, width: int) -> list[Line]:
         count = f" {view.progress.done}/{view.progress.total}" if view.progress.total else ""
         lines.append(line(("NOW       ", HEAD), fit(f"{view.progress.phase}{count}", max(4, width - 10))))
     if not view.alive and not view.over:
-        lines.append(line(("ENGINE    ", HEAD), (f"none: R, or sia-tui resume {view.run}", WARN)))
+        none = (f"none: {resumes}, or sia-tui resume {view.run}", WARN)
+        lines.append(line(("ENGINE    ", HEAD), ("starting", GOOD) if view.starting else none))
     return lines
 
 

@@ -129,6 +129,8 @@ def following(view: View, keys: Mapping[str, str] = KEYS) -> str:
     """What comes after what is under way, and what the person can press."""
     if view.over:
         return f"nothing: the run is over; {keys['app.history']} shows how it went"
+    if not view.alive and (view.starting or not view.known):
+        return "an engine is starting" if view.starting else "…"
     if not view.alive:
         asked = f"{keys['app.gate']} answers the gate; " if view.state.waiting else ""
         return f"{asked}{keys['app.start']}, or sia-tui resume {view.run}, starts an engine and goes on from here"

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from sia_tui.store.reader import Metrics
 
 Axis = tuple[str, ...]
-"""Measures of one unit: lines that may share an axis."""
+"""Measures of one unit: lines that may share an axis. `gpu_busy` is each GPU's: `gpu_busy/0` and so on."""
 
 SIGNALS = "signals, not verdicts"
 OVERVIEW = "overview"
@@ -45,7 +45,14 @@ PANELS = (
             ("learning_rate",),
         ),
     ),
-    Panel("length", (("completions/mean_length", "length"), ("completions/clipped_ratio",), ("shared_prefix",))),
+    Panel(
+        "length",
+        (
+            ("completions/mean_length", "completions/p95_length", "length"),
+            ("completions/clipped_ratio",),
+            ("shared_prefix",),
+        ),
+    ),
     Panel(
         "on-policy",
         (
@@ -66,6 +73,18 @@ PANELS = (
     ),
     Panel("value", (("explained_variance",), ("value_loss",))),
     Panel("time", (("rollout_s", "train_s", "step_time"), ("peak_gib",))),
+    Panel(
+        "throughput",
+        (
+            ("rollout_tokens_s", "gateway/tokens_s"),
+            ("train_tokens_s",),
+            ("gateway/running", "gateway/queue"),
+            ("kv_cache",),
+            ("prefix_hits",),
+            ("tokens",),
+        ),
+    ),
+    Panel("machine", (("gpu_busy",), ("gpu_gib",), ("gpu_watts",), ("gpu_celsius",), ("cores",), ("rss_gib",))),
 )
 
 _LABELS = {
@@ -75,6 +94,7 @@ _LABELS = {
     "clip_ratio/low_mean": "clip low",
     "clip_ratio/high_mean": "clip high",
     "completions/mean_length": "mean length",
+    "completions/p95_length": "p95 length",
     "completions/clipped_ratio": "truncated",
     f"{_RATIO}/min": "IS min",
     f"{_RATIO}/mean": "IS mean",
@@ -88,11 +108,23 @@ _LABELS = {
     "rollout_s": "rollout s",
     "train_s": "train s",
     "step_time": "step s",
+    "rollout_tokens_s": "rollout tok/s",
+    "gateway/tokens_s": "served tok/s",
+    "train_tokens_s": "train tok/s",
+    "gateway/running": "requests",
+    "gateway/queue": "waiting",
+    "kv_cache": "KV cache",
 }
+
+MACHINE = {"gpu_busy": "GPU", "gpu_gib": "GPU GiB", "gpu_watts": "GPU W", "gpu_celsius": "GPU °C", "rss_gib": "GiB"}
+"""Measures of each GPU, and of each kind of process."""
 
 
 def label(name: str) -> str:
     """A measure's name in the few cells a panel has."""
+    of, _, part = name.partition("/")
+    if of in MACHINE:
+        return (f"{part} {MACHINE[of]}" if of == "rss_gib" else f"{MACHINE[of]} {part}").strip()
     return _LABELS.get(name) or name.replace("_", " ").replace("/", " ")
 
 
@@ -100,7 +132,7 @@ def panels(rows: Sequence[Metrics]) -> tuple[Panel, ...]:
     """The panels of what was measured, each with the measures that are there and no others."""
     seen = {name for row in rows for name in row.values}
     found = [Panel(panel.title, tuple(_present(panel.axes, seen))) for panel in PANELS]
-    rest = seen.difference(*(panel.names for panel in PANELS))
+    rest = seen.difference(*(panel.names for panel in found))
     found.append(Panel("other", tuple((name,) for name in sorted(rest))))
     return tuple(panel for panel in found if panel.axes)
 
@@ -117,8 +149,13 @@ def pages(rows: Sequence[Metrics], slots: int) -> tuple[Panel, ...]:
 
 def _present(axes: Sequence[Axis], seen: set[str]) -> Iterator[Axis]:
     for axis in axes:
-        if there := tuple(name for name in axis if name in seen):
+        if there := tuple(one for name in axis for one in _each(name, seen)):
             yield there
+
+
+def _each(name: str, seen: set[str]) -> list[str]:
+    """It, or what it is of each part of the machine."""
+    return sorted(one for one in seen if one == name or (name in MACHINE and one.startswith(f"{name}/")))
 
 
 def _paged(panel: Panel, slots: int) -> Iterator[Panel]:

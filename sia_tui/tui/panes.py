@@ -16,7 +16,10 @@ from textual.message_pump import MessagePump
 from textual.widget import AwaitMount, Widget
 from textual.widgets import ContentSwitcher
 
-from sia_tui.tui.keymap import name_bindings, shown_keys
+from sia_tui.core.text import one_line
+from sia_tui.person import user_file
+from sia_tui.store.browse import Wanted
+from sia_tui.tui.keymap import faults, name_bindings, shown_keys
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.tabs import Tabs
@@ -87,6 +90,19 @@ class Panes(App[None]):
         super().set_keymap(keymap)
         self.__dict__.pop("keys", None)
 
+    def check_keys(self, keymap: Mapping[str, str]) -> None:
+        """Say what cannot be of a person's own keys. Whatever binds any is imported for it: not before something is on the
+        screen."""
+        if keymap:
+            self.run_worker(partial(self._check_keys, keymap), thread=True, exit_on_error=False)
+
+    def _check_keys(self, keymap: Mapping[str, str]) -> None:
+        """In a thread."""
+        if found := faults(keymap):
+            more = f" ({len(found) - 1} more: sia-tui config show)" if len(found) > 1 else ""
+            said = f"{user_file()}: {one_line(found[0], 200)}{more}"
+            self.call_from_thread(self.notify, one_line(said, 400), severity="warning", markup=False, timeout=15)
+
     @property
     def here(self) -> str:
         """The name of the pane in sight."""
@@ -98,10 +114,13 @@ class Panes(App[None]):
     def read_rollout(self, opens: Opens, back: str) -> None:
         self._go("rollouts", lambda rollouts: rollouts.read(opens, back))
 
+    def list_rollouts(self, wanted: Wanted) -> None:
+        self._go("rollouts", lambda rollouts: rollouts.narrow(wanted))
+
     def _go(self, name: str, then: Callable[[Any], None] = lambda pane: None) -> None:
         """Bring a pane into sight; `then` is called with it as soon as it is there."""
         if name != "home" and self._feed is None:
-            self.notify("no run is open: Enter opens one", markup=False)
+            self.notify("no run is open: choose one of the list", markup=False)
             return
         found = self._pane(name)
         if found is None:

@@ -49,6 +49,15 @@ class Entry:
         return self.generation.commit if self.generation else self.step.commit if self.step else None
 
     @property
+    def stops(self) -> bool:
+        """Proposed by whoever would have ended the run."""
+        return self.step is not None and self.step.proposal.lever == "stop"
+
+    def harness(self, state: State) -> str | None:
+        """The commit of its harness: of a stop the one that it leaves as it is."""
+        return self.commit or (self.base(state) if self.stops else None)
+
+    @property
     def lasting(self) -> bool:
         """Not given up."""
         return self.generation is not None and self.generation.kept is not False
@@ -67,6 +76,16 @@ class Entry:
         if self.generation is not None and self.generation.parent is not None:
             return state.generations[self.generation.parent].commit
         return self.step.proposal.base_commit
+
+
+def no_difference(*sides: Entry | None) -> str:
+    """Why there may be none between two."""
+    stop = next((side for side in sides if side is not None and side.stops), None)
+    return (
+        f"no difference: {stop.name} is a proposal to stop, which changes nothing"
+        if stop
+        else "no difference in the harness"
+    )
 
 
 def entries(state: State) -> list[Entry]:

@@ -34,7 +34,7 @@ FIRST = (
     "staleness",
 )
 """Measures in the order in which they matter while there is room for a few."""
-_UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "frac_reward_zero_std"}
+_UNTOLD = {"learning_rate", "rollout_s", "train_s", "step_time", "tokens", "frac_reward_zero_std"}
 _NAME = 13
 REASON = 5
 """Lines that may say why a run stands still."""
@@ -133,6 +133,8 @@ def _phase(view: View, now: datetime, width: int, keys: Mapping[str, str]) -> li
     if view.over or view.state.status == "failed" or view.state.stop_reason:
         reason = view.state.stop_reason or ""
         return [line((text, STRONG)) for text in wrap(f"{view.state.status}: {reason}", width, REASON)]
+    if not view.alive and (view.starting or not view.known):
+        return [line(("starting", STRONG) if view.starting else ("reading …", DIM))]
     if not view.alive:
         return [line((f"no engine is running; {keys['app.start']} starts one", WARN))]
     if view.state.waiting is not None:

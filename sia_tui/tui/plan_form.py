@@ -9,7 +9,7 @@ from typing import Any
 from sia_tui.core.costs import rehearsed
 from sia_tui.core.plans import ALGORITHMS, RANGES, TARGETS, Pilot, TrainPlan, estimate
 from sia_tui.tui.pieces import minutes
-from sia_tui.tui.planned import PPO, SAID
+from sia_tui.tui.plan_words import PPO, label
 
 _NOT_HERE = ("serve_on", "train_on", "seed")
 """Where it runs is the config's."""
@@ -31,7 +31,7 @@ def plan_fields(plan: TrainPlan, before: TrainPlan | None) -> tuple[Field, ...]:
     """Those that a person may change."""
     names = [item.name for item in fields(plan) if item.name not in _NOT_HERE]
     return tuple(
-        Field(name, SAID.get(name, (name.replace("_", " "), ""))[0], shown(getattr(plan, name)), _hint(name, before))
+        Field(name, label(name), shown(getattr(plan, name)), _hint(name, before))
         for name in names
         if plan.algorithm == "ppo" or name not in PPO
     )

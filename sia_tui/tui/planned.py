@@ -8,90 +8,42 @@ from dataclasses import fields
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.state import State, Step
 from sia_tui.core.telling import eta, percent, points
+from sia_tui.core.text import one_line
 from sia_tui.store.reader import Progress
 from sia_tui.tui.asked import Question
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, fit, head, interval, line, table, wrap
+from sia_tui.tui.plan_words import PPO, Changes, label, value_told
 
-_NAMES = {
-    "best_of_n": "best of n, cloned",
-    "dpo": "DPO",
-    "grpo": "GRPO",
-    "dr_grpo": "Dr. GRPO",
-    "rloo": "RLOO",
-    "reinforce_kl": "REINFORCE + KL",
-    "entropic": "entropic weighting",
-    "ppo": "PPO with GAE",
-}
-PPO = ("gamma", "gae_lambda", "value_warmup")
-SAID = {
-    "algorithm": ("algorithm", _NAMES),
-    "steps": ("optimizer steps", "at most"),
-    "cases_per_step": ("cases a step", ""),
-    "samples": ("rollouts a case", ""),
-    "cases": ("train cases", ""),
-    "held_out": ("held out to stop", ""),
-    "learning_rate": ("learning rate", ""),
-    "eval_every": ("looks every", "steps"),
-    "patience": ("patience", "looks"),
-    "rank": ("LoRA rank", ""),
-    "alpha": ("LoRA alpha", ""),
-    "targets": ("LoRA targets", {}),
-    "clip": ("clip", ""),
-    "kl": ("KL to the base", ""),
-    "entropy": ("entropy bonus", ""),
-    "max_tokens": ("completion", "tokens at most"),
-    "staleness": ("staleness", "steps at most"),
-    "gamma": ("discount", ""),
-    "gae_lambda": ("GAE lambda", ""),
-    "value_warmup": ("value warm-up", "steps"),
-    "stop_slope": ("stop, no rise by", "steps"),
-    "stop_kl": ("stop, KL above", "nats a token"),
-    "stop_truncated": ("stop, cut short", "of completions"),
-    "stop_gap": ("stop, gap above", "nats"),
-    "stop_s": ("stop, wall clock", "s"),
-    "serve_on": ("GPUs that serve", ""),
-    "train_on": ("GPUs that train", ""),
-    "seed": ("seed", ""),
-}
+_MOST = 8
+"""Of what was turned down."""
 
 
 def planned(asked: Question, width: int) -> list[Line]:
-    """The plan field by field, against the last one that was carried out."""
-    plan, before = asked.step.proposal.plan, asked.state.last_plan
+    """The plan field by field, against the last one that was carried out; what a person made of it, against the agent's."""
+    plan, before, own = asked.step.proposal.plan, asked.state.last_plan, asked.own_changes
     if plan is None:
         return _ending(asked, width)
     changes = plan.changes(before) if before else {}
     against = f"against the last one carried out, {len(changes)} changed" if before else "the first of this run"
     names = [item.name for item in fields(plan) if plan.algorithm == "ppo" or item.name not in PPO]
-    rows = [_row(plan, name) for name in names]
-    lines = [head("THE PLAN", against)]
+    rows = [(label(name), value_told(name, getattr(plan, name)), "") for name in names]
+    lines = [head("THE PLAN", f"{f'{len(own)} of it a person changed; ' if own else ''}{against}")]
     for name, cells in zip(names, table(rows), strict=True):
-        lines.append(line((cells[0], DIM), cells[1], _against(name, changes, before)))
+        of_it = _proposed(name, own) if name in own else _against(name, changes, before)
+        lines.append(line((cells[0], DIM), cells[1], of_it))
     return [*lines, line(), *_stops(plan, asked, width)]
 
 
-def _row(plan: TrainPlan, name: str) -> tuple[str, str, str]:
-    label, unit = SAID.get(name, (name.replace("_", " "), ""))
-    return label, value_told(name, getattr(plan, name), unit), ""
+def _proposed(name: str, own: Changes) -> tuple[str, str]:
+    return f"▲ proposed {value_told(name, own[name][0])}", f"bold {WARN}"
 
 
-def value_told(name: str, value: object, unit: object) -> str:
-    if isinstance(unit, dict):
-        return str(unit.get(value, value))
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "as configured"
-    if name.startswith("stop_") and not value:
-        return "never"
-    shown = f"{value:g}" if isinstance(value, float) else f"{value:,}" if name != "seed" else f"{value}"
-    return f"{shown} {unit}".rstrip()
-
-
-def _against(name: str, changes: dict[str, tuple[object, object]], before: TrainPlan | None) -> tuple[str, str]:
+def _against(name: str, changes: Changes, before: TrainPlan | None) -> tuple[str, str]:
     if before is None:
         return "", ""
     if name not in changes:
         return "same", DIM
-    return f"▲ was {value_told(name, changes[name][0], SAID.get(name, ('', ''))[1])}", f"bold {WARN}"
+    return f"▲ was {value_told(name, changes[name][0])}", f"bold {WARN}"
 
 
 def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
@@ -99,7 +51,7 @@ def _stops(plan: TrainPlan, asked: Question, width: int) -> list[Line]:
         (
             "STOPS ITSELF",
             f"after {plan.patience} looks without a new best on {plan.held_out} train cases held out, one look every "
-            f"{plan.eval_every} steps, or by the rules above. S ends it early with its best adapter; p pauses it.",
+            f"{plan.eval_every} steps, or by the rules above. You may end it early, with its best adapter, or pause it.",
         ),
         (
             "AFTER",
@@ -126,7 +78,23 @@ def _ending(asked: Question, width: int) -> list[Line]:
         mark = "▸" if generation.index == state.incumbent else " "
         mean = f"{percent(dev.mean):>7}" if dev else "      –"
         lines.append(line(f"{mark} g{generation.index:<3}", mean, (f"  {_fate(generation.kept)}", DIM)))
-    return lines
+    return [*lines, *_turned_down(state, width)]
+
+
+def _turned_down(state: State, width: int) -> list[Line]:
+    """What people kept from being tried: whole patches, and hunks of those that they changed."""
+    told: list[str] = []
+    for step in reversed(state.steps):
+        title = one_line(step.proposal.title, 100)
+        if step.amended is not None:
+            told += [f"{step.id} “{title}”: {hunk.told}" for hunk in step.amended.dropped]
+        elif step.proposal.patch and any(said.kind == "reject" and said.by != "auto" for said in step.verdicts):
+            told.append(f"{step.id} “{title}”")
+    if not told:
+        return []
+    more = [f"and {len(told) - _MOST} more"] if len(told) > _MOST else []
+    rows = [part for one in (*told[:_MOST], *more) for part in wrap(one, width, 3)]
+    return [line(), head("TURNED DOWN", "the history revives a patch"), *map(line, rows)]
 
 
 def _fate(kept: bool | None) -> str:
@@ -162,7 +130,7 @@ def _gathered(state: State) -> str:
 
 def _doing(state: State, progress: Progress | None, alive: bool) -> Sequence[Line]:
     if state.status == "failed":
-        return [line(("the run failed, R goes on with it: ", WARN), f"{state.stop_reason or ''}")]
+        return [line(("the run failed; an engine goes on with it: ", WARN), f"{state.stop_reason or ''}")]
     if state.status in ("done", "stopped"):
         return [line(("the run is over: ", DIM), state.status, (f", {state.stop_reason or ''}", DIM))]
     if state.status == "paused":

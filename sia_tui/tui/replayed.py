@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import Piece
 from sia_tui.tui.keymap import shown_key
-from sia_tui.tui.manners import Manners
+from sia_tui.tui.manners import STEERING, Manners
 from sia_tui.tui.panes import PANES
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.scrubber import Scrubber
@@ -53,6 +54,15 @@ class ReplayApp(SiaApp):
         plays = shown_key(self, "replay.play")
         return Answer(False, f"this is a recording: what was decided is decided; {plays} plays on")
 
+    @property
+    def refusal(self) -> str:
+        return self._over().message
+
+    def _check_action_state(self, action: str, default_namespace: DOMNode) -> bool | None:
+        """What would decide is in no footer and no list of commands; by its key it is refused, for a reason."""
+        decides = self._parse_action(action, default_namespace)[1] in STEERING
+        return False if decides else super()._check_action_state(action, default_namespace)
+
     def action_play(self) -> None:
         self.replay.play()
 
@@ -67,11 +77,6 @@ class ReplayApp(SiaApp):
 
     def on_scrubber_sought(self, event: Scrubber.Sought) -> None:
         self.replay.seek(event.share * self.replay.film.length_s)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "start", "end_training", "end_contract"):
-            return False
-        return super().check_action(action, parameters)
 
     def _tick(self) -> None:
         super()._tick()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from sia_tui.core.state import State
+from sia_tui.core.text import one_line
 from sia_tui.store.browse import Outcome, Part, Wanted
 from sia_tui.store.reader import EpisodeRow
-from sia_tui.tui.pieces import BAD, DIM, GOOD, WARN, Line, cells, fit, line, thousands
+from sia_tui.tui.pieces import BAD, DIM, GOOD, WARN, Line, Piece, cells, fit, line, thousands
 from sia_tui.tui.view import clock
 
 PARTS: tuple[Part | None, ...] = (None, "train", "dev", "training")
@@ -67,21 +70,54 @@ def next_generation(wanted: Wanted, state: State) -> Wanted:
     return replace(wanted, key=keys[(at + 1) % len(keys)])
 
 
-def filters(wanted: Wanted, state: State, count: int) -> Line:
-    """What the list is narrowed to, and by which keys."""
-    name = next((f"g{generation.index}" for generation in state.generations if generation.key == wanted.key), "all")
-    said = [
-        ("s", "split", wanted.part or "all"),
-        ("o", "outcome", wanted.outcome or "all"),
-        ("v", "generation", name),
-        ("/", "text", wanted.text or "–"),
-    ]
-    pieces: list[tuple[str, str]] = [(f"{thousands(count)} rollouts  ", "bold")]
-    for key, what, now in said:
-        pieces += [
-            (f" {key} ", "reverse"),
-            (f" {what} ", DIM),
-            (f"{fit(now, 12).rstrip()}   ", WARN if now not in ("all", "–") else ""),
-        ]
-    sealed = [("hidden and test stay sealed", DIM)] if wanted.sealed else []
-    return line(*pieces, *sealed)
+def filters(wanted: Wanted, state: State, count: int, keys: Mapping[str, str], width: int) -> Line:
+    """What the list is narrowed to, and by which keys. Where there is little room, what is set is named before all else."""
+    sealed = [("  hidden and test stay sealed", DIM)] if wanted.sealed else []
+    named = list(_filters(wanted, state, count, keys, True))
+    for said in (line(*named, *sealed), line(*named)):
+        if cells(said.plain) <= width:
+            return said
+    return line(*_filters(wanted, state, count, keys, False))
+
+
+def _filters(wanted: Wanted, state: State, count: int, keys: Mapping[str, str], named: bool) -> Iterator[Piece]:
+    generation = next((f"g{one.index}" for one in state.generations if one.key == wanted.key), "another")
+    yield (f"{thousands(count)} {'rollouts ' if named else ''}", "bold")
+    for id, what, now in (
+        ("rollouts.part", "split", wanted.part),
+        ("rollouts.outcome", "outcome", wanted.outcome),
+        ("rollouts.generation", "generation", generation if wanted.key is not None else None),
+        ("rollouts.narrow", "score, failure", narrowed(wanted)),
+        ("rollouts.search", "text", wanted.text),
+    ):
+        yield (f" {keys[id]} ", "reverse")
+        yield (f" {fit(now, 30 if named else 22).rstrip()} ", f"bold {WARN}") if now else (f" {what} " * named, DIM)
+    if wanted != wanted.everything:
+        yield from ((f" {keys['rollouts.clear']} ", "reverse"), (" all again " if named else " all ", WARN))
+
+
+def narrowed(wanted: Wanted) -> str:
+    """`0.2 to 0.5 · timeout`; nothing where neither is set."""
+    least, most = ("" if bound is None else f"{bound:g}" for bound in (wanted.least, wanted.most))
+    score = f"{least} to {most}" if least and most else f"from {least}" if least else f"up to {most}" if most else ""
+    return " · ".join(part for part in (score, wanted.failure or "") if part)
+
+
+def bounds(least: str, most: str) -> tuple[float | None, float | None]:
+    """What a person typed as the rewards' bounds, where they did. Raises ValueError, in one line."""
+    low, high = _bound("at least", least), _bound("at most", most)
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"no reward is at least {low:g} and at most {high:g}")
+    return low, high
+
+
+def _bound(name: str, typed: str) -> float | None:
+    if not typed.strip():
+        return None
+    try:
+        value = float(typed)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise ValueError(f"{name}: {one_line(typed, 20)} is no number; such as 0.5, or nothing for any")
+    return value

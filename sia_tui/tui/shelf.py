@@ -76,13 +76,14 @@ class Shelf(Follower):
 
     def _read(self, paths: RunPaths, known: _Known) -> None:
         stamp, inode, alive = _stamp(paths), paths.db.stat().st_ino, is_held(paths.lock)
+        starting = not alive and is_held(paths.starting)
         if inode != known.inode:
             known.inode, known.seen, known.folded, known.tally = inode, 0, State(), Tally(0, 0, 0, "")
         if stamp != known.stamp:
             known.view = self._newest(paths, known, alive)
             known.stamp = () if known.view.error else stamp
-        elif alive != known.view.alive:
-            known.view = replace(known.view, alive=alive)
+        if (alive, starting) != (known.view.alive, known.view.starting):
+            known.view = replace(known.view, alive=alive, starting=starting)
 
     def _newest(self, paths: RunPaths, known: _Known, alive: bool) -> View:
         from sia_tui.config import ConfigError, load_config

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sia_tui.core.events import Evaluated
 from sia_tui.core.proposals import RIGHT
 from sia_tui.core.state import Generation, State
+from sia_tui.store.browse import Part, Wanted
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.pieces import BAD, DIM, GOOD, Line, Piece, bar, fit, line, thousands
 from sia_tui.tui.view import clock
 
 SEALED = ("hidden", "test")
+_ERRORS = ("timeout", "crash")
+"""Of the agents' names those of a harness that failed."""
 _CHANGE = 9
 """Cells of a change: up to ` −9,999 ▼`."""
 
@@ -48,6 +51,24 @@ class Failures:
     since: str = ""
     """Of what `before` is; empty where nothing can be compared."""
     before: Mapping[str, int] = field(default_factory=dict)
+    key: str | None = None
+    """Of the generation."""
+    part: Part | None = None
+    """Of the episodes that were counted; None: as the agent read them, which has names of its own."""
+    kinds: frozenset[str] = frozenset()
+    """Names that its episodes bear."""
+
+    @property
+    def ranked(self) -> list[str]:
+        """The most frequent first; last those that are no more."""
+        names = [name for name in {**self.now, **self.before} if self.now.get(name) or self.before.get(name)]
+        return sorted(names, key=lambda name: -self.now.get(name, 0))
+
+    def wanted(self, name: str) -> Wanted:
+        """The episodes that failed so; of a name that they do not bear those that it may be of."""
+        if self.part is not None or name in self.kinds:
+            return Wanted(key=self.key, part=self.part, failure=name)
+        return Wanted(key=self.key, outcome="error" if name in _ERRORS else "wrong")
 
     @property
     def title(self) -> str:
@@ -63,17 +84,19 @@ def failures(state: State) -> Failures:
     for generation in reversed(state.generations):
         for split in ("dev", "train"):
             if found := generation.results.get(split):
-                return _measured(state, generation, found)
+                return replace(_measured(state, generation, found), key=generation.key, part=split)
     return Failures("nothing measured yet")
 
 
 def _read(state: State, now: Mapping[str, int], best: Generation) -> Failures:
     """Compared with what the agent read when it proposed the step that the incumbent came of, where it read as many."""
     made = next((one for one in state.steps if one.id == best.proposal), None)
-    of, seen = f"g{best.index}", ", as the agent read"
+    of, seen, key = f"g{best.index}", ", as the agent read", best.key
+    kinds = frozenset(kind for measured in best.results.values() for kind in measured.failures)
     if made is None or best.parent is None or sum(made.proposal.clusters.values()) != sum(now.values()):
-        return Failures(of, seen, _wrong(now))
-    return Failures(of, seen, _wrong(now), f"g{best.parent}", _wrong(made.proposal.clusters))
+        return Failures(of, seen, _wrong(now), key=key, kinds=kinds)
+    before = _wrong(made.proposal.clusters)
+    return Failures(of, seen, _wrong(now), f"g{best.parent}", before, key, kinds=kinds)
 
 
 def _measured(state: State, generation: Generation, found: Evaluated) -> Failures:
@@ -89,24 +112,13 @@ def _wrong(clusters: Mapping[str, int]) -> dict[str, int]:
     return {kind: count for kind, count in clusters.items() if kind != RIGHT}
 
 
-def failure_lines(found: Failures, width: int, height: int) -> list[Line]:
-    """The most frequent ones with bars and their change; the rest in one line."""
-    names = [name for name in {**found.now, **found.before} if found.now.get(name) or found.before.get(name)]
-    ranked = sorted(names, key=lambda name: -found.now.get(name, 0))
-    if not ranked:
-        return [line(("none", DIM))] if height else []
-    most, name_room = max(1, found.now.get(ranked[0], 0)), min(26, max(8, width // 2))
-    shown = ranked if len(ranked) <= height else ranked[: max(0, height - 1)]
+def failure_line(found: Failures, name: str, width: int) -> Line:
+    """How often, with a bar and the change."""
+    most, name_room = max(1, *found.now.values()) if found.now else 1, min(26, max(8, width // 2))
     room = max(1, width - name_room - 8 - (_CHANGE if found.since else 0))
-    lines = []
-    for name in shown:
-        count, change = found.now.get(name, 0), _change(found, name)
-        drawn = f"{bar(count / most, room):<{room}}" if change else bar(count / most, room)
-        lines.append(line(fit(name, name_room), f" {thousands(count):>6} ", (drawn, "$warning"), *change))
-    if len(ranked) > len(shown):
-        rest = sum(found.now.get(name, 0) for name in ranked[len(shown) :])
-        lines.append(line((f"{len(ranked) - len(shown)} others: {thousands(rest)}", DIM)))
-    return lines[:height]
+    count, change = found.now.get(name, 0), _change(found, name)
+    drawn = f"{bar(count / most, room):<{room}}" if change else bar(count / most, room)
+    return line(fit(name, name_room), f" {thousands(count):>6} ", (drawn, "$warning"), *change)
 
 
 def _change(found: Failures, name: str) -> list[Piece]:

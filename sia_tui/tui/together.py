@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.app import App
+from textual.widgets import Input
 
 from sia_tui.core.text import one_line
 from sia_tui.tui.heading import Piece
@@ -76,8 +77,9 @@ class Together(App[None]):
         if before and found.lead and found.lead != before and self._seat.part == "watching":
             said = f"{one_line(found.lead, 40)} leads now; {shown_key(self, 'app.lead')} takes it back"
             self.notify(said, severity="warning", markup=False)
-        # It is another's word, and home is no pane on the run.
-        if self._follows and self._seat.leader and found.pane in PANES and not self._covered:
+        # It is another's word, and home is no pane on the run; nor is anybody led out of what they type.
+        busy = self._covered or isinstance(self.focused, Input)
+        if self._follows and self._seat.leader and found.pane in PANES and not busy:
             self._led_to = found.pane
             return found.pane
         return here

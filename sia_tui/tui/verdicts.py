@@ -38,6 +38,8 @@ class Held:
     due: float
     more: Mapping[str, Any] = field(default_factory=dict)
     """What else the command says."""
+    what: str = ""
+    """What of it is said to the person beside its kind: what was changed, or that a reason is missing."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -98,7 +100,12 @@ class Verdicts:
         return None
 
     def hold(
-        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+        self,
+        kind: Kind,
+        note: str = "",
+        about: str | None = None,
+        more: Mapping[str, Any] | None = None,
+        what: str = "",
     ) -> str | None:
         """Hold a verdict on what is shown. Returns why not, or None. `about`: hash of what the note was written about."""
         if refused := self.refusal():
@@ -106,7 +113,7 @@ class Verdicts:
         assert self._gate is not None
         if about is not None and about != self._gate.hash:
             return "dropped: what is asked changed meanwhile"
-        self.held = Held(kind, self._gate.id, self._gate.hash, note, self._clock() + UNDO_S, more or {})
+        self.held = Held(kind, self._gate.id, self._gate.hash, note, self._clock() + UNDO_S, more or {}, what)
         return None
 
     def take_back(self) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RECENT = 500
 """Newest episodes kept in sight; all of them stay on disk."""
 
-Mark = Literal["running", "starting", "waiting", "paused", "done", "stopped", "failed", "interrupted"]
+Mark = Literal["reading", "new", "starting", "running", "waiting", "paused", "done", "stopped", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class View:
     machine: Reading | None = None
     alive: bool = False
     """Whether an engine holds the run."""
+    starting: bool = False
+    """Whether one is coming up that does not hold it yet."""
     story: tuple[tuple[str, str], ...] = ()
     """When, and one line, oldest first."""
     alarms: tuple[tuple[str, Alarmed], ...] = ()
@@ -58,7 +60,16 @@ class View:
             return "waiting"
         if self.alive:
             return "running"
-        return "interrupted" if state.engine is not None else "starting"
+        if self.starting:
+            return "starting"
+        if not self.known:
+            return "reading"
+        return "interrupted" if state.engine is not None else "new"
+
+    @property
+    def known(self) -> bool:
+        """Whether anything was read of it, or was found that cannot be."""
+        return bool(self.state.run or self.error)
 
     @property
     def over(self) -> bool:

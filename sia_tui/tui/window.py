@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from textual.widget import Widget
 
 from sia_tui.core.digest import Digest
-from sia_tui.store.browse import Browser
+from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.connection import Moment
 from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
@@ -65,6 +65,9 @@ class Window(Protocol):
 
     def read_rollout(self, opens: Opens, back: str) -> None:
         """In its own pane; Esc leads `back` to another one."""
+
+    def list_rollouts(self, wanted: Wanted) -> None:
+        """Those alone."""
 
     async def open_run(self, name: str) -> None: ...
 

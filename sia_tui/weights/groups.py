@@ -75,6 +75,9 @@ def summary(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
         "frac_reward_zero_std": 1 - taught,
     }
     if calls:
-        values["completions/mean_length"] = sum(len(call.completion_ids) for call in calls) / len(calls)
+        lengths = sorted(len(call.completion_ids) for call in calls)
+        values["tokens"] = sum(lengths)
+        values["completions/mean_length"] = sum(lengths) / len(calls)
+        values["completions/p95_length"] = lengths[math.ceil(0.95 * len(calls)) - 1]
         values["completions/clipped_ratio"] = sum(call.truncated for call in calls) / len(calls)
     return values

@@ -6,7 +6,7 @@ import math
 import resource
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -292,6 +292,7 @@ class _Looks(TrainerCallback):
         values = _known(logs, () if taught else ("loss", "grad_norm")) | training.values
         took = time.monotonic() - self._started
         values |= ({"rollout_s": waited} if waited else {}) | {"train_s": took - waited, "step_time": took}
+        values |= _speeds(values, beforehand=training.job.plan.staleness > 0)
         return values | {"peak_gib": max(ranks.everyone(_peak_gib(training.job.device)))}
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -302,6 +303,14 @@ class _Looks(TrainerCallback):
             save_file(kept.state_dict(), beside(checkpoint, name))
         seal(checkpoint, self._training.progress)
         self._training.forget(state.global_step)
+
+
+def _speeds(values: Mapping[str, float], beforehand: bool) -> dict[str, float]:
+    """Sampled tokens a second of rolling out and of learning. What was rolled out `beforehand` took longer than was waited."""
+    spans = {"train_tokens_s": "train_s"} | ({} if beforehand else {"rollout_tokens_s": "rollout_s"})
+    return {
+        name: values["tokens"] / values[span] for name, span in spans.items() if values.get(span) and "tokens" in values
+    }
 
 
 def _known(logs: dict[str, Any], absent: Collection[str]) -> dict[str, float]:

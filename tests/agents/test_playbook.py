@@ -14,7 +14,7 @@ from sia_tui.agents.playbook import PlaybookFeedbackAgent, PlaybookMetaAgent
 from sia_tui.agents.protocol import Brief, Reading
 from sia_tui.core import events as ev
 from sia_tui.core.episodes import Attempt, Call, Case, HarnessError, Score, ToolCall
-from sia_tui.core.proposals import Proposal
+from sia_tui.core.proposals import Dropped, Proposal
 from sia_tui.core.recall import Memory
 from sia_tui.core.state import Generation, State, Step
 
@@ -129,6 +129,17 @@ async def test_nothing_left_to_mend_is_said_with_its_reason() -> None:
         Given([reading(n, "盗窃", None, shown=["盗窃"]) for n in range(9)], state())
     )
     assert made.lever == "stop" and made.patch is None and "9 right" in made.reason
+
+
+async def test_a_stop_says_what_a_person_dropped_of_a_patch() -> None:
+    """The rest of it did not stand, and the idea is not proposed again: what was dropped was never tried."""
+    amended = ev.ProposalAmended("p-1", "p-2", "gate-1", "ana", (Dropped("harness.py:3 +1 -0", "d", "+x"),))
+    was = Step("p-1", Proposal("harness", "Show a list", "", "shortlist", "c0"), amended=amended, closed=True)
+    made = await PlaybookFeedbackAgent().propose(
+        Given([reading(n, "诈骗") for n in range(40)], state(was, refuted("shortlist")))
+    )
+    assert made.lever == "stop" and "Declined by a person on this generation" in made.reason
+    assert "harness.py:3 +1 -0 of “Show a list”" in made.reason
 
 
 async def test_the_first_harness_is_the_houses_own() -> None:

@@ -74,3 +74,6 @@ def test_a_standing_yes_is_made_shown_and_ended(root: Path, capsys: pytest.Captu
     assert "both/weights, left: 3 of 3 steps, 2 h of work" in capsys.readouterr().out
     assert main(["contract", "r", "--end", *place]) == 0 and main(["contract", "r", *place]) == 0
     assert "no contract stands; the last one ended: ended by" in capsys.readouterr().out
+    assert main(["contract", "r", "--until", "wall=2h", *place]) == 0, "of what will be asked, while nothing is"
+    assert main(["contract", "r", *place]) == 0
+    assert "harness, left: 3 of 3 steps, 2 h of work" in capsys.readouterr().out

@@ -27,7 +27,7 @@ def test_without_a_file_the_defaults_are_shown(folder: Path, capsys: pytest.Capt
 
 def test_unknown_ids_and_keys_taken_twice_are_a_line_each(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "config.yaml").write_text(
-        'keys: {gate.aprove: A, gate.approve: d, lines.follow: F, app.end-contract: ","}\nui: {theme: mine}\n'
+        'keys: {gate.aprove: A, gate.approve: d, lines.follow: F, app.end-contract: ",", app.why: shift+w}\nui: {theme: mine}\n'
     )
     assert main(["config", "show"]) == 0
     faults = [line for line in capsys.readouterr().out.splitlines() if line.startswith("! ")]
@@ -35,6 +35,7 @@ def test_unknown_ids_and_keys_taken_twice_are_a_line_each(folder: Path, capsys: 
         "! ui.theme: there is no theme mine",
         "! keys.gate.aprove: no such binding; see: sia-tui config show --keys",
         "! keys.app.end-contract: ',' names no key; the comma's is comma",
+        "! keys.app.why: 'shift+w' is no key that arrives; such as a, A, f5, ctrl+a, comma",
         "! keys.gate.approve: d is gate.defer's in the gate",
     ]
     assert main(["config", "show", "--keys", "--json"]) == 0

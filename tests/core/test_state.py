@@ -155,6 +155,12 @@ def test_wall_clock_is_the_engines_time_only() -> None:
         ev.Recorded(5, "2026-01-02T00:00:02+00:00", ev.RunEnded("done", "budget")),
         ev.Recorded(6, "2026-01-03T00:00:00+00:00", ev.ContractEnded("me", "ended by me")),
     ]
+    killed = [
+        *entries[:3],
+        ev.Recorded(4, "2026-01-02T00:00:00+00:00", ev.Unattended("2026-01-01T00:00:17+00:00")),
+        ev.Recorded(5, "2026-01-02T00:00:00+00:00", ev.StopAsked("stop", "person", False)),
+    ]
+    assert fold(killed).cost.wall_s == 7.0, "until it was last seen, and not until somebody asked"
     assert fold(entries).cost.wall_s == 7.0, "what is written to a finished run is no work of its engine"
 
 

@@ -139,7 +139,10 @@ def test_metrics_were_written_step_by_step(levers: RunPaths) -> None:
     assert [row.step for row in rows] == list(range(step.trained.steps + 1)) if step.trained else False
     assert "held_out" in rows[0].values
     wanted = {"reward", "useful", "loss", "kl", "completions/mean_length", "rollout_s", "train_s", "peak_gib"}
+    wanted |= {"completions/p95_length", "tokens", "rollout_tokens_s", "train_tokens_s"}
     assert all(wanted <= set(row.values) for row in rows[1:])
+    seen = {name for row in rows for name in row.values}
+    assert {"gateway/running", "gateway/queue", "gateway/tokens_s", "cores", "rss_gib/trainer"} <= seen
 
 
 MOMENTS = (

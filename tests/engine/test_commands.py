@@ -17,11 +17,12 @@ from sia_tui.core import loop
 from sia_tui.core.consent import chained
 from sia_tui.core.gates import Gate
 from sia_tui.core.meantime import Gather
+from sia_tui.core.proposals import Proposal
 from sia_tui.core.standing import says
 from sia_tui.engine.commands import heed
 from sia_tui.engine.session import Session
 from sia_tui.engine.settle import settle
-from sia_tui.engine.step import propose
+from sia_tui.engine.step import propose, refuse
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -208,6 +209,25 @@ def test_a_standing_yes_approves_what_is_asked_and_is_ended_by_a_person(store: R
     assert store.state.contract_ended == "ended by me" and store.state.waiting is not None
 
 
+def test_a_standing_yes_beforehand_answers_what_will_be_asked(store: RunStore, tmp_path: Path) -> None:
+    """By whoever leaves while a step is made: what is asked already they say yes to by its hash."""
+    gate, limits = store.state.waiting, {"levers": ["harness"], "steps": 2, "dev": 1.0}
+    assert gate is not None
+    assert ask(store, tmp_path, "contract", contract=limits) == (
+        False,
+        "gate-1 waits: a standing yes begins with that, by its hash",
+    )
+    assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash)[0]
+    while not isinstance(action := loop.next_action(store.state, RULES), loop.Propose):
+        store.record(*answer(action, store.state, lambda options: options[0]))
+    assert ask(store, tmp_path, "contract", contract=limits)[1].startswith("approved beforehand: harness")
+    assert ask(store, tmp_path, "contract", contract=limits) == (False, "a contract stands already; end it first")
+    go_on(store)
+    said = says(store.state)
+    assert store.state.waiting is not None and said is not None
+    assert said.kind == "yes", "what was measured before it is no part of it"
+
+
 def test_another_lever_is_asked_for_by_closing_this_one_on_the_generation(store: RunStore, tmp_path: Path) -> None:
     gate = store.state.waiting
     assert gate is not None and store.state.closed_levers == frozenset()
@@ -244,6 +264,31 @@ async def test_a_persons_own_patch_waits_for_its_turn_and_comes_before_the_agent
     asked = step.proposal
     assert (asked.title, asked.agent, asked.patch, asked.predicted_gain) == ("Try y", "person:me", OWN, None)
     assert best.index == 1 and asked.base_commit == best.commit, "it was wanted of g0, and is tried on what serves"
+
+
+async def test_a_persons_own_patch_comes_before_the_question_whether_to_end(store: RunStore, tmp_path: Path) -> None:
+    """At its gate, and while that question is still being made ready; a no to it pauses nothing then."""
+    gate, best = store.state.waiting, store.state.best
+    assert gate is not None and best is not None
+    assert ask(store, tmp_path, "reject", gate=gate.id, hash=gate.hash, note="no")[0]
+    while not isinstance(action := loop.next_action(store.state, RULES), loop.Propose):
+        store.record(*answer(action, store.state, lambda options: options[0]))
+    store.record(ev.ProposalMade("p-stop", Proposal("stop", "nothing left", "", "stop", best.commit)))
+    go_on(store)
+    stop = store.state.waiting
+    assert stop is not None and stop.proposal == "p-stop"
+    said = ask(store, tmp_path, "propose", patch=OWN, title="Try y")
+    assert said[0] and "before the run may end: p-stop is put aside" in said[1]
+    session = cast(Session, SimpleNamespace(state=store.state, record=store.record))
+    action = loop.next_action(store.state, RULES)
+    assert action == loop.Refuse("p-stop", "me", "wants “Try y” tried first")
+    refuse(session, store.state.step("p-stop"), action.by, action.reason)
+    assert store.state.status == "running" and isinstance(loop.next_action(store.state, RULES), loop.Propose)
+    session.state = store.state
+    await propose(session)
+    go_on(store)
+    asked, step = store.state.waiting, store.state.current
+    assert asked is not None and step is not None and step.proposal.title == "Try y" and asked.proposal == step.id
 
 
 def test_a_persons_proposal_is_a_step_more_than_the_budget_has_but_takes_no_more_time(
@@ -295,6 +340,29 @@ def test_what_is_no_proposal_is_said(store: RunStore, tmp_path: Path, body: dict
 
 def test_what_the_checks_refuse_is_refused_at_once(store: RunStore, tmp_path: Path) -> None:
     assert ask(store, tmp_path, "propose", fault="parses: not", patch=OWN, title="t") == (False, "parses: not")
+
+
+def test_a_command_long_after_an_engine_was_killed_is_not_paid_as_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    paths = workspace.run("r")
+    paths.root.mkdir(parents=True)
+    with RunStore(paths.db) as store:
+        monkeypatch.setattr("sia_tui.store.writer.now", lambda: "2026-01-01T00:00:00.000+00:00")
+        store.record(ev.RunCreated("r", "lawbench", "c"), ev.EngineStarted(1, "h", "bwrap"))
+        monkeypatch.setattr("sia_tui.store.writer.now", lambda: "2026-01-01T00:00:30.000+00:00")
+        store.progress("reading the task", 0, 0, "2026-01-01T00:00:00.000+00:00")
+    monkeypatch.setattr("sia_tui.store.writer.now", lambda: "2026-01-02T00:00:00.000+00:00")
+    append_command(paths.db, "pause", "ana", {})
+    settle(workspace, paths)
+    with closing(RunReader(paths.db)) as reader:
+        state = reader.state()
+        assert state.status == "paused" and state.cost.wall_s == 30.0
+        assert reader.digest(None).wall_s == 30.0
+    settle(workspace, paths)
+    with closing(RunReader(paths.db)) as reader:
+        assert len(reader.log()) == 4, "nothing is said where nothing was asked"
 
 
 def test_a_verdict_is_answered_although_somebody_moved_the_runs_branch(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.hardware import machine_named
 from sia_tui.core.replicas import Serving
 from sia_tui.core.state import State
-from sia_tui.engine import prepare, training
+from sia_tui.engine import hardware, prepare, training
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
@@ -140,12 +140,35 @@ def test_policy_and_trainer_see_the_gpus_that_the_plan_names(tmp_path: Path, mon
     assert placed(several)["CUDA_VISIBLE_DEVICES"] == "3", "4 serves, and the others are not this engine's"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(hardware, "this_machine", lambda _: machine_named("H100x8"))
     with pytest.raises(TrainerDied, match="all GPUs serve the policy"):
         placed(several)
     far = several.model_copy(update={"cluster": "10.0.0.1:6379"})
     assert placed(far)["CUDA_VISIBLE_DEVICES"] == "", (
         "none of this machine's is left, and all would be named by no name"
     )
+
+
+@pytest.mark.parametrize("named", ["-1", "0"])
+def test_without_a_gpu_none_serves_whatever_is_named(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(session(tmp_path, **PLACED).config.weights.plans(0)[0], serve_on=(), train_on=())
+    job = Job(
+        plan=plan,
+        model=tmp_path,
+        parent=None,
+        cases=(),
+        held_out=(),
+        folder=tmp_path,
+        out=tmp_path,
+        device="cuda",
+        workers=2,
+    )
+    monkeypatch.setattr(hardware, "this_machine", lambda _: replace(machine_named("H100"), gpus=0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert placed(job)["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tmp_path: Path) -> None:

@@ -46,7 +46,17 @@ class Fake:
         return app
 
     async def metrics(self, http: web.Request) -> web.Response:
-        return web.Response(text=f'vllm:generation_tokens_total{{engine="0"}} {self.tokens}.0\n')
+        """As of two engines behind one server."""
+        return web.Response(
+            text="# HELP vllm:kv_cache_usage_perc KV-cache usage. 1 means 100 percent usage.\n"
+            "# TYPE vllm:kv_cache_usage_perc gauge\n"
+            'vllm:kv_cache_usage_perc{engine="0",model_name="a b"} 0.25\n'
+            'vllm:kv_cache_usage_perc{engine="1",model_name="a b"} 0.5\n'
+            'vllm:num_requests_waiting{engine="0"} 2.0\nvllm:num_requests_waiting{engine="1"} 1.0\n'
+            f'vllm:prefix_cache_queries_total{{engine="0"}} {2 * self.tokens}.0\n'
+            f'vllm:prefix_cache_hits_total{{engine="0"}} {self.tokens}.0\n'
+            f'vllm:generation_tokens_total{{engine="0"}} {self.tokens}.0\n'
+        )
 
     async def models(self, http: web.Request) -> web.Response:
         base = {"id": self.base, "parent": None, "max_model_len": self.context}

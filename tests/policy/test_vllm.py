@@ -233,3 +233,12 @@ async def test_a_server_at_an_address_is_used_and_left_running(reference: Refere
 def child(pid: int) -> int:
     (found,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(found)
+
+
+async def test_its_cache_and_its_queue_are_told(shared: Served) -> None:
+    """Of both engines behind it: the fullest cache, all that wait."""
+    async with asyncio.timeout(20):
+        while "kv_cache" not in (health := await shared.gateway.health()):  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
+    assert (health["kv_cache"], health["queue_depth"]) == (0.5, 3)
+    assert health["prefix_queries"] == 2 * health["prefix_hits"]

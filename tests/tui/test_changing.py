@@ -25,6 +25,7 @@ from sia_tui.tui import verdicts as rules
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.asked import decision, question
 from sia_tui.tui.plan_form import changed
+from sia_tui.tui.planned import planned
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.diff import DiffView
@@ -70,9 +71,9 @@ async def test_a_dropped_hunk_makes_a_another_proposal(paths: RunPaths) -> None:
         )
         await pilot.press("right_curly_bracket", "space")
         assert "[ ] dropped  hunk 2 of 2" in screen_text(app)
-        assert "1 of 2 hunks: a makes a new proposal" in screen_text(app) and engine.asked == []
+        assert "1 of 2 hunks: a yes makes a new proposal" in screen_text(app) and engine.asked == []
         await pilot.press("a")
-        assert "amended gate-4: sent in" in screen_text(app)
+        assert "amended gate-4: sent in" in screen_text(app) and "takes it back · 1 of 2 hunks" in screen_text(app)
         await pilot.press("z", "a")
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
@@ -152,7 +153,7 @@ async def test_e_edits_the_file_as_the_patch_makes_it(paths: RunPaths, monkeypat
     async with open_on(paths, "gate", engine) as (app, pilot):
         await pilot.press("e")
         await settle(pilot)
-        assert "edited: a makes a new proposal" in screen_text(app) and engine.asked == []
+        assert "edited: a yes makes a new proposal" in screen_text(app) and engine.asked == []
         await pilot.press("a")
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
@@ -214,8 +215,12 @@ async def test_e_at_a_plan_is_a_form_that_reckons_as_it_is_typed(tmp_path: Path)
         await pilot.press("ctrl+s")
         assert "learning_rate must lie in 1e-08 … 0.1, got 7" in screen_text(app) and isinstance(app.screen, Form)
         rate.value = "2e-5"
-        await pilot.press("enter", "enter", "ctrl+s")
+        await pilot.press("enter", "enter")
+        changed_to = "optimizer steps 30 → 60, learning rate 4e-05 → 2e-05"
+        assert changed_to in " ".join(str(app.screen.query_one("#told", Static).content).split())
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: app.query_one(GatePane).verdicts.held is not None)
+        assert f"takes it back · {changed_to}" in screen_text(app)
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
         kind, body = engine.asked[0]
@@ -360,3 +365,30 @@ async def test_a_plan_that_is_edited_takes_the_hunks_along_and_is_not_proposed_w
         await until(pilot, lambda: bool(engine.asked))
     ((kind, body),) = engine.asked
     assert kind == "amend" and body["plan"] == {"steps": 40} and body["patch"] == partial(PATCH, [1])
+
+
+def test_the_gate_says_what_a_person_made_of_the_agents_plan_however_often(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "plan_gate").root) as run:
+        for change in ({"steps": 60}, {"learning_rate": 2e-5}):
+            gate = run.store.state.waiting
+            assert gate is not None
+            run.store.record(*amended(run.store.state, gate, "ana", None, change))
+            run.gate(run.store.state.steps[-1].id)
+        asked = question(run.store.state)
+    assert asked is not None
+    changes = "optimizer steps 30 → 60, learning rate 4e-05 → 2e-05"
+    assert any(f": {changes}; the agent promised nothing" in line.plain for line in decision(asked))
+    rows = [line.plain for line in planned(asked, 80)]
+    assert "2 of it a person changed" in rows[0]
+    assert [row.rpartition("▲ ")[2] for row in rows if "▲" in row] == ["proposed 30 at most", "proposed 4e-05"]
+
+
+async def test_e_at_a_stop_says_that_there_is_nothing_to_edit(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "patch_gate")
+    with writing(paths.root) as run:
+        run.verdict("gate-4", "reject", "no")
+        run.store.record(ev.ProposalRefused(run.store.state.steps[-1].id, "ana", "no"))
+        run.gate(run.proposal("stop", "nothing left"))
+    async with open_on(paths, "gate") as (app, pilot):
+        await pilot.press("e")
+        assert "to stop has nothing to edit: a yes ends the run, a no pauses it" in screen_text(app)

@@ -8,16 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sia_tui.core.events import RunPaused
-from sia_tui.store.lock import hold
+from sia_tui.store.lock import hold, starting
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.feed import Feed, Tail
+from sia_tui.tui.heading import heading
+from sia_tui.tui.listed import about
+from sia_tui.tui.outlook import following
 from sia_tui.tui.shelf import Shelf
 from sia_tui.tui.view import RECENT, View
 from tests.tui.runs import Scene, make_run
@@ -40,7 +44,7 @@ def test_a_view_tells_the_same_as_a_reader(tmp_path: Path, scene: Scene) -> None
     assert view.state == state
     assert len(view.recent) + view.dropped == state.cost.episodes and len(view.recent) <= RECENT
     expected = {"patch_gate": "waiting", "plan_gate": "waiting", "keep_gate": "waiting", "done": "done"}
-    assert view.mark == expected.get(scene, "starting" if scene == "fresh" else "interrupted")
+    assert view.mark == expected.get(scene, "new" if scene == "fresh" else "interrupted")
 
 
 def test_what_is_written_piece_by_piece_folds_to_the_same(tmp_path: Path) -> None:
@@ -64,6 +68,34 @@ def test_what_is_written_piece_by_piece_folds_to_the_same(tmp_path: Path) -> Non
         assert len(view.metrics[name]) == 6 and view.metrics[name][3].values == {"reward": 9.0}
         assert view.state == reader.state()
         assert view.recent[-1].step == 5 and view.story[-1][1].startswith("training of")
+
+
+def test_whoever_starts_an_engine_is_seen_until_it_holds_the_run(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    paths = make_run(workspace.run("r").root, "fresh")
+    feed, shelf = Feed(paths), Shelf(workspace)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def said() -> str:
+        left, right = heading(feed.view, now, "live")
+        return " ".join(text for text, _ in (*left, *right)) + following(feed.view)
+
+    assert feed.view.mark == "reading" and "engine" not in said(), "nothing is known yet"
+    feed.start()
+    try:
+        wait(lambda: feed.view.mark == "new")
+        assert "no engine: R starts it" in said()
+        with starting(paths.starting), starting(paths.starting):
+            wait(lambda: feed.view.mark == "starting")
+            assert "no engine" not in said() and "R," not in said()
+            shelf.look()
+            assert "starting" in "".join(row.plain for row in about(shelf.views[0], now, 80, "R"))
+        with hold(paths.lock):
+            wait(lambda: feed.view.mark == "running")
+            shelf.look()
+            assert not shelf.views[0].starting and shelf.views[0].alive
+    finally:
+        feed.stop()
 
 
 def test_the_feed_follows_a_writer_and_the_engines_lock(tmp_path: Path) -> None:

@@ -83,7 +83,10 @@ async def test_a_reason_may_be_empty_and_esc_cancels(scenes: Callable[[Scene], R
     async with open_on(scenes("patch_gate"), "gate", engine) as (app, pilot):
         await pilot.press("r", "x", "escape")
         assert not app.query_one(Reason).display and "not rejected" in screen_text(app)
-        await pilot.press("r", "enter")
+        await pilot.press("r")
+        assert "why not? (optional) enter rejects; esc cancels" in screen_text(app)
+        await pilot.press("enter")
+        assert "takes it back · without a reason" in screen_text(app)
         hasten(app)
         await until(pilot, lambda: bool(engine.asked))
         assert engine.asked[0][0] == "reject" and engine.asked[0][1]["note"] == ""

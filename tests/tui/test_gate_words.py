@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from sia_tui.core import events as ev
+from sia_tui.core.amending import amended
 from sia_tui.core.hashing import digest
-from sia_tui.core.proposals import Doubt
+from sia_tui.core.hunks import partial
+from sia_tui.core.proposals import Doubt, Proposal
 from sia_tui.core.text import clean
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.asked import Question, decision, question, title
@@ -22,7 +25,7 @@ from sia_tui.tui.screens.gate import GatePane
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
 from tests.tui.opened import until, whole
 from tests.tui.runs import Scene
-from tests.tui.writer import CLONING, HOSTILE, writing
+from tests.tui.writer import CLONING, HOSTILE, PATCH, writing
 
 Compare = Callable[..., bool]
 
@@ -70,9 +73,39 @@ def test_a_stop_says_that_the_seal_goes(tmp_path: Path) -> None:
         run.generation(None, 0.2)
         run.gate(run.proposal("stop", "nothing left to try"))
         asked = question(run.store.state)
-    assert asked is not None
+        own = Proposal("harness", "Ask twice", "", "ask-twice", "c", patch=PATCH)
+        run.store.record(ev.ProposalWanted(own, "ana"))
+        behind = question(run.store.state)
+    assert asked is not None and behind is not None
+    waits = "WAITS “Ask twice” by ana: an engine puts this aside for it"
+    assert waits in [line.plain for line in decision(behind)]
     told = "\n".join(line.plain for line in (*decision(asked), *grounds(asked, 60), *planned(asked, 60)))
     assert "test is opened, once" in told and "no pauses the run" in told and "WHERE IT STANDS" in told
+
+
+def test_a_stop_lists_what_people_kept_from_being_tried(tmp_path: Path) -> None:
+    """A no to all of a patch, and the hunks that were dropped of another."""
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.2)
+        name = run.proposal("harness", "Ask twice")
+        run.verdict(run.gate(name), "reject", "too dear")
+        run.store.record(ev.ProposalRefused(name, "ana", "too dear"))
+        run.gate(run.proposal("harness", "Show a list"))
+        gate = run.store.state.waiting
+        assert gate is not None
+        run.store.record(*amended(run.store.state, gate, "ana", partial(PATCH, [0]), None))
+        made = run.store.state.steps[-1].id
+        run.store.record(ev.ProposalRefused(made, "checks", "red"))
+        run.gate(run.proposal("stop", "nothing left to try"))
+        asked = question(run.store.state)
+    assert asked is not None
+    told = [line.plain for line in planned(asked, 80)]
+    at = next(at for at, line in enumerate(told) if line.startswith("TURNED DOWN"))
+    assert [line.split(" ", 1)[1] for line in told[at + 1 :]] == [
+        "“Show a list”: prompts/ask.md:1 +1 -0",
+        "“Ask twice”",
+    ]
 
 
 def test_a_plan_that_its_pilot_speaks_against_shows_amber_and_the_page_that_says_why(tmp_path: Path) -> None:

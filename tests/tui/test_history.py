@@ -11,6 +11,8 @@ from typing import Any, cast
 import pytest
 from textual.pilot import Pilot
 
+from sia_tui.core import events as ev
+from sia_tui.core.proposals import Proposal
 from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
@@ -121,6 +123,17 @@ async def test_text_is_found_in_reasons_verdicts_messages_and_diffs(paths: RunPa
         assert app.focused is app.query_one("#list"), "an empty line is left as well"
 
 
+async def test_whoever_follows_and_then_searches_stays_with_what_was_found(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        pane = app.query_one(HistoryPane)
+        await pilot.press("f", "slash", *"ask", "enter")
+        await settle(pilot)
+        entry, view = pane._entry, pane._view
+        assert len(pane._entries) > 1 and view is not None
+        pane.show(replace(view))
+        assert pane._entry == entry == pane._entries[0]
+
+
 def test_where_text_stands_is_told(paths: RunPaths) -> None:
     reader = RunReader(paths.db)
     state = reader.state()
@@ -223,6 +236,21 @@ async def test_the_commands_are_copied(paths: RunPaths) -> None:
         await pilot.press("home", "down", "c")
         await pilot.pause()
         assert app.clipboard == "sia-tui rollback r g1\nsia-tui branch r g1\nsia-tui export r g1 --patches r-g1-patches"
+
+
+async def test_a_stop_is_said_to_change_nothing(tmp_path: Path) -> None:
+    grown = grown_run(tmp_path)
+    with writing(grown.root) as run:
+        base = run.store.state.generations[1].commit
+        run.store.record(ev.ProposalMade("p-stop", Proposal("stop", "End it", "because", "s", base)))
+        run.store.record(ev.ProposalRefused("p-stop", "ana", "go on"))
+    async with open_on(grown, "history") as (app, pilot):
+        await pilot.press("end")
+        await settle(pilot)
+        assert "no difference: p-stop is a proposal to stop, which changes nothing" in screen_text(app)
+        await pilot.press("v", "home", "down")
+        await settle(pilot)
+        assert "p-stop → g1" in screen_text(app) and "which changes nothing" in screen_text(app), "it stopped at g1"
 
 
 async def test_without_the_repository_it_says_so(tmp_path: Path) -> None:

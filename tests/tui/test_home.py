@@ -16,7 +16,11 @@ from sia_tui.store.seen import last_seen, note_seen
 from sia_tui.store.windows import Open, note_window
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.keymap import _arrives, known
 from sia_tui.tui.manners import Manners
+from sia_tui.tui.screens.form import Form
+from sia_tui.tui.screens.home import HomePane
+from sia_tui.tui.screens.leaving import Leaving
 from sia_tui.tui.workplace import Draft
 from tests.tui.desk import SMALL, WIDE, screen_text
 from tests.tui.opened import until
@@ -80,6 +84,38 @@ async def test_enter_opens_a_run_and_q_comes_back_then_leaves(place: Place) -> N
         await until(pilot, lambda: not app.is_running)
 
 
+async def test_whoever_leaves_from_home_is_offered_a_standing_yes_to_what_will_ask_them(place: Place) -> None:
+    app = home(place)
+    runs = [place.workspace.run(name) for name in ("kernels-3", "sql-repair-07")]
+    with hold(runs[0].lock), hold(runs[1].lock):
+        async with app.run_test(size=WIDE) as pilot:
+            await until(pilot, lambda: listed(app) and "2 at work" in screen_text(app))
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, Leaving))
+            shown = screen_text(app)
+            assert "sql-repair-07 waits at gate-4" in shown and "kernels-3 goes on, and waits at its next gate" in shown
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(app.screen, Form))
+            assert app.here == "gate" and "approve gate-4, and until" in screen_text(app)
+            await pilot.press("escape", "q")
+            assert app.here == "home" and place.done == []
+
+
+async def test_a_standing_yes_is_given_beforehand_to_a_run_at_work(place: Place) -> None:
+    app = home(place)
+    with hold(place.workspace.run("kernels-3").lock):
+        async with app.run_test(size=WIDE) as pilot:
+            await until(pilot, lambda: listed(app) and "1 at work" in screen_text(app))
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, Leaving))
+            await pilot.press("u")
+            await until(pilot, lambda: isinstance(app.screen, Form))
+            assert "yes to what will be asked: harness: at most 3 steps, 2 h of work" in screen_text(app)
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: place.done == [("contract", "kernels-3")])
+            assert app.is_running and app.here == "live"
+
+
 async def test_r_s_and_x_act_on_the_run_under_the_cursor_and_ask(place: Place) -> None:
     app = home(place)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
@@ -118,6 +154,24 @@ async def test_two_marked_runs_are_compared(place: Place) -> None:
         await until(pilot, lambda: f"{first} beside {second}" in screen_text(app))
         await pilot.press("q")
         assert not app.screen.is_modal
+
+
+async def test_runs_are_found_by_name_task_and_status_and_q_shows_all_again(place: Place) -> None:
+    app = home(place)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: listed(app))
+        pane = app.query_one(HomePane)
+        for typed, found in (("gate lawbench", "sql-repair-07"), ("DONE", "charges-1"), ("kernels", "kernels-3")):
+            await pilot.press("slash", *typed, "enter")
+            assert [view.run for view in pane._views] == [found], typed
+            await pilot.press("q")
+            assert len(pane._views) == len(SCENES) and app.focused is not None and app.focused.id == "runs"
+        await pilot.press("slash", *"nowhere", "enter")
+        assert "no run says “nowhere”: esc shows all again" in screen_text(app)
+        await pilot.press("escape")
+        assert len(pane._views) == len(SCENES) and app.is_running
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
 
 
 async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(place: Place) -> None:
@@ -243,6 +297,17 @@ async def test_keys_are_rebound_and_every_action_is_a_command(place: Place) -> N
         await until(pilot, lambda: app.screen.is_modal)
         await pilot.press("escape", "b")
         await until(pilot, lambda: not app.is_running)
+
+
+async def test_keys_that_cannot_be_are_said_once_the_window_is_there(place: Place) -> None:
+    app = home(place, keys={"home.begn": "N", "home.stop": "ctrl+bogus", "app.gate": "g", "home.begin": "b"})
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: bool(app._notifications))
+        said = "\n".join(str(note.message) for note in app._notifications)
+        assert "config.yaml: keys.home.begn: no such binding" in said and "more: sia-tui config show)" in said
+        await until(pilot, lambda: listed(app))
+        assert " g gate " in screen_text(app) and " 4 rollouts " in screen_text(app)
+    assert all(_arrives(key) for keys in known().values() for key in keys)
 
 
 async def test_in_ascii_no_glyph_is_left(place: Place) -> None:

@@ -105,7 +105,7 @@ async def test_no_screen_laid_over_the_window_lets_one_through(tmp_path: Path) -
         Confirm("delete?", HOSTILE),
         Form(HOSTILE, [Field("x", HOSTILE, "1", HOSTILE)], refuse, HOSTILE),
         Form("ranges", [Field("x", "x", HOSTILE, "")], lambda values: HOSTILE, "saves"),
-        Leaving(View(HOSTILE, replace(state, run=HOSTILE))),
+        Leaving((View(HOSTILE, replace(state, run=HOSTILE)),)),
         Across(Source(paths.db), state, row.case_id, row.id, True),
         NewRun(Hostile(workspace)),
     ]

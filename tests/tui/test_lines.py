@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import App, ComposeResult
 from textual.content import Content
 
+from sia_tui.tui.pieces import wrap
 from sia_tui.tui.widgets.lines import Lines
 
 
@@ -76,6 +77,26 @@ async def test_a_window_that_slides_keeps_what_was_in_sight() -> None:
         app.show(50, first=7)
         await pilot.pause()
         assert app.lines.cursor == 23 and app.lines.render_line(5).text == before
+
+
+async def test_text_that_is_broken_anew_keeps_its_place_and_there_and_back_is_no_way() -> None:
+    words = [f"w{number}" for number in range(900)]
+    text = [" ".join(words[at : at + 90]) for at in range(0, 900, 90)]
+    app = Page()
+    app.lines.has_cursor = False
+
+    def wrapped(width: int) -> list[Content]:
+        return [Content(row) for part in text for row in [*wrap(part, width), ""]]
+
+    async with app.run_test(size=(70, 10)) as pilot:
+        app.lines.show_list(wrapped(70))
+        app.lines.scroll_to(y=33, animate=False, immediate=True, force=True)
+        await pilot.pause()
+        first = wrapped(70)[33].plain.split()[0]
+        for width in (30, 23, 50, 70):
+            app.lines.rewrap(wrapped(width))
+            assert first in wrapped(width)[round(app.lines.scroll_y)].plain.split(), width
+        assert app.lines.scroll_y == 33
 
 
 async def test_mouse_wheel_and_clicks() -> None:

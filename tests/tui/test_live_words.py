@@ -23,7 +23,7 @@ from sia_tui.tui.phase import measures, phase_lines
 from sia_tui.tui.pieces import KEYS, cells
 from sia_tui.tui.scores import score_lines
 from sia_tui.tui.sparks import short, spark
-from sia_tui.tui.stream import Failures, episode_line, failure_lines, failures
+from sia_tui.tui.stream import Failures, episode_line, failure_line, failures
 from sia_tui.tui.view import View, ago
 from tests.tui.runs import Scene, make_run
 from tests.tui.writer import CONFIG, HOSTILE
@@ -134,27 +134,31 @@ def test_the_phase_says_how_near_the_stop_rules_are(views: dict[str, View]) -> N
     assert rules == "stop rules   ▲ KL .018/.02 · truncated .022/.5 · no new best 0/2 looks"
 
 
+def failing(found: Failures, width: int) -> list[str]:
+    return [failure_line(found, name, width).plain for name in found.ranked]
+
+
 def test_failures_are_those_the_agent_read_and_never_of_sealed_splits(views: dict[str, View]) -> None:
     read = failures(views["plan_gate"].state)
     assert read.title == "g1 since g0, as the agent read"
-    lines = [line.plain for line in failure_lines(read, 60, 3)]
-    assert "214" in lines[0] and lines[0].endswith(" =") and lines[-1] == "2 others: 5"
+    lines = failing(read, 60)
+    assert "214" in lines[0] and lines[0].endswith(" =") and len(lines) == len(read.now) == 4
     assert failures(views["done"].state).title == "g3 since g1 on dev, n = 796"
 
 
 def test_failures_say_their_change_by_sign_and_glyph(views: dict[str, View]) -> None:
     state = views["done"].state
-    lines = [line.plain for line in failure_lines(failures(state), 60, 9)]
+    lines = failing(failures(state), 60)
     assert [line.split()[-2:] for line in lines[:2]] == [["−36", "▼"], ["−25", "▼"]]
     assert lines[0].startswith("not a charge") and " 238 " in lines[0]
     gone = Failures("g1", " on dev, n = 9", {"wrong": 4}, "g0", {"wrong": 1, "timeout": 2})
-    assert [line.plain.split() for line in failure_lines(gone, 30, 5)] == [
+    assert [line.split() for line in failing(gone, 30)] == [
         ["wrong", "4", "█", "+3", "▲"],
         ["timeout", "0", "−2", "▼"],
     ]
     first = dataclasses.replace(state, generations=state.generations[:1], steps=(), incumbent=0)
     assert failures(first).title == "g0 on dev, n = 796"
-    assert not any(line.plain.endswith(("=", "▼", "▲")) for line in failure_lines(failures(first), 60, 9))
+    assert not any(line.endswith(("=", "▼", "▲")) for line in failing(failures(first), 60))
 
 
 def test_failures_are_not_compared_where_other_cases_were_read(views: dict[str, View]) -> None:

@@ -148,6 +148,20 @@ async def test_a_click_on_a_key_does_what_the_key_does_and_one_outside_leaves() 
         assert answers == [False]
 
 
+async def test_a_click_outside_drops_nothing_that_was_typed() -> None:
+    async with Under().run_test(size=(80, 24)) as pilot:
+        answers = await opened(pilot, Naming("Its name:", "r-g3"))
+        await pilot.press("x")
+        await pilot.click(offset=(2, 2))
+        await pilot.pause()
+        assert answers == [] and pilot.app.screen.query_one(Input).value == "r-g3x"
+        assert [note.message for note in pilot.app._notifications] == ["what you typed stays; esc leaves it"]
+        await pilot.press("backspace")
+        await pilot.click(offset=(2, 2))
+        await pilot.pause()
+        assert answers == [None], "nothing would be lost"
+
+
 async def test_what_enter_does_is_clicked_too() -> None:
     async with Under().run_test(size=(80, 24)) as pilot:
         answers = await opened(pilot, Naming("Its name:", "r-g3"))

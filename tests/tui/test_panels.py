@@ -19,7 +19,10 @@ def rows(*names: str) -> list[Metrics]:
     return [Metrics(step, "2026-01-05T07:00:00+00:00", dict.fromkeys(names, float(step))) for step in range(3)]
 
 
-@given(st.sets(st.sampled_from([*KNOWN, "rewards/exact/mean", "made up"]), min_size=1), st.integers(1, 8))
+MACHINES = ("gpu_busy/0", "gpu_busy/1", "gpu_gib/0", "rss_gib/trainer")
+
+
+@given(st.sets(st.sampled_from([*KNOWN, *MACHINES, "rewards/exact/mean", "made up"]), min_size=1), st.integers(1, 8))
 def test_every_measure_is_drawn_and_listed_once(names: set[str], slots: int) -> None:
     found = panels(rows(*names))
     assert sorted(name for panel in found for name in panel.names) == sorted(names)
@@ -58,3 +61,9 @@ def test_an_axis_tells_its_ticks_apart() -> None:
 def test_labels_are_short_and_tell_measures_apart() -> None:
     labels = [label(name) for name in KNOWN]
     assert len(set(labels)) == len(labels) and max(map(len, labels)) <= 13
+
+
+def test_each_gpu_has_a_line_of_its_own_on_one_axis() -> None:
+    found = {panel.title: panel for panel in panels(rows("reward", *MACHINES))}
+    assert found["machine"].axes == (("gpu_busy/0", "gpu_busy/1"), ("gpu_gib/0",), ("rss_gib/trainer",))
+    assert [label(name) for name in MACHINES] == ["GPU 0", "GPU 1", "GPU GiB 0", "trainer GiB"]

@@ -146,6 +146,19 @@ async def test_the_window_goes_to_and_fro_and_decides_nothing(done: RunPaths) ->
         assert "other lever" not in shown
         await pilot.press("a", "space")
         assert app.query_one(GatePane).verdicts.held is None
+        for pane, key in (("gate", "e"), ("history", "b"), ("history", "u"), ("live", "x"), ("live", "R")):
+            app.clear_notifications()
+            app.action_pane(pane)
+            await settle(pilot)
+            titles = {command.title for command in app.get_system_commands(app.screen)}
+            assert titles.isdisjoint(
+                {"Approve", "Edit", "Go back to", "Branch off", "Revive", "Start engine", "Pause/resume"}
+            )
+            assert "Play/pause" in titles and "go back to" not in screen_text(app)
+            await pilot.press(key)
+            assert ["this is a recording" in str(note.message) for note in app._notifications] == [True], key
+        app.action_pane("gate")
+        await settle(pilot)
         await pilot.press("1")
         assert app.here == "gate" and "1 home" not in screen_text(app) and " RECORDING " in screen_text(app)
         await pilot.press("full_stop", "2")

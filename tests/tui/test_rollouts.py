@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sqlite3
 from array import array
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,12 @@ from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.reader import EpisodeRow, RunReader
 from sia_tui.store.trajectories import pack
 from sia_tui.store.workspace import RunPaths
+from sia_tui.tui.pieces import cells
+from sia_tui.tui.rolled import bounds, filters
 from sia_tui.tui.screens.across import Across
-from sia_tui.tui.screens.rollouts import RolloutsPane
+from sia_tui.tui.screens.narrow import Narrow
+from sia_tui.tui.screens.rollouts import NARROWING, RolloutsPane
+from sia_tui.tui.stream import failures
 from sia_tui.tui.tokens import token_lines
 from sia_tui.tui.told import LONGEST, story
 from sia_tui.tui.widgets.lines import Lines
@@ -66,10 +72,57 @@ def test_filters_say_what_they_mean(training: RunPaths) -> None:
     ):
         found = listed(training, Wanted(outcome=outcome))
         assert found and all(map(holds, found))
+    timed_out = listed(training, Wanted(failure="timeout"))
+    assert timed_out and {row.failure for row in timed_out} == {"timeout"}
+    assert {row.reward for row in listed(training, Wanted(least=0.5))} == {1.0}
+    assert {row.reward for row in listed(training, Wanted(most=0.5))} == {0.0}
+    assert listed(training, Wanted(least=0.1, most=0.9)) == [], "a bound is one of what it bounds"
+    assert len(listed(training, Wanted(least=0.0, most=1.0))) == len(listed(training, Wanted()))
     key = everything[0].key
     assert {row.key for row in listed(training, Wanted(key=key))} == {key}
     assert {row.case_id for row in listed(training, Wanted(text="DEV-0003"))} == {"dev-0003"}
     assert listed(training, Wanted(text="%")) == [], "no pattern, just text"
+
+
+def test_kinds_of_failure_are_counted_within_the_other_filters(training: RunPaths) -> None:
+    browser = Browser(training.db)
+    wanted = Wanted(part="train", failure="timeout")
+    found = browser.kinds(wanted)
+    browser.close()
+    assert found == sorted(found, key=lambda pair: (-pair[1], pair[0])) and len(found) > 1
+    for kind, count in found:
+        assert count == len(listed(training, replace(wanted, failure=kind)))
+
+
+def test_what_came_after_a_row_is_found_without_reading_what_came_before(training: RunPaths) -> None:
+    where, values = Wanted(failure="timeout", least=0.0, most=0.5).where()
+    connection = sqlite3.connect(training.db)
+    asked = f"explain query plan select rowid from episodes where rowid > ? and {where} order by rowid"
+    [plan] = [row[3] for row in connection.execute(asked, [9, *values])]
+    connection.close()
+    assert "INTEGER PRIMARY KEY (rowid>?)" in plan
+
+
+@given(st.floats(), st.floats())
+def test_bounds_are_numbers_in_their_order(low: float, high: float) -> None:
+    if low <= high:
+        assert bounds(str(low), f" {high} ") == (low, high)
+    else:
+        with pytest.raises(ValueError, match=r"no number|no reward"):
+            bounds(str(low), str(high))
+
+
+def test_of_what_is_set_nothing_is_hidden_where_there_is_little_room(training: RunPaths) -> None:
+    reader = RunReader(training.db)
+    state = reader.state()
+    reader.close()
+    keys = {f"rollouts.{name}": "x" for name in NARROWING}
+    wanted = Wanted(True, "train", "wrong", "timeout", 0.25, 0.5, state.generations[0].key, "盗窃")
+    for width in (78, 98, 118):
+        told = filters(wanted, state, 100_000, keys, width).plain
+        assert all(part in told for part in ("train", "wrong", "0.25 to 0.5 · timeout", "g0", "盗窃", "x  all"))
+        assert cells(told) <= width
+    assert "all again" not in filters(Wanted(), state, 1, keys, 78).plain
 
 
 def test_new_rows_are_found_by_the_last_number(training: RunPaths) -> None:
@@ -102,6 +155,38 @@ async def test_the_newest_is_first_and_the_list_reads_only_what_is_in_sight(trai
         pane, shown = app.query_one(RolloutsPane), screen_text(app)
         assert len(pane._rows) < 300 < app.query_one("#list", Lines).count
         assert "train 18" in shown and "hidden and test stay sealed" in shown
+
+
+async def test_score_and_failure_are_chosen_in_one_place(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        pane = app.query_one(RolloutsPane)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, Narrow) and len(app.screen._kinds) > 2)
+        await pilot.press("tab", *"x", "enter")
+        assert "is no number" in screen_text(app)
+        await pilot.press("backspace", *"0", "tab", *"0.5", "shift+tab", "shift+tab", "down", "enter")
+        await settle(pilot)
+        kind = listed(training, Wanted(most=0.5))
+        [(most, count), *_] = Counter(row.failure for row in kind if row.failure).most_common()
+        assert pane._wanted == Wanted(failure=most, least=0, most=0.5)
+        assert app.query_one("#list", Lines).count == count and f"0 to 0.5 · {most}" in screen_text(app)
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, Narrow))
+        await pilot.press("escape", "escape")
+        await settle(pilot)
+        assert pane._wanted == Wanted() and "all again" not in screen_text(app)
+
+
+async def test_why_they_fail_leads_to_the_rollouts_that_did(done: RunPaths) -> None:
+    async with open_on(done, "live") as (app, pilot):
+        found = failures(app.view.state)
+        app.query_one("#failures", Lines).focus()
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        pane = app.query_one(RolloutsPane)
+        key = app.view.state.generations[3].key
+        assert pane._wanted == Wanted(sealed=False, part="dev", failure=found.ranked[1], key=key)
+        assert app.here == "rollouts" and app.focused is pane._list
 
 
 async def test_a_filter_may_change_while_the_list_is_being_drawn(training: RunPaths) -> None:
@@ -189,6 +274,27 @@ async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPath
         await pilot.press("escape")
         await settle(pilot)
         assert app.focused is rows and not reader.display
+
+
+async def test_the_reader_keeps_its_place_when_the_window_grows_narrow_and_wide_again(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        await pilot.press("enter")
+        await settle(pilot)
+        reader = app.query_one(TrajectoryView)
+
+        def top() -> str:
+            return reader._text[round(reader.scroll_y)].plain.strip()
+
+        await pilot.resize_terminal(120, 16)
+        await pilot.press(*"jjjjjjjjjjjjjjjj")
+        first, row = top()[:12], reader.scroll_y
+        assert first
+        await pilot.resize_terminal(40, 16)
+        await settle(pilot)
+        assert first in top() and reader.scroll_y > row
+        await pilot.resize_terminal(120, 16)
+        await settle(pilot)
+        assert reader.scroll_y == row and first in top()
 
 
 async def test_a_case_is_read_token_by_token_beside_other_answers_and_taken_along(training: RunPaths) -> None:

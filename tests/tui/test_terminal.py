@@ -114,7 +114,7 @@ def test_e_lends_the_terminal_to_an_editor_and_what_it_leaves_is_another_proposa
         terminal.see("gate-4 ·")
         time.sleep(0.7)
         terminal.press("e")
-        terminal.see("edited: a makes a new proposal")
+        terminal.see("edited: a yes makes a new proposal")
         terminal.press("a")
         terminal.see("amended gate-4: sent in")
         terminal.see("takes its place")

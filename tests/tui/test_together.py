@@ -138,6 +138,16 @@ async def test_a_leader_leads_nobody_out_of_the_run_or_out_of_a_form(
             assert app.here == "gate", "not while something is read or filled in"
             await pilot.press("escape")
             await until(pilot, lambda: app.here == "live")
+            leads("rollouts")
+            await until(pilot, lambda: app.here == "rollouts")
+            await settle(pilot)
+            await pilot.press("slash", "x")
+            leads("live")
+            await until(pilot, lambda: seat.company.pane == "live")
+            await pilot.pause(0.2)
+            assert app.here == "rollouts", "nor while something is searched for"
+            await pilot.press("escape")
+            await until(pilot, lambda: app.here == "live")
             await pilot.press("6")
             await until(pilot, lambda: "no longer following" in screen_text(app))
             await pilot.pause(0.2)

@@ -157,6 +157,19 @@ async def test_after_sleep_the_adapters_say_what_they_said(gateway: Gateway, ref
     assert await probe_gap(gateway, "red", [greedy(reference, "red")]) < 5e-4
 
 
+async def test_its_cache_is_told_as_it_names_it(gateway: Gateway) -> None:
+    await gateway.open_lane(0, "e")
+    for _ in range(2):
+        await asyncio.to_thread(Caller(gateway, 0).chat, WORDS, max_tokens=4)
+    await gateway.close_lane(0)
+    async with asyncio.timeout(20):
+        while not (health := await gateway.health()).get("prefix_queries"):  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.1)
+    print({name: health[name] for name in ("kv_cache", "prefix_queries", "prefix_hits", "queue_depth")})
+    assert 0 <= health["kv_cache"] <= 1 and health["queue_depth"] == 0
+    assert health["prefix_queries"] >= health["prefix_hits"] >= 0
+
+
 async def test_zz_its_death_is_the_gateways_with_the_reason_and_nothing_is_left(
     gateway: Gateway, reference: Reference
 ) -> None:

@@ -126,4 +126,4 @@ class Across(Over[None]):
             where = origin(self._state, one.row)
             titled(lines, f"{where} · {at + 1} of {len(self._found)} on {self._case} · reward {one.row.reward:g}")
             told = story(one.row, where, one.attempt, one.score, max(20, lines.room), self._over)
-            lines.show_list([content(row) for row in told])
+            lines.rewrap([content(row) for row in told])

@@ -8,17 +8,20 @@ from dataclasses import asdict, replace
 from textual import on
 from textual.content import Content
 
-from sia_tui.core.contract import NAMES, made
+from sia_tui.core.contract import made
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.text import one_line
 from sia_tui.tui.asked import Question
 from sia_tui.tui.diffing import counts
 from sia_tui.tui.draft import Draft
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.outside import Outside, edit, page
-from sia_tui.tui.plan_form import Field, changed, plan_fields, taking
+from sia_tui.tui.plan_form import changed, plan_fields, taking
+from sia_tui.tui.plan_words import changes_told
 from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.holding import HoldingPane
+from sia_tui.tui.screens.limits import limits
 from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.window import window
 
@@ -60,6 +63,8 @@ class ChangingPane(HoldingPane):
             self._edit(self._draft, self._asked)
         elif self._asked.step.proposal.plan is not None:
             self._edit_plan(self._asked, self._asked.step.proposal.plan)
+        else:
+            self._bar.say("to stop has nothing to edit: a yes ends the run, a no pauses it")
 
     def action_hunk(self, way: int) -> None:
         self.query_one(DiffView).action_hunk(way)
@@ -71,23 +76,24 @@ class ChangingPane(HoldingPane):
         if not known and (refused := self.verdicts.refusal()):
             self._bar.say(refused)
         elif self._draft is not None and self._draft.changed:
-            self._bar.say("approve until is of what was proposed: a first makes a proposal of what you changed")
+            approve = shown_key(self, "gate.approve")
+            self._bar.say(
+                f"approve until is of what was proposed: {approve} first makes a proposal of what you changed"
+            )
         elif asked is not None:
             self._ask_limits(asked)
 
     def _ask_limits(self, asked: Question) -> None:
         lever = asked.step.proposal.lever
-        begins = {"levers": "harness" if lever == "stop" else lever, "steps": "3", "wall": "2h"}
-        lines = [Field(name, name, begins.get(name, ""), hint) for name, hint in NAMES.items()]
-
-        def told(values: Mapping[str, str]) -> str:
-            return f"yes to this, then to {made(values).told}; any red light, alarm or doubtful result ends it"
 
         def saved(values: Mapping[str, str] | None) -> None:
             if values is not None:
                 self._hold("contract", about=asked.gate.hash, more={"contract": asdict(made(values))})
 
-        self.app.push_screen(Form(f"approve {asked.gate.id}, and until …", lines, told, "approves"), saved)
+        form = limits(
+            f"approve {asked.gate.id}, and until …", "this, then to ", "harness" if lever == "stop" else lever
+        )
+        self.app.push_screen(form, saved)
 
     def _edit(self, draft: Draft, asked: Question) -> None:
         about = asked.gate.hash
@@ -112,8 +118,10 @@ class ChangingPane(HoldingPane):
         last = asked.state.last_plan
 
         def told(values: Mapping[str, str]) -> str:
-            changes = changed(plan, values)
-            return f"{len(changes)} changed · {taking(replace(plan, **changes), plan, pilot)}"
+            new = replace(plan, **changed(plan, values))
+            changes = new.changes(plan)
+            what = f" · {changes_told(changes)}" if changes else ""
+            return f"{len(changes)} changed · {taking(new, plan, pilot)}{what}"
 
         def saved(values: Mapping[str, str] | None) -> None:
             changes, draft = changed(plan, values or {}), self._draft
@@ -123,8 +131,10 @@ class ChangingPane(HoldingPane):
                 # Without a patch of its own an amendment keeps the one that was proposed, which is not what is shown.
                 self._bar.say(draft.told)
             else:
-                patch = draft.body if draft is not None and draft.changed else {}
-                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes})
+                patch, made = (draft.body, draft.made) if draft is not None and draft.changed else ({}, "")
+                told = changes_told(replace(plan, **changes).changes(plan))
+                what = "; ".join(filter(None, (made, told)))
+                self._hold("amend", about=asked.gate.hash, more={**patch, "plan": changes}, what=what)
 
         title = f"the plan of {asked.step.id}{', beside the last one carried out' if last else ''}"
         self.app.push_screen(Form(title, plan_fields(plan, last), told, "proposes it"), saved)

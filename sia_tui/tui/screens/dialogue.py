@@ -60,8 +60,7 @@ class Dialogue(Over[None]):
 
     def _lay(self) -> None:
         lines = self.query_one(Lines)
-        rows = spoken(self._calls, lines.size.width - 2)
-        lines.show_rows(len(rows), lambda index, width: content(rows[index]))
+        lines.rewrap([content(row) for row in spoken(self._calls, lines.size.width - 2)])
 
     def on_resize(self, event: events.Resize) -> None:
         if self._calls:

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
-from sia_tui.core.text import one_line
+from sia_tui.core.text import clean, one_line
 from sia_tui.store.browse import Browser
 from sia_tui.store.version import StoreError
 from sia_tui.tui.asked import Found, Question, decision, question, title
@@ -74,13 +74,13 @@ class GatePane(ChangingPane):
 
     # Those that decide are not in the footer: the bar above it shows them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, z takes it back"),
+        Binding("a", "approve", "approve", show=False, tooltip="approve what is shown; held 5 s, to be taken back"),
         Binding(
             "r",
             "reject",
             "reject",
             show=False,
-            tooltip="reject what is shown, with a reason; held 5 s, z takes it back",
+            tooltip="reject what is shown, with a reason; held 5 s, to be taken back",
         ),
         Binding(
             "l",
@@ -121,6 +121,8 @@ class GatePane(ChangingPane):
         self._other_lever = False
         self._contracted = False
         """Whether a standing yes is said not to answer this one."""
+        self._offers = False
+        """Whether to ask for its limits as soon as a question is there."""
         self._lines: list[Line] = []
         self._said: list[Line] = []
         self._hash = ""
@@ -168,6 +170,15 @@ class GatePane(ChangingPane):
             self._bar.rest(self._draft.told if self._draft else "")
         if view.recorded:
             self._show_answer(view)
+        if self._offers and view.state.run:
+            self._offers = False
+            self.call_later(self.action_until, True)
+
+    def offer_until(self) -> None:
+        """A standing yes, for whoever leaves: to a question that may still have to be read."""
+        self._offers = True
+        if self._view is not None:
+            self.show(self._view)
 
     def on_show(self) -> None:
         self.verdicts.appear()
@@ -203,7 +214,7 @@ class GatePane(ChangingPane):
         elif not draft.taken:
             self._bar.say(draft.told)
         else:
-            self._hold("amend", more=draft.body)
+            self._hold("amend", more=draft.body, what=draft.made)
 
     def action_reject(self) -> None:
         self._ask_reason(False)
@@ -250,7 +261,8 @@ class GatePane(ChangingPane):
     @on(Reason.Given)
     def _reason_given(self, event: Reason.Given) -> None:
         self.query_one("#evidence").focus()
-        self._hold("reject", event.text, event.about, {"other_lever": True} if self._other_lever else None)
+        more = {"other_lever": True} if self._other_lever else None
+        self._hold("reject", event.text, event.about, more, what="" if event.text else "without a reason")
 
     @on(Reason.Cancelled)
     def _reason_cancelled(self) -> None:
@@ -287,7 +299,8 @@ class GatePane(ChangingPane):
             self._bar.say(told, loud=True)
 
     def _show_idle(self, view: View) -> None:
-        lines = [content(line) for line in idle(view.state, view.progress, view.alive, max(40, self.size.width - 4))]
+        width, progress = max(40, self.size.width - 4), None if view.starting else view.progress
+        lines = [content(line) for line in idle(view.state, progress, view.alive or view.starting, width)]
         self.query_one("#idle", Lines).show_list(lines)
 
     def _show_answer(self, view: View) -> None:
@@ -327,7 +340,7 @@ class GatePane(ChangingPane):
         self._laid = self._rooms
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
         box = self.query_one("#decision", Static)
-        box.border_title = Content(title(asked))
+        box.border_title = Content(clean(title(asked)))
         said, plans = decision(asked, brief=self.has_class("-narrow")), planned(asked, max(20, plan.room - 1))
         box.update(paragraph(said))
         self._lines = grounds(asked, max(20, evidence.room - 1))

@@ -13,6 +13,7 @@ from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.past import Entry, commands
 from sia_tui.tui.pieces import WARN, line
 from sia_tui.tui.screens.naming import Naming
@@ -45,7 +46,8 @@ class GoingOn(Vertical):
         self._asking = entry
         self.set_class(entry is not None, "-confirming")
         if entry is not None:
-            asked = f"go back to {entry.name}? y does it, Esc leaves it; an open gate is closed by it"
+            does, leaves = shown_key(self, "history.confirm"), shown_key(self, "history.cancel")
+            asked = f"go back to {entry.name}? {does} does it, {leaves} leaves it; an open gate is closed by it"
             self.query_one("#confirm", Static).update(content(line((f" {asked} ", f"bold reverse {WARN}"))))
 
     def action_confirm(self) -> None:

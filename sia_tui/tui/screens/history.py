@@ -16,7 +16,7 @@ from sia_tui.core.text import one_line
 from sia_tui.tui.diffing import Diff, parse
 from sia_tui.tui.finding import found
 from sia_tui.tui.lineage import ALONE, Rail
-from sia_tui.tui.past import Entry, entries, facts, heading, told, trained, tree
+from sia_tui.tui.past import Entry, entries, facts, heading, no_difference, told, trained, tree
 from sia_tui.tui.pieces import DIM, STRONG, line
 from sia_tui.tui.screens.blame import Blame
 from sia_tui.tui.screens.files import Files
@@ -70,7 +70,7 @@ class HistoryPane(GoingOn):
         Binding("t", "files", "files", show=False, tooltip="the files of the diff, to go to one"),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
-        Binding("slash", "search", "search", key_display="/", tooltip=f"{SEARCHED}; Esc shows all again"),
+        Binding("slash", "search", "search", key_display="/", tooltip=SEARCHED),
         Binding("y", "confirm", "yes", show=False),
         Binding("escape", "cancel", "cancel", show=False),
         Binding("right_square_bracket", "hunk(1)", "next hunk", show=False),
@@ -184,6 +184,8 @@ class HistoryPane(GoingOn):
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
         self._wanted = event.value.strip()
+        # Whoever looks for something is not led to what is new.
+        self._list.follow = False
         self._sift()
         self._list.go(0)
         self._select()
@@ -259,7 +261,7 @@ class HistoryPane(GoingOn):
         where = [line((f"in its {place.part}: ", DIM), (place.text, STRONG))] if place else []
         self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state)]))
         other = next((one for one in self._entries if one.name == self._marked), None)
-        sides = (other.commit if other else entry.base(view.state), entry.commit)
+        sides = (other.harness(view.state) if other else entry.base(view.state), entry.harness(view.state))
         if self._shown == (entry.name, *sides):
             return
         self._shown = (entry.name, *sides)
@@ -269,6 +271,7 @@ class HistoryPane(GoingOn):
         if lines:
             self.query_one("#trained", Lines).show_list([content(one) for one in lines])
             return
+        self.query_one(SplitView).empty = no_difference(entry, other)
         self._put(Diff())
         title = f"{other.name if other else 'its parent' if entry.step else 'nothing'} → {entry.name}"
         work = partial(self._compare, self._shown, entry, view.state.task, title)

@@ -47,9 +47,14 @@ class HoldingPane(Vertical):
         self._bar.say(self.verdicts.take_back())
 
     def _hold(
-        self, kind: Kind, note: str = "", about: str | None = None, more: Mapping[str, Any] | None = None
+        self,
+        kind: Kind,
+        note: str = "",
+        about: str | None = None,
+        more: Mapping[str, Any] | None = None,
+        what: str = "",
     ) -> None:
-        refused = self.verdicts.hold(kind, note, about, {**(more or {}), "seen": self._seen()})
+        refused = self.verdicts.hold(kind, note, about, {**(more or {}), "seen": self._seen()}, what)
         self._bar.say(refused) if refused else self._count_down()
 
     def _seen(self) -> str:
@@ -70,7 +75,8 @@ class HoldingPane(Vertical):
         held = self.verdicts.held
         if held is not None:
             back = shown_key(self, "gate.take-back")
-            said = f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · {back} takes it back "
+            what = f"· {one_line(held.what, 300)} " if held.what else ""
+            said = f" {DONE[held.kind]} {held.gate}: sent in {self.verdicts.left:.0f} s · {back} takes it back {what}"
             self._bar.say(said, loud=True)
 
     def _send(self, held: Held) -> asyncio.Future[Answer]:

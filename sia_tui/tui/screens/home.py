@@ -10,11 +10,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.widgets import Input
 
+from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.store.version import StoreError
 from sia_tui.tui.keymap import name_bindings, shown_key
-from sia_tui.tui.listed import about, heading_line, run_line
+from sia_tui.tui.listed import about, heading_line, run_line, sought
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.screens.confirm import Confirm
 from sia_tui.tui.screens.page import Page
@@ -27,6 +29,7 @@ from sia_tui.tui.window import window
 from sia_tui.tui.workplace import Workplace
 
 ABOUT = 5
+SEARCHED = "a run's name, task or status"
 
 
 class HomePane(Vertical):
@@ -34,6 +37,8 @@ class HomePane(Vertical):
 
     DEFAULT_CSS = """
     HomePane {
+        & > #search { display: none; }
+        &.-searching > #search { display: block; }
         & > #columns { height: 1; padding: 0 2; }
         & > #runs { border: round $panel-lighten-2; border-title-color: $text-accent; padding: 0 1; }
         & > #runs:focus { border: round $primary; }
@@ -48,12 +53,18 @@ class HomePane(Vertical):
         Binding("x,delete", "delete", "delete", key_display="x", tooltip="delete the run with its branch; asks first"),
         Binding("space", "mark", "mark", tooltip="mark a run to compare it with another"),
         Binding("c", "compare", "compare", tooltip="the two marked runs, or the marked one and this one"),
+        Binding("slash", "search", "search", key_display="/", tooltip=SEARCHED),
         Binding("escape", "unmark", "unmark all", show=False),
+        Binding("q", "end_search", "all again", show=False),
     ]
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._all: tuple[View, ...] = ()
         self._views: tuple[View, ...] = ()
+        """Of them, those that are searched for."""
+        self._complete = False
+        self._wanted = ""
         self._marked: list[str] = []
 
     @property
@@ -61,6 +72,7 @@ class HomePane(Vertical):
         return window(self).place
 
     def compose(self) -> ComposeResult:
+        yield Input(id="search", placeholder=SEARCHED, compact=True, disabled=True)
         yield Card(id="columns")
         yield titled(Lines(id="runs", empty="reading …" if self._place else "no workspace is open"), "RUNS")
         yield Card(id="about")
@@ -69,6 +81,8 @@ class HomePane(Vertical):
         self.query_one("#columns", Card).show(lambda width, height: [heading_line(width)])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "end_search":
+            return self.has_class("-searching")
         return bool(self._views) or action not in ("resume", "stop", "delete", "mark", "compare")
 
     def show(self, view: View) -> None:
@@ -76,17 +90,56 @@ class HomePane(Vertical):
 
     def show_runs(self, views: tuple[View, ...], complete: bool) -> None:
         """Runs as they are known by now, newest first; the cursor stays with its run."""
+        self._all, self._complete = views, complete
+        self._sift()
+
+    def _sift(self) -> None:
+        """List what is searched for; everything where nothing is."""
         lines, run = self.query_one("#runs", Lines), self._chosen
+        views = tuple(view for view in self._all if sought(view, self._wanted))
         if bool(views) != bool(self._views):
             self.call_later(self.refresh_bindings)
         self._views = views
-        if complete:
-            lines.empty = "no run yet: n starts one"
+        if self._wanted and self._all:
+            lines.empty = (
+                f"no run says “{one_line(self._wanted, 40)}”: {shown_key(self, 'home.unmark')} shows all again"
+            )
+        elif self._complete:
+            lines.empty = f"no run yet: {shown_key(self, 'home.begin')} starts one"
         lines.show_rows(len(views), lambda index, width: content(self._line(views[index], width)))
         found = next((index for index, view in enumerate(views) if run and view.run == run.run), None)
         if found is not None and found != lines.cursor:
             lines.go(found)
         self._tell()
+
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        self.add_class("-searching")
+        search.disabled = False
+        search.focus()
+
+    def action_end_search(self) -> None:
+        self._search("")
+
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        self._wanted = event.value.strip()
+        self._sift()
+
+    @on(Input.Submitted, "#search")
+    def _typed_all(self, event: Input.Submitted) -> None:
+        self._search(event.value.strip())
+
+    def _search(self, wanted: str) -> None:
+        """List these alone and go on in the list; nothing wanted: all of them."""
+        search = self.query_one("#search", Input)
+        self.set_class(bool(wanted), "-searching")
+        search.disabled, self._wanted = not wanted, wanted
+        with self.prevent(Input.Changed):
+            search.value = wanted
+        self._sift()
+        self.query_one("#runs", Lines).focus()
+        self.refresh_bindings()
 
     @property
     def _chosen(self) -> View | None:
@@ -99,7 +152,10 @@ class HomePane(Vertical):
     @on(Lines.Moved, "#runs")
     def _tell(self) -> None:
         run, now = self._chosen, window(self).now
-        self.query_one("#about", Card).show(lambda width, height: about(run, now(), width)[:ABOUT] if run else [])
+        resumes = shown_key(self, "home.resume")
+        self.query_one("#about", Card).show(
+            lambda width, height: about(run, now(), width, resumes)[:ABOUT] if run else []
+        )
 
     @on(Lines.Chosen, "#runs")
     async def _open(self) -> None:
@@ -113,11 +169,15 @@ class HomePane(Vertical):
             self._marked.remove(run.run)
         else:
             self._marked = [*self._marked, run.run][-2:]
-        self.show_runs(self._views, True)
+        self._sift()
 
     def action_unmark(self) -> None:
+        """The search first, where there is one: it stands over the list."""
+        if self.has_class("-searching"):
+            self._search("")
+            return
         self._marked.clear()
-        self.show_runs(self._views, True)
+        self._sift()
 
     def action_compare(self) -> None:
         chosen = self._chosen
@@ -145,8 +205,9 @@ class HomePane(Vertical):
         run = self._chosen
         if run is None or not window(self).may_steer(run.run):
             return
-        if run.alive or run.over:
-            self.notify(f"{run.run}: {'an engine is alive' if run.alive else f'is {run.state.status}'}", markup=False)
+        if run.alive or run.starting or run.over:
+            engine = "an engine is alive" if run.alive else "an engine is starting"
+            self.notify(f"{run.run}: {f'is {run.state.status}' if run.over else engine}", markup=False)
             return
         self.notify(f"starting an engine on {run.run}", markup=False)
         self._do(lambda place: place.open(run.run).resume())
@@ -170,7 +231,10 @@ class HomePane(Vertical):
         if run is None or not window(self).may_steer(run.run):
             return
         if run.alive:
-            self.notify(f"{run.run}: its engine is alive; S stops the run first", severity="warning", markup=False)
+            stops = shown_key(self, "home.stop")
+            self.notify(
+                f"{run.run}: its engine is alive; {stops} stops the run first", severity="warning", markup=False
+            )
             return
         said = f"Delete {run.run}? Its folder, branch, tags and worktree go, and nothing brings them back."
         self.app.push_screen(Confirm(said, run.run), partial(self._delete, run.run))

@@ -19,7 +19,7 @@ from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.pieces import Line, Opens
 from sia_tui.tui.scores import newest_row, score_lines
-from sia_tui.tui.stream import episode_line, failure_lines, failures
+from sia_tui.tui.stream import Failures, episode_line, failure_line, failures
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.card import Card
 from sia_tui.tui.widgets.curve import Curve
@@ -39,6 +39,7 @@ class LivePane(Widget):
     """The line of the newest step: it comes into sight once, when it is new."""
     _scored: State | None = None
     """What the generations' lines were made of."""
+    _failing: Failures | None = None
 
     def compose(self) -> ComposeResult:
         yield Card(id="away")
@@ -52,7 +53,7 @@ class LivePane(Widget):
             with Vertical(id="right"):
                 yield titled(Lines(id="stream", classes="frame", follow=True, empty="no episode yet"), "ROLLOUTS")
                 yield titled(Card(id="nodes", classes="frame"), "NODES AND REPLICAS")
-                yield Card(id="failures", classes="frame")
+                yield Lines(id="failures", classes="frame", empty="none")
         yield Card(id="outlook")
 
     def show(self, view: View) -> None:
@@ -61,9 +62,7 @@ class LivePane(Widget):
         self._show_stream(view)
         self._show_phase(view)
         self.query_one("#course", Curve).show(dev_chart(view.state))
-        found = failures(view.state)
-        failing = titled(self.query_one("#failures", Card), f"WHY THEY FAIL · {found.title}")
-        failing.show(lambda width, height: failure_lines(found, width, height))
+        self._show_failures(view.state)
         self._show_nodes(view)
         outlook, now, keys = self.query_one("#outlook", Card), window(self).now, window(self).keys
         outlook.styles.height = len(outlook_lines(view, now(), max(60, self.size.width - 2), keys))
@@ -132,6 +131,21 @@ class LivePane(Widget):
         lines.show_rows(
             len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
         )
+
+    def _show_failures(self, state: State) -> None:
+        found = failures(state)
+        # Every episode makes another state, and hardly one another list.
+        if found != self._failing:
+            self._failing = found
+            lines = titled(self.query_one("#failures", Lines), f"WHY THEY FAIL · {found.title}")
+            lines.show_rows(
+                len(found.ranked), lambda index, width: content(failure_line(found, found.ranked[index], width))
+            )
+
+    @on(Lines.Chosen, "#failures")
+    def _list_failing(self, event: Lines.Chosen) -> None:
+        if self._failing is not None:
+            window(self).list_rollouts(self._failing.wanted(self._failing.ranked[event.row]))
 
     def _show_nodes(self, view: View) -> None:
         card = self.query_one("#nodes", Card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Self
@@ -20,7 +21,7 @@ from textual.strip import Strip
 from textual.style import Style as ContentStyle
 from textual.visual import RenderOptions, Visual
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Select
 
 from sia_tui.core.text import one_line
 from sia_tui.tui.keymap import shown_key
@@ -32,7 +33,7 @@ DIM_S = 0.05
 
 class Over(ModalScreen[ScreenResultType]):
     """What it shows stands in one child of the class `box` or `sheet`, its keys on that one's border: a click on one does what
-    the key does, a click outside what Esc does."""
+    the key does, a click outside what Esc does, unless something was typed or chosen that would be lost."""
 
     enters: str = ""
     """What Enter does with the row or the text that has the focus."""
@@ -54,6 +55,8 @@ class Over(ModalScreen[ScreenResultType]):
     """Whether what lies below has grown dim."""
     _alone = False
     """While nothing but its child is painted."""
+    _blank: Sequence[object] = ()
+    """What stood in its fields before anybody typed."""
 
     def _compositor_refresh(self) -> None:
         """What was asked for comes first, alone. All the rest of the window would take as long again, and is another as soon
@@ -68,6 +71,7 @@ class Over(ModalScreen[ScreenResultType]):
         self._set_dirty()
 
     def on_mount(self) -> None:
+        self._blank = self._written
         self._show_keys()
         self.set_timer(DIM_S, self._grow_dim)
 
@@ -115,9 +119,18 @@ class Over(ModalScreen[ScreenResultType]):
 
     async def on_click(self, event: events.Click) -> None:
         """Outside of its box."""
-        if self.get_widget_at(event.screen_x, event.screen_y)[0] is self:
-            for binding in (type(self)._merged_bindings or self._bindings).key_to_bindings.get("escape", ()):
-                await self.run_action(binding.action)
+        if self.get_widget_at(event.screen_x, event.screen_y)[0] is not self:
+            return
+        [leaves] = (type(self)._merged_bindings or self._bindings).key_to_bindings["escape"]
+        if self._written == self._blank:
+            await self.run_action(leaves.action)
+        else:
+            self.notify(f"what you typed stays; {shown_key(self, leaves.id or '')} leaves it", markup=False)
+
+    @property
+    def _written(self) -> Sequence[object]:
+        inputs, choices = self.query(Input), self.query(Select)
+        return [*(one.value for one in inputs), *(one.value for one in choices)]
 
     def _grow_dim(self) -> None:
         self._dim = True

@@ -61,4 +61,4 @@ class Page(Over[None]):
     def _lay(self) -> None:
         lines = self.query_one("#page-text", Lines)
         rows = [row for line in self._text.splitlines() for row in (wrap(line, max(20, lines.room)) or [""])]
-        lines.show_list([Content(row) for row in rows])
+        lines.rewrap([Content(row) for row in rows])

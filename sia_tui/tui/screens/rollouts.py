@@ -22,9 +22,11 @@ from sia_tui.store.browse import Wanted
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.search import keep_up
 from sia_tui.store.version import StoreError
+from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import WARN, Opens, line
 from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
 from sia_tui.tui.screens.across import Across
+from sia_tui.tui.screens.narrow import Narrow
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.newest import NewestFirst
@@ -36,6 +38,8 @@ AHEAD = 200
 """Rows read at once around those in sight."""
 KEPT = 4000
 """Rows that are kept in memory."""
+NARROWING = ("search", "part", "outcome", "generation", "narrow", "clear")
+"""What is done to the list, and not to what is read over it."""
 
 
 class RolloutsPane(Vertical):
@@ -53,10 +57,11 @@ class RolloutsPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "filter", key_display="/", tooltip="text anywhere in a trajectory; Esc clears it"),
+        Binding("slash", "search", "filter", key_display="/", tooltip="text anywhere in a trajectory"),
         Binding("s", "part", "split", tooltip="all, train, dev, training"),
         Binding("o", "outcome", "outcome", tooltip="all, right, wrong, error"),
         Binding("v", "generation", "generation", tooltip="all, or one generation after the other"),
+        Binding("e", "narrow", "score, failure", tooltip="only rewards between two bounds, or one kind of failure"),
         Binding("escape", "clear", "clear filters", show=False),
     ]
 
@@ -102,7 +107,7 @@ class RolloutsPane(Vertical):
         self.run_worker(partial(self._read, opens), thread=True, exclusive=True, group="read", exit_on_error=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return not self.has_class("-reading") or action not in ("search", "part", "outcome", "generation", "clear")
+        return not self.has_class("-reading") or action not in NARROWING
 
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
@@ -119,11 +124,27 @@ class RolloutsPane(Vertical):
         if self._view is not None:
             self._want(next_generation(self._wanted, self._view.state))
 
+    def action_narrow(self) -> None:
+        self.app.push_screen(Narrow(window(self).source, self._wanted), self._narrowed)
+
+    def _narrowed(self, wanted: Wanted | None) -> None:
+        if wanted is not None:
+            # The run may have ended meanwhile.
+            self._want(replace(wanted, sealed=self._wanted.sealed))
+
     def action_clear(self) -> None:
+        self.narrow(Wanted())
+
+    def narrow(self, wanted: Wanted) -> None:
+        """List these alone; sealed ones stay so, whatever is wanted."""
         search = self.query_one("#search", Input)
         search.display, search.disabled = False, True
-        search.value = ""
-        self._want(Wanted(sealed=self._wanted.sealed))
+        with self.prevent(Input.Changed):
+            search.value = ""
+        if self.has_class("-reading"):
+            self._back = None
+            self._leave_reader()
+        self._want(replace(wanted, sealed=self._wanted.sealed))
         self._list.focus()
 
     @on(Input.Changed, "#search")
@@ -241,8 +262,10 @@ class RolloutsPane(Vertical):
             rows.scroll_to(y=rows.scroll_y + slid, animate=False, immediate=True, force=True)
         rows.show_rows(len(self._numbers), self._content)
         state = self._view.state
-        self.query_one("#filters", Static).update(content(filters(self._wanted, state, len(self._numbers))))
-        self.query_one("#heading", Static).update(content(heading(max(20, self.size.width))))
+        keys, width = {f"rollouts.{name}": shown_key(self, f"rollouts.{name}") for name in NARROWING}, self.size.width
+        told = filters(self._wanted, state, len(self._numbers), keys, width - 2)
+        self.query_one("#filters", Static).update(content(told))
+        self.query_one("#heading", Static).update(content(heading(max(20, width))))
 
     def _content(self, index: int, width: int) -> Content:
         row = self._row_at(index)
@@ -312,5 +335,5 @@ class RolloutsPane(Vertical):
             reader.say([line((f"{opens.what} {opens.id} has no trajectory that may be read", WARN))])
             return
         attempt, score = found
-        reader.border_title = Content(f"{row.id} · {one_line(row.case_id, 40)}")
+        reader.border_title = Content(f"{one_line(row.id, 40)} · {one_line(row.case_id, 40)}")
         reader.show(row, origin(self._view.state, row), attempt, score, self._view.over)

@@ -11,14 +11,14 @@ from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey, FooterLabel
 
-ALL = ("help", "command_palette")
-"""Actions that list them all."""
+LAST = ("leave", "command_palette", "help")
+"""The way out, and to the list of them all, as they stand at the right."""
 _AROUND = 3
 """Blank cells of a key and what it does."""
 
 
 class Keys(Footer):
-    """Where not all of them fit, whole ones are left out; the two that lead to all of them keep their places at the right."""
+    """Where not all of them fit, whole ones are left out; those that lead out, or to them all, keep their places at the right."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
@@ -29,7 +29,7 @@ class Keys(Footer):
             key._reactive_connect = None
             if isinstance(key, FooterKey):
                 key.set_reactive(FooterKey.compact, self.compact)
-            key.set_class(isinstance(key, FooterKey) and key.action in ALL, "-all")
+            key.set_class(isinstance(key, FooterKey) and key.action in LAST, "-last")
             yield key
         self.call_after_refresh(self._fit)
 
@@ -46,12 +46,13 @@ class Keys(Footer):
 
     def _fit(self) -> None:
         taken = 0
-        for key in reversed(self.query_children(".-all")):
-            key.styles.margin = (0, taken, 0, 0)
-            taken += _width(key)
+        last = {key.action: key for key in self.query_children(FooterKey) if key.has_class("-last")}
+        for action in reversed([action for action in LAST if action in last]):
+            last[action].styles.margin = (0, taken, 0, 0)
+            taken += _width(last[action])
         room = self.size.width - taken
         for key in self.children:
-            if not key.has_class("-all"):
+            if not key.has_class("-last"):
                 room -= _width(key)
                 key.display = room >= 0
 

@@ -38,7 +38,8 @@ class Reason(Input):
 
     def open(self, about: str, does: str) -> None:
         """`does` says what Enter will."""
-        self.placeholder = f"why not? Enter {does}; {shown_key(self, 'reason.cancel')} cancels"
+        gives, cancels = shown_key(self, "reason.submit"), shown_key(self, "reason.cancel")
+        self.placeholder = f"why not? (optional) {gives} {does}; {cancels} cancels"
         self._about = about
         self.value = ""
         self.display, self.disabled = True, False

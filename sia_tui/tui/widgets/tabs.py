@@ -1,14 +1,17 @@
-"""The second line: the panes by number, clickable."""
+"""The second line: the panes by the keys that show them, clickable."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual import events
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
+
+from sia_tui.tui.keymap import shown_key
+from sia_tui.tui.pieces import cells
 
 
 class Tabs(Static):
@@ -24,8 +27,7 @@ class Tabs(Static):
 
         name: str
 
-    def __init__(self, names: Mapping[int, str]) -> None:
-        """Names by the number that shows them."""
+    def __init__(self, names: Sequence[str]) -> None:
         super().__init__(markup=False)
         self._names = names
         self._said: tuple[str, str | None] | None = None
@@ -38,11 +40,11 @@ class Tabs(Static):
         self._said = here, waiting
         pieces: list[tuple[str, str]] = []
         self._spots, x = [], 0
-        for number, name in self._names.items():
-            label = f" {number} {name}{' ▲' if name == waiting else ''} "
+        for name in self._names:
+            label = f" {shown_key(self, f'app.{name}')} {name}{' ▲' if name == waiting else ''} "
             style = "bold reverse" if name == here else "bold $text-warning" if name == waiting else "$foreground-muted"
             pieces += [(label, style), (" ", "")]
-            x += len(label) + 1
+            x += cells(label) + 1
             self._spots.append((x, name))
         self.update(Content.assemble(*pieces), layout=False)
 

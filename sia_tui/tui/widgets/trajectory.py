@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
 
 from sia_tui.core.episodes import Attempt, Score
@@ -60,7 +61,7 @@ class TrajectoryView(Lines):
     def show(self, row: EpisodeRow, where: str, attempt: Attempt, score: Score, over: bool) -> None:
         """Show another trajectory, from its beginning."""
         self._told = (row, where, attempt, score, over)
-        self._lay()
+        self.show_list(self._lines(*self._told))
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
 
     def say(self, lines: Sequence[Line]) -> None:
@@ -97,8 +98,9 @@ class TrajectoryView(Lines):
         self._lay()
 
     def _lay(self) -> None:
-        if self._told is None:
-            return
-        row, where, attempt, score, over = self._told
+        if self._told is not None:
+            self.rewrap(self._lines(*self._told))
+
+    def _lines(self, row: EpisodeRow, where: str, attempt: Attempt, score: Score, over: bool) -> list[Content]:
         told = story(row, where, attempt, score, max(20, self.room), over, self._texts)
-        self.show_list([content(line) for line in told])
+        return [content(line) for line in told]
