@@ -24,6 +24,7 @@ from sia_tui.tui.away import Away
 from sia_tui.tui.caller import Caller
 from sia_tui.tui.commands import commands
 from sia_tui.tui.departing import Departing
+from sia_tui.tui.door import Door
 from sia_tui.tui.feed import Feed
 from sia_tui.tui.garbage import STILL_S, Garbage
 from sia_tui.tui.heading import Piece, heading, home_heading, terminal_title
@@ -52,7 +53,7 @@ REDRAW_S = 0.2
 FLASHES = 6
 
 
-class SiaApp(Departing, Away):
+class SiaApp(Departing, Away, Door):
     """`1` is home; `2` to `6` are panes on one run."""
 
     shown: ClassVar[tuple[str, ...]] = TABS
@@ -114,7 +115,6 @@ class SiaApp(Departing, Away):
         self._typed: list[events.Key] = []
         self._garbage = Garbage()
         self._caller = Caller(rings_at_once=paths is None)
-        self._entitled = ""
         self._shelved: tuple[View, ...] = ()
         self._flushes, self._drawn, self._stale = 0, 0.0, False
         self._flashes = 0
@@ -293,13 +293,6 @@ class SiaApp(Departing, Away):
             self._flashes = FLASHES
             self.bell()
         self._entitle(terminal_title(self.view.run, len(self._caller.waiting)))
-
-    def _entitle(self, title: str) -> None:
-        """Of the terminal; the one that it had comes back at the end."""
-        if title != self._entitled and self._driver is not None and not self.is_headless:
-            before = "" if self._entitled else "\x1b[22;0t"
-            self._driver.write(f"{before}\x1b]0;{title}\x07" if title else "\x1b[23;0t")
-            self._entitled = title
 
     def _show(self) -> None:
         here, view = self.here, self.view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -9,6 +10,7 @@ from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, pooled, traced
+from sia_tui.core.text import one_line
 from sia_tui.tui.lineage import ALONE, Node, Rail, rails
 from sia_tui.tui.pieces import (
     BAD,
@@ -271,8 +273,10 @@ def commands(run: str, entry: Entry) -> list[str]:
     """What to type to go on from a generation, or to take the patches that led to it away."""
     if entry.generation is None:
         return []
+    # A shell reads them, and a name is the log's word.
+    run, folder = (shlex.quote(one_line(name)) for name in (run, f"{run}-{entry.name}-patches"))
     return [
         f"sia-tui rollback {run} {entry.name}",
         f"sia-tui branch {run} {entry.name}",
-        f"sia-tui export {run} {entry.name} --patches {run}-{entry.name}-patches",
+        f"sia-tui export {run} {entry.name} --patches {folder}",
     ]

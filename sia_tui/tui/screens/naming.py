@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from sia_tui.core.text import clean, one_line
 from sia_tui.tui.screens.over import Over
 
 
@@ -25,8 +26,8 @@ class Naming(Over[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
-            yield Static(self._said, markup=False)
-            yield Input(self._suggested, id="name", compact=True, select_on_focus=False)
+            yield Static(clean(self._said), markup=False)
+            yield Input(one_line(self._suggested), id="name", compact=True, select_on_focus=False)
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:
