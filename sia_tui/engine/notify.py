@@ -61,7 +61,9 @@ class Notice:
 
     @property
     def data(self) -> dict[str, object]:
-        return {**self.__dict__, "answer": list(self.answer)}
+        """Cleaned: whoever is sent it may print it."""
+        told = {name: clean(value) if isinstance(value, str) else value for name, value in self.__dict__.items()}
+        return {**told, "answer": [clean(command) for command in self.answer]}
 
 
 def notices(before: State, entries: list[ev.Recorded], workspace: str, auto: bool) -> Iterator[Notice]:
@@ -104,7 +106,9 @@ def _gate(entry: ev.Recorded, gate: Gate, state: State, workspace: str) -> Notic
     if gate.kind == "keep" and found is not None:
         lines.append(f"measured: {points(found.gain)} [{points(found.lo)}, {points(found.hi)}], n = {found.n}")
     question = "go ahead?" if gate.kind == "step" else "keep it?"
-    place = f"{state.run}/{gate.id} --hash {gate.hash[:12]} --workspace {shlex.quote(workspace)}"
+    # A shell reads them, and a name is the log's word.
+    name, seen = (shlex.quote(one_line(word)) for word in (f"{state.run}/{gate.id}", gate.hash[:12]))
+    place = f"{name} --hash {seen} --workspace {shlex.quote(workspace)}"
     answer = (f"sia-tui approve {place}", f"sia-tui reject {place} --reason '…'")
     title = f"{state.run}: {question} {proposal.lever}: {one_line(proposal.title, 120)}"
     return Notice(state.run, "gate", entry.at, title, "\n".join(filter(None, lines)), gate.id, gate.hash, answer)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
 from email.header import decode_header, make_header
@@ -13,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sia_tui.config import RunConfig
@@ -22,6 +24,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.contract import BY, Contract
 from sia_tui.core.fold import advance
 from sia_tui.core.state import State, Step
+from sia_tui.core.text import clean
 from sia_tui.engine import notify
 from sia_tui.engine.notify import Notice, Notifier, notices
 from sia_tui.store.reader import RunReader
@@ -29,6 +32,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 from tests.core.story import tell_story
 from tests.tasks.processes import gone
 from tests.tui.runs import make_run
+from tests.tui.soiled import soiled_run
 from tests.tui.writer import writing
 
 
@@ -130,6 +134,51 @@ def test_a_title_in_another_script_and_nothing_that_steers_a_terminal_or_a_heade
     [(_, headers, body)] = server.got
     title = str(make_header(decode_header(headers["Title"])))
     assert "盗窃" in title and "\n" not in headers["Title"] and "\x1b" not in title + body.decode()
+
+
+NASTY = st.text(st.one_of(st.characters(), st.sampled_from("\x1b\x9b\x00\x7f\u202e\u2066\u200b\ud800\u2028\r\n\t")))
+
+
+def steering(said: str) -> set[str]:
+    return {
+        char for char in said if char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    }
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.builds(Notice, NASTY, st.just("gate"), NASTY, NASTY, NASTY, NASTY | st.none(), NASTY, st.tuples(NASTY, NASTY))
+)
+def test_whatever_a_notice_holds_nothing_in_it_steers_whoever_is_called(
+    server: Server, tmp_path: Path, notice: Notice
+) -> None:
+    told = tmp_path / "told"
+    server.got.clear()
+    notify._run(("sh", "-c", f"cat > {told}"), notice, 10)
+    notify._webhook(server.url, notice, 10)
+    notify._ntfy(server.url, notice, 10)
+    (_, _, hooked), (_, headers, topic) = server.got
+    assert hooked == told.read_bytes() and json.loads(hooked)["title"] == clean(notice.title)
+    title = str(make_header(decode_header(headers["Title"])))
+    for said in (hooked.decode(), topic.decode(), *headers.values(), title, *_texts(json.loads(hooked))):
+        assert steering(said) == set()
+    assert "\n" not in title
+
+
+def _texts(told: dict[str, Any]) -> Iterator[str]:
+    for value in told.values():
+        yield from value if isinstance(value, list) else [value] if isinstance(value, str) else []
+
+
+def test_of_a_run_in_which_every_word_is_hostile_an_answer_is_one_command(tmp_path: Path) -> None:
+    paths = soiled_run(tmp_path / "r", "patch_gate")
+    with closing(RunReader(paths.db)) as reader:
+        told = list(notices(State(), reader.log(), "/ws of ana", auto=False))
+    [gate] = [one for one in told if one.gate]
+    for command, verb in zip(gate.answer, ("approve", "reject"), strict=True):
+        words = shlex.split(command)
+        assert words[:2] == ["sia-tui", verb] and words[3] == "--hash" and words[5:7] == ["--workspace", "/ws of ana"]
+        assert "\n" not in command and clean(command) == command and words[2].startswith("r")
 
 
 @settings(max_examples=20)
