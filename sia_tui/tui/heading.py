@@ -33,6 +33,11 @@ GLYPHS: dict[Mark, Piece] = {
 
 def heading(view: View, now: datetime, here: str, keys: Mapping[str, str] = KEYS) -> tuple[list[Piece], list[Piece]]:
     """Left and right part of the header; `here` names the pane on show."""
+    if view.error:
+        # Room is short, and what it did before nobody knows to be so still.
+        return [(f" {one_line(view.run, 20)} ", "bold")], [
+            (f"cannot read: {one_line(view.error, 60)} ", "bold $text-error")
+        ]
     left: list[Piece] = [
         (f" {one_line(view.run, 40)}", "bold"),
         (f" · {one_line(view.state.task or '…', 30)} · ", "$foreground-muted"),
@@ -42,8 +47,6 @@ def heading(view: View, now: datetime, here: str, keys: Mapping[str, str] = KEYS
         left.append((f" · {_step(view, step)}", ""))
     if view.state.waiting and here != "gate":
         left.append((f"  press {keys['app.gate']} ", "bold reverse"))
-    if view.error:
-        return left, [(f"cannot read: {one_line(view.error, 60)} ", "bold $text-error")]
     return left, [*_isolation(view), *_engine(view, now, keys["app.start"])]
 
 

@@ -18,7 +18,8 @@ from sia_tui.store.workspace import RunPaths
 from tests.tui.runs import Scene, make_run
 from tests.tui.writer import HOSTILE
 
-SOIL = HOSTILE.replace("\x00", "")
+MARKUP = "[red]x[/][@click=app.quit]y[/][link=https://a.example]z[/link]"
+SOIL = MARKUP + HOSTILE.replace("\x00", "")
 """Names go to git and to the file system, which take no NUL."""
 
 NAMED = {"at", "status", "outcome", "commit", "base_commit", "start_commit", "isolation", "hash", "config_hash"}

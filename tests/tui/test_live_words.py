@@ -92,6 +92,10 @@ def test_the_header_names_the_engine_and_the_gate(views: dict[str, View]) -> Non
     beat = Progress("x", 1, 2, NOW.isoformat(), None, (NOW - timedelta(seconds=40)).isoformat(), "")
     quiet = dataclasses.replace(views["training"], progress=beat)
     assert "◌ quiet 40 s" in said(heading(quiet, NOW, "live")[1])
+    gone = dataclasses.replace(view, run="sql-repair-07", error="r: its folder is gone, deleted or moved")
+    assert sum(len(text) for part in heading(gone, NOW, "live") for text, _ in part) <= 80, (
+        "no room for it: it is left out"
+    )
     assert {name: known()[name][0] for name in KEYS} == KEYS
 
 

@@ -7,7 +7,9 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from sia_tui.core import events as ev
 from sia_tui.store.lock import hold
@@ -15,7 +17,11 @@ from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 from sia_tui.tui import screens
+from sia_tui.tui import verdicts as rules
+from sia_tui.tui import widgets as parts
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.replay import Replay
+from sia_tui.tui.replayed import ReplayApp
 from sia_tui.tui.screens.over import Over
 from tests.tui.opened import loaded, text, until
 from tests.tui.place import Place
@@ -30,7 +36,7 @@ WAYS = {
     "Help": ("live", "question_mark"),
     "Dialogue": ("live", "m"),
     "Page": ("live", "w"),
-    "Files": ("gate", "t"),
+    "Files": ("gate", "r escape t"),
     "Form": ("gate", "u"),
     "Narrow": ("rollouts", "e"),
     "Across": ("rollouts", "enter c"),
@@ -43,7 +49,8 @@ WAYS = {
     "NewRun": ("home", "n"),
     "Confirm": ("home", "S"),
 }
-"""On which pane and by which keys each is opened; one that is not named here fails the test. Panes in a row are drawn once."""
+"""On which pane and by which keys each is opened; one that is not named here fails the test. The way there may lead by
+what else is to be seen."""
 
 
 def laid_over(kind: type[Any] = Over) -> set[str]:
@@ -71,8 +78,10 @@ def test_every_dialogue_has_a_way_to_it() -> None:
     assert laid_over() == set(WAYS)
 
 
-async def test_each_is_reached_and_shows_no_word_but_as_a_word(tmp_path: Path) -> None:
+async def test_each_is_reached_and_shows_no_word_but_as_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "SETTLE_S", 0.0)
     paths, app = dirty(tmp_path)
+    met = set[type[Any]]()
     with hold(paths.lock):
         async with app.run_test(size=(120, 40)) as pilot:
             await loaded(pilot)
@@ -80,18 +89,37 @@ async def test_each_is_reached_and_shows_no_word_but_as_a_word(tmp_path: Path) -
             for name, (pane, keys) in WAYS.items():
                 if app.here != pane:
                     app.action_pane(pane)
-                    await come(pilot, app)
+                    met |= await come(pilot, app)
+                    below_the_heading = text(app).split("\n", 2)[2]
+                    assert "[red]x[/]" in below_the_heading, pane
                 for key in keys.split():
                     app.simulate_key(key)
-                    await come(pilot, app)
+                    met |= await come(pilot, app)
                 assert type(app.screen).__name__ == name, text(app)
-                assert steering(text(app)) == [], name
                 app.pop_screen()
+    played = ReplayApp(paths, Replay(paths))
+    async with played.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: played.view.state.run != "")
+        played.replay.seek(0.5 * played.replay.film.length_s)
+        met |= await come(pilot, played)
+    unmet = {one.__name__ for one in widgets() if not any(issubclass(kind, one) for kind in met)}
+    assert unmet == set(), "no pane and no dialogue of these shows them"
 
 
-async def come(pilot: Pilot[None], app: SiaApp) -> None:
-    """Until what was asked for is there and has read what it shows: the pane in sight, or what is laid over it."""
+async def come(pilot: Pilot[None], app: SiaApp) -> set[type[Any]]:
+    """Until what was asked for is there and has read what it shows: the pane in sight, or what is laid over it. Nothing on it
+    steers. Returns what it is made of."""
     await until(pilot, lambda: app.here == "home" or app.here in app._shown)
     for _ in range(2):
         await pilot.pause(0.02)
         await app.workers.wait_for_complete()
+    shown = text(app)
+    assert steering(shown) == [], (app.here, app.screen)
+    return {type(widget) for widget in app.screen.walk_children() if widget.display}
+
+
+def widgets() -> list[type[Any]]:
+    """All of the package's, also one that is yet to be added."""
+    modules = [importlib.import_module(one.name) for one in pkgutil.iter_modules(parts.__path__, f"{parts.__name__}.")]
+    made = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    return [one for one in made if issubclass(one, Widget) and one.__module__.startswith(parts.__name__)]

@@ -13,11 +13,13 @@ import unicodedata
 from contextlib import closing
 from pathlib import Path
 
+from sia_tui.core import events as ev
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 from tests.terminal import Terminal
 from tests.tui.runs import make_run
+from tests.tui.soiled import soiled_run
 from tests.tui.test_changing import FILES
 
 OWN = re.compile(
@@ -47,15 +49,17 @@ def open_window(workspace: Path, *arguments: str) -> Terminal:
 
 
 def test_no_byte_of_others_steers_a_real_terminal_whatever_befalls_the_run(tmp_path: Path) -> None:
-    paths = make_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    paths = soiled_run(Workspace(tmp_path).runs / "r", "patch_gate")
     with open_window(tmp_path, "attach", "r") as terminal:
         terminal.see("GENERATIONS")
-        for key, there in (("4", "dev-0039"), ("6", "Vote over"), ("1", "RUNS"), ("3", "gate-4 ·")):
+        for key, there in (("4", "dev-0039"), ("5", "REWARD"), ("6", "Vote over"), ("1", "RUNS"), ("3", "other lever")):
             terminal.press(key)
             terminal.see(there)
+            stands(terminal, "[red]x[/]")
             if key == "4":
                 terminal.press("\r")
                 terminal.see("罪名")
+                stands(terminal, "[@click=app.quit]y[/][link=https://a.example]z[/link]")
                 terminal.press("\x1b")
                 time.sleep(0.3)
         locked(terminal, paths.db)
@@ -72,10 +76,17 @@ def test_no_byte_of_others_steers_a_real_terminal_whatever_befalls_the_run(tmp_p
     assert "\x1b[22;0t\x1b]0;" in said and said.rindex("\x1b[23;0t") > said.rindex("\x1b]0;"), (
         "its title, and its own again"
     )
-    assert re.findall(r"\x1b\]0;([^\x07\x1b]*)", said)[0] == "● 1 waiting · r · sia-tui"
+    assert "● 1 waiting · r · sia-tui" in re.findall(r"\x1b\]0;([^\x07\x1b]*)", said)
     left = OWN.sub("", said)
     assert {char for char in left if char not in "\r\n\t" and unicodedata.category(char) in ("Cc", "Cf")} == set()
     assert "\x1b]52" not in said
+
+
+def stands(terminal: Terminal, text: str) -> None:
+    """Below the window's first lines, which have the run's task."""
+    end = time.monotonic() + 20
+    while text not in terminal.screen().split("\n", 2)[2]:
+        assert time.monotonic() < end, f"{text!r} did not come; the screen is\n{terminal.screen()}"
 
 
 def locked(terminal: Terminal, db: Path) -> None:
@@ -91,7 +102,15 @@ def locked(terminal: Terminal, db: Path) -> None:
     terminal.see("GENERATIONS")
     writer.execute("rollback")
     writer.close()
-    terminal.see("put off by")
+    until_put_off(terminal, db)
+
+
+def until_put_off(terminal: Terminal, db: Path) -> None:
+    end = time.monotonic() + 20
+    with closing(RunReader(db)) as reader:
+        while not isinstance(reader.log()[-1].event, ev.GateDeferred):
+            assert time.monotonic() < end, f"the gate was not put off; the screen is\n{terminal.screen()}"
+            terminal.screen()
 
 
 def on_a_harness(paths: RunPaths) -> None:
