@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _KEPT = {"\n", "\t"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_ODD = re.compile("[^\n\t -~\u3000-\u3029\u4e00-\u9fa5\uff01-\uff5e]")
+"""Worth a look one by one: the rest, most of any text, is known to steer nothing."""
 
 
 def _mark(char: str) -> str:
@@ -23,7 +26,7 @@ def _steers(char: str) -> bool:
 
 def escaped(text: str) -> str:
     """JSON that reads the same, with every such character as its escape."""
-    return "".join(_escape(char) if _steers(char) else char for char in text)
+    return _ODD.sub(lambda odd: _escape(odd[0]) if _steers(odd[0]) else odd[0], text)
 
 
 def _escape(char: str) -> str:
@@ -36,7 +39,7 @@ def clean(text: str) -> str:
     # What Python calls printable has none of them, which is known a hundred times as fast.
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text
-    return "".join(_mark(char) if _steers(char) else char for char in text)
+    return _ODD.sub(lambda odd: _mark(odd[0]) if _steers(odd[0]) else odd[0], text)
 
 
 def last_line(error: BaseException) -> str:

@@ -3,7 +3,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sia_tui.core.text import _steers, clean, one_line
+from sia_tui.core.text import _ODD, _steers, clean, one_line
 
 
 @given(st.text())
@@ -25,6 +25,8 @@ def test_marks_are_readable() -> None:
     assert clean("盗窃罪，第1条\n") == "盗窃罪，第1条\n"
 
 
-def test_what_python_calls_printable_steers_nothing() -> None:
-    """The short way of `clean` rests on it; Python's tables of characters may be others one day."""
-    assert not any(_steers(char) for char in map(chr, range(sys.maxunicode + 1)) if char.isprintable())
+def test_what_is_passed_over_steers_nothing() -> None:
+    """The short ways of `clean` rest on it; Python's tables of characters may be others one day."""
+    steers = [char for char in map(chr, range(sys.maxunicode + 1)) if _steers(char)]
+    assert not any(char.isprintable() for char in steers)
+    assert all(_ODD.match(char) for char in steers)
