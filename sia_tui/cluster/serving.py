@@ -8,15 +8,15 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
+from sia_tui.cluster.contents import Shelf
 from sia_tui.cluster.executor import ClusterError
 from sia_tui.core.text import last_line
 from sia_tui.policy.door import Settings
@@ -44,8 +44,11 @@ class Holder:
     def __init__(self, server: Mapping[str, Any], token: str) -> None:
         import ray
 
-        self._folder = tempfile.TemporaryDirectory(prefix="sia-server-")
-        folder, host = Path(self._folder.name), ray.util.get_node_ip_address()
+        shelf = Shelf()
+        shelf.tidy()
+        self._folder = folder = shelf.own("server-")
+        folder.chmod(0o700)
+        host = ray.util.get_node_ip_address()
         of = Server.model_validate({**server, "sockets": str(folder), "watch_stdin": True}, strict=False)
         config, self._log = folder / "door.json", folder / "door.log"
         config.touch(mode=0o600)
@@ -73,7 +76,9 @@ class Holder:
             killer.cancel()
         if not said:
             self._end()
-            raise ClusterError(f"no server on {self._host}: {self._reason()}")
+            why = self._reason()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise ClusterError(f"no server on {self._host}: {why}")
         node = ray.get_runtime_context().get_node_id()
         return {"url": json.loads(said)["url"], "node": node, "host": os.uname().nodename}
 
@@ -84,7 +89,7 @@ class Holder:
     def stop(self) -> None:
         self._process.terminate()
         self._end()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _end(self) -> None:
         """It is about to end by itself, or is made to."""

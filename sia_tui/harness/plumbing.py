@@ -87,6 +87,10 @@ class Plumbing:
         return self.raw(*arguments).decode("utf-8", "replace")
 
     def raw(self, *arguments: str, env: Mapping[str, str] | None = None) -> bytes:
+        if odd := next((one for one in (*arguments, *(env or {}).values()) if "\0" in one), None):
+            raise RepositoryError(
+                f"{odd[:100]!r} holds a NUL, as no name in git does: the run's log is damaged; restore its backup"
+            )
         variables = [f"{name}={value}" for name, value in {**_environment(), **(env or {})}.items()]
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         command = ["env", "-i", *variables, "git", *settings, *arguments]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sia_tui.cluster import contents
+from sia_tui.cluster.executor import ClusterError
 from sia_tui.cluster.joining import joined
-from sia_tui.cluster.serving import Servers
+from sia_tui.cluster.serving import Holder, Servers
 from sia_tui.policy.client import Gateway
 from sia_tui.policy.wire import Door
 from tests.cluster.nodes import Cluster
@@ -23,6 +29,23 @@ if find_spec("ray") is None:
     pytest.skip("the extra `ray` is not installed", allow_module_level=True)
 
 __all__ = ["cluster"]
+
+
+def test_what_a_holder_leaves_is_gone_once_it_failed_or_another_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(contents, "JUST_NOW_S", 0.0)
+    server = {"model_dir": str(tmp_path / "none"), "lanes": 1}
+    for _ in range(2):
+        with pytest.raises(ClusterError, match=r"no model in .*none on this node"):
+            Holder(server, "t" * 40).listens()
+        assert not list(tmp_path.rglob("*server-*"))
+        code = f"from sia_tui.cluster.serving import Holder; import os; Holder({server!r}, 't' * 40); os._exit(0)"
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, timeout=60, check=True
+        )
+        assert list(tmp_path.rglob("*server-*"))
 
 
 @pytest.mark.long

@@ -373,3 +373,30 @@ async def test_at_a_stop_nothing_can_be_edited_and_nothing_follows_a_yes(tmp_pat
             await until(pilot, lambda: app.view.alive)
             await pilot.press("q")
             await until(pilot, lambda: not app.is_running)
+
+
+async def test_a_plan_that_is_edited_takes_the_hunks_along_and_is_not_proposed_with_none_of_them(
+    tmp_path: Path,
+) -> None:
+    """Without a patch of its own it would bring the one that was proposed, which is not what is shown."""
+    engine = Engine()
+
+    async def longer() -> None:
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, Form))
+        app.screen.query_one("#steps", Input).value = "40"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: not isinstance(app.screen, Form))
+
+    async with open_on(make_run(tmp_path / "runs" / "r", "both_gate"), "gate", engine) as (app, pilot):
+        await pilot.press("space", "right_square_bracket", "space")
+        await longer()
+        assert "no hunk is taken: reject it, or take one" in screen_text(app)
+        assert app.query_one(GatePane).verdicts.held is None
+        await pilot.press("space")
+        await longer()
+        await until(pilot, lambda: app.query_one(GatePane).verdicts.held is not None)
+        hasten(app)
+        await until(pilot, lambda: bool(engine.asked))
+    ((kind, body),) = engine.asked
+    assert kind == "amend" and body["plan"] == {"steps": 40} and body["patch"] == partial(PATCH, [1])

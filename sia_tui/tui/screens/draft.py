@@ -79,6 +79,8 @@ class NewRun(Over[str]):
     @on(Input.Changed, "#path")
     def _show_values(self) -> None:
         """What the config says stands in the empty fields."""
+        if not self.is_current:
+            return
         config = self._config
         try:
             said = values(config) if config else {}
@@ -95,7 +97,8 @@ class NewRun(Over[str]):
 
     @on(Input.Blurred)
     def _look(self, event: Input.Blurred) -> None:
-        self._show_faults()
+        if self.is_current:
+            self._show_faults()
 
     @on(Button.Pressed, "#start")
     def action_begin(self) -> None:

@@ -79,7 +79,9 @@ class Form(Over[Mapping[str, str] | None]):
 
     @on(Input.Changed)
     def _typed(self) -> None:
-        self._tell()
+        # A form that was left at once still hears what its fields began with.
+        if self.is_current:
+            self._tell()
 
     @on(Input.Submitted)
     def _filled(self, event: Input.Submitted) -> None:

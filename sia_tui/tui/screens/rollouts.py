@@ -335,5 +335,5 @@ class RolloutsPane(Vertical):
             reader.say([line((f"{opens.what} {opens.id} has no trajectory that may be read", WARN))])
             return
         attempt, score = found
-        reader.border_title = Content(f"{row.id} · {one_line(row.case_id, 40)}")
+        reader.border_title = Content(f"{one_line(row.id, 40)} · {one_line(row.case_id, 40)}")
         reader.show(row, origin(self._view.state, row), attempt, score, self._view.over)
