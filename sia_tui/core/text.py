@@ -33,6 +33,9 @@ def _escape(char: str) -> str:
 
 def clean(text: str) -> str:
     """`text` with every invisible or terminal-steering character replaced by a mark; newline and tab stay."""
+    # What Python calls printable has none of them, which is known a hundred times as fast.
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return "".join(_mark(char) if _steers(char) else char for char in text)
 
 

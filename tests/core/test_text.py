@@ -1,7 +1,9 @@
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sia_tui.core.text import clean, one_line
+from sia_tui.core.text import _steers, clean, one_line
 
 
 @given(st.text())
@@ -21,3 +23,8 @@ def test_one_line_is_one_line_of_that_width(text: str, width: int) -> None:
 def test_marks_are_readable() -> None:
     assert clean("a\x1b[31mb\u202ec") == "a␛[31mb<U+202E>c"
     assert clean("盗窃罪，第1条\n") == "盗窃罪，第1条\n"
+
+
+def test_what_python_calls_printable_steers_nothing() -> None:
+    """The short way of `clean` rests on it; Python's tables of characters may be others one day."""
+    assert not any(_steers(char) for char in map(chr, range(sys.maxunicode + 1)) if char.isprintable())
