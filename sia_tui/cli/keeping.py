@@ -41,10 +41,15 @@ def backup(options: argparse.Namespace) -> int:
 def restore(options: argparse.Namespace) -> int:
     from sia_tui.engine.keeping import restore as lay_out
     from sia_tui.harness.repository import RepositoryError
+    from sia_tui.store.lock import RunHeld, using
 
     workspace = Workspace.locate(options.workspace)
     try:
-        names = lay_out(workspace, Path(options.file))
+        # What no run names yet `gc` would take.
+        with using(workspace.root):
+            names = lay_out(workspace, Path(options.file))
+    except RunHeld as held:
+        raise UsageError(str(held)) from held
     except FileNotFoundError as error:
         raise UsageError(f"{error.filename}: no such file") from error
     except (OSError, RepositoryError) as error:

@@ -158,13 +158,14 @@ def restore(workspace: Workspace, file: Path) -> list[str]:
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError, zlib.error) as error:
             raise StoreError(f"{file}: no backup that can be read ({one_line(str(error), 200)})") from error
         states = {name: _state(folder, name, file) for name in names}
+        # First: who holds the backup has seen what was opened, also where this is killed before the runs are there.
+        for name, state in states.items():
+            if state.test_opened is not None:
+                record_opening(workspace.db, name, state.test_opened.test_hash)
         with ExitStack() as undo:
             for state in states.values():
                 _adopt(workspace, folder, state, undo)
             undo.pop_all()
-        for name, state in states.items():
-            if state.test_opened is not None:
-                record_opening(workspace.db, name, state.test_opened.test_hash)
     return names
 
 

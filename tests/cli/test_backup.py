@@ -25,6 +25,7 @@ from sia_tui.core.events import ProposalMade, ProposalRefused, RunCreated, Train
 from sia_tui.engine import keeping
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.saved import what_is_saved
+from sia_tui.store import lock
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
@@ -221,6 +222,19 @@ def test_of_several_runs_all_are_restored_or_none(
     assert left == [] and not there.harness_repository.exists()
     monkeypatch.undo()
     assert said(there, "restore", file) == 0 and said(there, "verify", "real") == 0
+
+
+def test_nothing_is_laid_out_while_a_workspace_is_cleared(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no run names yet is what is deleted."""
+    file, there = packed(workspace, tmp_path), Workspace(tmp_path / "there")
+    there.create()
+    monkeypatch.setattr(lock, "USE_S", 0.1)
+    with lock.using(there.root, alone=True):
+        assert said(there, "restore", file) == 2
+    assert "is being cleared by sia-tui gc; wait for it" in capsys.readouterr().err
+    assert said(there, "restore", file) == 0
 
 
 def log(workspace: Workspace) -> list[Any]:
