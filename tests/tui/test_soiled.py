@@ -52,9 +52,9 @@ WAYS: dict[str, tuple[Scene, tuple[str, ...]]] = {
 
 
 def laid_over(kind: type[Any] = Over) -> set[str]:
-    """Of the package: a test may have one of its own."""
-    found = {name for one in kind.__subclasses__() for name in {one.__name__, *laid_over(one)}}
-    return found - {one.__name__ for one in kind.__subclasses__() if not one.__module__.startswith("sia_tui.")}
+    """Of the package: a test may have one of its own, of the same name too."""
+    own = [one for one in kind.__subclasses__() if one.__module__.startswith("sia_tui.")]
+    return {one.__name__ for one in own}.union(*(laid_over(one) for one in own))
 
 
 def dirty(root: Path, scene: Scene) -> tuple[RunPaths, SiaApp]:
