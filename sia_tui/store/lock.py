@@ -104,6 +104,19 @@ def hold_beside(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def hold_restoring(root: Path) -> Iterator[None]:
+    """As `hold`, of what is laid out in a workspace: whatever lies there half laid out is then nobody's."""
+    path = root / "restore.lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(path))
+        except RunHeld:
+            by = _holder(path).removeprefix("engine ")
+            raise RunHeld(f"another restore lays runs out in {root} ({by}); wait for it") from None
+        yield
+
+
+@contextlib.contextmanager
 def using(root: Path, what: str = "an engine", alone: bool = False) -> Iterator[None]:
     """Use what the runs of the workspace `root` share, as others do; `alone`, to delete of it. Raises RunHeld, which says
     who: while somebody uses it, or where it is still being deleted of after USE_S; OSError to whoever is to be alone."""
