@@ -45,6 +45,7 @@ def restore(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     try:
         workspace.create()
+        # What no run names yet `gc` would take.
         with using(workspace.root, "sia-tui restore"):
             names = lay_out(workspace, Path(options.file))
     except RunHeld as held:

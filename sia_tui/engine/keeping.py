@@ -171,14 +171,16 @@ def restore(workspace: Workspace, file: Path) -> list[str]:
         for name in placed:
             _require_begins(workspace.run(name), RunPaths(folder / "runs" / name))
         (folder / _PLACING).write_text(digest(told), encoding="utf-8")
+        # First: who holds the backup has seen what was opened, also where this is killed before the runs are there.
+        for name, state in states.items():
+            if state.test_opened is not None:
+                record_opening(workspace.db, name, state.test_opened.test_hash)
         with ExitStack() as undo:
             for name, state in states.items():
                 if name in placed:
                     _settle(workspace, workspace.run(name))
                 else:
                     _adopt(workspace, folder, state, undo)
-                if state.test_opened is not None:
-                    record_opening(workspace.db, name, state.test_opened.test_hash)
             undo.pop_all()
         for left in begun:
             remove(left)

@@ -61,7 +61,9 @@ class Notice:
 
     @property
     def data(self) -> dict[str, object]:
-        return {**self.__dict__, "answer": list(self.answer)}
+        """Cleaned: whoever is called may print it as it comes."""
+        told = {name: clean(value) if isinstance(value, str) else value for name, value in self.__dict__.items()}
+        return {**told, "answer": [clean(command) for command in self.answer]}
 
 
 def notices(before: State, entries: list[ev.Recorded], workspace: str, auto: bool) -> Iterator[Notice]:

@@ -28,6 +28,7 @@ from sia_tui.engine import keeping
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store import lock
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
@@ -268,6 +269,19 @@ def test_a_restore_that_is_killed_halfway_goes_on_at_the_next_call(
     assert sorted(path.name for path in there.runs.iterdir()) == ["real", "second"]
     assert there.run("real").worktree.is_dir() and said(there, "verify", "real") == 0
     assert said(there, "restore", two) == 2, "done is done"
+
+
+def test_nothing_is_laid_out_while_a_workspace_is_cleared(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no run names yet is what is deleted."""
+    file, there = packed(workspace, tmp_path), Workspace(tmp_path / "there")
+    there.create()
+    monkeypatch.setattr(lock, "USE_S", 0.1)
+    with lock.using(there.root, "sia-tui gc", alone=True):
+        assert said(there, "restore", file) == 2
+    assert "is being cleared by sia-tui gc (pid" in capsys.readouterr().err
+    assert said(there, "restore", file) == 0
 
 
 def log(workspace: Workspace) -> list[Any]:

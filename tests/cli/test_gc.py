@@ -126,16 +126,12 @@ def test_whoever_writes_what_runs_share_waits_for_a_gc_and_then_says_who_has_it(
     workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, task = str(workspace.root), tmp_path / "task"
-    assert main(["backup", "real", str(tmp_path / "b"), "--workspace", root]) == 0
-    shutil.rmtree(workspace.run("real").root)
     task.mkdir()
     (tmp_path / "requirements.txt").touch()
-    capsys.readouterr()
     monkeypatch.setattr(lock, "USE_S", 0.0)
     before = files(workspace)
     with using(workspace.root, "sia-tui gc", alone=True):
         for words in (
-            ("restore", str(tmp_path / "b")),
             ("tasks", "check", str(task)),
             ("tasks", "import", str(task), "--name", "new", "--requirements", str(tmp_path / "requirements.txt")),
         ):

@@ -22,6 +22,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.contract import BY, Contract
 from sia_tui.core.fold import advance
 from sia_tui.core.state import State, Step
+from sia_tui.core.text import clean
 from sia_tui.engine import notify
 from sia_tui.engine.notify import Notice, Notifier, notices
 from sia_tui.store.reader import RunReader
@@ -219,3 +220,11 @@ def test_whom_the_users_own_file_calls_is_said_at_the_start(
     assert made is not None
     made.stop()
     assert said == ["hooks.example.org receives calls: what is to be decided, and its hash"]
+
+
+@given(*[st.text()] * 3)
+def test_nothing_that_is_sent_steers_a_terminal(run: str, title: str, text: str) -> None:
+    notice = Notice(run, "gate", "2026-01-05T07:00:00+00:00", title, text, run, title, (text,))
+    sent = json.dumps(notice.data, ensure_ascii=False)
+    assert clean(sent) == sent, "JSON escapes C0, and the rest is cleaned"
+    assert [clean(run), clean(text)] == [notice.data["run"], notice.data["text"]]

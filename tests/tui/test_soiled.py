@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from sia_tui.store.writer import RunStore
 from sia_tui.tui import screens
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.screens.over import Over
+from tests.terminal import Terminal
 from tests.tui.desk import settle
 from tests.tui.opened import loaded, text, until
 from tests.tui.place import Place
 from tests.tui.runs import Scene, moment
 from tests.tui.soiled import soiled_run
 from tests.tui.test_hostile import steering
+from tests.tui.test_terminal import OWN, open_window
 from tests.tui.writer import HOSTILE
 
 CALL = ev.AgentCalled("c" * 64, "feedback" + HOSTILE, HOSTILE, HOSTILE, "p" * 64, 1200, 400, 80, 0.5, 3.0, 1)
@@ -92,3 +96,49 @@ async def test_each_is_reached_and_shows_no_word_but_as_a_word(tmp_path: Path, s
                 app.pop_screen()
                 await pilot.pause()
             assert seen == {}
+
+
+KEYS = {"question_mark": "?", "enter": "\r"}
+PANES = {"1": "RUNS", "2": "GENERATIONS", "3": "Enter never approves", "4": "outcome", "5": "samples", "6": "revive"}
+TITLES = {
+    "Leaving": "leave?",
+    "Files": "FILES of the diff",
+    "Narrow": "SCORE AND FAILURE",
+    "Samples": "SAMPLES of",
+    "Ledger": "DECISIONS",
+    "Blame": "WHO WROTE",
+    "NewRun": "new run",
+}
+
+
+@pytest.mark.long
+def test_a_real_terminal_gets_no_byte_of_them_and_their_markup_as_it_stands(tmp_path: Path) -> None:
+    paths = soiled_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    with hold(paths.lock), open_window(tmp_path, "attach", "r") as terminal:
+        terminal.see("GENERATIONS")
+        for name, (where, keys) in WAYS.items():
+            if where != "patch_gate":
+                continue
+            for key in keys:
+                terminal.press(KEYS.get(key, key))
+                terminal.see(PANES.get(key, ""))
+                looked(terminal)
+            terminal.see(TITLES.get(name, ""), 10.0)
+            for _ in range(2):
+                terminal.press("\x1b")
+                looked(terminal)
+        terminal.press("\x11")
+        assert terminal.wait() == 0
+    said = terminal.raw.decode("utf-8")
+    left = OWN.sub("", said)
+    assert {char for char in left if char not in "\r\n\t" and unicodedata.category(char) in ("Cc", "Cf")} == set()
+    assert "\x1b]52" not in said and "[bold red]" in said and "Traceback" not in said
+
+
+def looked(terminal: Terminal) -> str:
+    """The screen once it rests. After Esc some time has to pass, or the next key is one with Alt."""
+    seen = [terminal.screen()]
+    end = time.monotonic() + 5.0
+    while len(seen) < 5 or (len(set(seen[-4:])) > 1 and time.monotonic() < end):
+        seen.append(terminal.screen())
+    return seen[-1]
