@@ -95,16 +95,26 @@ def _get(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
     return DONE
 
 
+def _loaded(options: argparse.Namespace, workspace: Workspace) -> Task:
+    """Where it is none, nothing is made."""
+    from sia_tui.tasks import own
+
+    if options.task and Path(options.task).is_dir():
+        return own.load(Path(options.task), 0, 5, 0.15, 0.15, None)
+    name = _named(options)
+    return load_task(name, workspace.root / "tasks" / name)
+
+
 def _check(options: argparse.Namespace, workspace: Workspace) -> int:
     import asyncio
 
     from sia_tui.engine.fitness import check_task
+    from sia_tui.engine.tasks import equipped
 
-    own = Path(options.task) if options.task and Path(options.task).is_dir() else None
-    name = "" if own else _named(options)
+    task = _loaded(options, workspace)
     workspace.create()
     with using(workspace.root, "sia-tui tasks check"):
-        task = own_task(own, workspace) if own else load_task(name, workspace.root / "tasks" / name)
+        task = equipped(task, workspace, lambda line: print(line, file=sys.stderr))
         told = Told(f"asking the verifier of {task.name}")
         return _found(options, asyncio.run(check_task(workspace, task, choose("auto", probe()), told)))
 
@@ -127,14 +137,6 @@ def _check_gpu(options: argparse.Namespace) -> int:
     why = missing()
     what = "TriMul can be timed on this machine's GPU" if why is None else "TriMul's GPU side is skipped here"
     return _found(options, [Finding("verifier", "ok" if why is None else "fails", what, why or "")])
-
-
-def own_task(folder: Path, workspace: Workspace) -> Task:
-    from sia_tui.engine.tasks import equipped
-    from sia_tui.tasks import own
-
-    task = own.load(folder, 0, 5, 0.15, 0.15, None)
-    return equipped(task, workspace, lambda line: print(line, file=sys.stderr))
 
 
 def _new(options: argparse.Namespace) -> int:

@@ -132,7 +132,7 @@ def test_whoever_writes_what_runs_share_waits_for_a_gc_and_then_says_who_has_it(
     before = files(workspace)
     with using(workspace.root, "sia-tui gc", alone=True):
         for words in (
-            ("tasks", "check", str(task)),
+            ("tasks", "check", "trimul"),
             ("tasks", "import", str(task), "--name", "new", "--requirements", str(tmp_path / "requirements.txt")),
         ):
             assert main([*words, "--workspace", root]) == 2, words
