@@ -15,6 +15,7 @@ from sia_tui.cli.main import DONE, FAILED, USAGE
 from sia_tui.core.episodes import Attempt, Case
 from sia_tui.core.hashing import digest
 from sia_tui.core.text import one_line
+from sia_tui.store.lock import RunHeld, using
 from sia_tui.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> int:
         config = load_config(bundle.config, options.overrides)
         model = _model(bundle, options.model or config.policy.model, options.model is not None)
         workspace = Workspace(Path(options.workspace or os.environ.get("SIA_WORKSPACE") or root / ".sia").absolute())
-        return asyncio.run(_answer(bundle, config, model, workspace, cases))
+        workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with using(workspace.root, "run.py of a bundle"):
+            return asyncio.run(_answer(bundle, config, model, workspace, cases))
     except Misasked as error:
         return _refused(error, USAGE)
     except BrokenPipeError:
@@ -57,6 +60,7 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> int:
         GatewayError,
         HarnessBroken,
         OSError,
+        RunHeld,
         SandboxUnavailable,
     ) as error:
         return _refused(error, FAILED)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.table import table
 from sia_tui.core.text import clean, one_line
-from sia_tui.store.lock import RunHeld
+from sia_tui.store.lock import RunHeld, using
 from sia_tui.store.workspace import Workspace
 
 
@@ -44,7 +44,12 @@ def restore(options: argparse.Namespace) -> int:
 
     workspace = Workspace.locate(options.workspace)
     try:
-        names = lay_out(workspace, Path(options.file))
+        workspace.create()
+        # What no run names yet `gc` would take.
+        with using(workspace.root, "sia-tui restore"):
+            names = lay_out(workspace, Path(options.file))
+    except RunHeld as held:
+        raise UsageError(f"nothing was restored: {held}") from held
     except FileNotFoundError as error:
         raise UsageError(f"{error.filename}: no such file") from error
     except (OSError, RepositoryError) as error:
@@ -76,7 +81,7 @@ def gc(options: argparse.Namespace) -> int:
     try:
         gone = collect(workspace, found)
     except RunHeld as held:
-        raise UsageError(f"nothing was deleted: {held}; wait until no engine is alive") from held
+        raise UsageError(f"nothing was deleted: {held}") from held
     except OSError as error:
         raise Failure(f"not deleted whole ({error}); say it again to delete the rest") from error
     if not options.json:

@@ -56,7 +56,7 @@ class _Asked:
 
         async def work() -> list[MeasuredAgain]:
             cancel_on_signals()
-            with using(self.workspace.root):
+            with using(self.workspace.root, "a command that measures again"):
                 async with beside(self.workspace, self.paths, self.config, self.state, _say) as session:
                     return [await measure(session, self.state, one) for one in wanted]
 

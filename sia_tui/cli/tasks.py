@@ -17,6 +17,7 @@ from sia_tui.core.text import one_line
 from sia_tui.harness.agent import Agent, require
 from sia_tui.harness.environment import EnvironmentFailed, read_pins
 from sia_tui.harness.sandbox import SandboxUnavailable, choose, probe
+from sia_tui.store.lock import RunHeld, using
 from sia_tui.store.workspace import Workspace
 from sia_tui.tasks.registry import available, load_task
 from sia_tui.tasks.scaffold import Ordered, Program, new
@@ -36,21 +37,30 @@ def tasks(options: argparse.Namespace) -> int:
         if options.action == "new":
             return _new(options)
         if options.action == "import":
-            from sia_tui.cli.importing import import_environment, import_folder
-
-            return (import_environment if options.verifiers else import_folder)(options, workspace)
-        if options.action == "check" and options.task and Path(options.task).is_dir():
-            return _check(options, workspace, own_task(Path(options.task), workspace))
-        name = options.task or available()[0]
-        if name not in available():
-            raise UsageError(
-                f"no task {name!r}; there are: {', '.join(available())}, and folders that `tasks new` made"
-            )
-        if options.action == "get":
-            return _get(options, workspace, name)
-        return _check(options, workspace, load_task(name, workspace.root / "tasks" / name))
+            return _import(options, workspace)
+        if options.action == "check":
+            return _check(options, workspace)
+        return _get(options, workspace, _named(options))
+    except RunHeld as held:
+        raise UsageError(str(held)) from held
     except (OSError, TaskError) as error:
         raise Failure(str(error)) from error
+
+
+def _import(options: argparse.Namespace, workspace: Workspace) -> int:
+    from sia_tui.cli.importing import import_environment, import_folder
+
+    if options.requirements:
+        workspace.create()
+    with using(workspace.root, "sia-tui tasks import"):
+        return (import_environment if options.verifiers else import_folder)(options, workspace)
+
+
+def _named(options: argparse.Namespace) -> str:
+    name: str = options.task or available()[0]
+    if name not in available():
+        raise UsageError(f"no task {name!r}; there are: {', '.join(available())}, and folders that `tasks new` made")
+    return name
 
 
 def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
@@ -85,15 +95,28 @@ def _get(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
     return DONE
 
 
-def _check(options: argparse.Namespace, workspace: Workspace, task: Task) -> int:
+def _loaded(options: argparse.Namespace, workspace: Workspace) -> Task:
+    """Where it is none, nothing is made."""
+    from sia_tui.tasks import own
+
+    if options.task and Path(options.task).is_dir():
+        return own.load(Path(options.task), 0, 5, 0.15, 0.15, None)
+    name = _named(options)
+    return load_task(name, workspace.root / "tasks" / name)
+
+
+def _check(options: argparse.Namespace, workspace: Workspace) -> int:
     import asyncio
 
     from sia_tui.engine.fitness import check_task
-    from sia_tui.harness.sandbox import choose, probe
+    from sia_tui.engine.tasks import equipped
 
-    told = Told(f"asking the verifier of {task.name}")
+    task = _loaded(options, workspace)
     workspace.create()
-    return _found(options, asyncio.run(check_task(workspace, task, choose("auto", probe()), told)))
+    with using(workspace.root, "sia-tui tasks check"):
+        task = equipped(task, workspace, lambda line: print(line, file=sys.stderr))
+        told = Told(f"asking the verifier of {task.name}")
+        return _found(options, asyncio.run(check_task(workspace, task, choose("auto", probe()), told)))
 
 
 class Told:
@@ -114,14 +137,6 @@ def _check_gpu(options: argparse.Namespace) -> int:
     why = missing()
     what = "TriMul can be timed on this machine's GPU" if why is None else "TriMul's GPU side is skipped here"
     return _found(options, [Finding("verifier", "ok" if why is None else "fails", what, why or "")])
-
-
-def own_task(folder: Path, workspace: Workspace) -> Task:
-    from sia_tui.engine.tasks import equipped
-    from sia_tui.tasks import own
-
-    task = own.load(folder, 0, 5, 0.15, 0.15, None)
-    return equipped(task, workspace, lambda line: print(line, file=sys.stderr))
 
 
 def _new(options: argparse.Namespace) -> int:

@@ -57,7 +57,7 @@ def held(workspace: Workspace) -> Iterator[None]:
         for paths in _runs(workspace):
             stack.enter_context(alone(paths))
         # Of a run that has begun since nothing is known here.
-        stack.enter_context(using(workspace.root, alone=True))
+        stack.enter_context(using(workspace.root, "sia-tui gc", alone=True))
         yield
 
 

@@ -43,7 +43,9 @@ def seals(
     for generation in generations:
         found += _generation(paths, state, generation)
     adapters = dict.fromkeys(made.adapter for made in generations if made.adapter)
-    return found + [_looked_at(f"adapter {one[:12]}", one, partial(adapter_folder, paths, one)) for one in adapters]
+    return found + [
+        _looked_at(f"adapter {one[:12]}", one, partial(adapter_folder, paths, one), theirs) for one in adapters
+    ]
 
 
 def _recorded(state: State) -> dict[str, str]:
@@ -116,15 +118,16 @@ def _policy(workspace: Workspace, state: State, config: RunConfig, say: Say, the
     if theirs:
         yield Seal("base model", ready.sha256, None, UNSEEN)
         return
-    yield _looked_at("base model", ready.sha256, partial(base_folder, workspace, config.policy, ready.sha256, say))
+    look = partial(base_folder, workspace, config.policy, ready.sha256, say)
+    yield _looked_at("base model", ready.sha256, look, theirs)
 
 
-def _looked_at(name: str, sha256: str, look: Callable[[], object]) -> Seal:
+def _looked_at(name: str, sha256: str, look: Callable[[], object], theirs: bool) -> Seal:
     """`look` raises for anything but the recorded content."""
     try:
         look()
-    except PermissionError:
-        return Seal(name, sha256, None, UNSEEN)
+    except PermissionError as error:
+        return Seal(name, sha256, None, UNSEEN if theirs else str(error))
     except (ExportError, OSError) as error:
         return Seal(name, sha256, None, str(error))
     return Seal(name, sha256, sha256)

@@ -13,13 +13,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from shutil import disk_usage
 from typing import Any
 
 from sia_tui.config import load_config
+from sia_tui.core.hashing import digest
 from sia_tui.core.room import megabytes
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
@@ -28,6 +29,7 @@ from sia_tui.engine.history import follow, refs
 from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository
 from sia_tui.repositories import repository_of
 from sia_tui.store.copying import member, snapshot
+from sia_tui.store.lock import RunHeld, hold, hold_restoring
 from sia_tui.store.openings import record_opening
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
@@ -41,6 +43,7 @@ _SHARED = ("policies", "tasks")
 """Folders of the workspace of which a run needs something."""
 _CUT = "-[0-9a-f]{12}"
 """Behind the name of a task, where it is cut out of somebody's own files (`denoise/own_tissues.folder_of`)."""
+_RESTORED, _PLACING = ".part-restore-", "placing"
 _SECRET = "key"
 """Of a task whose cases are made from it, and only there."""
 
@@ -139,33 +142,87 @@ def pack_history(workspace: Workspace, db: Path, out: Path) -> list[str]:
 
 
 def restore(workspace: Workspace, file: Path) -> list[str]:
-    """Lay every run of the file out and return their names. What is there already is never written over.
+    """Lay every run of the file out and return their names. What is there already is never written over; where this was
+    killed with some in their places, the same file goes on from there.
 
     Raises StoreError in one line for a file that is no backup, is damaged, or holds a run that is there, and then nothing
-    of it is left; RepositoryError, OSError.
+    of it is left; RepositoryError, OSError; RunHeld while another restores.
     """
     workspace.create()
     workspace.runs.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=workspace.runs) as scratch:
-        folder = Path(scratch)
+    with ExitStack() as stack:
+        stack.enter_context(hold_restoring(workspace.root))
+        lefts = _emptied(workspace)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_RESTORED, dir=workspace.runs)))
         try:
             with zipfile.ZipFile(file) as packed:
                 told = _contents(packed, file)
-                names = [str(name) for name in told["runs"] if _free(workspace, str(name))]
+                begun = [left for left in lefts if _placing(left) == digest(told)]
+                names = [str(name) for name in told["runs"]]
+                placed = {name for name in names if begun and workspace.run(name).root.exists()}
+                for name in names:
+                    _require_free(workspace, name, name in placed)
                 _require_room(packed, told["sha256"], folder, file)
                 for name, sha256 in told["sha256"].items():
                     _laid_out(packed, str(name), str(sha256), folder, file)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, EOFError, zlib.error) as error:
             raise StoreError(f"{file}: no backup that can be read ({one_line(str(error), 200)})") from error
         states = {name: _state(folder, name, file) for name in names}
-        with ExitStack() as undo:
-            for state in states.values():
-                _adopt(workspace, folder, state, undo)
-            undo.pop_all()
+        for name in placed:
+            _require_begins(workspace.run(name), RunPaths(folder / "runs" / name))
+        (folder / _PLACING).write_text(digest(told), encoding="utf-8")
+        # First: who holds the backup has seen what was opened, also where this is killed before the runs are there.
         for name, state in states.items():
             if state.test_opened is not None:
                 record_opening(workspace.db, name, state.test_opened.test_hash)
+        with ExitStack() as undo:
+            for name, state in states.items():
+                if name in placed:
+                    _settle(workspace, workspace.run(name))
+                else:
+                    _adopt(workspace, folder, state, undo)
+            undo.pop_all()
+        for left in begun:
+            remove(left)
     return names
+
+
+def _emptied(workspace: Workspace) -> list[Path]:
+    """What restores left that were killed: room is made, and known stays which file was being put in its place."""
+    lefts = sorted(workspace.runs.glob(f"{_RESTORED}*"))
+    for left in lefts:
+        for path in left.iterdir():
+            if path.name != _PLACING:
+                remove(path)
+    # Nothing had been placed of these.
+    for left in (left for left in lefts if _placing(left) is None):
+        remove(left)
+    return lefts
+
+
+def _placing(left: Path) -> str | None:
+    try:
+        return (left / _PLACING).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def _require_begins(paths: RunPaths, packed: RunPaths) -> None:
+    """A run that took the place meanwhile is another. Raises StoreError."""
+    with closing(RunReader(paths.db)) as there, closing(RunReader(packed.db)) as here:
+        wanted = here.log()
+        if there.log()[: len(wanted)] != wanted:
+            raise StoreError(f"run {paths.name} is another than the backup's; choose another --workspace")
+
+
+def _settle(workspace: Workspace, paths: RunPaths) -> None:
+    """What a kill kept from being done for a run in its place; an engine that has begun with it does so by itself."""
+    with suppress(RunHeld), hold(paths.lock):
+        state = folded(paths.db)
+        if state.best is not None:
+            repository = HarnessRepository(workspace.harness_repository)
+            repository.start_run(state.run, state.best.commit, paths.worktree)
+            follow(state, repository, paths.worktree)
 
 
 def _contents(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
@@ -182,11 +239,10 @@ def _contents(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
     return dict(told)
 
 
-def _free(workspace: Workspace, name: str) -> bool:
+def _require_free(workspace: Workspace, name: str, placed: bool) -> None:
     """Raises StoreError."""
-    if workspace.run(name).root.exists():
+    if workspace.run(name).root.exists() and not placed:
         raise StoreError(f"run {name} is in {workspace.root} already; choose another --workspace, or delete it first")
-    return True
 
 
 def _require_room(packed: zipfile.ZipFile, names: Iterable[str], folder: Path, file: Path) -> None:

@@ -61,7 +61,7 @@ class Notice:
 
     @property
     def data(self) -> dict[str, object]:
-        """Cleaned: whoever is sent it may print it."""
+        """Cleaned: whoever is called may print it as it comes."""
         told = {name: clean(value) if isinstance(value, str) else value for name, value in self.__dict__.items()}
         return {**told, "answer": [clean(command) for command in self.answer]}
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from sia_tui.core.hashing import digest
 from sia_tui.core.seals import UNSEEN, Check, Seal
-from sia_tui.core.state import Generation, State
+from sia_tui.core.state import Generation, State, Step
 from sia_tui.engine.history import notes, refs
 from sia_tui.engine.integrity import Say, seals
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.policy.adapters import adapter_hash
 from sia_tui.repositories import repository_of
+from sia_tui.store.asked import is_anothers
 from sia_tui.store.soundness import RESTORE, checks
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -27,7 +29,7 @@ def verify(workspace: Workspace, paths: RunPaths, say: Say) -> list[Check]:
     if state is None or any(check.level == "broken" for check in found[:2]):
         return found
     found += _git(paths, state) if state.generations else []
-    found += [_adapter(paths, state, generation) for generation in _adapted(state)]
+    found += [_adapter(paths, state, *adapted) for adapted in _adapted(state)]
     looked = seals(workspace, paths, state, state.generations[-1:], say)
     return found + [_sealed(seal) for seal in looked if not seal.name.startswith(("g", "adapter"))]
 
@@ -86,24 +88,34 @@ def _refs(repository: HarnessRepository, paths: RunPaths, state: State) -> Check
     return Check("git: refs", f"behind the log: {', '.join(behind[:5])}{more}", "behind", do)
 
 
-def _adapted(state: State) -> list[Generation]:
-    """The first generation of each adapter."""
-    return list({made.adapter: made for made in reversed(state.generations) if made.adapter}.values())[::-1]
+def _adapted(state: State) -> Iterator[tuple[str, str, Step | None]]:
+    """Each adapter the run may still be asked for, once: whose it is, its name and the step that trained it."""
+    told = set[str]()
+    for made in state.generations:
+        step = None if made.proposal is None else state.step(made.proposal)
+        if made.adapter is not None and made.adapter not in told:
+            told.add(made.adapter)
+            yield f"g{made.index}", made.adapter, step
+    for step in state.steps:
+        if step.trained is not None and step.refused is None and step.trained.adapter not in told:
+            told.add(step.trained.adapter)
+            yield step.id, step.trained.adapter, step
 
 
-def _adapter(paths: RunPaths, state: State, generation: Generation) -> Check:
+def _adapter(paths: RunPaths, state: State, whose: str, sha256: str, step: Step | None) -> Check:
     """The bytes are those that its name, its manifest and the log say."""
-    sha256, name = str(generation.adapter), f"adapter of g{generation.index}"
+    name = f"adapter of {whose}"
     folder = paths.adapter(sha256)
     try:
         if adapter_hash(folder) != sha256:
             return Check(name, f"{folder} is not the adapter that was measured", "broken", RESTORE)
         said = _manifest(folder)
-    except PermissionError:
-        return Check(name, UNSEEN, "behind", "nothing")
+    except PermissionError as error:
+        if is_anothers(paths):
+            return Check(name, UNSEEN, "behind", "nothing")
+        return Check(name, str(error), "broken", f"chmod -R u+rX {shlex.quote(str(folder))}")
     except (OSError, ValueError) as error:
         return Check(name, str(error), "broken", RESTORE)
-    step = None if generation.proposal is None else state.step(generation.proposal)
     logged = {"adapter": sha256, "base_model": state.policy_ready.sha256 if state.policy_ready else None}
     if step is not None and step.training is not None:
         logged["parent"] = step.training.parent_adapter

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sia_tui.core.text import one_line
 from sia_tui.store.asked import listens
 
 TRIES, TRY_S = 10, 0.03
@@ -103,11 +104,25 @@ def hold_beside(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def using(root: Path, alone: bool = False) -> Iterator[None]:
-    """Use what the runs of the workspace `root` share, as others do; `alone`, to delete of it. Raises RunHeld: while somebody
-    uses it, or where it is still being deleted of after USE_S; OSError to whoever is to be alone."""
+def hold_restoring(root: Path) -> Iterator[None]:
+    """As `hold`, of what is laid out in a workspace: whatever lies there half laid out is then nobody's."""
+    path = root / "restore.lock"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(path))
+        except RunHeld:
+            by = _holder(path).removeprefix("engine ")
+            raise RunHeld(f"another restore lays runs out in {root} ({by}); wait for it") from None
+        yield
+
+
+@contextlib.contextmanager
+def using(root: Path, what: str = "an engine", alone: bool = False) -> Iterator[None]:
+    """Use what the runs of the workspace `root` share, as others do; `alone`, to delete of it. Raises RunHeld, which says
+    who: while somebody uses it, or where it is still being deleted of after USE_S; OSError to whoever is to be alone."""
+    path, own = root / "engine.lock", json.dumps({"pid": os.getpid(), "what": what}).encode()
     try:
-        descriptor = os.open(root / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         if alone:
             raise
@@ -118,12 +133,30 @@ def using(root: Path, alone: bool = False) -> Iterator[None]:
         end = time.monotonic() + (0 if alone else USE_S)
         while not _got(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
             if time.monotonic() > end:
-                told = "is used by an engine" if alone else "is being cleared by sia-tui gc; wait for it"
-                raise RunHeld(f"workspace {root} {told}")
+                told = "is used by" if alone else "is being cleared by"
+                raise RunHeld(f"workspace {root} {told} {_user(path)}; wait for it")
             time.sleep(TRY_S)
+        # What it says is for people, and of several the last one is enough.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, own, 0)
         yield
+        with contextlib.suppress(OSError):
+            if os.pread(descriptor, len(own) + 1, 0) == own:
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _user(path: Path) -> str:
+    """One who has the workspace; who died may have left its name."""
+    try:
+        about = json.loads(path.read_text())
+        if Path(f"/proc/{int(about['pid'])}").exists():
+            return f"{one_line(str(about['what']), 60)} (pid {int(about['pid'])})"
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return "an engine or another command"
 
 
 def _got(descriptor: int, how: int) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import threading
 import time
@@ -25,6 +27,8 @@ from sia_tui.core.events import ProposalMade, ProposalRefused, RunCreated, Train
 from sia_tui.engine import keeping
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.saved import what_is_saved
+from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store import lock
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
@@ -217,10 +221,67 @@ def test_of_several_runs_all_are_restored_or_none(
     assert said(there, "restore", two) != 0
     told = capsys.readouterr().err.strip()
     assert len(told.splitlines()) == 1, told
-    left = [path for path in there.root.rglob("*") if path.is_file()]
+    left = [path for path in there.root.rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert left == [] and not there.harness_repository.exists()
     monkeypatch.undo()
     assert said(there, "restore", file) == 0 and said(there, "verify", "real") == 0
+
+
+def beside(workspace: Workspace, file: Path, out: Path) -> Path:
+    """The backup of a run with a second one in it that has only begun."""
+    second = out.with_name("second.db")
+    with RunStore(second) as store:
+        store.record(replace(log(workspace)[0], run="second"))
+    with closing(sqlite3.connect(second)) as db:
+        db.execute("pragma journal_mode = delete")
+    members = {"run.db": second.read_bytes(), "config.yaml": workspace.run("real").config.read_bytes()}
+    return repacked(
+        file, out, ["real", "second"], {f"runs/second/{name}": content for name, content in members.items()}
+    )
+
+
+def dies_at(moment: str, call: int) -> None:
+    place = HarnessRepository if moment == "start_run" else keeping
+    whole, calls = getattr(place, moment), list[None]()
+
+    def dying(*arguments: Any) -> Any:
+        calls.append(None)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments)
+
+    setattr(place, moment, dying)
+
+
+@pytest.mark.parametrize(("moment", "call"), [("_laid_out", 2), ("start_run", 1), ("_adopt", 2)])
+def test_a_restore_that_is_killed_halfway_goes_on_at_the_next_call(
+    moment: str, call: int, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two, there = beside(workspace, packed(workspace, tmp_path), tmp_path / "two"), Workspace(tmp_path / "there")
+    child = os.fork()
+    if child == 0:
+        dies_at(moment, call)
+        said(there, "restore", two)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert there.run("real").root.exists() == (moment != "_laid_out") and not there.run("second").root.exists()
+    assert said(there, "restore", two) == 0, capsys.readouterr().err
+    assert sorted(path.name for path in there.runs.iterdir()) == ["real", "second"]
+    assert there.run("real").worktree.is_dir() and said(there, "verify", "real") == 0
+    assert said(there, "restore", two) == 2, "done is done"
+
+
+def test_nothing_is_laid_out_while_a_workspace_is_cleared(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no run names yet is what is deleted."""
+    file, there = packed(workspace, tmp_path), Workspace(tmp_path / "there")
+    there.create()
+    monkeypatch.setattr(lock, "USE_S", 0.1)
+    with lock.using(there.root, "sia-tui gc", alone=True):
+        assert said(there, "restore", file) == 2
+    assert "is being cleared by sia-tui gc (pid" in capsys.readouterr().err
+    assert said(there, "restore", file) == 0
 
 
 def log(workspace: Workspace) -> list[Any]:

@@ -25,6 +25,7 @@ from sia_tui.core.state import State
 from sia_tui.engine.card import adapter_card
 from sia_tui.engine.export import Source
 from sia_tui.policy.adapters import adapter_hash
+from sia_tui.store import lock
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
@@ -299,6 +300,16 @@ def test_a_bundle_takes_no_other_model(bundle: Path, tmp_path: Path, capsys: pyt
     assert answering.main(bundle, ["a text", "--model", str(other)]) == 1
     out, err = capsys.readouterr()
     assert "is not the base model of this agent" in err and err.count("\n") == 1 and not out
+
+
+def test_a_bundle_does_not_answer_where_a_gc_deletes(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock, "USE_S", 0.0)
+    with lock.using(tmp_path, "sia-tui gc", alone=True):
+        assert answering.main(bundle, ["a text", "--workspace", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "is being cleared by sia-tui gc (pid" in err and err.count("\n") == 1 and not out
 
 
 def test_a_large_base_model_stays_and_is_asked_for(

@@ -71,9 +71,13 @@ def test_only_rubbish_goes_and_only_after_a_yes(
         assert "nothing was deleted" in capsys.readouterr().err
     with using(workspace.root), using(workspace.root):
         assert said(workspace, "--yes") == 2
-        assert "is used by an engine" in capsys.readouterr().err
+        assert f"is used by an engine (pid {os.getpid()})" in capsys.readouterr().err
+    with using(workspace.root, "sia-tui restore"):
+        assert said(workspace, "--yes") == 2
+        assert "is used by sia-tui restore (pid" in capsys.readouterr().err
     monkeypatch.setattr(lock, "USE_S", 0.0)
-    with using(workspace.root, alone=True), pytest.raises(RunHeld, match="gc; wait for it"), using(workspace.root):
+    clearing = using(workspace.root, "sia-tui gc", alone=True)
+    with clearing, pytest.raises(RunHeld, match=r"gc \(pid \d+\); wait for it"), using(workspace.root):
         pass
     assert files(workspace) == dirty
     assert said(workspace, "--yes") == 0
@@ -116,3 +120,22 @@ def test_an_open_training_and_the_newest_adapter_are_needed(
     checkpoint.write_text("x")
     assert said(workspace, "--yes") == 0
     assert checkpoint.exists() and workspace.run("real").adapters.is_dir()
+
+
+def test_whoever_writes_what_runs_share_waits_for_a_gc_and_then_says_who_has_it(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, task = str(workspace.root), tmp_path / "task"
+    task.mkdir()
+    (tmp_path / "requirements.txt").touch()
+    monkeypatch.setattr(lock, "USE_S", 0.0)
+    before = files(workspace)
+    with using(workspace.root, "sia-tui gc", alone=True):
+        for words in (
+            ("tasks", "check", "trimul"),
+            ("tasks", "import", str(task), "--name", "new", "--requirements", str(tmp_path / "requirements.txt")),
+        ):
+            assert main([*words, "--workspace", root]) == 2, words
+            told = capsys.readouterr().err.strip()
+            assert len(told.splitlines()) == 1 and "is being cleared by sia-tui gc (pid" in told, told
+    assert files(workspace) == before

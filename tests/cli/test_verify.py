@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sia_tui.cli.main import main
+from sia_tui.core.events import AdapterTrained, ProposalMade
+from sia_tui.engine.verifying import verify
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writer import RunStore
+from tests.core.story import proposal
+from tests.others import Other, groups
 
 pytestmark = pytest.mark.xdist_group("export")
 
@@ -79,6 +87,16 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
         "not the adapter that was measured",
         lambda w, run: touched(next(run.adapters.glob("*/*.safetensors"))),
     ),
+    "an adapter is cut short": (
+        "adapter of g0",
+        "not the adapter that was measured",
+        lambda w, run: os.truncate(next(run.adapters.glob("*/*.safetensors")), 100),
+    ),
+    "an adapter is not decided on and gone": (
+        "adapter of p",
+        "no adapter at",
+        lambda w, run: trained(run),
+    ),
     "the config was changed": (
         "config",
         "was",
@@ -92,6 +110,14 @@ def touched(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
+
+
+def trained(run: RunPaths) -> None:
+    with RunStore(run.db) as store:
+        store.record(
+            ProposalMade("p", proposal("p", "weights")),
+            AdapterTrained("p", "0" * 64, 40, 40, "all steps made", 0.05, 0.5, 100, 9.0, 14, 14, 1e-5),
+        )
 
 
 def torn(db: Path) -> None:
@@ -110,6 +136,25 @@ def test_what_is_broken_is_named_with_what_to_do(
     code, found = verified(workspace, capsys)
     assert code == 1 and found[name]["level"] == "broken", found
     assert said in found[name]["told"] and found[name]["do"]
+
+
+def test_what_its_own_owner_may_not_read_is_broken(workspace: Workspace) -> None:
+    """Of another user's it is no matter: they look at it themselves."""
+    groups(0)
+    with tempfile.TemporaryDirectory(prefix="sia-verified-") as folder:
+        Path(folder).chmod(0o755)
+        theirs = Workspace(Path(folder) / "ws")
+        shutil.copytree(workspace.root, theirs.root, symlinks=True)
+        run, owner = theirs.run("real"), Other(2_000_100_005)
+        for path in (theirs.root, *theirs.root.rglob("*")):
+            os.chown(path, owner.uid, owner.uid, follow_symlinks=False)
+        for unreadable in (run.adapters, theirs.root / "policies"):
+            next(unreadable.glob("*/*.safetensors")).chmod(0)
+        found = owner.does(lambda: [asdict(check) for check in verify(theirs, run, lambda line: None)])
+    told = {check["name"]: check for check in found}
+    for name in ("adapter of g0", "base model"):
+        assert told[name]["level"] == "broken" and "Permission denied" in told[name]["told"], told[name]
+    assert "chmod" in told["adapter of g0"]["do"]
 
 
 def test_refs_that_are_behind_are_no_break_and_are_mended(

@@ -268,3 +268,11 @@ def test_whom_the_users_own_file_calls_is_said_at_the_start(
     assert made is not None
     made.stop()
     assert said == ["hooks.example.org receives calls: what is to be decided, and its hash"]
+
+
+@given(*[st.text()] * 3)
+def test_nothing_that_is_sent_steers_a_terminal(run: str, title: str, text: str) -> None:
+    notice = Notice(run, "gate", "2026-01-05T07:00:00+00:00", title, text, run, title, (text,))
+    sent = json.dumps(notice.data, ensure_ascii=False)
+    assert clean(sent) == sent, "JSON escapes C0, and the rest is cleaned"
+    assert [clean(run), clean(text)] == [notice.data["run"], notice.data["text"]]

@@ -19,7 +19,6 @@ from sia_tui.core.contract import Contract
 from sia_tui.core.hunks import hunks, partial
 from sia_tui.core.plans import RANGES
 from sia_tui.core.proposals import Proposal
-from sia_tui.store.lock import hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
@@ -355,24 +354,6 @@ def test_the_gate_says_what_a_person_made_of_the_agents_plan_however_often(tmp_p
     rows = [line.plain for line in planned(asked, 80)]
     assert "2 of it a person changed" in rows[0]
     assert [row.rpartition("▲ ")[2] for row in rows if "▲" in row] == ["proposed 30 at most", "proposed 4e-05"]
-
-
-async def test_at_a_stop_nothing_can_be_edited_and_nothing_follows_a_yes(tmp_path: Path) -> None:
-    """Both are said, and whoever leaves is offered no standing yes that would end the run."""
-    paths = make_run(tmp_path / "runs" / "r", "patch_gate")
-    with writing(paths.root) as run:
-        run.verdict("gate-4", "reject", "no")
-        run.store.record(ev.ProposalRefused(run.store.state.steps[-1].id, "ana", "no"))
-        run.gate(run.proposal("stop", "nothing left"))
-    with hold(paths.lock):
-        async with open_on(paths, "gate") as (app, pilot):
-            await pilot.press("e")
-            assert "to stop has nothing to edit: a yes ends the run, a no pauses it" in screen_text(app)
-            await pilot.press("u")
-            assert "nothing follows the end of a run: a yes is to that alone" in screen_text(app)
-            await until(pilot, lambda: app.view.alive)
-            await pilot.press("q")
-            await until(pilot, lambda: not app.is_running)
 
 
 async def test_a_plan_that_is_edited_takes_the_hunks_along_and_is_not_proposed_with_none_of_them(

@@ -327,3 +327,21 @@ async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: C
         await pilot.press("escape")
         await settle(pilot)
         assert app.here == "gate"
+
+
+async def test_at_a_stop_nothing_can_be_edited_and_nothing_follows_a_yes(tmp_path: Path) -> None:
+    """Both are said, and whoever leaves is offered no standing yes that would end the run."""
+    paths = make_run(tmp_path / "runs" / "r", "patch_gate")
+    with writing(paths.root) as run:
+        run.verdict("gate-4", "reject", "no")
+        run.store.record(ev.ProposalRefused(run.store.state.steps[-1].id, "ana", "no"))
+        run.gate(run.proposal("stop", "nothing left"))
+    with hold(paths.lock):
+        async with open_on(paths, "gate") as (app, pilot):
+            await pilot.press("e")
+            assert "to stop has nothing to edit: a yes ends the run, a no pauses it" in screen_text(app)
+            await pilot.press("u")
+            assert "nothing follows the end of a run: a yes is to that alone" in screen_text(app)
+            await until(pilot, lambda: app.view.alive)
+            await pilot.press("q")
+            await until(pilot, lambda: not app.is_running)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,17 @@ from sia_tui.tui import screens
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui import widgets as parts
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.panes import TABS
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.replayed import ReplayApp
 from sia_tui.tui.screens.over import Over
+from tests.terminal import Terminal
 from tests.tui.opened import loaded, text, until
 from tests.tui.place import Place
 from tests.tui.runs import moment
 from tests.tui.soiled import soiled_run
 from tests.tui.test_hostile import steering
+from tests.tui.test_terminal import OWN, open_window
 from tests.tui.writer import HOSTILE
 
 CALL = ev.AgentCalled("c" * 64, "feedback" + HOSTILE, HOSTILE, HOSTILE, "p" * 64, 1200, 400, 80, 0.5, 3.0, 1)
@@ -54,9 +59,9 @@ what else is to be seen."""
 
 
 def laid_over(kind: type[Any] = Over) -> set[str]:
-    """Of the package: a test may have one of its own."""
-    found = {name for one in kind.__subclasses__() for name in {one.__name__, *laid_over(one)}}
-    return found - {one.__name__ for one in kind.__subclasses__() if not one.__module__.startswith("sia_tui.")}
+    """Of the package: a test may have one of its own, of the same name too."""
+    own = [one for one in kind.__subclasses__() if one.__module__.startswith("sia_tui.")]
+    return {one.__name__ for one in own}.union(*(laid_over(one) for one in own))
 
 
 def dirty(root: Path) -> tuple[RunPaths, SiaApp]:
@@ -123,3 +128,51 @@ def widgets() -> list[type[Any]]:
     modules = [importlib.import_module(one.name) for one in pkgutil.iter_modules(parts.__path__, f"{parts.__name__}.")]
     made = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
     return [one for one in made if issubclass(one, Widget) and one.__module__.startswith(parts.__name__)]
+
+
+KEYS = {"question_mark": "?", "enter": "\r", "escape": "\x1b"}
+THERE = dict(zip(TABS, ("RUNS", "GENERATIONS", "other lever", "outcome", "samples", "revive"), strict=True))
+TITLES = {
+    "Leaving": "leave?",
+    "Files": "FILES of the diff",
+    "Narrow": "SCORE AND FAILURE",
+    "Samples": "SAMPLES of",
+    "Ledger": "DECISIONS",
+    "Blame": "WHO WROTE",
+    "Revive": "REVIVE",
+    "NewRun": "new run",
+}
+
+
+@pytest.mark.long
+def test_a_real_terminal_gets_no_byte_of_them_and_their_markup_as_it_stands(tmp_path: Path) -> None:
+    paths = soiled_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    with hold(paths.lock), open_window(tmp_path, "attach", "r") as terminal:
+        terminal.see("GENERATIONS")
+        for name, (pane, keys) in WAYS.items():
+            terminal.press(str(TABS.index(pane) + 1))
+            terminal.see(THERE[pane])
+            looked(terminal)
+            for key in keys.split():
+                terminal.press(KEYS.get(key, key))
+                looked(terminal)
+            terminal.see(TITLES.get(name, ""), 10.0)
+            for _ in range(2):
+                terminal.press("\x1b")
+                looked(terminal)
+        terminal.press("\x11")
+        assert terminal.wait() == 0
+    said = terminal.raw.decode("utf-8")
+    left = OWN.sub("", said)
+    assert {char for char in left if char not in "\r\n\t" and unicodedata.category(char) in ("Cc", "Cf")} == set()
+    assert "\x1b]52" not in said and "[bold red]" in said and "Traceback" not in said
+
+
+def looked(terminal: Terminal) -> str:
+    """The screen once it rests. After Esc some time has to pass, or the next key is one with Alt."""
+    time.sleep(0.2)
+    seen = [terminal.screen()]
+    end = time.monotonic() + 5.0
+    while len(seen) < 5 or (len(set(seen[-4:])) > 1 and time.monotonic() < end):
+        seen.append(terminal.screen())
+    return seen[-1]

@@ -139,7 +139,7 @@ def test_e_lends_the_terminal_to_an_editor_and_what_it_leaves_is_another_proposa
         terminal.see("takes its place")
         # Until the log is read again whoever leaves is asked about a gate that waits.
         terminal.see("No gate waits")
-        terminal.press("q")
+        terminal.press("\x11")
         assert terminal.wait() == 0
     with closing(RunReader(paths.db)) as reader:
         made = reader.state().current

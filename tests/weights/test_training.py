@@ -69,6 +69,7 @@ def test_grpo_learns_what_pays(grpo: tuple[Job, Heard]) -> None:
         *(f"sampling/sampling_logp_difference/{name}" for name in ("mean", "max")),
         *("clip_ratio/low_mean", "clip_ratio/high_mean", "advantage/min", "advantage/max", "advantage/std"),
         *("shared_prefix", "staleness", "rollout_s", "train_s", "step_time", "peak_gib", "held_out"),
+        *("completions/p95_length", "tokens", "rollout_tokens_s", "train_tokens_s"),
     }
 
 

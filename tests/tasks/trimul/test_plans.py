@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -79,6 +80,7 @@ def test_tiles_and_vectors_need_not_divide_a_size(bench: Bench, layout: str, nes
 
 
 def test_a_good_plan_is_far_faster_than_the_naive_kernel(bench: Bench) -> None:
-    """Six times on an idle machine, and more than BLAS; half of that is asked for."""
-    shape = Shape(1, 64, 32, 32)
-    assert bench.time(render(GOOD, shape), shape).speedup > 3
+    """Six times on an idle machine, and more than BLAS; half of that is asked for. Its vectors are as wide as the processor's."""
+    shape, wide = Shape(1, 64, 32, 32), "avx512f" in Path("/proc/cpuinfo").read_text()
+    plan = GOOD if wide else parse(written(GOOD).replace("vec=16", "vec=8"))
+    assert bench.time(render(plan, shape), shape).speedup > 3
