@@ -223,6 +223,8 @@ class ContractMade(Event):
     by: str
     tokens: int | None = None
     """Of the run's episodes until then, for readers that do not count them one by one."""
+    uid: int | None = None
+    """The person's user number; one given beforehand comes with no verdict that says it."""
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _contract(command: Command, body: dict[str, Any], state: State) -> tuple[str
         contract = build(Contract, body["contract"])
     except (ValueError, TypeError) as fault:
         raise Refused(str(fault)) from fault
-    standing = ev.ContractMade(contract, command.by, state.cost.tokens)
+    standing = ev.ContractMade(contract, command.by, state.cost.tokens, _witnessed(body)[0])
     if body.get("gate") is None:
         _require_nothing_asked(state)
         return f"approved beforehand: {contract.told}", [standing]

@@ -118,9 +118,9 @@ def _run(argv: Sequence[str], progress: Progress, name: str, stop: threading.Eve
         start_new_session=True,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, no locks taken
     )
-    said: list[str] = []
+    last = [""]
     # Read aside: whoever left its group may hold its output open for ever.
-    reader = threading.Thread(target=_read, args=(process, progress, said), daemon=True)
+    reader = threading.Thread(target=_read, args=(process, progress, last), daemon=True)
     reader.start()
     end = time.monotonic() + TIMEOUT_S
     try:
@@ -137,15 +137,16 @@ def _run(argv: Sequence[str], progress: Progress, name: str, stop: threading.Eve
     if late:
         raise EnvironmentFailed(f"{name} took longer than {TIMEOUT_S:g} s: check the package index, then start again")
     if code != 0:
-        last = next((line for line in reversed(said) if line.startswith("ERROR")), said[-1] if said else "")
-        raise EnvironmentFailed(f"{name} failed: {last[:300]} (check requirements.txt and pip's configuration)")
+        raise EnvironmentFailed(f"{name} failed: {last[0][:300]} (check requirements.txt and pip's configuration)")
 
 
-def _read(process: subprocess.Popen[str], progress: Progress, said: list[str]) -> None:
+def _read(process: subprocess.Popen[str], progress: Progress, last: list[str]) -> None:
+    """Into `last` the last error, or the last line where there is none: of what it says no more is kept."""
     assert process.stdout is not None
     for line in process.stdout:
         progress(line.rstrip())
-        said.append(line.strip())
+        if line.startswith("ERROR") or not last[0].startswith("ERROR"):
+            last[0] = line.strip()
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

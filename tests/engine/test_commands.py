@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -221,6 +222,8 @@ def test_a_standing_yes_beforehand_answers_what_will_be_asked(store: RunStore, t
     while not isinstance(action := loop.next_action(store.state, RULES), loop.Propose):
         store.record(*answer(action, store.state, lambda options: options[0]))
     assert ask(store, tmp_path, "contract", contract=limits)[1].startswith("approved beforehand: harness")
+    [made] = [entry.event for entry in RunReader(tmp_path / "run.db").log() if isinstance(entry.event, ev.ContractMade)]
+    assert made.uid == os.getuid(), "no verdict says who it was"
     assert ask(store, tmp_path, "contract", contract=limits) == (False, "a contract stands already; end it first")
     go_on(store)
     said = says(store.state)
