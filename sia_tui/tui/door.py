@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from textual import events, on
 from textual.app import App
+from textual.css.query import NoMatches
 from textual.notifications import SeverityLevel
+from textual.widget import MountError
 
 from sia_tui.core.text import clean, one_line
 from sia_tui.tui.keymap import shown_key
@@ -37,6 +39,12 @@ class Door(App[None]):
             before = "" if self._entitled else "\x1b[22;0t"
             self._driver.write(f"{before}\x1b]0;{one_line(title)}\x07" if title else "\x1b[23;0t")
             self._entitled = title
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Once it leaves, Textual mounts nothing any more: a pane or dialogue that was coming misses its own parts, which is
+        no fault to end with."""
+        if not (self._exit and isinstance(error, NoMatches | MountError)):
+            super()._handle_exception(error)
 
     # Two notices of the framework's own are markup.
 

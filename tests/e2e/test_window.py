@@ -59,7 +59,7 @@ def test_a_person_supervises_leaves_comes_back_and_plays_it_again(desk: Desk, ru
         first.press("\x13")
         first.see("No gate waits.", within_s=30 + UNDO_S)
         first.press("\x11")
-        assert first.wait() == 0
+        assert first.wait() == 0, first.after()
         assert "sia-tui attach window" in first.screen()
     assert is_held(paths.lock)
 
@@ -70,7 +70,7 @@ def test_a_person_supervises_leaves_comes_back_and_plays_it_again(desk: Desk, ru
         second.press("6")
         second.see("script: better")
         second.press("\x11")
-        assert second.wait() == 0
+        assert second.wait() == 0, second.after()
     told = desk.show(run)
     assert [g["lever"] for g in told["generations"]] == ["seed", "harness"]
     assert told["contract"]["left"] and told["generations"][1]["verdict"]["kind"] == "approve"
@@ -84,4 +84,4 @@ def test_a_person_supervises_leaves_comes_back_and_plays_it_again(desk: Desk, ru
         again.press(">")
         assert "script: worse" in again.see("GATE waits")
         again.press("q")
-        assert again.wait() == 0
+        assert again.wait() == 0, again.after()
