@@ -30,10 +30,11 @@ async def test_nor_is_a_dialogue(tmp_path: Path, name: str, monkeypatch: pytest.
     _, app = dirty(tmp_path)
     pane, keys = WAYS[name]
     *way, last = keys.split()
-    push = app.push_screen
+    push, left = app.push_screen, asyncio.Event()
 
     def pushed_as_it_leaves(*one: Any, **options: Any) -> Any:
         app.exit()
+        left.set()
         return push(*one, **options)
 
     async with app.run_test(size=(120, 40)) as pilot:
@@ -44,8 +45,7 @@ async def test_nor_is_a_dialogue(tmp_path: Path, name: str, monkeypatch: pytest.
             await pilot.press(key)
         monkeypatch.setattr(app, "push_screen", pushed_as_it_leaves)
         app.simulate_key(last)
-        while not app._exit:
-            await asyncio.sleep(0.01)
+        await asyncio.wait_for(left.wait(), 10)
     assert not app.return_code
 
 
