@@ -6,7 +6,8 @@ A run is walked through: after event n the part n + walk is killed, at the very 
 part after each event. An engine that was killed leaves no process and a run that `verify` finds whole, and is resumed. At its
 end each walk is compared with the undisturbed run (`alike`): ledger, every episode and rollout one for one, adapters,
 processes, worktrees, leftovers. One lane, so that the order of events is one. Broken off and said again, it goes on where it
-was; what was killed stands in DIR/walk-N.jsonl. `--every 8` is a sample. Exit status 1 where a walk was not alike.
+was; what was killed stands in DIR/walk-N.jsonl. `--every 8` is a sample. With `--stop 3` nothing is killed: the part is
+stopped by SIGSTOP for three seconds, and goes on. Exit status 1 where a walk was not alike.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--walks", type=int, default=1, help="of 6: each begins with another part")
     parser.add_argument("--every", type=int, default=1, help="kill after each so-many-th event only")
     parser.add_argument("--side", type=int, default=1, help="walks side by side")
+    parser.add_argument("--stop", type=float, default=0.0, help="stop it for so many seconds instead of killing it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sia-kills-") as temporary:
         folder = (options.folder or Path(temporary)).absolute()
@@ -54,7 +56,7 @@ def main() -> int:
         with ThreadPoolExecutor(options.side) as pool:
             faults = [
                 fault
-                for found in pool.map(lambda n: walk(desk, n, options.every), range(options.walks))
+                for found in pool.map(lambda n: walk(desk, n, options.every, options.stop), range(options.walks))
                 for fault in found
             ]
         report(folder, desk, options.walks)
@@ -84,13 +86,13 @@ def undisturbed(desk: Desk) -> None:
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def walk(desk: Desk, number: int, every: int) -> list[str]:
+def walk(desk: Desk, number: int, every: int, stop_s: float = 0.0) -> list[str]:
     """One run from its first event to its last; returns what was wrong on the way and at its end."""
     name, faults = f"walk-{number}", list[str]()
     paths, workspace = paths_of(desk, name), Workspace(desk.workspace)
     with windows(desk, name):
         while not (paths.db.exists() and state_of(paths).over):
-            status = live(desk, name, number, every)
+            status = live(desk, name, number, every, stop_s)
             if status not in (0, -signal.SIGKILL):
                 return [*faults, f"{name}: the engine ended with {status}; see {name}.log"]
             require_no_orphans(paths)
@@ -99,11 +101,11 @@ def walk(desk: Desk, number: int, every: int) -> list[str]:
     return faults + [f"{name}: {found}" for found in differences(workspace, paths, calm, TOLERANCE)]
 
 
-def live(desk: Desk, name: str, number: int, every: int) -> int:
+def live(desk: Desk, name: str, number: int, every: int, stop_s: float) -> int:
     """One life of an engine; returns how it ended."""
     root = desk.workspace.parent
     words = ("resume", name) if paths_of(desk, name).db.exists() else ("run", str(desk.config), "--name", name)
-    program = ("tests.benchmarks.dying", "walk", str(number), str(every), str(root / f"{name}.jsonl"))
+    program = ("tests.benchmarks.dying", "walk", str(number), str(every), str(stop_s), str(root / f"{name}.jsonl"))
     began = time.monotonic()
     with (root / f"{name}.log").open("ab") as log:
         ended = subprocess.run(
@@ -147,7 +149,7 @@ def report(folder: Path, desk: Desk, walks: int) -> None:
     ]
     killed = Counter(line["part"] for line in lines if line["killed"])
     told = ", ".join(f"{part} {killed[part]}" for part in PARTS)
-    print(f"{killed.total()} kills after {len({line['event'] for line in lines})} events: {told}")
+    print(f"{killed.total()} kills or stops after {len({line['event'] for line in lines})} events: {told}")
     gaps = [adapter_gap(paths_of(desk, f"walk-{n}"), paths_of(desk, "calm")) for n in range(walks)]
     lives = [lives_of(paths_of(desk, f"walk-{n}")) for n in range(walks)]
     print(f"engines started: {sum(lives)}; adapters differ by at most {max(gaps):.2g}")

@@ -21,8 +21,8 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
 from tests.e2e.killing import belonging, command
 
-OF_KILLS = ("EngineStarted", "TrainerLost")
-"""Events that say that a part was lost and begun anew: an undisturbed run has none of them, or one start."""
+OF_KILLS = ("EngineStarted", "TrainerLost", "RunPaused", "RunResumed")
+"""Events that say that a part was lost and begun anew, or waited for: an undisturbed run has none of them, or one start."""
 
 
 def state_of(paths: RunPaths) -> State:

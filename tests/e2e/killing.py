@@ -65,12 +65,24 @@ def wait_for(paths: RunPaths, engine: subprocess.Popen[bytes], query: str, least
 
 def kill(paths: RunPaths, part: str) -> int:
     """SIGKILL to every process of that part; returns how many there were."""
-    killed = 0
-    for entry in windows(paths) if part == "window" else belonging(paths):
-        if COMMANDS[part] in command(entry):
-            os.kill(int(entry.name), signal.SIGKILL)
-            killed += 1
-    return killed
+    found = processes(paths, part)
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def stop_for(seconds: float, pids: list[int]) -> None:
+    """SIGSTOP, and SIGCONT after that time, by somebody who is not stopped with them."""
+    if pids:
+        named = " ".join(map(str, pids))
+        subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {named} 2>/dev/null"], start_new_session=True)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+
+def processes(paths: RunPaths, part: str) -> list[int]:
+    found = windows(paths) if part == "window" else belonging(paths)
+    return [int(entry.name) for entry in found if COMMANDS[part] in command(entry)]
 
 
 def kill_until(paths: RunPaths, part: str, said: str, log: Path) -> None:

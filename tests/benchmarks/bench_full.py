@@ -1,0 +1,119 @@
+"""A disk that is full after every event of a run with both levers, and has room again once the run has said so.
+
+    python -m tests.benchmarks.bench_full --folder DIR --every 8
+
+The run's workspace is on a small disk of its own (a tmpfs: Linux, root or user namespaces). After event n all of it is taken
+(`full`), at the very commit; the engine must pause, say that there is no room and leave no process. Then there is room, it is
+resumed, and the disk fills up after the next event. At the end the run is compared with one that always had room (`alike`):
+ledger, every episode and rollout one for one, adapters, leftovers. What was filled stands in DIR/filled.jsonl. Exit status 1
+where it was not alike, or something other than a pause came of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from sia_tui.store.workspace import Workspace
+from tests.benchmarks.bench_kills import MOST_S, TOLERANCE, lives_of, small_desk, undisturbed
+from tests.e2e.alike import broken, differences, state_of
+from tests.e2e.conftest import ROOT, Desk
+from tests.e2e.killing import paths_of, require_no_orphans
+
+SIZE = 600 << 20
+MOUNTED = "SIA_SMALL_DISK"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="where its lists and logs are kept; else a temporary one")
+    parser.add_argument("--every", type=int, default=1, help="fill it after each so-many-th event only")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sia-full-") as temporary:
+        folder = (options.folder or Path(temporary)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        if MOUNTED not in os.environ:
+            return on_a_small_disk(folder, options.every)
+        desk = small_desk(folder / "disk")
+        undisturbed(desk)
+        faults = walk(desk, folder, options.every)
+        report(folder, desk)
+    print("\n".join(faults) or "alike: ledger, episodes, rollouts, adapters; nothing left over")
+    return 1 if faults else 0
+
+
+def on_a_small_disk(folder: Path, every: int) -> int:
+    """This again, where DIR/disk is one; it is gone with the process."""
+    (folder / "disk").mkdir(exist_ok=True)
+    (folder / "filled.jsonl").unlink(missing_ok=True)
+    mount = f'mount -t tmpfs -o size={SIZE} small "$0/disk" && exec "$@"'
+    namespace = ["unshare", "-m", *([] if os.geteuid() == 0 else ["-r"])]
+    again = [sys.executable, "-m", "tests.benchmarks.bench_full", "--folder", str(folder), "--every", str(every)]
+    command = [*namespace, "sh", "-c", mount, str(folder), *again]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {MOUNTED: "1"}, check=False).returncode
+
+
+def walk(desk: Desk, folder: Path, every: int) -> list[str]:
+    """One run from its first event to its last; returns what was wrong on the way and at its end."""
+    paths, workspace, faults = paths_of(desk, "full"), Workspace(desk.workspace), list[str]()
+    filler, told = desk.workspace.parent / "filler", folder / "filled.jsonl"
+    while not (paths.db.exists() and state_of(paths).over):
+        before = filled(told)
+        status, said = live(desk, folder, every, filler)
+        was_full = filler.exists()
+        filler.unlink(missing_ok=True)
+        if was_full and status == 0 and state_of(paths).over:
+            continue
+        if not was_full and status != 0:
+            return [*faults, f"the engine ended with {status} though there was room; see full.log"]
+        if status != 1 or "no room left to write" not in said:
+            faults.append(f"after {filled(told)[len(before) :]} it ended with {status}: {said[-300:]}")
+            if status not in (0, 1):
+                return faults
+        require_no_orphans(paths)
+        faults += [f"after {filled(told)[-1]}: {fault}" for fault in broken(workspace, paths)]
+    return faults + differences(workspace, paths, paths_of(desk, "calm"), TOLERANCE)
+
+
+def live(desk: Desk, folder: Path, every: int, filler: Path) -> tuple[int, str]:
+    """One life of an engine; how it ended and what it said."""
+    words = ("resume", "full") if paths_of(desk, "full").db.exists() else ("run", str(desk.config), "--name", "full")
+    program = ("tests.benchmarks.full", "walk", str(every), str(folder / "filled.jsonl"), str(filler))
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-m", *program, *words],
+        cwd=ROOT,
+        env=desk.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=MOST_S,
+        check=False,
+    )
+    with (folder / "full.log").open("a") as log:
+        log.write(f"{ended.stdout}--- {ended.returncode} after {time.monotonic() - began:.1f} s\n")
+    return ended.returncode, ended.stdout
+
+
+def filled(told: Path) -> list[tuple[int, str]]:
+    lines = [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
+    return [(line["event"], line["kind"]) for line in lines]
+
+
+def report(folder: Path, desk: Desk) -> None:
+    kinds = Counter(kind for _, kind in filled(folder / "filled.jsonl"))
+    print(f"full {kinds.total()} times, after {len(kinds)} kinds of events: {dict(kinds.most_common())}")
+    print(f"engines started: {lives_of(paths_of(desk, 'full'))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
