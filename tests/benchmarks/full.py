@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.full SCRIPT EVERY FILLED.jsonl FILLER resume RUN …
 
-Somebody else takes all that is left, down to the last page, at the very commit of the event; what the engine or one of its
-processes writes next finds no room, whatever that is.
+Somebody else takes what is left, at the very commit of the event: down to the last page, or all but one of SPARES in turn, so
+that not always the database is the first to find no room, but a checkpoint, an adapter, a commit. Of episodes only each
+EVERY-th is an event here.
 """
 
 from __future__ import annotations
@@ -18,26 +19,33 @@ from sia_tui.store.writer import RunStore
 from tests.benchmarks.dying import Act, after_each, write_down
 
 PAGE = 4096
+SPARES = (0, 64 << 10, 512 << 10, 0, 1 << 20)
+"""Bytes."""
 
 
-def filling(told: Path, filler: Path) -> Act:
+def filling(every: int, told: Path, filler: Path) -> Act:
     def fill(store: RunStore, event: int, kind: str) -> None:
+        if kind == "EpisodeDone" and event % every:
+            return
+        before = told.read_text().count("\n") if told.exists() else 0
+        spare = SPARES[before % len(SPARES)]
         # First: there is no room for it then.
-        write_down(told, event=event, kind=kind)
-        take_all(filler)
+        write_down(told, event=event, kind=kind, spare=spare)
+        take_all_but(spare, filler)
 
     return fill
 
 
-def take_all(filler: Path) -> None:
+def take_all_but(spare: int, filler: Path) -> None:
     file = os.open(filler, os.O_WRONLY | os.O_CREAT)
     try:
-        os.posix_fallocate(file, 0, max(PAGE, shutil.disk_usage(filler.parent).free))
+        os.posix_fallocate(file, os.fstat(file).st_size, max(PAGE, shutil.disk_usage(filler.parent).free))
         while True:
             os.posix_fallocate(file, os.fstat(file).st_size, PAGE)
     except OSError as full:
         if full.errno != errno.ENOSPC:
             raise
+        os.ftruncate(file, max(0, os.fstat(file).st_size - spare))
     finally:
         os.close(file)
 
@@ -48,5 +56,5 @@ if __name__ == "__main__":
 
     script, every, told, filler, *arguments = sys.argv[1:]
     plug_in(script)
-    after_each(int(every), Path(told), filling(Path(told), Path(filler)))
+    after_each(1, Path(told), filling(int(every), Path(told), Path(filler)))
     raise SystemExit(main(arguments))
