@@ -58,6 +58,8 @@ from sia_tui.tasks.verifier import VerifierDied, VerifierFailed
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
 MOST_DEATHS = 3
+LEAST_BYTES = 1 << 20
+"""Free on a run's disk; with less than that a failure is the disk's."""
 """Of gateways, and of verifiers, in the life of an engine."""
 
 EXPECTED = (
@@ -126,8 +128,7 @@ async def _held(
     except asyncio.CancelledError:
         return _told_cut_off(store, report, paths)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run's log must end with it
-        # What harness code says of its own small scratch space is not the machine's disk.
-        if no_room(error) and not isinstance(error, HarnessBroken | WorkerDied):
+        if _is_full(paths, error):
             return _wait_for_room(store, report, paths, error)
         known = isinstance(error, EXPECTED)
         return _fail(
@@ -179,6 +180,13 @@ def _require_writable(paths: RunPaths, error: OSError | sqlite3.Error) -> None:
     if forbidden or str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         what = f"{paths.root} cannot be written ({error}); make it writable, or go on with a copy of it"
         raise StoreError(f"{what}: sia-tui backup {paths.name} FILE, sia-tui restore FILE --workspace DIR") from error
+
+
+def _is_full(paths: RunPaths, error: Exception) -> bool:
+    """Not every error of a full disk says so: git cannot write a lock, a process does not begin."""
+    # What harness code says of its own small scratch space is not the machine's disk.
+    told = no_room(error) and not isinstance(error, HarnessBroken | WorkerDied)
+    return told or disk_usage(paths.root).free < LEAST_BYTES
 
 
 def _full(paths: RunPaths, error: Exception) -> str:

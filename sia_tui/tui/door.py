@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import re
+
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import App
 from textual.css.query import NoMatches
@@ -10,6 +14,8 @@ from textual.widget import MountError
 
 from sia_tui.core.text import clean, one_line
 from sia_tui.tui.keymap import shown_key
+
+_DRAWN = re.compile(r'textLength="([\d.]+)"([^>]*>)([^<]*)</text>')
 
 
 class Door(App[None]):
@@ -40,10 +46,15 @@ class Door(App[None]):
             self._driver.write(f"{before}\x1b]0;{one_line(title)}\x07" if title else "\x1b[23;0t")
             self._entitled = title
 
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """Rich squeezes a wide character into one cell (`textLength` counts characters); here each has its own two."""
+        return _DRAWN.sub(_in_cells, super().export_screenshot(title=title, simplify=simplify))
+
     def _handle_exception(self, error: Exception) -> None:
         """Once it leaves, Textual mounts nothing any more: a pane or dialogue that was coming misses its own parts, which is
         no fault to end with."""
-        if not (self._exit and isinstance(error, NoMatches | MountError)):
+        left = self._exit or not self.is_running
+        if not (left and isinstance(error, NoMatches | MountError)):
             super()._handle_exception(error)
 
     # Two notices of the framework's own are markup.
@@ -56,3 +67,9 @@ class Door(App[None]):
         if event.name == "screenshot":
             event.prevent_default()
             self.notify(f"saved as {event.path}" if event.path else "saved", title="screenshot")
+
+
+def _in_cells(drawn: re.Match[str]) -> str:
+    length, between, text = drawn.groups()
+    plain = html.unescape(text)
+    return f'textLength="{float(length) * cell_len(plain) / len(plain):g}"{between}{text}</text>' if plain else drawn[0]

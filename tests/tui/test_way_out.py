@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from textual import events
 
 from sia_tui.core.text import clean
@@ -74,3 +77,15 @@ async def test_a_name_with_a_line_break_is_no_second_command(app: SiaApp) -> Non
         assert clean(one) == one and "\n" not in one
         assert shlex.split(one)[2] == "r touch x; $(touch y)␛[2J"
     assert commands("r", entry)[0] == f"sia-tui rollback r {entry.name}"
+
+
+async def test_a_picture_gives_wide_characters_their_cells(app: SiaApp) -> None:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await loaded(pilot)
+        app.notify("罪名 charges")
+        await until(pilot, lambda: "罪名 charges" in text(app))
+        drawn = app.export_screenshot()
+    lengths = {found[2]: float(found[1]) for found in re.finditer(r'textLength="([\d.]+)"[^>]*>([^<]*)</text>', drawn)}
+    cell = lengths["│"]
+    [(said, length)] = [(html.unescape(said), length) for said, length in lengths.items() if "罪名" in said]
+    assert length == pytest.approx(cell * cell_len(said)) != pytest.approx(cell * len(said))
