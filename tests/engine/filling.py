@@ -37,7 +37,7 @@ def main(root: Path, real: bool) -> None:
     engine.open_session = session  # type: ignore[attr-defined]
     engine.history.follow_log = lambda _: None  # type: ignore[assignment]
     told = []
-    for perform in (fill if real else refuse, fill if real else refuse, end):
+    for perform in (fill if real else refuse, fail if real else refuse, end):
         engine.perform = perform  # type: ignore[attr-defined]
         if perform is end:
             (root / "filler").unlink(missing_ok=True)
@@ -73,6 +73,18 @@ async def session(
 
 async def fill(held: Any, action: object) -> None:
     """Somebody else takes what is left; then the run writes on."""
+    take_all(held)
+    for step in range(10_000):
+        held.store.metrics("p", step, {"reward": 0.5})
+
+
+async def fail(held: Any, action: object) -> None:
+    """As git does: it does not say why."""
+    take_all(held)
+    raise RuntimeError("git update-ref: fatal: couldn't write refs/tags/r/g1.lock")
+
+
+def take_all(held: Any) -> None:
     filler = os.open(held.workspace.root / "filler", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         while True:
@@ -81,8 +93,6 @@ async def fill(held: Any, action: object) -> None:
         assert full.errno == errno.ENOSPC
     finally:
         os.close(filler)
-    for step in range(10_000):
-        held.store.metrics("p", step, {"reward": 0.5})
 
 
 async def refuse(held: Any, action: object) -> None:
