@@ -72,4 +72,6 @@ class Door(App[None]):
 def _in_cells(drawn: re.Match[str]) -> str:
     length, between, text = drawn.groups()
     plain = html.unescape(text)
-    return f'textLength="{float(length) * cell_len(plain) / len(plain):g}"{between}{text}</text>' if plain else drawn[0]
+    if cell_len(plain) == len(plain):
+        return drawn[0]
+    return f'textLength="{float(length) * cell_len(plain) / len(plain):g}"{between}{text}</text>'

@@ -1,4 +1,4 @@
-"""What the live and the curves pane look like."""
+"""What the live and the curves pane look like, and what is laid over panes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from sia_tui.store.lock import hold
+from sia_tui.tui import verdicts
 from sia_tui.tui.widgets.curve import Curve
 from tests.tui.opened import loaded, opened, until
 from tests.tui.runs import Scene, make_run
@@ -60,3 +61,37 @@ def test_curves(
 ) -> None:
     app, before = scene(tmp_path, stack, name, theme, ("5",))
     assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize(("theme", "size"), LOOKS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("training", ("question_mark",)),
+        ("patch_gate", ("3", "t")),
+        ("patch_gate", ("3", "u")),
+        ("plan_gate", ("q",)),
+        ("training", ("4", "e")),
+    ],
+    ids=["help", "files", "contract", "leaving", "narrow"],
+)
+def test_laid_over(
+    tmp_path: Path,
+    stack: ExitStack,
+    snap_compare: Any,
+    name: Scene,
+    keys: tuple[str, ...],
+    theme: str,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verdicts, "SETTLE_S", 0.0)
+    app, before = scene(tmp_path, stack, name, theme, keys)
+
+    async def opened_over(pilot: Pilot[Any]) -> None:
+        await before(pilot)
+        await until(pilot, lambda: len(app.screen_stack) > 1)
+        await app.workers.wait_for_complete()
+        await pilot.pause(0.3)
+
+    assert snap_compare(app, terminal_size=size, run_before=opened_over)
