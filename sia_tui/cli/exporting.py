@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError
+from sia_tui.core.room import no_room, unsaved
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -57,7 +58,7 @@ def export(options: argparse.Namespace) -> int:
     except FileExistsError as error:
         raise UsageError(str(error)) from error
     except (CannotMerge, ConfigError, ExportError, OSError, RepositoryError, TaskError) as error:
-        raise Failure(str(error)) from error
+        raise Failure(_why(error, out)) from error
     _tell(options, source, form, out, files)
     return DONE
 
@@ -82,6 +83,10 @@ def _redacted(options: argparse.Namespace) -> int:
     return pack(workspace, paths, out, redact=True, as_json=options.json)
 
 
+def _why(error: Exception, out: Path) -> str:
+    return unsaved(error, out) if no_room(error) else str(error)
+
+
 def _patches(options: argparse.Namespace, paths: RunPaths, state: State, index: int) -> int:
     """Of the generations that led to this one; each was kept until it was changed."""
     from sia_tui.engine.export import ExportError, beside
@@ -99,7 +104,7 @@ def _patches(options: argparse.Namespace, paths: RunPaths, state: State, index: 
     except FileExistsError as error:
         raise UsageError(str(error)) from error
     except (ExportError, OSError, RepositoryError) as error:
-        raise Failure(str(error)) from error
+        raise Failure(_why(error, out)) from error
     same = _unchanged(state, index)
     if options.json:
         told = {"run": state.run, "generation": index, "path": str(out), "files": names, "without_a_patch": same}

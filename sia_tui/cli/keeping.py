@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.table import table
+from sia_tui.core.room import unsaved
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.lock import RunHeld, using
 from sia_tui.store.workspace import Workspace
@@ -30,7 +31,7 @@ def backup(options: argparse.Namespace) -> int:
     try:
         size = back_up(workspace, names, out)
     except (OSError, RepositoryError, ConfigError) as error:
-        raise Failure(f"{out}: {one_line(str(error), 300)}") from error
+        raise Failure(unsaved(error, out)) from error
     said = f"{names[0]}" if len(names) == 1 else f"{len(names)} runs"
     print(
         f"{out}: {said}, {size / 1e6:.1f} MB, texts and adapters included; lay it out with: sia-tui restore {out.name}"

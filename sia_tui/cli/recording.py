@@ -49,10 +49,13 @@ def save(
             pack_history(workspace, folder / DB, folder / HISTORY)
             members.append(folder / HISTORY)
         part = out.with_name(f".{out.name}.new")
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_LZMA) as packed:
-            for path in members:
-                packed.write(path, path.name)
-        part.replace(out)
+        try:
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_LZMA) as packed:
+                for path in members:
+                    packed.write(path, path.name)
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
     return out.stat().st_size
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.cli.window import ends_with_its_terminal, fits, own_manners
-from sia_tui.core.text import one_line
+from sia_tui.core.room import unsaved
 from sia_tui.store.workspace import RunPaths, Workspace
 
 DEMO = Path(__file__).resolve().parents[1] / "demo" / "run.zip"
@@ -58,7 +58,7 @@ def pack(
     try:
         size = save(workspace, paths, out, rollouts, redact)
     except (OSError, RepositoryError) as error:
-        raise Failure(f"{out}: {one_line(str(error), 200)}") from error
+        raise Failure(unsaved(error, out)) from error
     if as_json:
         print(json.dumps({"run": paths.name, "form": "recording", "redacted": redact, "path": str(out), "bytes": size}))
         return DONE

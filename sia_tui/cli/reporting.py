@@ -17,6 +17,7 @@ from sia_tui.cli.main import DONE, Failure
 from sia_tui.cli.reading import told_of
 from sia_tui.core.attribution import pairs
 from sia_tui.core.events import TaskReady
+from sia_tui.core.room import no_room, unsaved
 from sia_tui.core.text import one_line
 from sia_tui.report import html, markdown
 from sia_tui.report.facts import Facts
@@ -41,10 +42,15 @@ def report(options: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             part = path.with_name(f".{path.name}.new")
-            part.write_text(text, encoding="utf-8", errors="replace")
-            part.replace(path)
+            try:
+                part.write_text(text, encoding="utf-8", errors="replace")
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
-        raise Failure(f"{out}: cannot be written ({error.strerror})") from error
+        raise Failure(
+            unsaved(error, out) if no_room(error) else f"{out}: cannot be written ({error.strerror})"
+        ) from error
     names = [str(path) for path in files]
     print(json.dumps({"run": paths.name, "files": names}, indent=2) if options.json else "\n".join(names))
     return DONE

@@ -32,6 +32,14 @@ def unwritten(error: BaseException, where: Path, free: int, needed: int | None =
     return f"no room left to write in {where} ({size}): {one_line(_words(first), 200)}"
 
 
+def unsaved(error: BaseException, out: Path) -> str:
+    """Why `out`, a file or folder that somebody asked for, could not be written, in one line."""
+    if not no_room(error):
+        return f"{out}: {one_line(str(error), 300)}"
+    place = _place(error, out)
+    return f"{unwritten(error, place, shutil.disk_usage(place).free)}; make some, or name another place"
+
+
 def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
@@ -48,6 +56,12 @@ def _full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _NUMBERS
     return any(words in str(error) for words in _WORDS)
+
+
+def _place(error: BaseException, out: Path) -> Path:
+    """The folder that is full: what is written beforehand may lie on another disk, and be gone by now."""
+    files = [one.filename for one in _behind(error) if isinstance(one, OSError) and isinstance(one.filename, str)]
+    return next(place for place in Path(files[0] if files else out).absolute().parents if place.exists())
 
 
 def _words(error: BaseException) -> str:

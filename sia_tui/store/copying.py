@@ -1,13 +1,15 @@
-"""What travels: a database as it is at one moment, whoever is writing, and a file out of an archive. Standard library only."""
+"""What travels: a database as it is at one moment, whoever is writing, and a file out of an archive. No package is needed."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import zipfile
 from contextlib import closing
 from pathlib import Path
 
+from sia_tui.core.room import no_room
 from sia_tui.store.version import StoreError, open_readonly
 
 _CHUNK = 1 << 20
@@ -21,6 +23,8 @@ def snapshot(db: Path, out: Path) -> None:
             source.backup(copy)
             copy.execute("pragma journal_mode = delete")
     except sqlite3.Error as error:
+        if no_room(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
         raise StoreError(f"{db}: cannot be copied ({error}); it was left as it is") from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.core.room import no_room, unwritten
+from sia_tui.core.room import no_room, unsaved, unwritten
 
 LARGEST = 20_000
 
@@ -107,3 +107,13 @@ def test_what_lies_behind_an_error_counts(number: int) -> None:
 )
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
     assert not no_room(error)
+
+
+def test_what_was_asked_for_says_the_place_that_is_full(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "gone" / "scratch"))
+    assert unsaved(full, out).startswith(f"no room left to write in {tmp_path} (")
+    assert unsaved(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "a" / "b").startswith(
+        f"no room left to write in {tmp_path} ("
+    )
+    assert unsaved(PermissionError(errno.EACCES, "Permission denied"), out) == f"{out}: [Errno 13] Permission denied"
