@@ -23,7 +23,7 @@ SIZE = 16 << 10
     "asked",
     [
         ("backup", "real", "OUT"),
-        ("export", "real", "g0", "--bundle", "--out", "OUT"),
+        ("export", "real", "g0", "--patches", "OUT"),
         ("export", "real", "--bundle", "--redact", "--out", "OUT"),
         ("report", "real", "--out", "OUT"),
     ],
@@ -34,7 +34,7 @@ def test_it_says_where_and_leaves_nothing(shop: Shop, tmp_path: Path, asked: tup
     disk.mkdir()
     words = [str(disk / "out") if word == "OUT" else word for word in asked]
     program = [sys.executable, "-m", "sia_tui", *words, "--workspace", str(shop.workspace.root)]
-    fill = f'head -c {SIZE - (4 << 10)} /dev/zero > "$0/taken"; "$@"; code=$?; find "$0" -type f; exit $code'
+    fill = 'cat /dev/zero > "$0/taken" 2> /dev/null; "$@"; code=$?; find "$0" -type f; exit $code'
     small = ["bwrap", "--dev-bind", "/", "/", "--size", str(SIZE), "--tmpfs", str(disk)]
     done = subprocess.run(
         [*small, "sh", "-c", fill, str(disk), *program],

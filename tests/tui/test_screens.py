@@ -71,9 +71,8 @@ def test_curves(
         ("patch_gate", ("3", "t")),
         ("patch_gate", ("3", "u")),
         ("plan_gate", ("q",)),
-        ("training", ("4", "e")),
     ],
-    ids=["help", "files", "contract", "leaving", "narrow"],
+    ids=["help", "files", "contract", "leaving"],
 )
 def test_laid_over(
     tmp_path: Path,
