@@ -58,9 +58,9 @@ from sia_tui.tasks.verifier import VerifierDied, VerifierFailed
 DONE, FAILED, WAITING, CUT_OFF = 0, 1, 3, 130
 POLL_S = 0.3
 MOST_DEATHS = 3
+"""Of gateways, and of verifiers, in the life of an engine."""
 LEAST_BYTES = 1 << 20
 """Free on a run's disk; with less than that a failure is the disk's."""
-"""Of gateways, and of verifiers, in the life of an engine."""
 
 EXPECTED = (
     ClusterError,
@@ -185,8 +185,11 @@ def _require_writable(paths: RunPaths, error: OSError | sqlite3.Error) -> None:
 def _is_full(paths: RunPaths, error: Exception) -> bool:
     """Not every error of a full disk says so: git cannot write a lock, a process does not begin."""
     # What harness code says of its own small scratch space is not the machine's disk.
-    told = no_room(error) and not isinstance(error, HarnessBroken | WorkerDied)
-    return told or disk_usage(paths.root).free < LEAST_BYTES
+    if no_room(error) and not isinstance(error, HarnessBroken | WorkerDied):
+        return True
+    with suppress(OSError):
+        return disk_usage(paths.root).free < LEAST_BYTES
+    return False
 
 
 def _full(paths: RunPaths, error: Exception) -> str:

@@ -145,7 +145,7 @@ def _read(process: subprocess.Popen[str], progress: Progress, last: list[str]) -
     assert process.stdout is not None
     for line in process.stdout:
         progress(line.rstrip())
-        if line.startswith("ERROR") or not last[0].startswith("ERROR"):
+        if line.startswith("ERROR") or (line.strip() and not last[0].startswith("ERROR")):
             last[0] = line.strip()
 
 
