@@ -81,7 +81,7 @@ async def test_too_many_tool_calls_are_counted(world: MakeWorld) -> None:
         ("raise RuntimeError('no rows')", "RuntimeError: no rows"),
         ("import time; time.sleep(30)", "not ready within"),
         ("(out / 'link').symlink_to('/etc/passwd')", "no plain file|PermissionError"),
-        ("(out / 'big').write_bytes(bytes(3 << 20))", "at most|File too large"),
+        ("(out / 'big').write_bytes(bytes(3 << 20))", "at most|File too large|more than 2 MiB of files"),
         ("open(rows / 'rows.jsonl', 'a')", "Read-only|Permission denied"),
     ],
 )

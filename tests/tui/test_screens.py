@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from sia_tui.store.lock import hold
 from sia_tui.tui import verdicts
@@ -90,6 +91,8 @@ def test_laid_over(
     async def opened_over(pilot: Pilot[Any]) -> None:
         await before(pilot)
         await until(pilot, lambda: len(app.screen_stack) > 1)
+        for asked in app.screen.query(Input):
+            asked.cursor_blink = False
         await app.workers.wait_for_complete()
         await pilot.pause(0.3)
 
