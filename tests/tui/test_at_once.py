@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.css.query import NoMatches
 
 from tests.tui.opened import loaded
 from tests.tui.test_soiled import WAYS, dirty
@@ -56,3 +57,11 @@ async def test_a_fault_of_its_own_is_still_told(tmp_path: Path) -> None:
             await loaded(pilot)
             app.exit()
             app._handle_exception(RuntimeError("of its own"))
+
+
+async def test_what_misses_a_part_at_the_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, app = dirty(tmp_path)
+    monkeypatch.setattr(type(app._tabs), "on_mount", lambda tabs: tabs.query_one("#nowhere"), raising=False)
+    with pytest.raises(NoMatches, match="nowhere"):
+        async with app.run_test(size=(120, 40)):
+            pass
