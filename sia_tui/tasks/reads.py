@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sia_tui.core.text import one_line
+from sia_tui.tasks.reward_host import CACHE, INSTALLED
 from sia_tui.tasks.task import TaskError
 
 CODE = frozenset(
-    [".py", ".so", ".js", ".mjs", ".cjs", ".ts", ".sh", ".rb", ".pl", ".php", ".lua", ".jl", ".r", ".R", ".go"]
+    [".py", ".pyc", ".so", ".js", ".mjs", ".cjs", ".ts", ".sh", ".rb", ".pl", ".php", ".lua", ".jl", ".r", ".R", ".go"]
 )
 """Suffixes of what a function may import, or a command's script load."""
-NO_CODE = ("__pycache__", "venv", "node_modules")
 NOT_THE_REWARDS = ("harness", "test_task.py")
 """At the top of the folder: they have their own hash, or judge nobody."""
 SETTLED_NS = 2 * 10**9
@@ -128,7 +128,7 @@ def _told(name: str, was: bytes, now: bytes) -> Iterator[str]:
 
 def _code(folder: Path) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in NO_CODE]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in (CACHE, *INSTALLED)]
         names = files
         if Path(place) == folder:
             folders[:] = [name for name in folders if name not in NOT_THE_REWARDS]

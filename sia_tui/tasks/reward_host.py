@@ -32,6 +32,8 @@ BROKEN, LATE = "verifier_error", "verifier_timeout"
 REMOVED_S, SWEPT_S = 2.0, 10.0
 """What a runtime has to kill a late container, and for each of what it is asked about those that are left."""
 SWEEP = "--sweep"
+CACHE, INSTALLED = "__pycache__", ("venv", "node_modules")
+"""Folders of byte code, and of other people's code."""
 Reward = Callable[[str, dict[str, Any]], Any]
 
 
@@ -75,15 +77,39 @@ def load(spec: dict[str, Any], here: Path) -> Reward:
     if "image" in spec:
         return lambda answer, case: _contained(spec, _label(here), answer, case, deadline)
     if "command" in spec:
-        return lambda answer, case: _command(spec["command"], answer, case, deadline)
+        return _from_source(lambda answer, case: _command(spec["command"], answer, case, deadline), here)
     if "url" in spec:
         return lambda answer, case: _post(spec["url"], answer, case, deadline)
-    return _function(here / spec["file"], spec["function"], deadline)
+    forget_byte_code(here)
+    return _from_source(_function(here / spec["file"], spec["function"], deadline), here)
+
+
+def _from_source(reward: Reward, here: Path) -> Reward:
+    """Byte code is what nobody hashes, and Python runs it in the place of a file that has its age and size: none is left
+    when the reward is asked, not even what an answer under test has put there, and none is written."""
+
+    def asked(answer: str, case: dict[str, Any]) -> Any:
+        forget_byte_code(here)
+        return reward(answer, case)
+
+    return asked
+
+
+def forget_byte_code(here: Path) -> None:
+    """Of the code in the task's folder and in the verifier's, not of what is installed there."""
+    for place, folders, files in (*os.walk(here), *os.walk(Path.cwd())):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in INSTALLED]
+        if Path(place).name == CACHE:
+            for name in files:
+                if name.endswith(".pyc"):
+                    with contextlib.suppress(OSError):
+                        Path(place, name).unlink()
 
 
 def _function(file: Path, name: str, deadline: float) -> Reward:
     # The task's folder, so that a reward may import what lies beside it.
     sys.path.insert(0, str(Path.cwd()))
+    sys.dont_write_bytecode = True
     described = importlib.util.spec_from_file_location("rewards", file)
     assert described is not None and described.loader is not None
     module = importlib.util.module_from_spec(described)
@@ -126,7 +152,11 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
         start_new_session=True,
         preexec_fn=_die_with_host,  # noqa: PLW1509 - one prctl, no locks taken
         # `python` is the one of the reward's own environment, where it has one.
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     ) as process:
         try:
             told, complaint = process.communicate(asked, timeout=deadline)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,36 @@ async def test_code_that_changes_under_a_living_reward_pays_nobody(tmp_path: Pat
         assert (await living.score(case, "x")).reward == 0.0
         (folder / "json.py").write_text("raise SystemExit")
         with pytest.raises(VerifierTampered, match=r"json\.py was added"):
+            living.check()
+
+
+def planted(helper: Path) -> Path:
+    """Byte code that pays, which Python takes for this module's: it has its age and its size."""
+    age = helper.stat().st_mtime_ns
+    for pays in (1, 0):
+        helper.write_text(HELPER.format(pays))
+        os.utime(helper, ns=(age, age))
+        if pays:
+            left = Path(str(py_compile.compile(str(helper))))
+    asked = [sys.executable, "-c", "from helper import paid; print(paid())"]
+    assert subprocess.run(asked, cwd=helper.parent, capture_output=True, timeout=60).stdout.strip() == b"1"
+    return left
+
+
+@pytest.mark.parametrize("way", ["function", "command"])
+async def test_byte_code_that_nobody_hashed_does_not_judge(tmp_path: Path, way: str) -> None:
+    folder, task = own_task(tmp_path, way)
+    case = task.ids("train")[0]
+    before = planted(folder / "helper.py")
+    async with verifier(task, tmp_path) as living:
+        assert (await living.score(case, "x")).reward == 0.0
+        assert not before.exists()
+        # As code under test may do that a reward runs.
+        planted(folder / "helper.py")
+        assert (await living.score(case, "x")).reward == 0.0
+        assert not before.exists()
+        (folder / "json.pyc").write_bytes(b"")
+        with pytest.raises(VerifierTampered, match=r"json\.pyc was added"):
             living.check()
 
 

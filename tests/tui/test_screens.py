@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from sia_tui.store.lock import hold
-from sia_tui.tui import verdicts
+from sia_tui.tui.verdicts import SETTLE_S
 from sia_tui.tui.widgets.curve import Curve
 from tests.tui.opened import loaded, opened, until
 from tests.tui.runs import Scene, make_run
@@ -83,13 +83,14 @@ def test_laid_over(
     keys: tuple[str, ...],
     theme: str,
     size: tuple[int, int],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(verdicts, "SETTLE_S", 0.0)
-    app, before = scene(tmp_path, stack, name, theme, keys)
+    *there, last = keys
+    app, before = scene(tmp_path, stack, name, theme, tuple(there))
 
     async def opened_over(pilot: Pilot[Any]) -> None:
         await before(pilot)
+        await pilot.pause(SETTLE_S)
+        await pilot.press(last)
         await until(pilot, lambda: len(app.screen_stack) > 1)
         for asked in app.screen.query(Input):
             asked.cursor_blink = False

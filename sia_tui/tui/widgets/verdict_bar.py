@@ -10,9 +10,9 @@ from textual.message import Message
 from textual.widgets import Static
 
 from sia_tui.core.text import one_line
+from sia_tui.tui import verdicts
 from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import WARN
-from sia_tui.tui.verdicts import SETTLE_S, UNDO_S
 
 _SAID = {
     "approve": ("approve", "approve"),
@@ -76,7 +76,7 @@ class VerdictBar(Static):
         told = one_line(told or self._rest, room) if told or self._rest else ""
         style = f"bold reverse {WARN}" if loud else WARN
         keys = {what: shown_key(self, f"gate.{what.replace('_', '-')}") for what in _SAID}
-        rule = _RULE.format(settle=SETTLE_S, undo=UNDO_S, key=keys["take_back"])
+        rule = _RULE.format(settle=verdicts.SETTLE_S, undo=verdicts.UNDO_S, key=keys["take_back"])
         first = Content.assemble((told, style)) if told else Content(rule)
         self.update(Content("\n").join([first, _drawn(keys, self.size.width)]))
 
