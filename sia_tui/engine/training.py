@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -232,6 +233,7 @@ def as_told(trial: Trial, attempt: Attempt, score: Score) -> wire.Rollout:
         reward=score.reward if earned else 0.0,
         solved=earned and score.failure is None,
         calls=calls,
+        metrics={name: value for name, value in score.metrics.items() if earned and math.isfinite(value)},
     )
 
 

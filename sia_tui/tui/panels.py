@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics
 
 Axis = tuple[str, ...]
@@ -30,6 +31,8 @@ class Panel:
 
 
 _RATIO, _GAP = "sampling/importance_sampling_ratio", "sampling/sampling_logp_difference"
+PARTS = "rewards/"
+"""Each figure that a verifier gives beside the reward, in a unit of its own: `rewards/exact/mean`."""
 REWARD: Axis = ("reward", "held_out", "pass_n")
 """What is trained for beside what it is trained for: where they part, the proxy is being played."""
 PANELS = (
@@ -123,6 +126,8 @@ MACHINE = {"gpu_busy": "GPU", "gpu_gib": "GPU GiB", "gpu_watts": "GPU W", "gpu_c
 def label(name: str) -> str:
     """A measure's name in the few cells a panel has."""
     of, _, part = name.partition("/")
+    if name.startswith(PARTS):
+        return one_line(part.removesuffix("/mean"), 13)
     if of in MACHINE:
         return (f"{part} {MACHINE[of]}" if of == "rss_gib" else f"{MACHINE[of]} {part}").strip()
     return _LABELS.get(name) or name.replace("_", " ").replace("/", " ")
@@ -131,10 +136,17 @@ def label(name: str) -> str:
 def panels(rows: Sequence[Metrics]) -> tuple[Panel, ...]:
     """The panels of what was measured, each with the measures that are there and no others."""
     seen = {name for row in rows for name in row.values}
-    found = [Panel(panel.title, tuple(_present(panel.axes, seen))) for panel in PANELS]
+    found = _known(seen)
     rest = seen.difference(*(panel.names for panel in found))
     found.append(Panel("other", tuple((name,) for name in sorted(rest))))
     return tuple(panel for panel in found if panel.axes)
+
+
+def missing(rows: Sequence[Metrics]) -> str:
+    """Which panels are not there because nothing of them was measured, to be told; nothing where all are, or none is yet."""
+    seen = {name for row in rows for name in row.values}
+    absent = [panel.title for panel in _known(seen) if not panel.axes] if seen else []
+    return f"not measured: {', '.join(absent)}" if absent else ""
 
 
 def pages(rows: Sequence[Metrics], slots: int) -> tuple[Panel, ...]:
@@ -145,6 +157,12 @@ def pages(rows: Sequence[Metrics], slots: int) -> tuple[Panel, ...]:
     if len(in_turn) <= slots:
         return (overview,)
     return (overview, *(page for panel in below for page in _paged(panel, slots)))
+
+
+def _known(seen: set[str]) -> list[Panel]:
+    parts = tuple((name,) for name in sorted(seen) if name.startswith(PARTS))
+    reward, *others = (Panel(panel.title, tuple(_present(panel.axes, seen))) for panel in PANELS)
+    return [reward, Panel("reward parts", parts), *others]
 
 
 def _present(axes: Sequence[Axis], seen: set[str]) -> Iterator[Axis]:

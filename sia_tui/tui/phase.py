@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
 from sia_tui.tui.alerts import nearness
-from sia_tui.tui.panels import label, panels
+from sia_tui.tui.panels import label, missing, panels
 from sia_tui.tui.pieces import DIM, KEYS, STRONG, WARN, Line, Piece, bar, cells, fit, head, line, minutes, wrap
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.view import View, clock
@@ -69,11 +69,12 @@ def measure_lines(rows: Sequence[Metrics], width: int) -> list[Line]:
 
 
 def panel_lines(rows: Sequence[Metrics], width: int) -> list[Line]:
-    """Every measure of a training, under the heads of its panels."""
+    """Every measure of a training, under the heads of its panels, and which of these are not there."""
     found: list[Line] = []
     for panel in panels(rows):
         found += [head(panel.title), *(_measure(name, rows, width) for name in panel.names)]
-    return found
+    absent = missing(rows)
+    return [*found, line((fit(absent, width), DIM))] if absent else found
 
 
 def measures(rows: Sequence[Metrics]) -> list[str]:

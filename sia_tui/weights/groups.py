@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from pydantic import BaseModel
 
 from sia_tui.weights.protocol import Rollout
+
+PART, MOST_PARTS = re.compile(r"[\w.-]{1,24}"), 16
+"""What a verifier's figure is called to be drawn, and how many are."""
 
 
 def has_spread(rewards: Sequence[float]) -> bool:
@@ -64,15 +68,17 @@ def useful(group: Sequence[Rollout]) -> bool:
 
 
 def summary(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
-    """Rewards, share of groups with spread, and completions of some rollouts, by the names TRL gives them."""
-    rewards = [rollout.reward for group in groups for rollout in group]
-    calls = [call for group in groups for rollout in group for call in rollout.calls]
+    """Rewards and their parts, share of groups with spread, and completions of some rollouts, by the names TRL gives them."""
+    rollouts = [rollout for group in groups for rollout in group]
+    rewards = [rollout.reward for rollout in rollouts]
+    calls = [call for rollout in rollouts for call in rollout.calls]
     mean, taught = math.fsum(rewards) / len(rewards), sum(map(useful, groups)) / len(groups)
     values = {
         "reward": mean,
         "reward_std": math.sqrt(math.fsum((reward - mean) ** 2 for reward in rewards) / len(rewards)),
         "useful": taught,
         "frac_reward_zero_std": 1 - taught,
+        **_parts(rollouts),
     }
     if calls:
         lengths = sorted(len(call.completion_ids) for call in calls)
@@ -81,3 +87,16 @@ def summary(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
         values["completions/p95_length"] = lengths[math.ceil(0.95 * len(calls)) - 1]
         values["completions/clipped_ratio"] = sum(call.truncated for call in calls) / len(calls)
     return values
+
+
+def _parts(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """The mean of each figure a verifier gives beside the reward, over the rollouts that have it; none where the only one
+    is the reward again."""
+    found: dict[str, list[float]] = {}
+    for rollout in rollouts:
+        for name, value in rollout.metrics.items():
+            if PART.fullmatch(name):
+                found.setdefault(name, []).append(value)
+    if len(found) == 1 and all(rollout.reward in rollout.metrics.values() for rollout in rollouts if rollout.metrics):
+        return {}
+    return {f"rewards/{name}/mean": math.fsum(found[name]) / len(found[name]) for name in sorted(found)[:MOST_PARTS]}

@@ -95,6 +95,8 @@ class Rollout(_Line):
     reward: float
     solved: bool
     calls: tuple[SampledCall, ...]
+    metrics: dict[str, float] = {}
+    """What the verifier measured besides, where the policy earned the reward."""
 
 
 class Told(_Line):

@@ -7,6 +7,9 @@ each eighth, what is left of it is taken (`full`), at the very commit; once a wr
 and leave no process and a run that `verify` finds whole. Then there is room, and it is resumed. At the end the run is compared
 with one that always had room (`alike`): ledger, every episode and rollout one for one, adapters, leftovers. What was filled
 stands in DIR/filled.jsonl. Exit status 1 where it was not alike, or something other than a pause came of it.
+
+`--every 0`: only what the trainer writes stands on a disk of its own, of four pages at first and six more each time that it was
+full, so that its lessons, checkpoints, step adapters and result each are the first to find no room.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 
 from sia_tui.store.workspace import Workspace
 from tests.benchmarks.bench_kills import MOST_S, TOLERANCE, lives_of, small_desk, undisturbed
+from tests.benchmarks.full import PAGE, TINY
 from tests.e2e.alike import broken, differences, state_of
 from tests.e2e.conftest import ROOT, Desk
 from tests.e2e.killing import paths_of, require_no_orphans
@@ -35,7 +39,7 @@ MOUNTED = "SIA_SMALL_DISK"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where its lists and logs are kept; else a temporary one")
-    parser.add_argument("--every", type=int, default=8, help="after each so-many-th episode only")
+    parser.add_argument("--every", type=int, default=8, help="after each so-many-th episode only; 0: see above")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sia-full-") as temporary:
         folder = (options.folder or Path(temporary)).absolute()
@@ -44,8 +48,11 @@ def main() -> int:
             return on_a_small_disk(folder, options.every)
         desk = small_desk(folder / "disk")
         undisturbed(desk)
-        faults = walk(desk, folder, options.every)
-        report(folder, desk)
+        if options.every:
+            faults = walk(desk, folder, options.every)
+            report(folder, desk)
+        else:
+            faults = tight(desk, folder)
     print("\n".join(faults) or "alike: ledger, episodes, rollouts, adapters; nothing left over")
     return 1 if faults else 0
 
@@ -77,6 +84,27 @@ def walk(desk: Desk, folder: Path, every: int) -> list[str]:
             return [*faults, f"after {filled(told)[len(before) :]} it ended with {status}: {said[-300:]}"]
         require_no_orphans(paths)
         faults += [f"after {filled(told)[-1]}: {fault}" for fault in broken(workspace, paths)]
+    return faults + differences(workspace, paths, paths_of(desk, "calm"), TOLERANCE)
+
+
+def tight(desk: Desk, folder: Path) -> list[str]:
+    paths, workspace, faults, size = paths_of(desk, "full"), Workspace(desk.workspace), list[str](), TINY
+    found: Counter[str] = Counter()
+    while True:
+        status, said = live(desk, folder, 0, folder / "none")
+        if status == 0 and state_of(paths).over:
+            break
+        paused = re.search(r"paused: no room left to write in (.*?) \(.*?free.*?\): (.*?);", said)
+        if status != 1 or paused is None or not Path(paused[1]).is_relative_to(paths.training):
+            return [*faults, f"with {size} bytes it ended with {status}: {said[-300:]}"]
+        found[f"{Path(paused[1]).relative_to(paths.training)}: {paused[2]}"] += 1
+        require_no_orphans(paths)
+        faults += [f"with {size} bytes: {fault}" for fault in broken(workspace, paths)]
+        size += 6 * PAGE
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(paths.training)], check=True)
+    print(f"full {found.total()} times, the last with {size - 6 * PAGE:,} bytes:")
+    for words, times in found.most_common():
+        print(f"  {times} × {words}")
     return faults + differences(workspace, paths, paths_of(desk, "calm"), TOLERANCE)
 
 

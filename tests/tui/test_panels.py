@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sia_tui.store.reader import Metrics
-from sia_tui.tui.panels import OVERVIEW, PANELS, label, pages, panels
+from sia_tui.tui.panels import OVERVIEW, PANELS, label, missing, pages, panels
 from sia_tui.tui.phase import measure_lines, measures, panel_lines
 from sia_tui.tui.widgets.plot import Labels
 
@@ -47,6 +47,12 @@ def test_a_run_of_before_still_draws() -> None:
     assert measures(rows(*OLD))[:3] == ["reward", "held_out", "useful"]
 
 
+def test_panels_that_are_not_there_are_told() -> None:
+    said = "not measured: reward parts, length, on-policy, groups, value, time, throughput, machine"
+    assert missing(rows("reward", "kl")) == panel_lines(rows("reward", "kl"), 120)[-1].plain.strip() == said
+    assert missing(()) == missing(rows(*KNOWN, "rewards/tone/mean")) == ""
+
+
 def test_what_is_absent_is_not_named() -> None:
     assert [line.plain.split()[0] for line in measure_lines(rows("reward", "kl"), 60)] == ["reward", "KL"]
     assert pages((), 6)[0].axes == ()
@@ -61,6 +67,13 @@ def test_an_axis_tells_its_ticks_apart() -> None:
 def test_labels_are_short_and_tell_measures_apart() -> None:
     labels = [label(name) for name in KNOWN]
     assert len(set(labels)) == len(labels) and max(map(len, labels)) <= 13
+
+
+def test_the_parts_of_a_reward_are_a_panel_of_their_own() -> None:
+    names = ("reward", "rewards/tone/mean", "rewards/a_very_long_name/mean", "kl")
+    found = panels(rows(*names))
+    assert [panel.title for panel in found] == [PANELS[0].title, "reward parts", "policy"]
+    assert [label(name) for name in found[1].names] == ["a_very_long_…", "tone"]
 
 
 def test_each_gpu_has_a_line_of_its_own_on_one_axis() -> None:

@@ -133,6 +133,21 @@ def test_a_summary_leaves_out_what_is_not_there() -> None:
     }
 
 
+def test_a_summary_has_the_parts_of_a_reward_by_the_rollouts_that_have_them() -> None:
+    def paid(reward: float, **parts: float) -> Rollout:
+        return Rollout(case="c0", sample=0, reward=reward, solved=False, calls=(), metrics=parts)
+
+    found = summary([[paid(0.5, tone=1.0, exact=0.0), paid(0.0, tone=0.5)], [paid(0.0, **{"\x1b[2J": 1.0})]])
+    assert {name: value for name, value in found.items() if "/" in name} == {
+        "rewards/exact/mean": 0.0,
+        "rewards/tone/mean": 0.75,
+    }
+    assert "rewards/exact/mean" not in summary([[paid(1.0, exact=1.0), paid(0.0, exact=0.0), paid(0.0)]])
+    assert summary([[paid(1.0, tone=1.0), paid(0.0, tone=1.0)]])["rewards/tone/mean"] == 1.0
+    many = summary([[paid(1.0, **{f"p{n:02}": 0.0 for n in range(40)})]])
+    assert sum(name.startswith("rewards/") for name in many) == 16
+
+
 def looks(*found: float) -> list[Look]:
     return [Look(2 * place, reward) for place, reward in enumerate(found)]
 

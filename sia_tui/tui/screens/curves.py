@@ -23,7 +23,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.alerts import levels, marks
 from sia_tui.tui.charts import Chart, Looks, Training, dev_chart, margined, metric_chart, zoomed
-from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, pages
+from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, missing, pages
 from sia_tui.tui.phase import panel_lines
 from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
 from sia_tui.tui.screens.overlays import Laid, Overlays
@@ -113,7 +113,7 @@ class CurvesPane(Widget, can_focus=True):
             curve.display = axis is not None
             titled(curve, " · ".join(label(name) for name in axis or ()).upper())
             curve.show(self._chart(rows, axis or ()))
-        self.query_one("#page", Card).show(lambda width, height: [_paged(found, self._page, width)])
+        self.query_one("#page", Card).show(lambda width, height: [_paged(found, self._page, missing(rows), width)])
 
     def _chart(self, rows: Sequence[Metrics], names: Sequence[str]) -> Chart:
         """Measures of the chosen training, with what the plan's rules and the alarms say of them."""
@@ -258,10 +258,10 @@ class CurvesPane(Widget, can_focus=True):
         return view.trainings[-1] if view.trainings else None
 
 
-def _paged(found: Sequence[Panel], at: int, width: int) -> Line:
-    """Which panel is drawn above, of how many."""
+def _paged(found: Sequence[Panel], at: int, absent: str, width: int) -> Line:
+    """Which panel is drawn above, of how many, and which there are not."""
     said = "  ".join(f"[{panel.title}]" if place == at else panel.title for place, panel in enumerate(found))
-    return line((fit(f"{said}  ·  {SIGNALS}", width), DIM))
+    return line((fit("  ·  ".join(filter(None, (said, SIGNALS, absent))), width), DIM))
 
 
 def _told(view: View, chosen: str | None, looks: Looks, width: int) -> Line:
