@@ -18,9 +18,9 @@ from sia_tui.tasks.attempts import Attempt
 from sia_tui.tasks.probe import Answer, Asked, Probe
 from sia_tui.tasks.probes import texts
 from sia_tui.tasks.task import Task
-from sia_tui.tasks.verifier import VerifierFailed, VerifierProcess, VerifierTampered
+from sia_tui.tasks.verifier import ENDED, VerifierFailed, VerifierProcess, VerifierTampered
 
-BROKEN = ("verifier_error", "verifier_timeout", "verifier_failed")
+BROKEN = ("verifier_error", "verifier_timeout", "verifier_failed", ENDED)
 """Failure kinds that are the verifier's own."""
 UNPAID = ("null", "empty", "random", "nan", "inf", "shape", "dtype", "overlong", "exploits")
 Say = Callable[[int, int], None]
@@ -145,7 +145,7 @@ def _unknown() -> Finding:
 
 def _came_to(one: Attempt, score: Score, honest: float, most: float, wrong: float) -> tuple[str, str]:
     """("", "") where it came to nothing, else whether it was `paid` or went `odd`, and what happened."""
-    if score.failure == "verifier_failed":
+    if score.failure in ("verifier_failed", ENDED):
         return "paid", "it ends the verifier"
     if one.honest:
         return _honest(one, score, honest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ def judge(answer: str, case: dict[str, Any]) -> float:
         folder = Path(name)
         write(spec["form"], folder, [(spec["ids"][case["id"]], _read(answer, spec["json"]))])
         found = scores(Path.cwd() / spec["evaluator"], folder, spec["deadline_s"])[spec["score"]]
+    if not math.isfinite(found):
+        raise EvaluatorFailed(f"{spec['score']} is {found}, which is no score")
     share: float = (found - spec["least"]) / (spec["most"] - spec["least"])
     return min(1.0, max(0.0, share))
 

@@ -46,26 +46,26 @@ class Reads:
     ) -> None:
         self._folder, self._globs, self._words, self._code, self._copied = folder, globs, words, code, copied
         self._stamps: dict[str, Stamp] = {}
+        self._data = set(self._globbed())
         self.hashes = {name: self._hash(name) for name in self._names()}
         """sha256 by path from the folder; by the word, where a command names another place."""
 
-    def changed(self) -> str | None:
-        """What was changed or removed since, in words: the times of every file are looked at, its content where they differ."""
+    def differs(self, anew: bool = False) -> str | None:
+        """What was changed, removed or added since, in words: the times of every file are looked at, its content where they
+        differ. `anew`: the content of all code, because a page that is written through memory leaves the times alone."""
         for name, sha256 in self.hashes.items():
+            by_time = name in self._data or not anew
             try:
-                if self._stamps.get(name) != _stamp(self._folder / name) and self._hash(name) != sha256:
+                same = by_time and self._stamps.get(name) == _stamp(self._folder / name)
+                if not same and self._hash(name) != sha256:
                     return f"{self._folder / name} was changed"
             except (OSError, TaskError):
                 return f"{self._folder / name} was removed"
-        return None
-
-    def differs(self) -> str | None:
-        """The same, and what came in beside it."""
         try:
             added = [name for name in self._names() if name not in self.hashes]
         except TaskError as error:
             return str(error)
-        return self.changed() or (f"{self._folder / added[0]} was added" if added else None)
+        return f"{self._folder / added[0]} was added" if added else None
 
     def _names(self) -> list[str]:
         found = {*self._globbed(), *(word for word in self._words if _is_file(self._folder / word))}

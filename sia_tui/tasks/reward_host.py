@@ -26,8 +26,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CLIP = 200
-"""Characters of an answer kept in the detail."""
+CLIP, MOST = 200, 64
+"""Characters of an answer kept in the detail, as of any text of the reward's; how many figures and texts it may give."""
 BROKEN, LATE = "verifier_error", "verifier_timeout"
 REMOVED_S, SWEPT_S = 2.0, 10.0
 """What a runtime has to kill a late container, and for each of what it is asked about those that are left."""
@@ -51,8 +51,8 @@ def judge(answer: object, case: dict[str, Any], reward: Reward, expected: str) -
         said = _plain(reward(answer, case))
     except Late as late:
         return {"reward": 0.0, "failure": LATE, "metrics": {}, "detail": detail | {"verifier": str(late)}}
-    except Exception as error:  # noqa: BLE001 - the reward is somebody's own code: whatever it raises is its own failure
-        told = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    except BaseException as error:  # noqa: BLE001 - the reward is somebody's own code: whatever it raises is its own failure
+        told = _text(f"{type(error).__name__}: {' '.join(str(error).split())}", 300)
         return {"reward": 0.0, "failure": BROKEN, "metrics": {}, "detail": detail | {"verifier": told}}
     return said | {"detail": detail | said["detail"]}
 
@@ -63,10 +63,20 @@ def _plain(said: Any) -> dict[str, Any]:
     value = found.get("reward")
     if not isinstance(value, (int, float)) or not math.isfinite(value) or not 0 <= value <= 1:
         raise ValueError(f"a reward is a number from 0 to 1, not {value!r}")
-    failure = found.get("failure", None if value == 1 else "partial" if value > 0 else "wrong")
-    metrics = {str(name): float(number) for name, number in found.get("metrics", {}).items()}
-    detail = {str(name): str(text)[:CLIP] for name, text in found.get("detail", {}).items()}
+    # JavaScript and dataclasses name a failure in every reward, and `null` where there is none.
+    failure = None if value == 1 else _text(found.get("failure") or ("partial" if value > 0 else "wrong"))
+    metrics = {_text(name): float(number) for name, number in _first(found.get("metrics"))}
+    detail = {_text(name): _text(text) for name, text in _first(found.get("detail"))}
     return {"reward": float(value), "failure": failure, "metrics": metrics, "detail": detail}
+
+
+def _first(given: Any) -> list[tuple[Any, Any]]:
+    return list((given or {}).items())[:MOST]
+
+
+def _text(given: object, most: int = CLIP) -> str:
+    """As every reader can take it: half a character is none."""
+    return str(given)[:most].encode(errors="replace").decode()
 
 
 def load(spec: dict[str, Any], here: Path) -> Reward:
@@ -99,11 +109,11 @@ def forget_byte_code(here: Path) -> None:
     """Of the code in the task's folder and in the verifier's, not of what is installed there."""
     for place, folders, files in (*os.walk(here), *os.walk(Path.cwd())):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in INSTALLED]
-        if Path(place).name == CACHE:
-            for name in files:
-                if name.endswith(".pyc"):
-                    with contextlib.suppress(OSError):
-                        Path(place, name).unlink()
+        linked = [name for name in folders if name == CACHE and Path(place, name).is_symlink()]
+        compiled = [name for name in files if name.endswith(".pyc")] if Path(place).name == CACHE else []
+        for name in (*linked, *compiled):
+            with contextlib.suppress(OSError):
+                Path(place, name).unlink()
 
 
 def _function(file: Path, name: str, deadline: float) -> Reward:
@@ -153,7 +163,7 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
         preexec_fn=_die_with_host,  # noqa: PLW1509 - one prctl, no locks taken
         # `python` is the one of the reward's own environment, where it has one.
         env={
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
@@ -168,8 +178,9 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
     if process.returncode != 0:
         last = complaint.decode(errors="replace").strip().splitlines()[-1:]
         raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {''.join(last)}")
-    lines = told.decode(errors="replace").strip().splitlines()
-    return json.loads(lines[-1]) if lines else None
+    # Not `splitlines`: JSON may hold what Unicode takes for the end of a line.
+    last = told.decode(errors="replace").strip().rpartition("\n")[2]
+    return json.loads(last) if last else None
 
 
 def _die_with_host() -> None:

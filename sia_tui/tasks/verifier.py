@@ -23,11 +23,17 @@ from sia_tui.tasks.reads import unlike
 
 EXACT = Judge()
 CODE, GOLD, TEST_GOLD, COMPLAINTS = "verify.py", "gold.json", "gold-test.json", "complaints.log"
+LONGEST = 1 << 26
+"""Bytes of a reply: it repeats the gold."""
 START_SECONDS = 60.0
 """For the process to come up; generous, because a busy machine is no verdict on an answer."""
 PUT_BACK = "the reward judges no further; put that back and resume, or begin another run"
 FAILED = Score(0.0, "verifier_failed")
 """What to record for an answer that nobody judged: not the policy's zero, and not to be counted as one."""
+
+
+ENDED = "verifier_ended"
+"""The kind of failure of an answer under which the verifier dies while it judges others."""
 
 
 class VerifierFailed(Exception):
@@ -72,6 +78,9 @@ class VerifierProcess:
         self._queue = asyncio.Lock()
         """What nobody's deadline runs for waits here first, so that whoever asks the compiler waits for two of it at most."""
         self._requests = 0
+        id, answer = next(iter(gold.items()), ("", ""))
+        self._judged_well: dict[str, Any] = {"case": id, "answer": answer}
+        """The last request under which it did not die."""
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +115,10 @@ class VerifierProcess:
                 same = False
             if not same:
                 raise VerifierTampered(f"{path} was changed or removed: scores since the last check are void")
-        if self._judge.reads is not None and (how := self._judge.reads.differs()):
+        self._look(anew=True)
+
+    def _look(self, anew: bool = False) -> None:
+        if self._judge.reads is not None and (how := self._judge.reads.differs(anew)):
             raise VerifierTampered(f"{how}: {PUT_BACK}")
 
     async def open_test(self, gold: Mapping[str, str]) -> None:
@@ -120,9 +132,8 @@ class VerifierProcess:
         """The judgement of an untrusted answer. Raises VerifierFailed; its `score` says so in a record."""
         plain = answer if answer is None or type(answer) is str else {"type": type(answer).__name__}
         async with self._queue, self._turn:
-            reply = await self._twice({"case": case_id, "answer": plain})
-        if self._judge.reads is not None and (how := self._judge.reads.changed()):
-            raise VerifierTampered(f"{how}: {PUT_BACK}")
+            reply = await self._outlived({"case": case_id, "answer": plain})
+        self._look()
         if "score" not in reply:
             raise VerifierFailed(f"the verifier has no gold for case {case_id}: a test case before the test is opened?")
         return _judgement(reply["score"])
@@ -141,6 +152,20 @@ class VerifierProcess:
         if not isinstance(said, str):
             raise VerifierFailed("the verifier has no compiler to ask")
         return said
+
+    async def _outlived(self, request: dict[str, Any]) -> dict[str, Any]:
+        """An answer under which it dies time and again while it judges another is that answer's fault, and ends no run."""
+        try:
+            reply = await self._twice(request)
+        except VerifierDied:
+            await self._twice(self._judged_well)
+            try:
+                return await self._ask(request)
+            except VerifierDied as died:
+                await self._stop()
+                return {"score": {"reward": 0.0, "failure": ENDED, "detail": {"verifier": str(died)}}}
+        self._judged_well = request
+        return reply
 
     async def _twice(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Ask; after a crash, a timeout or nonsense restart once and ask again. Nothing runs once this has raised."""
@@ -221,6 +246,7 @@ class VerifierProcess:
             start_new_session=True,
             # One that hangs does not read that its engine is gone.
             preexec_fn=die_with_parent,
+            limit=LONGEST,
         )
         complaints.close()
         try:

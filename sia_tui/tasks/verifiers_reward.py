@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from collections import defaultdict
 from contextlib import nullcontext
@@ -42,7 +43,10 @@ async def scored(env: Any, row: dict[str, Any], answer: str) -> dict[str, Any]:
     # Until 0.1.10 it takes a semaphore too.
     await (judging(state, nullcontext()) if "score_sem" in signature(judging).parameters else judging(state))
     metrics = {name: float(value) for name, value in (state.get("metrics") or {}).items()}
-    return {"reward": min(1.0, max(0.0, float(state["reward"]) / _scale(env))), "metrics": metrics}
+    share = float(state["reward"]) / _scale(env)
+    if not math.isfinite(share):
+        raise ValueError(f"the rubric gave {state['reward']}, which is no reward")
+    return {"reward": min(1.0, max(0.0, share)), "metrics": metrics}
 
 
 @cache

@@ -53,6 +53,23 @@ def asleep(answer, case):
         time.sleep(1)
     return 1
 
+def breaks(answer, case):
+    if answer == "cancels":
+        raise asyncio.CancelledError
+    if answer == "half":
+        raise ValueError(chr(0xD800))
+    if answer == "much":
+        return {"reward": 0, "metrics": {f"line {n}": n for n in range(9999)}, "failure": "x" * 10**6}
+    if answer == "number":
+        return {"reward": 0, "failure": 3, "detail": None}
+    return {"reward": float(answer == "right"), "failure": None}
+
+def ends(answer, case):
+    import os
+    if answer == "ends":
+        os._exit(3)
+    return 1.0
+
 def mad(answer, case):
     return {"nan": float("nan"), "two": 2, "none": None, "text": "1"}[answer]
 
@@ -138,6 +155,21 @@ async def test_what_goes_wrong_in_a_reward_is_the_rewards_own(tmp_path: Path) ->
     assert raised.detail["verifier"] == "ValueError: no such unit: furlong"
 
 
+async def test_nothing_that_a_reward_says_ends_its_process_or_passes_for_right(tmp_path: Path) -> None:
+    task = made(tmp_path, {"function": "breaks"}, [row | {"gold": "g" * 10**5} for row in lines()])
+    said = ("cancels", "half", "much", "number", "wrong", "right")
+    cancels, half, much, number, wrong, right = await judged(task, tmp_path, *said)
+    assert cancels.failure == half.failure == "verifier_error" and half.detail["verifier"] == "ValueError: ?"
+    assert len(much.metrics) <= 100 and much.failure == "x" * 200
+    assert (number.failure, wrong.failure, right.failure) == ("3", "wrong", None)
+
+
+async def test_an_answer_that_ends_the_reward_time_and_again_ends_nothing_else(tmp_path: Path) -> None:
+    scores = await judged(made(tmp_path, {"function": "ends"}), tmp_path, "ends", "fine", "ends", "fine")
+    assert [score.failure for score in scores] == ["verifier_ended", None] * 2
+    assert "code 3" in scores[0].detail["verifier"]
+
+
 async def test_a_reward_that_hangs_is_ended_and_the_next_answer_is_judged(tmp_path: Path) -> None:
     task = made(tmp_path, {"function": "asleep", "deadline_s": 0.3})
     late, fine = await judged(task, tmp_path, "sleep", "wake")
@@ -203,13 +235,17 @@ told = json.load(sys.stdin)
 print("thinking")
 if told["answer"] == "fail":
     sys.exit("out of ink")
+if told["answer"] == "echo":
+    print(json.dumps({"reward": 0.5, "failure": "\u2028\x85"}, ensure_ascii=False))
+    sys.exit()
 print(json.dumps(1 if told["answer"] == told["case"]["gold"] else 0.25))
 """
 
 
 async def test_a_command_is_asked_in_json(tmp_path: Path) -> None:
     task = made(tmp_path, {"command": ["python3", "-c", SCORING]})
-    right, wrong, failed = await judged(task, tmp_path, task.gold[task.ids("train")[0]], "mauve", "fail")
+    right, wrong, failed, echo = await judged(task, tmp_path, task.gold[task.ids("train")[0]], "mauve", "fail", "echo")
+    assert (echo.reward, echo.failure) == (0.5, "\u2028\x85")
     assert (right.reward, wrong.reward, wrong.failure) == (1.0, 0.25, "partial")
     assert failed.failure == "verifier_error" and "out of ink" in failed.detail["verifier"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import py_compile
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from sia_tui.engine.session import SEEDS
-from sia_tui.tasks.reads import Reads
+from sia_tui.tasks.reads import Reads, _stamp
 from sia_tui.tasks.scaffold import Ordered, new
 from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.verifier import VerifierProcess, VerifierTampered
@@ -87,9 +88,16 @@ async def test_byte_code_that_nobody_hashed_does_not_judge(tmp_path: Path, way: 
         planted(folder / "helper.py")
         assert (await living.score(case, "x")).reward == 0.0
         assert not before.exists()
+        kept = before.parent.rename(tmp_path / "away")
+        before.parent.symlink_to(kept)
+        planted(folder / "helper.py")
+        assert (await living.score(case, "x")).reward == 0.0
+        assert not before.parent.exists()
         (folder / "json.pyc").write_bytes(b"")
-        with pytest.raises(VerifierTampered, match=r"json\.pyc was added"):
-            living.check()
+        for question in (living.check, lambda: None):
+            with pytest.raises(VerifierTampered, match=r"json\.pyc was added"):
+                question()
+                await living.score(case, "x")
 
 
 @pytest.mark.parametrize("way", ["function", "command"])
@@ -112,7 +120,20 @@ def test_a_word_of_a_command_is_a_file_wherever_it_lies(tmp_path: Path) -> None:
     reads = Reads(tmp_path / "in", words=words)
     assert sorted(reads.hashes) == sorted(["./score", "../beside", str(tmp_path / "beside")])
     (tmp_path / "beside").unlink()
-    assert reads.changed() == f"{tmp_path / 'in' / '../beside'} was removed"
+    assert reads.differs() == f"{tmp_path / 'in' / '../beside'} was removed"
+
+
+def test_a_page_that_is_written_through_memory_is_read_anew(tmp_path: Path) -> None:
+    """It may change without a change of times: the first write alone is noted."""
+    path = tmp_path / "a.py"
+    path.write_text("one")
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as page:
+        page[:] = b"one"
+        reads = Reads(tmp_path, code=True)
+        # What is older than two seconds when it is read is known by its times.
+        reads._stamps = {"a.py": _stamp(path)}
+        page[:] = b"two"
+        assert reads.differs(anew=True) == f"{path} was changed"
 
 
 def test_a_change_that_keeps_size_and_time_of_a_file_is_seen(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_no_judgement_is_its_own_kind(tmp_path: Path, behaviour: str, message: s
 
     asyncio.run(work())
     tries = (tmp_path / "v" / "tries").read_text()
-    assert tries == ("x" if message in {"malformed", "range"} else "xx")
+    assert tries == ("x" if message in {"malformed", "range"} else "xxxx")
 
 
 def test_a_verifier_that_does_not_start(tmp_path: Path) -> None:
