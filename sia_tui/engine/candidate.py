@@ -6,6 +6,7 @@ its own source and a Python with numpy; nothing else of the task is on any path 
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from sia_tui.tasks.denoise import driver
 from sia_tui.tasks.denoise.protocol import Counts
 from sia_tui.tasks.denoise.verify import DEADLINE_S, MEMORY_MB, Ran, most_bytes
 from sia_tui.tasks.verifier import VerifierDied
+from sia_tui.trees import remove
 
 NAMED = {
     "SyntaxError": "syntax",
@@ -68,8 +70,8 @@ class Candidates:
             raise VerifierDied(f"the sandbox runs no candidate: {ran.failure} {ran.detail}".rstrip()) from death
 
     async def _once(self, source: str, counts: Counts) -> Ran:
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix="candidate-") as name:
-            folder = Path(name)
+        folder = Path(tempfile.mkdtemp(dir=self.folder, prefix="candidate-"))
+        try:
             folder.chmod(0o755)
             harness, rows, out = (folder / part for part in ("harness", "rows", "out"))
             for part in (harness, rows, out):
@@ -82,6 +84,8 @@ class Candidates:
             except HarnessBroken as broken:
                 return _ended(broken.error)
             return _answer(out / driver.ANSWER, most_bytes(counts.shape))
+        finally:
+            await asyncio.to_thread(remove, folder)
 
     def _setup(self, harness: Path, rows: Path, out: Path, counts: Counts) -> Setup:
         megabytes = most_bytes(counts.shape) // _MEBIBYTE + 1
@@ -119,5 +123,6 @@ def _answer(path: Path, most: int) -> Ran:
     try:
         with path.open("rb") as file:
             return Ran(answer=file.read(most + 1))
-    except (FileNotFoundError, IsADirectoryError):
+    except OSError:
+        # Not there, a folder, or of a mode that nobody may read.
         return Ran()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from sia_tui.engine.canary import plant
 from sia_tui.harness.launch import Setup
 from sia_tui.harness.workers import prepare
 from sia_tui.tasks.task import Task
+from sia_tui.trees import remove
 
 
 def rows_folder(root: Path, task: Task, view: str, mark: str | None = None) -> Path:
@@ -52,7 +52,7 @@ async def prepared(root: Path, name: str, setup: Setup, deadline_s: float) -> Pa
         try:
             await prepare(setup.model_copy(update={"tools": part}), deadline_s)
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            remove(part)
             raise
         part.chmod(0o755)
         _publish(part, folder)
@@ -65,4 +65,4 @@ def _publish(part: Path, folder: Path) -> None:
     except OSError:
         if not folder.exists():
             raise
-        shutil.rmtree(part, ignore_errors=True)
+        remove(part)

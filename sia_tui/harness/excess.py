@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sia_tui.trees import TooDeep, below
+
 PERIOD_S = 0.2
 THREADS = 256
 """Of a worker and all that it started."""
@@ -40,19 +42,24 @@ def excess(pid: int, allowed: Allowed) -> str:
     if any(_names(family[-1], place) > NAMES for place in allowed.inside):
         return f"more than {NAMES} files"
     nameless = _nameless(family) if allowed.folders else 0
-    for folder, most in allowed.folders.items():
-        if _size(folder, most) + nameless > most:
-            return f"more than {most // 2**20} MiB of files"
-        nameless = 0
+    try:
+        for folder, most in allowed.folders.items():
+            if _size(folder, most) + nameless > most:
+                return f"more than {most // 2**20} MiB of files"
+            nameless = 0
+    except TooDeep as deep:
+        return str(deep)
     return ""
 
 
 def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for thread in _listed(f"/proc/{pid}/task"):
-        with suppress(OSError):
-            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
-                yield from _family(int(child))
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        for thread in _listed(f"/proc/{one}/task"):
+            with suppress(OSError):
+                waiting += map(int, Path(f"/proc/{one}/task/{thread}/children").read_text().split())
 
 
 def _names(pid: int, place: Path) -> int:
@@ -67,12 +74,11 @@ def _names(pid: int, place: Path) -> int:
 
 
 def _size(folder: Path, most: int) -> int:
-    """Bytes on disk below the folder; no more are counted than it takes to be over `most`."""
+    """Bytes on disk below the folder; no more are counted than it takes to be over `most`. Raises TooDeep."""
     total = 0
-    for root, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            with suppress(OSError):
-                total += _NAME_BYTES + Path(root, name).lstat().st_blocks * _BLOCK
+    for entry in below(folder):
+        with suppress(OSError):
+            total += _NAME_BYTES + entry.stat(follow_symlinks=False).st_blocks * _BLOCK
         if total > most + _NAME_BYTES * NAMES:
             break
     return total

@@ -131,7 +131,10 @@ class LocalChild:
         while self.process.returncode is None and not self.excess:
             await asyncio.sleep(PERIOD_S)
             if self.first is not None:
-                self.excess = await asyncio.to_thread(excess, self.first, allowed)
+                try:
+                    self.excess = await asyncio.to_thread(excess, self.first, allowed)
+                except Exception as error:  # noqa: BLE001 - whoever cannot be looked at is held by no limit
+                    self.excess = f"what cannot be looked at ({type(error).__name__})"
         self.kill()
 
     def kill(self) -> None:

@@ -99,6 +99,10 @@ def program(hold_metadata: bool, starts: Starts = "threads") -> bytes:
     _only_oneself(rules)
     if starts in ("threads", "nothing"):
         _dies_watched(rules)
+    if starts == "programs" and hold_metadata:
+        # Their group is all that ends them there. Told that it is done, because a launcher of workers gives up otherwise.
+        rules.deny("setsid", code=0)
+        rules.deny("setpgid", code=0)
     return rules.compiled()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from sia_tui.harness import cgroups, container, sandbox, uids
 from sia_tui.harness.excess import THREADS
 from sia_tui.harness.sandbox import Isolation, Layout
 from sia_tui.harness.walls import Walls
+from sia_tui.trees import remove
 
 SCRATCH = "scratch-"
 """Where a slot sees the real file system, its scratch is a folder beside the log, of this name."""
@@ -63,7 +63,7 @@ class Slot:
             if self.contained is not None:
                 container.remove(self.contained[0], self.meeting.name)
         if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            remove(self.scratch)
         if self.group is not None:
             self.group.close()
         if self.uid is not None:

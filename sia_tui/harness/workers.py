@@ -25,6 +25,7 @@ from sia_tui.harness.attempts import Attempts
 from sia_tui.harness.launch import Child, Limits, Setup
 from sia_tui.harness.sandbox import Isolation
 from sia_tui.harness.uids import take_back
+from sia_tui.trees import TooDeep, below
 
 __all__ = ["HarnessBroken", "Limits", "Outcome", "Setup", "Worker", "WorkerDied", "WorkerLost", "prepare"]
 
@@ -282,11 +283,13 @@ def _outcome(done: messages.Done, seconds: float) -> Outcome:
 def _fault_of(folder: Path, limit: int) -> str:
     """Why what prepare() left cannot be used, or nothing. Links are not followed and set-id bits are refused."""
     size = 0
-    for root, folders, files in os.walk(folder):
-        for name in itertools.chain(folders, files):
+    try:
+        for entry in below(folder):
             with contextlib.suppress(FileNotFoundError):
-                entry = Path(root, name).lstat()
-                if not (stat.S_ISREG(entry.st_mode) or stat.S_ISDIR(entry.st_mode)) or entry.st_mode & 0o7000:
-                    return f"prepare left {name!r}, which is no plain file or folder"
-                size += entry.st_size
+                told = entry.stat(follow_symlinks=False)
+                if not (stat.S_ISREG(told.st_mode) or stat.S_ISDIR(told.st_mode)) or told.st_mode & 0o7000:
+                    return f"prepare left {entry.name!r}, which is no plain file or folder"
+                size += told.st_size
+    except TooDeep as deep:
+        return f"prepare left {deep}"
     return f"prepare left {size} bytes, at most {limit} are taken" if size > limit else ""

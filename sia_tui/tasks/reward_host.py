@@ -176,11 +176,14 @@ def _command(command: list[str], answer: str, case: dict[str, Any], deadline: fl
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        last = complaint.decode(errors="replace").strip().splitlines()[-1:]
-        raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {''.join(last)}")
-    # Not `splitlines`: JSON may hold what Unicode takes for the end of a line.
-    last = told.decode(errors="replace").strip().rpartition("\n")[2]
+        raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {_last_line(complaint)}")
+    last = _last_line(told)
     return json.loads(last) if last else None
+
+
+def _last_line(said: bytes) -> str:
+    # Not `splitlines`: JSON may hold what Unicode takes for the end of a line.
+    return said.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 def _die_with_host() -> None:

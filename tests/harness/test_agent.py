@@ -52,6 +52,17 @@ elif how == "leaves a child":
             import time; time.sleep(1); ask("from the grave"); os._exit(0)
         os._exit(0)
     os.wait(); print("left")
+elif how == "leaves a family":
+    import time
+    first = os.getpid()
+    for _ in range(3):
+        if os.fork() > 0: break
+        os.setsid()
+    else:
+        time.sleep(1); ask("from the grave"); os._exit(0)
+    time.sleep(0.5)
+    if os.getpid() != first: time.sleep(60)
+    print("left")
 elif how == "code":
     names = {}
     try: exec(say, names); print(names.get("result"))
@@ -101,9 +112,10 @@ async def test_what_an_agent_complains_of_is_in_its_trajectory(tmp_path: Path) -
 
 
 @needs_bwrap
-async def test_no_process_outlives_its_episode(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["child", "family"])
+async def test_no_process_outlives_its_episode(tmp_path: Path, left: str) -> None:
     async with gateway() as fake, worker(program(tmp_path), fake) as running:
-        assert (await running.solve(0, case(say="", how="leaves a child"), 20)).answer == "left"
+        assert (await running.solve(0, case(say="", how=f"leaves a {left}"), 20)).answer == "left"
         count = (
             "import glob; lines = [open(p, 'rb').read() for p in glob.glob('/proc/[0-9]*/cmdline')]; "
             "result = sum(line.endswith(b'\\0agent.py\\0') for line in lines)"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from sia_tui.harness.confined import Program, command
 from sia_tui.harness.environment import base_interpreter
 from sia_tui.harness.sandbox import Isolation
+from sia_tui.tasks.trimul.programs import end
 
 SCRIPT = """
 import os, socket, subprocess, sys, threading
@@ -72,6 +76,55 @@ def test_what_spawns_runs_programs_that_are_as_confined(level: Isolation, folder
     assert done.stdout == "in"
     assert "secret" not in done.stdout and given.read_text() == "in"
     assert (folder / "made" / "o").read_text() == "out\n"
+
+
+LEAVES = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        open(sys.argv[1], "w")
+time.sleep(60)
+"""
+
+
+def test_what_a_program_started_ends_with_its_group(level: Isolation, folder: Path) -> None:
+    if level == "none":
+        pytest.skip("nothing holds it there")
+    script, told, python = folder / "given" / "leaves.py", folder / "made" / "alive", base_interpreter()
+    script.write_text(LEAVES)
+    program = Program(
+        (str(python.resolve()), "-I", "-B", str(script), str(told)),
+        reads=(script, python.resolve()),
+        writes=(folder / "made",),
+        spawns=True,
+    )
+    made = command(level, python, program)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(
+        made.argv, env=dict(made.environment), cwd="/", stdout=quiet, stderr=quiet, start_new_session=True
+    )
+    until(told.exists)
+    end(process)
+    until(lambda: not running(str(told)))
+
+
+def running(word: str) -> list[str]:
+    """Processes that have it among their arguments."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if word.encode() in (place / "cmdline").read_bytes():
+                found.append(place.name)
+    return found
+
+
+def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    ends = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def test_a_program_ends_at_its_limits(level: Isolation, folder: Path) -> None:

@@ -82,6 +82,7 @@ async def test_too_many_tool_calls_are_counted(world: MakeWorld) -> None:
         ("import time; time.sleep(30)", "not ready within"),
         ("(out / 'link').symlink_to('/etc/passwd')", "no plain file|PermissionError"),
         ("(out / 'big').write_bytes(bytes(3 << 20))", "at most|File too large|more than 2 MiB of files"),
+        ("import os; os.chdir(out); [os.chdir(os.mkdir('d') or 'd') for _ in range(70)]", "nested more than 64 deep"),
         ("open(rows / 'rows.jsonl', 'a')", "Read-only|Permission denied"),
     ],
 )
@@ -89,6 +90,13 @@ async def test_prepare_is_held_to_its_folder(world: MakeWorld, body: str, reason
     here = world(ECHO, f"def prepare(rows, out):\n    {body}\n")
     with pytest.raises(HarnessBroken, match=reason):
         await prepare(here.setup(tools_mb=2, scratch_mb=2), 1.0 if "sleep" in body else 20.0)
+
+
+async def test_prepare_is_ended_while_it_goes_too_deep(world: MakeWorld) -> None:
+    deep = "import os, time; os.chdir(out); [os.chdir(os.mkdir('d') or 'd') for _ in range(1500)]; time.sleep(60)"
+    here = world(ECHO, f"def prepare(rows, out):\n    {deep}\n")
+    with pytest.raises(WorkerDied, match="killed for folders nested more than 64 deep"):
+        await prepare(here.setup(tools_mb=2, scratch_mb=2), 60.0)
 
 
 @pytest.mark.parametrize(

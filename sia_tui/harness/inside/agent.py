@@ -102,10 +102,12 @@ class Agent:
         self._running.discard(pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        async with self._starting:
-            for child in _children():
-                if child not in self._running and child != pid:
+        async with self._starting, asyncio.timeout(ENDING_S):
+            # Again and again: what a stray has started is nobody else's child once that is dead.
+            while strays := [child for child in _children() if child not in self._running and child != pid]:
+                for child in strays:
                     _kill(child)
+                await asyncio.sleep(0.005)
 
 
 class _Process(asyncio.SubprocessProtocol):

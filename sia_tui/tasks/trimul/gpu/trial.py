@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from sia_tui.tasks.trimul.reference import traffic
 from sia_tui.tasks.trimul.spec import Shape
 from sia_tui.tasks.trimul.turn import turn
 from sia_tui.tasks.trimul.verdict import MARGIN, Timed, complaints, judged
+from sia_tui.trees import remove
 
 START_S: Final = 120.0
 """For torch, and a context on the GPU, to come up."""
@@ -250,10 +250,7 @@ def _mean(seconds: list[float]) -> Mean:
 def _emptied(folder: Path) -> None:
     """What a module wrote, its compiler's cache too, is not there for the next."""
     for old in folder.iterdir():
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            old.unlink(missing_ok=True)
+        remove(old)
 
 
 @contextmanager
