@@ -20,7 +20,7 @@ _HEAD = ("gate", "verdict", "by", "uid", "when", "of hash", "screen", "chained")
 def audit(options: argparse.Namespace) -> int:
     paths = Workspace.locate(options.workspace).existing(options.run)
     with closing(RunReader(paths.db)) as reader:
-        found = consent.audit(reader.rows())
+        found = consent.audit(reader.written())
     print(json.dumps(asdict(found), ensure_ascii=False) if options.json else _told(found))
     return FAILED if found.faults else DONE
 
@@ -28,7 +28,7 @@ def audit(options: argparse.Namespace) -> int:
 def _told(found: consent.Audit) -> str:
     lines = [table(_HEAD, [_row(given) for given in found.given])] if found.given else ["no verdict was given"]
     lines += [f"BROKEN: {one_line(fault, 300)}" for fault in found.faults]
-    return "\n".join(lines if found.faults else [*lines, "the log is as it was when each verdict was given"])
+    return "\n".join(lines if found.faults else [*lines, "the log is as it was written"])
 
 
 def _row(given: consent.Given) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ def redact(copy: sqlite3.Connection) -> None:
     """Of all tables; the copy is to be vacuumed afterwards. A redacted log no longer fits its hashes."""
     redaction = Redaction(secrets.token_bytes(32))
     copy.execute("pragma secure_delete = on")
+    copy.execute("update log_end set digest = ''")
     for seq, kind, data in copy.execute("select seq, kind, data from events").fetchall():
         _, said = encode(redaction.of(decode(kind, json.loads(data))))
         copy.execute("update events set data = ? where seq = ?", (json.dumps(said, ensure_ascii=False), seq))

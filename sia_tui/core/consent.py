@@ -1,7 +1,8 @@
 """Whether the log still says what people said yes to: verdicts chained by hash, and gates against what they were about.
 
 A verdict's `before` is a digest of every row of the log since the verdict before it, that one included, so that each hash
-holds the whole log up to it. That makes a change seen, not impossible: whoever can write the log can write all of it anew.
+holds the whole log up to it. What comes after, the newest verdict and a standing yes among it, is held by the log's `End`, which
+is written anew with every event. That makes a change seen, not impossible: whoever can write the log can write all of it anew.
 """
 
 from __future__ import annotations
@@ -38,6 +39,30 @@ def chained(rows: Iterable[Row]) -> str:
 
 
 @dataclass(frozen=True)
+class End:
+    """The last row, and `linked` over all of them."""
+
+    seq: int
+    digest: str
+
+
+NO_END = End(0, "")
+
+
+def linked(end: End, row: Row) -> End:
+    return End(row.seq, hashlib.sha256(f"{end.digest}\n{chained([row])}".encode()).hexdigest())
+
+
+@dataclass(frozen=True)
+class Written:
+    """A log at one moment."""
+
+    rows: Sequence[Row]
+    end: End | None = None
+    """None: written by a version that kept none."""
+
+
+@dataclass(frozen=True)
 class Given:
     """A verdict, as the log has it."""
 
@@ -60,11 +85,16 @@ class Audit:
     """One line each; none where all holds."""
 
 
-def audit(rows: Sequence[Row]) -> Audit:
+def audit(log: Written) -> Audit:
     """Looks at the whole log of a run, from its first row."""
-    book = _Book()
-    for row in rows:
+    book, end = _Book(), NO_END
+    for row in log.rows:
         book.read(row)
+        end = linked(end, row)
+    if not book.faults and log.end is not None and log.end != end:
+        book.faults.append(
+            f"event {log.end.seq}: what was written since the newest verdict, or itself, is not what it was"
+        )
     return Audit(tuple(book.given), tuple(book.faults))
 
 

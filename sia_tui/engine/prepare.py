@@ -58,7 +58,7 @@ async def check_evaluator(session: Session) -> None:
 
 def require_consent(session: Session) -> None:
     """Raises EngineError if the log is not the one that people gave their verdicts in."""
-    if faults := audit(session.reader.rows()).faults:
+    if faults := audit(session.reader.written()).faults:
         raise EngineError(f"the log was changed: {faults[0]}; see: sia-tui audit {session.state.run}")
 
 

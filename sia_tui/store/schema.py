@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from sia_tui.core.consent import NO_END, Row, linked
+
 migrations = Migrations("sia_tui.run")
 
 
@@ -81,3 +83,13 @@ def add_machine(db: Database) -> None:
 def index_the_log(db: Database) -> None:
     """Clients read every event but the episodes, which are nearly all of a long run's: found without passing over those."""
     db.execute("create index told on events (seq) where kind != 'EpisodeDone'")
+
+
+@migrations()
+def add_end(db: Database) -> None:
+    """What the log ends with (`core/consent.py`), so that no change of its last rows is unseen."""
+    db.table("log_end").create({"id": int, "seq": int, "digest": str}, pk="id", strict=True)
+    end = NO_END
+    for row in db.execute("select seq, at, kind, data from events order by seq"):
+        end = linked(end, Row(*row))
+    db.table("log_end").insert({"id": 1, "seq": end.seq, "digest": end.digest})

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from sia_tui.core.consent import Row, audit
+from sia_tui.core.consent import audit
 from sia_tui.core.events import EpisodeDone, Recorded
 from sia_tui.core.seals import Check
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.connection import Connection
-from sia_tui.store.logged import entry, folded
+from sia_tui.store.logged import entry, folded, written
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError
 
@@ -82,7 +82,7 @@ class _Look(Connection):
 
     def verdicts(self) -> tuple[str, list[str]]:
         """Each bound to its gate and to the log before it."""
-        found = audit([Row(**row) for row in self._rows("select seq, at, kind, data from events order by seq")])
+        found = audit(written(self._rows))
         return f"{len(found.given)}, none of what they bind was changed", list(found.faults)
 
     def episodes(self) -> tuple[str, list[str]]:

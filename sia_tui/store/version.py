@@ -10,7 +10,7 @@ from pathlib import Path
 from sia_tui.core.text import one_line
 
 APPLICATION_ID = 0x51A701
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Still(sqlite3.Connection):

@@ -21,7 +21,7 @@ from typing import Self
 from sqlite_utils import Database
 
 from sia_tui.core.codec import encode
-from sia_tui.core.consent import Row, chained
+from sia_tui.core.consent import End, Row, chained, linked
 from sia_tui.core.episodes import Attempt, Sampled, Score
 from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, VerdictGiven
 from sia_tui.core.fold import advance
@@ -190,8 +190,11 @@ class RunStore:
         kind, data = encode(event)
         at = now()
         row = {"at": at, "kind": kind, "data": json.dumps(data, ensure_ascii=False)}
-        seq = self._db.table("events").insert(row).last_pk
-        return Recorded(int(str(seq)), at, event)
+        seq = int(str(self._db.table("events").insert(row).last_pk))
+        [before] = self._db.execute("select seq, digest from log_end")
+        end = linked(End(*before), Row(seq, at, kind, row["data"]))
+        self._db.execute("update log_end set seq = ?, digest = ?", (end.seq, end.digest))
+        return Recorded(seq, at, event)
 
     def _chained(self, given: VerdictGiven) -> VerdictGiven:
         """Bound to its gate and to the log before it."""

@@ -54,6 +54,18 @@ CHANGES = {
         ["update events set data = replace(data, '796', '797') where kind = 'Measured'"],
         "is not what it was",
     ),
+    "the newest verdict": (
+        ["update events set data = replace(data, '\"reject\"', '\"approve\"') where kind = 'VerdictGiven'"],
+        "since the newest verdict, or itself, is not what it was",
+    ),
+    "the newest verdict gone": (
+        ["delete from events where seq >= (select max(seq) from events where kind = 'VerdictGiven')"],
+        "since the newest verdict, or itself, is not what it was",
+    ),
+    "what came after": (
+        ["update events set data = json_set(data, '$.why', 'else') where seq = (select max(seq) from events)"],
+        "since the newest verdict, or itself, is not what it was",
+    ),
     "verdict gone": ([f"delete from events where {FIRST}"], "is missing"),
     "verdict gone and renumbered": ([f"delete from events where {FIRST}", *RENUMBERED], "nobody said yes to"),
     "gate": (
@@ -98,6 +110,10 @@ def test_what_was_changed_is_named_and_not_gone_on_with(
 
 def test_verdicts_of_earlier_versions_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     links = ", ".join(f"'$.{name}'" for name in ("before", "hash", "uid", "seen"))
-    changed(tmp_path, f"update events set data = json_remove(data, {links}) where kind = 'VerdictGiven'")
+    changed(
+        tmp_path,
+        f"update events set data = json_remove(data, {links}) where kind = 'VerdictGiven'",
+        "drop table log_end",
+    )
     assert audited(tmp_path) == 0
     assert "no (earlier version)" in capsys.readouterr().out

@@ -73,7 +73,7 @@ def test_a_verdict_says_who_wrote_it_and_what_they_saw(store: RunStore, tmp_path
     gate = store.state.waiting
     assert gate is not None
     assert ask(store, tmp_path, "approve", gate=gate.id, hash=gate.hash, uid=4321, seen="s" * 99)[0]
-    rows = RunReader(tmp_path / "run.db").rows()
+    rows = RunReader(tmp_path / "run.db").written().rows
     given = json.loads(rows[-1].data)
     assert (given["uid"], given["seen"], given["hash"]) == (4321, "s" * 64, gate.hash)
     assert given["before"] == chained(rows[:-1])

@@ -215,7 +215,7 @@ def test_a_verdict_is_that_of_the_user_who_gave_it(workspace: Workspace) -> None
     with hold(paths.lock), begun(paths) as store:
         admit(workspace, paths, share.readers)
         asyncio.run(heard(store))
-        given = json.loads(RunReader(paths.db).rows()[-1].data)
+        given = json.loads(RunReader(paths.db).written().rows[-1].data)
         assert (given["uid"], given["verdict"]["by"], given["seen"]) == (APPROVER, f"uid-{APPROVER}", "s")
 
 
