@@ -113,7 +113,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(span))
     stride = next(power * times for times in (1, 2, 5, 10) if power * times >= span)
     first = math.ceil(low / stride)
-    return [round(place * stride, 12) for place in range(first, math.floor(high / stride) + 1)]
+    return [float(f"{place * stride:.12g}") for place in range(first, math.floor(high / stride) + 1)]
 
 
 def dev_chart(state: State) -> Chart:

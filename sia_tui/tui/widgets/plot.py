@@ -3,7 +3,6 @@ there is something to plot."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,11 +18,9 @@ from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 
 from sia_tui.tui.charts import Chart, Series, ticks
 from sia_tui.tui.decimate import decimate
+from sia_tui.tui.ticked import ROOM, ticked
 
 ZOOM = 1.5
-SMALL = 1e-3
-DECIMALS = 4
-"""Of a number with one figure before them: more do not fit beside an axis."""
 
 
 class Paper(Canvas):
@@ -35,17 +32,8 @@ class Paper(Canvas):
 
 
 class Labels(NumericAxisFormatter):
-    """Plain numbers, with the decimals that tell neighbours apart, and powers of ten where plain ones would not fit."""
-
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        if len(ticks) < 2:
-            return [f"{tick:.4g}" for tick in ticks]
-        gap = ticks[1] - ticks[0]
-        if gap < SMALL and max(map(abs, ticks)) >= 0.1:
-            return [f"{tick:.{min(DECIMALS, math.ceil(-math.log10(gap)))}f}" for tick in ticks]
-        if gap < SMALL:
-            return [f"{tick:.0e}" if tick else "0" for tick in ticks]
-        return list(super().get_labels_for_ticks(ticks))
+        return ticked(ticks)
 
 
 class Plot(PlotWidget):
@@ -64,7 +52,7 @@ class Plot(PlotWidget):
         # A window that is closed meanwhile composes nothing.
         with suppress(NoMatches):
             self.set_y_formatter(Labels())
-        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 7
+        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, ROOM + 1
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.post_message(self.Wheeled(event.screen_offset, 1 / ZOOM))
