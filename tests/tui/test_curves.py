@@ -19,15 +19,17 @@ from sia_tui.core.stops import GAP
 from sia_tui.store.reader import Metrics
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.alerts import levels, marks, nearness
-from sia_tui.tui.charts import Looks, Series, Training, metric_chart, smoothed, zoomed
+from sia_tui.tui.charts import Looks, Series, Training, height_at, metric_chart, smoothed, zoomed
+from sia_tui.tui.lettered import lettered
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.overlays import Overlays
 from sia_tui.tui.widgets.curve import Curve
-from tests.tui.desk import open_on, screen_text, settle
+from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import make_run
 from tests.tui.writer import PLAN, writing
 
+NARROW = "R reward 0.43  H held out 0.40"
 VALUES = st.floats(-1e6, 1e6)
 
 
@@ -64,7 +66,33 @@ def test_others_are_laid_over_with_a_letter() -> None:
     rows = [Metrics(step, "", {"reward": 0.1 * step}) for step in range(3)]
     other = Training("r2 p-1", "a", [Metrics(0, "", {"reward": 0.5}), Metrics(9, "", {"kl": 1.0})])
     chart = metric_chart(rows, ("reward", "held_out"), Looks(laid=(other,)))
-    assert [(one.name, one.tag) for one in chart.series] == [("reward", ""), ("held out", ""), ("a reward", "a")]
+    assert [(one.name, one.tag) for one in chart.series] == [("reward", ""), ("reward", "a")]
+    both = replace(other, rows=[*other.rows, Metrics(10, "", {"held_out": 0.2})])
+    chart = metric_chart(rows, ("reward", "held_out"), Looks(laid=(both,)))
+    assert [(one.name, one.tag) for one in chart.series] == [("reward", "R"), ("reward", "aR"), ("held out", "aH")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "known"),
+    [
+        (["KL"], [("", "KL")]),
+        (["reward", "held out", "pass@n"], [("R", "reward"), ("H", "held out"), ("P", "pass@n")]),
+        (["IS min", "IS mean", "IS max"], [("M", "min"), ("E", "mean"), ("A", "max")]),
+        (["rollout s", "train s"], [("R", "rollout"), ("T", "train")]),
+        (["logp gap", "logp gap max"], [("G", "gap"), ("A", "gap max")]),
+        (["GPU 0", "GPU 1", "GPU 10"], [("0", "0"), ("1", "1"), ("A", "10")]),
+        ([], []),
+    ],
+)
+def test_lines_of_an_axis_are_known_by_letters(labels: list[str], known: list[tuple[str, str]]) -> None:
+    assert lettered(labels) == known
+
+
+@given(st.floats(0, 3))
+def test_a_letter_stands_on_its_line(x: float) -> None:
+    points = [(0.0, 1.0), (1.0, 1.0), (3.0, 5.0)]
+    assert math.isclose(height_at(points, x), 1.0 if x <= 1 else 2 * x - 1)
+    assert height_at(points[:1], 0.0) == 1.0
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +156,16 @@ async def drawn(pilot: Pilot[None]) -> None:
     await pilot.pause(0.1)
 
 
+@pytest.mark.parametrize(("size", "key"), [(WIDE, "R reward 0.31 → 0.43  H held out 0.33 → 0.40"), (SMALL, NARROW)])
+async def test_lines_are_told_apart_without_colours(paths: RunPaths, size: tuple[int, int], key: str) -> None:
+    async with open_on(paths, "curves", size=size) as (app, pilot):
+        await drawn(pilot)
+        top = app.query_one("#reward").region
+        said, *plot = screen_text(app).splitlines()[top.y + 1 : top.bottom - 1]
+        assert key in said
+        assert {char for row in plot for char in row[: top.width] if char.isalpha()} == {"R", "H"}
+
+
 async def test_the_cursor_tells_every_lines_value_at_its_step(paths: RunPaths) -> None:
     async with open_on(paths, "curves") as (app, pilot):
         app.query_one(CurvesPane).focus()
@@ -176,7 +214,8 @@ async def test_a_training_of_another_run_is_laid_over(paths: RunPaths) -> None:
         await settle(pilot)
         await drawn(pilot)
         shown = screen_text(app)
-        assert "a = other p-3f3a9c2e" in shown and "━ a 0.5" in shown
+        assert "a = other p-3f3a9c2e" in shown and "aR 0.5" in shown and "aH 0.5" in shown
+        assert "━ KL 0.00 → 0.018  a KL 0.00 → 0.030" in shown, "alone on its axis"
         await pilot.press("o")
         await settle(pilot)
         assert "[x] other" in screen_text(app)

@@ -121,7 +121,7 @@ class Curve(Vertical):
         if chart.level is not None:
             pieces.append((f"┄ {chart.level[0]}  ", "$warning"))
         pieces += [(f"│ {name} at {x:g}  ", "bold $error") for x, name in chart.marks]
-        return Content.assemble(*pieces)
+        return Content.assemble(*pieces).rstrip()
 
     def on_click(self, event: events.Click) -> None:
         x = self._x_at(event.screen_offset)
@@ -145,7 +145,7 @@ class Curve(Vertical):
             ways = partial(_under, x=chart.cursor, named=True), partial(_under, x=chart.cursor, named=False)
         for told in ways:
             names = [_named(series, told) for series in chart.series]
-            if sum(map(len, names)) <= self.size.width:
+            if len("".join(names).rstrip()) <= self.size.width:
                 break
         return names
 
@@ -157,7 +157,7 @@ def _named(series: Series, told: Callable[[Series], str]) -> str:
     """A line with what is told of it; the name alone of marks."""
     if not series.name or not series.points:
         return ""
-    return f"{series.marks} {series.name}  " if series.marks else f"━ {told(series)}  "
+    return f"{series.marks} {series.name}  " if series.marks else f"{series.tag or '━'} {told(series)}  "
 
 
 def _course(series: Series) -> str:
@@ -168,12 +168,12 @@ def _last(series: Series) -> str:
     return f"{series.name} {short(series.points[-1][1])}"
 
 
+def _value(series: Series) -> str:
+    return short(series.points[-1][1])
+
+
 def _under(series: Series, x: float, named: bool) -> str:
     """The value at a step; where none was measured, at the nearest one."""
-    found, name = series.at(x), series.name if named else series.tag
+    found, name = series.at(x), series.name if named else ""
     value = "" if found is None else short(found[1]) + ("" if found[0] == x else f"@{found[0]:g}")
     return f"{name} {value}".strip()
-
-
-def _value(series: Series) -> str:
-    return f"{series.tag} {short(series.points[-1][1])}".strip()

@@ -16,8 +16,8 @@ from textual.strip import Strip
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 
-from sia_tui.tui.charts import Chart, Series, ticks
-from sia_tui.tui.decimate import decimate
+from sia_tui.tui.charts import Chart, Series, height_at, ticks
+from sia_tui.tui.decimate import Points, decimate
 from sia_tui.tui.ticked import ROOM, ticked
 
 ZOOM = 1.5
@@ -70,11 +70,15 @@ class Plot(PlotWidget):
         first, last, low, high = chart.bounds
         self.set_xlimits(first, last)
         self.set_ylimits(low, high)
+        cell = (last - first) / max(1, width - ROOM - 3)
         if chart.level is not None:
-            level = chart.level[1]
-            self.plot([first, last], [level, level], hue("warning"), HiResMode.BRAILLE)
-        for series in chart.seen:
-            self._add(series, hue, width)
+            xs = _dotted(first, last, cell)
+            self.scatter(xs, [chart.level[1]] * len(xs), marker_style=hue("warning"), hires_mode=HiResMode.BRAILLE)
+        lines = [(series, points) for series in chart.seen if (points := decimate(series.points, max(4, width)))]
+        for series, points in lines:
+            self._add(series, points, hue)
+        for place, (series, points) in enumerate(reversed(lines)):
+            self._sign(series, points, hue, cell, 2 * place)
         for x, _ in chart.marks:
             self.add_v_line(x, hue("error"))
         if chart.cursor is not None:
@@ -82,10 +86,7 @@ class Plot(PlotWidget):
         self.set_yticks(ticks(low, high, (height - 2) // 2))
         self.set_xticks(_whole(first, last, width) if chart.whole_x else None)
 
-    def _add(self, series: Series, hue: Callable[[str], str], width: int) -> None:
-        points = decimate(series.points, max(4, width))
-        if not points:
-            return
+    def _add(self, series: Series, points: Points, hue: Callable[[str], str]) -> None:
         xs, ys = [x for x, _ in points], [y for _, y in points]
         if series.marks:
             self.scatter(xs, ys, series.marks, hue(series.color))
@@ -93,8 +94,12 @@ class Plot(PlotWidget):
             self.plot(xs, ys, hue(series.color), HiResMode.BRAILLE)
             if len(points) == 1:
                 self.scatter(xs, ys, "•", hue(series.color))
-            if series.tag:
-                self.scatter(xs[-1:], ys[-1:], series.tag, hue(series.color))
+
+    def _sign(self, series: Series, points: Points, hue: Callable[[str], str], cell: float, before: int) -> None:
+        """The letters of a line on it, so many cells before its end: of lines that end in one place all can be read."""
+        end = max(points[0][0], points[-1][0] - before * cell)
+        for place, letter in enumerate(reversed(series.tag)):
+            self.scatter([end - place * cell], [height_at(points, end)], letter, hue(series.color))
 
     def x_at(self, place: Offset) -> float | None:
         """The x of a place on the screen; None outside the plot."""
@@ -103,6 +108,11 @@ class Plot(PlotWidget):
         if not self.display or not (0 <= at.x < canvas.size.width and 0 <= at.y < canvas.size.height):
             return None
         return float(self.get_coordinate_from_pixel(at.x, at.y)[0])
+
+
+def _dotted(first: float, last: float, cell: float) -> list[float]:
+    """A dot in every other cell, well within its left half: on an edge rounding would put it now here, now there."""
+    return [first + (place + 0.25) * cell for place in range(0, round((last - first) / cell), 2)]
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:
