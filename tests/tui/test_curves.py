@@ -16,9 +16,10 @@ from textual_hires_canvas import Canvas
 from sia_tui.core import events as ev
 from sia_tui.core.state import Step
 from sia_tui.core.stops import GAP
+from sia_tui.core.text import clean, one_line
 from sia_tui.store.reader import Metrics
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.alerts import levels, marks, nearness
+from sia_tui.tui.alerts import levels, marks, nearness, rule_lines
 from sia_tui.tui.charts import Looks, Series, Training, height_at, metric_chart, smoothed, zoomed
 from sia_tui.tui.lettered import lettered
 from sia_tui.tui.screens.curves import CurvesPane
@@ -27,7 +28,7 @@ from sia_tui.tui.widgets.curve import Curve
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import make_run
-from tests.tui.writer import PLAN, writing
+from tests.tui.writer import HOSTILE, PLAN, writing
 
 NARROW = "R reward 0.43  H held out 0.40"
 VALUES = st.floats(-1e6, 1e6)
@@ -141,6 +142,32 @@ def test_the_reward_says_why_a_training_ended_and_what_was_seen(trained: tuple[S
     stopped = replace(step, trained=replace(step.trained, stopped="stop rule: KL to the base 0.09 nats, limit 0.05"))
     assert marks(stopped, rows, ("reward",), ()) == ((9.0, "stop rule: KL to the base 0.09 nats"),)
     assert marks(stopped, rows, ("entropy",), alarms) == ()
+
+
+def test_of_the_rules_that_do_not_fit_there_is_a_count() -> None:
+    found = [(float(step), f"rule {step} {HOSTILE}") for step in range(9)]
+    first, second = (line.plain for line in rule_lines(found, 78))
+    assert first.startswith("RULES  step 8: rule 8 ␛") and clean(first + second) == first + second
+    assert second.startswith("       ") and second.endswith(" more") and max(len(first), len(second)) <= 78
+    assert [line.plain for line in rule_lines(found[:1], 200)] == [f"RULES  step 0: {one_line(found[0][1], 60)}"]
+    assert rule_lines((), 78) == []
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+async def test_every_rule_that_spoke_can_be_read(paths: RunPaths, size: tuple[int, int]) -> None:
+    with writing(paths.root) as run:
+        name = next(step.id for step in run.store.state.steps if step.proposal.plan is not None)
+        run.store.record(ev.Alarmed("network", "k" * 32, HOSTILE, name))
+        why = "no new best in 3 looks, which is the plan's patience"
+        run.store.record(ev.AdapterTrained(name, "ab" * 32, 18, 10, why, 0.33, 0.53, 4080, 402.0, 28, 28, 4.1e-5))
+    async with open_on(paths, "curves", size=size) as (app, pilot):
+        await drawn(pilot)
+        said = "RULES  step 18: no new best in 3 looks · step 18: alarm network"
+        assert said in screen_text(app)
+        await pilot.resize_terminal(50, 24)
+        await drawn(pilot)
+        [one] = [place for place, line in enumerate(screen_text(app).splitlines()) if "RULES" in line]
+        assert " ".join("".join(screen_text(app).splitlines()[one : one + 2]).split()) == " ".join(said.split())
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics, RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
-from sia_tui.tui.alerts import levels, marks
+from sia_tui.tui.alerts import Mark, levels, marks, rule_lines, spoken
 from sia_tui.tui.charts import Chart, Looks, Training, dev_chart, margined, metric_chart, zoomed
 from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, missing, pages
 from sia_tui.tui.phase import panel_lines
@@ -76,9 +76,11 @@ class CurvesPane(Widget, can_focus=True):
         self._looks = Looks()
         self._laid: tuple[Laid, ...] = ()
         self._read_at = -math.inf
+        self._spoken: tuple[Mark, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Card(id="chosen")
+        yield Card(id="rules")
         with Horizontal(id="large"):
             yield titled(Curve(id="reward", classes="frame"), "REWARD · proxy against held out")
             yield titled(
@@ -96,12 +98,19 @@ class CurvesPane(Widget, can_focus=True):
         rows = view.metrics.get(chosen, ()) if chosen else ()
         self.set_class(chosen is None, "-none")
         self.query_one("#chosen", Card).show(lambda width, height: [_told(view, chosen, self._looks, width)])
+        self._spoken = spoken(view.state.step(chosen), rows, view.alarms) if chosen else ()
+        self._show_rules()
         self.query_one("#dev", Curve).show(dev_chart(view.state))
         self._lay()
         self.query_one("#reward", Curve).show(self._chart(rows, REWARD))
         self._show_page(rows)
         sparks = self.query_one("#sparks", Lines)
         sparks.show_rows(len(panel_lines(rows, 80)), lambda index, width: content(panel_lines(rows, width)[index]))
+
+    def _show_rules(self) -> None:
+        found, card = self._spoken, self.query_one("#rules", Card)
+        card.styles.height = len(rule_lines(found, self.size.width - 2))
+        card.show(lambda width, height: rule_lines(found, width))
 
     def _show_page(self, rows: Sequence[Metrics]) -> None:
         found = pages(rows, SLOTS)
@@ -225,6 +234,7 @@ class CurvesPane(Widget, can_focus=True):
         return action != "turn" or self.query_one("#small").display
 
     def on_resize(self) -> None:
+        self._show_rules()
         self.refresh_bindings()
 
     def action_turn(self, by: int) -> None:
