@@ -11,21 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollUp
 from textual.pilot import Pilot
+from textual.widgets import Static
 from textual_hires_canvas import Canvas
 
 from sia_tui.core import events as ev
 from sia_tui.core.state import Step
 from sia_tui.core.stops import GAP
 from sia_tui.core.text import clean, one_line
-from sia_tui.store.reader import Metrics
+from sia_tui.store.reader import Answer, Metrics
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.alerts import levels, marks, nearness, rule_lines
+from sia_tui.tui.app import SiaApp
 from sia_tui.tui.charts import Looks, Series, Training, height_at, metric_chart, smoothed, zoomed
 from sia_tui.tui.lettered import lettered
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.overlays import Overlays
+from sia_tui.tui.view import View
 from sia_tui.tui.widgets.curve import Curve
-from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle
+from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import make_run
 from tests.tui.writer import HOSTILE, PLAN, writing
@@ -215,6 +218,45 @@ async def test_keys_zoom_about_the_cursor_and_smooth(paths: RunPaths) -> None:
         await pilot.press("Z", "Z", "s", "s")
         await drawn(pilot)
         assert "steps" not in screen_text(app).splitlines()[2] and "smoothed" not in screen_text(app)
+
+
+async def test_a_page_is_drawn_together_with_its_titles(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sia_tui.tui.widgets.curve.REDRAW_S", 3600.0)
+    async with open_on(paths, "curves") as (app, pilot):
+        await drawn(pilot)
+        await pilot.press("c")
+        titles = {
+            str(one.border_title): one.query_one(Static).visual for one in app.query("#small Curve").results(Curve)
+        }
+        assert "ENTROPY" in titles and "GRAD NORM" in titles
+        for title, key in titles.items():
+            if " · " not in title:
+                assert title.lower() in str(key).lower()
+
+
+class Silent:
+    """What feeds a window before anything was read."""
+
+    def __init__(self) -> None:
+        self.view = View("r")
+
+    def start(self) -> None:
+        pass
+
+    seen = stop = start
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+async def test_nothing_is_said_of_a_run_before_it_is_read(paths: RunPaths, size: tuple[int, int]) -> None:
+    feed = Silent()
+    app = SiaApp(paths, Engine(), lambda: Answer(True, ""), feed=feed)
+    async with app.run_test(size=size) as pilot:
+        app.action_pane("curves")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert shown.count("reading …") == 2 and "no " not in shown.split("reading …", 1)[1]
+        feed.view = View("r", error="gone")
+        await until(pilot, lambda: "no generation measured on dev yet" in screen_text(app))
 
 
 async def test_the_mouse_points_and_zooms(paths: RunPaths) -> None:

@@ -43,6 +43,7 @@ SMOOTHINGS = (0.0, 0.6, 0.9)
 TAGS = "abcd"
 AGAIN_S = 5.0
 """How old what is laid over may be while there is something new to show beside it."""
+READING = "reading …"
 NONE = "no training yet: its curves appear here with its first step"
 
 
@@ -90,7 +91,7 @@ class CurvesPane(Widget, can_focus=True):
             for slot in range(SLOTS):
                 yield Curve(id=f"slot-{slot}", classes="frame", empty="not measured")
         yield Card(id="page")
-        yield titled(Lines(id="sparks", classes="frame", has_cursor=False), f"MEASURES · {SIGNALS}")
+        yield titled(Lines(id="sparks", classes="frame", has_cursor=False, empty=READING), f"MEASURES · {SIGNALS}")
 
     def show(self, view: View) -> None:
         self._view = view
@@ -98,12 +99,14 @@ class CurvesPane(Widget, can_focus=True):
         rows = view.metrics.get(chosen, ()) if chosen else ()
         self.set_class(chosen is None, "-none")
         self.query_one("#chosen", Card).show(lambda width, height: [_told(view, chosen, self._looks, width)])
+        if not view.known:
+            return
         self._spoken = spoken(view.state.step(chosen), rows, view.alarms) if chosen else ()
         self._show_rules()
         self.query_one("#dev", Curve).show(dev_chart(view.state))
         self._lay()
-        self.query_one("#reward", Curve).show(self._chart(rows, REWARD))
-        self._show_page(rows)
+        self.query_one("#reward", Curve).show(self._chart(rows, REWARD), of=chosen)
+        self._show_page(chosen, rows)
         sparks = self.query_one("#sparks", Lines)
         sparks.show_rows(len(panel_lines(rows, 80)), lambda index, width: content(panel_lines(rows, width)[index]))
 
@@ -112,7 +115,7 @@ class CurvesPane(Widget, can_focus=True):
         card.styles.height = len(rule_lines(found, self.size.width - 2))
         card.show(lambda width, height: rule_lines(found, width))
 
-    def _show_page(self, rows: Sequence[Metrics]) -> None:
+    def _show_page(self, chosen: str | None, rows: Sequence[Metrics]) -> None:
         found = pages(rows, SLOTS)
         self._page = min(self._page, len(found) - 1)
         panel = found[self._page]
@@ -121,7 +124,7 @@ class CurvesPane(Widget, can_focus=True):
             curve = self.query_one(f"#slot-{slot}", Curve)
             curve.display = axis is not None
             titled(curve, " · ".join(label(name) for name in axis or ()).upper())
-            curve.show(self._chart(rows, axis or ()))
+            curve.show(self._chart(rows, axis or ()), of=(chosen, axis))
         self.query_one("#page", Card).show(lambda width, height: [_paged(found, self._page, missing(rows), width)])
 
     def _chart(self, rows: Sequence[Metrics], names: Sequence[str]) -> Chart:
@@ -276,7 +279,7 @@ def _paged(found: Sequence[Panel], at: int, absent: str, width: int) -> Line:
 
 def _told(view: View, chosen: str | None, looks: Looks, width: int) -> Line:
     if chosen is None:
-        return line((fit(NONE, width), DIM))
+        return line((fit(NONE if view.known else READING, width), DIM))
     step, place = view.state.step(chosen), view.trainings.index(chosen) + 1
     plan = step.proposal.plan
     made = view.metrics[chosen][-1].step
