@@ -28,6 +28,8 @@ class Series:
     marks: str = ""
     tag: str = ""
     """Letters in the key and at the line's end, to know it by without colours."""
+    spread: float | None = None
+    """Standard deviation of what the last point is the mean of."""
 
     def at(self, x: float) -> tuple[float, float] | None:
         """The point nearest to `x`."""
@@ -152,7 +154,7 @@ def _stairs(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float],
     return tuple(found)
 
 
-COLORS = {"reward": "primary", "held_out": "success"}
+COLORS = {"reward": "primary", "held_out": "success", "pass_1": "accent", "pass_n": "secondary"}
 _OTHERS = ("accent", "warning", "secondary", "primary")
 _LAID = ("secondary", "warning", "accent")
 NEAR = 4
@@ -209,5 +211,7 @@ def metric_chart(
 
 def _series(rows: Sequence[Metrics], measure: str, known: tuple[str, str], color: str) -> Series:
     points = tuple((float(row.step), row.values[measure]) for row in rows if measure in row.values)
+    newest = next((row for row in reversed(rows) if measure in row.values), None)
+    spread = newest.values.get(f"{measure}_std") if newest else None
     tag, name = known
-    return Series(name, points, COLORS.get(measure, color), tag=tag)
+    return Series(name, points, COLORS.get(measure, color), tag=tag, spread=spread)

@@ -33,7 +33,7 @@ from tests.tui.opened import until
 from tests.tui.runs import make_run
 from tests.tui.writer import HOSTILE, PLAN, writing
 
-NARROW = "R reward 0.43  H held out 0.40"
+NARROW = "R reward 0.43 ±0.40  H held out 0.40"
 VALUES = st.floats(-1e6, 1e6)
 
 
@@ -74,6 +74,12 @@ def test_others_are_laid_over_with_a_letter() -> None:
     both = replace(other, rows=[*other.rows, Metrics(10, "", {"held_out": 0.2})])
     chart = metric_chart(rows, ("reward", "held_out"), Looks(laid=(both,)))
     assert [(one.name, one.tag) for one in chart.series] == [("reward", "R"), ("reward", "aR"), ("held out", "aH")]
+
+
+def test_a_reward_has_its_spread_at_the_newest_step() -> None:
+    rows = [Metrics(step, "", {"reward": 0.5, "reward_std": 0.1 * step, "kl": 0.1}) for step in range(3)]
+    chart = metric_chart([*rows, Metrics(3, "", {"kl": 0.1})], ("reward", "kl"))
+    assert [one.spread for one in chart.series] == [0.2, None]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +192,9 @@ async def drawn(pilot: Pilot[None]) -> None:
     await pilot.pause(0.1)
 
 
-@pytest.mark.parametrize(("size", "key"), [(WIDE, "R reward 0.31 → 0.43  H held out 0.33 → 0.40"), (SMALL, NARROW)])
+@pytest.mark.parametrize(
+    ("size", "key"), [(WIDE, "R reward 0.31 → 0.43 ±0.40  H held out 0.33 → 0.40"), (SMALL, NARROW)]
+)
 async def test_lines_are_told_apart_without_colours(paths: RunPaths, size: tuple[int, int], key: str) -> None:
     async with open_on(paths, "curves", size=size) as (app, pilot):
         await drawn(pilot)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sia_tui.store.reader import Metrics
 from sia_tui.tui.charts import ticks
-from sia_tui.tui.panels import OVERVIEW, PANELS, label, missing, pages, panels
+from sia_tui.tui.panels import OVERVIEW, PANELS, label, missing, pages, panels, reward_axis
 from sia_tui.tui.phase import measure_lines, measures, panel_lines
 from sia_tui.tui.ticked import ROOM, ticked
 from sia_tui.tui.widgets.plot import Labels
@@ -56,6 +56,12 @@ def test_panels_that_are_not_there_are_told() -> None:
     said = "not measured: reward parts, length, on-policy, groups, value, time, throughput, machine"
     assert missing(rows("reward", "kl")) == panel_lines(rows("reward", "kl"), 120)[-1].plain.strip() == said
     assert missing(()) == missing(rows(*KNOWN, "rewards/tone/mean")) == ""
+
+
+def test_what_was_solved_stands_beside_the_reward_where_it_is_not_the_reward_again() -> None:
+    graded = [Metrics(0, "", {"reward": 0.5, "pass_1": 0.5}), Metrics(1, "", {"reward": 0.5, "pass_1": 0.25})]
+    assert reward_axis(graded) == ("reward", "held_out", "pass_1", "pass_n")
+    assert reward_axis(graded[:1]) == reward_axis(()) == ("reward", "held_out", "pass_n")
 
 
 def test_what_is_absent_is_not_named() -> None:

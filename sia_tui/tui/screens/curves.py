@@ -23,7 +23,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.alerts import Mark, levels, marks, rule_lines, spoken
 from sia_tui.tui.charts import Chart, Looks, Training, dev_chart, margined, metric_chart, zoomed
-from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, missing, pages
+from sia_tui.tui.panels import SIGNALS, Panel, label, missing, pages, reward_axis
 from sia_tui.tui.phase import panel_lines
 from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
 from sia_tui.tui.screens.overlays import Laid, Overlays
@@ -105,7 +105,7 @@ class CurvesPane(Widget, can_focus=True):
         self._show_rules()
         self.query_one("#dev", Curve).show(dev_chart(view.state))
         self._lay()
-        self.query_one("#reward", Curve).show(self._chart(rows, REWARD), of=chosen)
+        self.query_one("#reward", Curve).show(self._chart(rows, reward_axis(rows)), of=chosen)
         self._show_page(chosen, rows)
         sparks = self.query_one("#sparks", Lines)
         sparks.show_rows(len(panel_lines(rows, 80)), lambda index, width: content(panel_lines(rows, width)[index]))

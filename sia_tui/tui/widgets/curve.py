@@ -171,11 +171,15 @@ def _named(series: Series, told: Callable[[Series], str]) -> str:
 
 
 def _course(series: Series) -> str:
-    return f"{series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}"
+    return f"{series.name} {short(series.points[0][1])} → {_mean(series)}"
 
 
 def _last(series: Series) -> str:
-    return f"{series.name} {short(series.points[-1][1])}"
+    return f"{series.name} {_mean(series)}"
+
+
+def _mean(series: Series) -> str:
+    return short(series.points[-1][1]) + ("" if series.spread is None else f" ±{short(series.spread)}")
 
 
 def _value(series: Series) -> str:
