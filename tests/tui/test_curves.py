@@ -173,6 +173,10 @@ async def test_every_rule_that_spoke_can_be_read(paths: RunPaths, size: tuple[in
         await drawn(pilot)
         said = "RULES  step 18: no new best in 3 looks · step 18: alarm network"
         assert said in screen_text(app)
+        top = app.query_one("#reward").region
+        key, *plot = (row[: top.width] for row in screen_text(app).splitlines()[top.y + 1 : top.bottom - 1])
+        assert "no new" not in key and "…" not in key, "it would be cut"
+        assert {char for row in plot for char in row if char.isalpha()} == {"R", "H"}, "no mark covers a letter"
         await pilot.resize_terminal(50, 24)
         await drawn(pilot)
         [one] = [place for place, line in enumerate(screen_text(app).splitlines()) if "RULES" in line]

@@ -126,10 +126,14 @@ class Curve(Vertical):
     def _key(self, chart: Chart) -> Content:
         if chart.empty:
             return Content.styled(self._empty, "$foreground-muted")
-        pieces = [(name, f"${series.color}") for series, name in zip(chart.series, self._names(chart), strict=True)]
-        if chart.level is not None:
-            pieces.append((f"┄ {chart.level[0]}  ", "$warning"))
-        pieces += [(f"│ {name} at {x:g}  ", "bold $error") for x, name in chart.marks]
+        level = f"┄ {chart.level[0]}  " if chart.level is not None else ""
+        lines = self._names(chart, self.size.width - len(level))
+        pieces = [(name, f"${series.color}") for series, name in zip(chart.series, lines, strict=True)]
+        pieces.append((level, "$warning"))
+        marks = [(f"│ {name} at {x:g}  ", "bold $error") for x, name in chart.marks]
+        # What spoke is told in full above the curves: nothing of it is told here where it would be cut.
+        if sum(len(text) for text, _ in (*pieces, *marks)) - 2 <= self.size.width:
+            pieces += marks
         return Content.assemble(*pieces).rstrip()
 
     def on_click(self, event: events.Click) -> None:
@@ -148,14 +152,14 @@ class Curve(Vertical):
         drawn = self._chart is not None and not self._chart.empty
         return self._plot.x_at(place) if self._plot is not None and drawn else None
 
-    def _names(self, chart: Chart) -> list[str]:
-        """As much of the key as there is room for."""
+    def _names(self, chart: Chart, room: int) -> list[str]:
+        """As much of each line as there is room for."""
         ways: tuple[Callable[[Series], str], ...] = (_course, _last, _value)
         if chart.cursor is not None:
             ways = partial(_under, x=chart.cursor, named=True), partial(_under, x=chart.cursor, named=False)
         for told in ways:
             names = [_named(series, told) for series in chart.series]
-            if len("".join(names).rstrip()) <= self.size.width:
+            if len("".join(names).rstrip()) <= room:
                 break
         return names
 

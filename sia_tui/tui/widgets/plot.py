@@ -78,7 +78,7 @@ class Plot(PlotWidget):
         for series, points in lines:
             self._add(series, points, hue)
         for place, (series, points) in enumerate(reversed(lines)):
-            self._sign(series, points, hue, cell, 2 * place)
+            self._sign(series, points, hue, cell, 1 + 2 * place)
         for x, _ in chart.marks:
             self.add_v_line(x, hue("error"))
         if chart.cursor is not None:
@@ -96,7 +96,8 @@ class Plot(PlotWidget):
                 self.scatter(xs, ys, "•", hue(series.color))
 
     def _sign(self, series: Series, points: Points, hue: Callable[[str], str], cell: float, before: int) -> None:
-        """The letters of a line on it, so many cells before its end: of lines that end in one place all can be read."""
+        """The letters of a line on it, so many cells before its end: there may be a mark, and of lines that end in one place
+        all can be read."""
         end = max(points[0][0], points[-1][0] - before * cell)
         for place, letter in enumerate(reversed(series.tag)):
             self.scatter([end - place * cell], [height_at(points, end)], letter, hue(series.color))
