@@ -1,4 +1,5 @@
-"""A handful of a training's rollouts to read: the best-paid, the worst, some at random, and where the answer changed most."""
+"""A handful of a training's rollouts to read: the best-paid, the worst and some at random of those it learned from, and where
+the answer changed most."""
 
 from __future__ import annotations
 
@@ -34,14 +35,17 @@ class Sample:
 def chosen(rows: Sequence[EpisodeRow], each: int = EACH, at: int | None = None) -> list[Sample]:
     """Of the rollouts of one training. No rollout is in two kinds, and cases take turns, so that prompts differ.
 
-    `at`: only those rolled out that many optimizer steps into the training, as if it had ended there. Ties go to the
-    newest. The random ones are drawn by the hash of their id: the same ones whenever it is asked.
+    Only what was rolled out to learn from says what rewards teach. What was held out is among what changed most: there the
+    same case is asked again and again. The pilot's is no training's. `at`: only those rolled out that many optimizer steps
+    into the training, as if it had ended there. Ties go to the newest. The random ones are drawn by the hash of their id: the
+    same ones whenever it is asked.
     """
+    rows = [row for row in rows if row.purpose in ("train", "held_out")]
     newest_first = [row for row in reversed(rows) if at is None or row.step == at]
     taken: set[str] = set()
 
     def some(kind: Kind, key: Callable[[EpisodeRow], Any]) -> Iterator[Sample]:
-        left = [row for row in newest_first if row.id not in taken]
+        left = [row for row in newest_first if row.purpose == "train" and row.id not in taken]
         for row in in_turns(sorted(left, key=key), each):
             taken.add(row.id)
             yield Sample(kind, row)

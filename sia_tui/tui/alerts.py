@@ -13,8 +13,11 @@ from sia_tui.core.stops import GAP, Limit, limits, stale
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics
 from sia_tui.tui.panels import REWARD, label
-from sia_tui.tui.pieces import minutes
+from sia_tui.tui.pieces import HEAD, WARN, Line, line, minutes, wrap
 
+MOST_RULES = 2
+"""Lines for what spoke."""
+_RULES = "RULES  "
 Level = tuple[str, float]
 Mark = tuple[float, str]
 """A step, and the rule that spoke at it."""
@@ -89,6 +92,25 @@ def marks(
         mine = [(at, alarm) for at, alarm in alarms if alarm.proposal == step.id]
         found += [(_step_at(rows, at), f"alarm {alarm.kind}") for at, alarm in mine]
     return tuple(sorted(found))
+
+
+def spoken(step: Step, rows: Sequence[Metrics], alarms: Sequence[tuple[str, Alarmed]]) -> tuple[Mark, ...]:
+    """The same beside all measures at once."""
+    limited = limits(step.proposal.plan) if step.proposal.plan else ()
+    return marks(step, rows, (*REWARD, *(one.measure for one in limited)), alarms)
+
+
+def rule_lines(found: Sequence[Mark], width: int) -> list[Line]:
+    """What spoke, the newest first, and of how many more there is no room to tell."""
+    told = [f"step {at:g}: {one_line(name, 60)}" for at, name in reversed(found)]
+    room, lines = width - len(_RULES), list[str]()
+    for count in range(len(told), 0, -1):
+        rest = [f"{len(told) - count} more"] if count < len(told) else []
+        lines = wrap(" · ".join((*told[:count], *rest)), room)
+        if len(lines) <= MOST_RULES:
+            break
+    heads = (_RULES, *(" " * len(_RULES) for _ in lines))
+    return [line((head, HEAD), (text, WARN)) for head, text in zip(heads, lines[:MOST_RULES], strict=False)]
 
 
 def _passed(limit: Limit, rows: Sequence[Metrics]) -> Mark | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics
+from sia_tui.tui.lettered import lettered
 from sia_tui.tui.panels import label
 from sia_tui.tui.scores import best_null, dev_points
 
@@ -25,7 +27,9 @@ class Series:
     color: str = "primary"
     marks: str = ""
     tag: str = ""
-    """A letter at the line's end, to know it by without colours."""
+    """Letters in the key and at the line's end, to know it by without colours."""
+    spread: float | None = None
+    """Standard deviation of what the last point is the mean of."""
 
     def at(self, x: float) -> tuple[float, float] | None:
         """The point nearest to `x`."""
@@ -92,6 +96,13 @@ def smoothed(points: Points, weight: float) -> Points:
     return tuple(found)
 
 
+def height_at(points: Sequence[tuple[float, float]], x: float) -> float:
+    """Of the line through the points, in order of x, at an x that is not past its ends."""
+    after = bisect_left(points, x, key=lambda point: point[0])
+    (left, low), (right, high) = points[max(0, after - 1)], points[min(after, len(points) - 1)]
+    return low if right == left else low + (high - low) * (x - left) / (right - left)
+
+
 def zoomed(window: Window, whole: Window, x: float, factor: float) -> Window | None:
     """The window `factor` times as wide, with `x` where it was in it; None where that is the whole."""
     first, last = window
@@ -113,7 +124,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(span))
     stride = next(power * times for times in (1, 2, 5, 10) if power * times >= span)
     first = math.ceil(low / stride)
-    return [round(place * stride, 12) for place in range(first, math.floor(high / stride) + 1)]
+    return [float(f"{place * stride:.12g}") for place in range(first, math.floor(high / stride) + 1)]
 
 
 def dev_chart(state: State) -> Chart:
@@ -143,7 +154,7 @@ def _stairs(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float],
     return tuple(found)
 
 
-COLORS = {"reward": "primary", "held_out": "success"}
+COLORS = {"reward": "primary", "held_out": "success", "pass_1": "accent", "pass_n": "secondary"}
 _OTHERS = ("accent", "warning", "secondary", "primary")
 _LAID = ("secondary", "warning", "accent")
 NEAR = 4
@@ -180,13 +191,17 @@ def metric_chart(
 ) -> Chart:
     """Measures of a training over its steps, on one axis, with those of others laid over them."""
     looks = looks or Looks()
-    own = [_series(rows, name, _OTHERS[place % len(_OTHERS)]) for place, name in enumerate(names)]
+    whole = [*rows, *(row for one in looks.laid for row in one.rows)]
+    there = [name for name in names if any(name in row.values for row in whole)]
+    known = dict(zip(there, lettered([label(name) for name in there]), strict=True))
+    own = [_series(rows, name, known[name], _OTHERS[names.index(name) % len(_OTHERS)]) for name in there]
     others = [
-        replace(_series(one.rows, name, _LAID[place % len(_LAID)]), name=f"{one.tag} {label(name)}", tag=one.tag)
+        _series(one.rows, name, (f"{one.tag}{known[name][0]}", known[name][1]), _LAID[place % len(_LAID)])
         for place, one in enumerate(looks.laid)
         for name in names[:OVERLAID]
+        if name in known
     ]
-    drawn = [one for one in (*own, *others) if one.points or one in own]
+    drawn = [one for one in (*own, *others) if one.points]
     if looks.smoothing:
         drawn = [replace(one, points=smoothed(one.points, looks.smoothing)) for one in drawn]
     highest = max((y for one in drawn for _, y in one.points), default=0.0)
@@ -194,6 +209,9 @@ def metric_chart(
     return Chart(tuple(drawn), level, window=looks.window, cursor=looks.cursor, marks=tuple(marks))
 
 
-def _series(rows: Sequence[Metrics], name: str, color: str) -> Series:
-    points = tuple((float(row.step), row.values[name]) for row in rows if name in row.values)
-    return Series(label(name), points, COLORS.get(name, color))
+def _series(rows: Sequence[Metrics], measure: str, known: tuple[str, str], color: str) -> Series:
+    points = tuple((float(row.step), row.values[measure]) for row in rows if measure in row.values)
+    newest = next((row for row in reversed(rows) if measure in row.values), None)
+    spread = newest.values.get(f"{measure}_std") if newest else None
+    tag, name = known
+    return Series(name, points, COLORS.get(measure, color), tag=tag, spread=spread)

@@ -33,7 +33,7 @@ class Panel:
 _RATIO, _GAP = "sampling/importance_sampling_ratio", "sampling/sampling_logp_difference"
 PARTS = "rewards/"
 """Each figure that a verifier gives beside the reward, in a unit of its own: `rewards/exact/mean`."""
-REWARD: Axis = ("reward", "held_out", "pass_n")
+REWARD: Axis = ("reward", "held_out", "pass_1", "pass_n")
 """What is trained for beside what it is trained for: where they part, the proxy is being played."""
 PANELS = (
     Panel("reward, proxy against held out", (REWARD,)),
@@ -91,6 +91,7 @@ PANELS = (
 )
 
 _LABELS = {
+    "pass_1": "pass@1",
     "pass_n": "pass@n",
     "kl": "KL",
     "ess": "ESS",
@@ -140,6 +141,13 @@ def panels(rows: Sequence[Metrics]) -> tuple[Panel, ...]:
     rest = seen.difference(*(panel.names for panel in found))
     found.append(Panel("other", tuple((name,) for name in sorted(rest))))
     return tuple(panel for panel in found if panel.axes)
+
+
+def reward_axis(rows: Sequence[Metrics]) -> Axis:
+    """Without the share that was solved where it is the reward again, as of rewards that are 0 or 1."""
+    told = [row.values for row in rows if "pass_1" in row.values]
+    again = all(values["pass_1"] == values.get("reward") for values in told)
+    return tuple(name for name in REWARD if name != "pass_1" or not again)
 
 
 def missing(rows: Sequence[Metrics]) -> str:

@@ -22,7 +22,7 @@ def spark(values: Sequence[float | None], width: int) -> str:
 
 def _block(value: float, low: float, high: float) -> str:
     if high - low <= 1e-12 * max(1.0, abs(high)):
-        return _BLOCKS[3]
+        return _BLOCKS[0]
     return _BLOCKS[min(7, int(8 * (value - low) / (high - low)))]
 
 

@@ -68,7 +68,8 @@ def useful(group: Sequence[Rollout]) -> bool:
 
 
 def summary(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
-    """Rewards and their parts, share of groups with spread, and completions of some rollouts, by the names TRL gives them."""
+    """Rewards and their parts, share solved and of groups with spread, and completions of some rollouts, by the names TRL
+    gives them."""
     rollouts = [rollout for group in groups for rollout in group]
     rewards = [rollout.reward for rollout in rollouts]
     calls = [call for rollout in rollouts for call in rollout.calls]
@@ -76,6 +77,7 @@ def summary(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
     values = {
         "reward": mean,
         "reward_std": math.sqrt(math.fsum((reward - mean) ** 2 for reward in rewards) / len(rewards)),
+        "pass_1": sum(rollout.solved for rollout in rollouts) / len(rollouts),
         "useful": taught,
         "frac_reward_zero_std": 1 - taught,
         **_parts(rollouts),

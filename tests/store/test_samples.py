@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sia_tui.core.episodes import Purpose
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.samples import chosen, in_turns
 
@@ -20,12 +22,13 @@ def row(id: int, case: str, step: int, reward: float, purpose: str = "train", sa
     )
 
 
+PURPOSES = get_args(Purpose)
 ROWS = st.lists(
     st.tuples(
         st.sampled_from("abcde"),
         st.integers(0, 4),
         st.sampled_from([0.0, 0.5, 1.0]),
-        st.sampled_from(["train", "held_out"]),
+        st.sampled_from(PURPOSES),
         st.integers(0, 2),
     ),
     max_size=60,
@@ -43,18 +46,31 @@ def test_cases_take_turns(rows: list[EpisodeRow], most: int) -> None:
 @given(ROWS, st.integers(1, 4))
 def test_what_is_chosen_is_what_it_is_called(rows: list[EpisodeRow], each: int) -> None:
     found = chosen(rows, each)
+    learned = [row for row in rows if row.purpose == "train"]
     once = [sample.row.id for sample in found if sample.before is None]
-    assert len(set(once)) == len(once) == min(len(rows), 3 * each)
+    assert len(set(once)) == len(once) == min(len(learned), 3 * each) and set(once) <= {row.id for row in learned}
     assert all(count <= each for count in Counter(sample.kind for sample in found).values())
     best = [sample.row.reward for sample in found if sample.kind == "best paid"]
-    assert not rows or max(best) == max(row.reward for row in rows)
+    assert not learned or max(best) == max(row.reward for row in learned)
     for sample in found:
         if sample.before is not None:
             new, old = sample.row, sample.before
             assert (new.case_id, new.sample) == (old.case_id, old.sample)
-            assert (new.purpose == "held_out") == (old.purpose == "held_out") and (new.step or 0) > (old.step or 0)
+            assert new.purpose == old.purpose != "pilot" and (new.step or 0) > (old.step or 0)
             assert sample.change == new.reward - old.reward and new.answer != old.answer
     assert chosen(rows, each) == found, "random is the same whenever it is asked"
+
+
+def test_what_the_rewards_teach_is_told_by_what_was_learned_from() -> None:
+    rows = [row(number, f"c{number}", 0, 1.0, "pilot") for number in range(9)]
+    rows += [row(20 + number, f"c{number}", number % 3, 0.5) for number in range(20)]
+    rows += [
+        row(50 + number, f"h{number}", 9 * late, float(late), "held_out") for number in range(9) for late in (0, 1)
+    ]
+    found = chosen(rows)
+    taught = {sample.kind: sample.row.purpose for sample in found if sample.kind != "changed most"}
+    assert taught == {"best paid": "train", "worst": "train", "random": "train"}
+    assert {sample.row.purpose for sample in found if sample.kind == "changed most"} == {"held_out"}
 
 
 def test_the_largest_change_is_first_and_the_middle_is_not_looked_at() -> None:

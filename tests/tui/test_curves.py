@@ -11,23 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollUp
 from textual.pilot import Pilot
+from textual.widgets import Static
 from textual_hires_canvas import Canvas
 
 from sia_tui.core import events as ev
 from sia_tui.core.state import Step
 from sia_tui.core.stops import GAP
-from sia_tui.store.reader import Metrics
+from sia_tui.core.text import clean, one_line
+from sia_tui.store.reader import Answer, Metrics
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.alerts import levels, marks, nearness
-from sia_tui.tui.charts import Looks, Series, Training, metric_chart, smoothed, zoomed
+from sia_tui.tui.alerts import levels, marks, nearness, rule_lines
+from sia_tui.tui.app import SiaApp
+from sia_tui.tui.charts import Looks, Series, Training, height_at, metric_chart, smoothed, zoomed
+from sia_tui.tui.lettered import lettered
 from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.overlays import Overlays
+from sia_tui.tui.view import View
 from sia_tui.tui.widgets.curve import Curve
-from tests.tui.desk import open_on, screen_text, settle
+from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import make_run
-from tests.tui.writer import PLAN, writing
+from tests.tui.writer import HOSTILE, PLAN, writing
 
+NARROW = "R reward 0.43 ±0.40  H held out 0.40"
 VALUES = st.floats(-1e6, 1e6)
 
 
@@ -64,7 +70,39 @@ def test_others_are_laid_over_with_a_letter() -> None:
     rows = [Metrics(step, "", {"reward": 0.1 * step}) for step in range(3)]
     other = Training("r2 p-1", "a", [Metrics(0, "", {"reward": 0.5}), Metrics(9, "", {"kl": 1.0})])
     chart = metric_chart(rows, ("reward", "held_out"), Looks(laid=(other,)))
-    assert [(one.name, one.tag) for one in chart.series] == [("reward", ""), ("held out", ""), ("a reward", "a")]
+    assert [(one.name, one.tag) for one in chart.series] == [("reward", ""), ("reward", "a")]
+    both = replace(other, rows=[*other.rows, Metrics(10, "", {"held_out": 0.2})])
+    chart = metric_chart(rows, ("reward", "held_out"), Looks(laid=(both,)))
+    assert [(one.name, one.tag) for one in chart.series] == [("reward", "R"), ("reward", "aR"), ("held out", "aH")]
+
+
+def test_a_reward_has_its_spread_at_the_newest_step() -> None:
+    rows = [Metrics(step, "", {"reward": 0.5, "reward_std": 0.1 * step, "kl": 0.1}) for step in range(3)]
+    chart = metric_chart([*rows, Metrics(3, "", {"kl": 0.1})], ("reward", "kl"))
+    assert [one.spread for one in chart.series] == [0.2, None]
+
+
+@pytest.mark.parametrize(
+    ("labels", "known"),
+    [
+        (["KL"], [("", "KL")]),
+        (["reward", "held out", "pass@n"], [("R", "reward"), ("H", "held out"), ("P", "pass@n")]),
+        (["IS min", "IS mean", "IS max"], [("M", "min"), ("E", "mean"), ("A", "max")]),
+        (["rollout s", "train s"], [("R", "rollout"), ("T", "train")]),
+        (["logp gap", "logp gap max"], [("G", "gap"), ("A", "gap max")]),
+        (["GPU 0", "GPU 1", "GPU 10"], [("0", "0"), ("1", "1"), ("A", "10")]),
+        ([], []),
+    ],
+)
+def test_lines_of_an_axis_are_known_by_letters(labels: list[str], known: list[tuple[str, str]]) -> None:
+    assert lettered(labels) == known
+
+
+@given(st.floats(0, 3))
+def test_a_letter_stands_on_its_line(x: float) -> None:
+    points = [(0.0, 1.0), (1.0, 1.0), (3.0, 5.0)]
+    assert math.isclose(height_at(points, x), 1.0 if x <= 1 else 2 * x - 1)
+    assert height_at(points[:1], 0.0) == 1.0
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +153,36 @@ def test_the_reward_says_why_a_training_ended_and_what_was_seen(trained: tuple[S
     assert marks(stopped, rows, ("entropy",), alarms) == ()
 
 
+def test_of_the_rules_that_do_not_fit_there_is_a_count() -> None:
+    found = [(float(step), f"rule {step} {HOSTILE}") for step in range(9)]
+    first, second = (line.plain for line in rule_lines(found, 78))
+    assert first.startswith("RULES  step 8: rule 8 ␛") and clean(first + second) == first + second
+    assert second.startswith("       ") and second.endswith(" more") and max(len(first), len(second)) <= 78
+    assert [line.plain for line in rule_lines(found[:1], 200)] == [f"RULES  step 0: {one_line(found[0][1], 60)}"]
+    assert rule_lines((), 78) == []
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+async def test_every_rule_that_spoke_can_be_read(paths: RunPaths, size: tuple[int, int]) -> None:
+    with writing(paths.root) as run:
+        name = next(step.id for step in run.store.state.steps if step.proposal.plan is not None)
+        run.store.record(ev.Alarmed("network", "k" * 32, HOSTILE, name))
+        why = "no new best in 3 looks, which is the plan's patience"
+        run.store.record(ev.AdapterTrained(name, "ab" * 32, 18, 10, why, 0.33, 0.53, 4080, 402.0, 28, 28, 4.1e-5))
+    async with open_on(paths, "curves", size=size) as (app, pilot):
+        await drawn(pilot)
+        said = "RULES  step 18: no new best in 3 looks · step 18: alarm network"
+        assert said in screen_text(app)
+        top = app.query_one("#reward").region
+        key, *plot = (row[: top.width] for row in screen_text(app).splitlines()[top.y + 1 : top.bottom - 1])
+        assert "no new" not in key and "…" not in key, "it would be cut"
+        assert {char for row in plot for char in row if char.isalpha()} == {"R", "H"}, "no mark covers a letter"
+        await pilot.resize_terminal(50, 24)
+        await drawn(pilot)
+        [one] = [place for place, line in enumerate(screen_text(app).splitlines()) if "RULES" in line]
+        assert " ".join("".join(screen_text(app).splitlines()[one : one + 2]).split()) == " ".join(said.split())
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> RunPaths:
     make_run(tmp_path / "runs" / "other", "done")
@@ -126,6 +194,18 @@ async def drawn(pilot: Pilot[None]) -> None:
     await settle(pilot)
     await until(pilot, lambda: all(one.settled for one in pilot.app.query(Curve) if one.is_on_screen))
     await pilot.pause(0.1)
+
+
+@pytest.mark.parametrize(
+    ("size", "key"), [(WIDE, "R reward 0.31 → 0.43 ±0.40  H held out 0.33 → 0.40"), (SMALL, NARROW)]
+)
+async def test_lines_are_told_apart_without_colours(paths: RunPaths, size: tuple[int, int], key: str) -> None:
+    async with open_on(paths, "curves", size=size) as (app, pilot):
+        await drawn(pilot)
+        top = app.query_one("#reward").region
+        said, *plot = screen_text(app).splitlines()[top.y + 1 : top.bottom - 1]
+        assert key in said
+        assert {char for row in plot for char in row[: top.width] if char.isalpha()} == {"R", "H"}
 
 
 async def test_the_cursor_tells_every_lines_value_at_its_step(paths: RunPaths) -> None:
@@ -152,6 +232,45 @@ async def test_keys_zoom_about_the_cursor_and_smooth(paths: RunPaths) -> None:
         assert "steps" not in screen_text(app).splitlines()[2] and "smoothed" not in screen_text(app)
 
 
+async def test_a_page_is_drawn_together_with_its_titles(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sia_tui.tui.widgets.curve.REDRAW_S", 3600.0)
+    async with open_on(paths, "curves") as (app, pilot):
+        await drawn(pilot)
+        await pilot.press("c")
+        titles = {
+            str(one.border_title): one.query_one(Static).visual for one in app.query("#small Curve").results(Curve)
+        }
+        assert "ENTROPY" in titles and "GRAD NORM" in titles
+        for title, key in titles.items():
+            if " · " not in title:
+                assert title.lower() in str(key).lower()
+
+
+class Silent:
+    """What feeds a window before anything was read."""
+
+    def __init__(self) -> None:
+        self.view = View("r")
+
+    def start(self) -> None:
+        pass
+
+    seen = stop = start
+
+
+@pytest.mark.parametrize("size", [WIDE, SMALL])
+async def test_nothing_is_said_of_a_run_before_it_is_read(paths: RunPaths, size: tuple[int, int]) -> None:
+    feed = Silent()
+    app = SiaApp(paths, Engine(), lambda: Answer(True, ""), feed=feed)
+    async with app.run_test(size=size) as pilot:
+        app.action_pane("curves")
+        await settle(pilot)
+        shown = screen_text(app)
+        assert shown.count("reading …") == 2 and "no " not in shown.split("reading …", 1)[1]
+        feed.view = View("r", error="gone")
+        await until(pilot, lambda: "no generation measured on dev yet" in screen_text(app))
+
+
 async def test_the_mouse_points_and_zooms(paths: RunPaths) -> None:
     async with open_on(paths, "curves") as (app, pilot):
         await drawn(pilot)
@@ -176,7 +295,8 @@ async def test_a_training_of_another_run_is_laid_over(paths: RunPaths) -> None:
         await settle(pilot)
         await drawn(pilot)
         shown = screen_text(app)
-        assert "a = other p-3f3a9c2e" in shown and "━ a 0.5" in shown
+        assert "a = other p-3f3a9c2e" in shown and "aR 0.5" in shown and "aH 0.5" in shown
+        assert "━ KL 0.00 → 0.018  a KL 0.00 → 0.030" in shown, "alone on its axis"
         await pilot.press("o")
         await settle(pilot)
         assert "[x] other" in screen_text(app)

@@ -205,6 +205,10 @@ def test_a_sparkline_takes_any_numbers(values: list[float | None], width: int) -
     assert all(short(value) for value in values if value is not None)
 
 
+def test_a_sparkline_that_never_moves_lies_low() -> None:
+    assert spark([0.0, None, 0.0], 9) == "▁ ▁" and spark([0.0, 1.0, 0.0], 9) == "▁█▁"
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(allow_nan=True)), max_size=2000), st.integers(1, 100))
 def test_decimation_keeps_the_extremes(points: list[tuple[float, float]], columns: int) -> None:
     found = decimate(points, columns)

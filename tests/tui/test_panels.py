@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sia_tui.store.reader import Metrics
-from sia_tui.tui.panels import OVERVIEW, PANELS, label, missing, pages, panels
+from sia_tui.tui.charts import ticks
+from sia_tui.tui.panels import OVERVIEW, PANELS, label, missing, pages, panels, reward_axis
 from sia_tui.tui.phase import measure_lines, measures, panel_lines
+from sia_tui.tui.ticked import ROOM, ticked
 from sia_tui.tui.widgets.plot import Labels
 
 OLD = ("reward", "held_out", "pass_n", "useful", "entropy", "loss", "grad_norm", "learning_rate", "length")
@@ -53,15 +58,41 @@ def test_panels_that_are_not_there_are_told() -> None:
     assert missing(()) == missing(rows(*KNOWN, "rewards/tone/mean")) == ""
 
 
+def test_what_was_solved_stands_beside_the_reward_where_it_is_not_the_reward_again() -> None:
+    graded = [Metrics(0, "", {"reward": 0.5, "pass_1": 0.5}), Metrics(1, "", {"reward": 0.5, "pass_1": 0.25})]
+    assert reward_axis(graded) == ("reward", "held_out", "pass_1", "pass_n")
+    assert reward_axis(graded[:1]) == reward_axis(()) == ("reward", "held_out", "pass_n")
+
+
 def test_what_is_absent_is_not_named() -> None:
     assert [line.plain.split()[0] for line in measure_lines(rows("reward", "kl"), 60)] == ["reward", "KL"]
     assert pages((), 6)[0].axes == ()
 
 
-def test_an_axis_tells_its_ticks_apart() -> None:
-    ratios = Labels().get_labels_for_ticks([0.9998, 1.0, 1.0002])
-    assert ratios == ["0.9998", "1.0000", "1.0002"]
-    assert Labels().get_labels_for_ticks([0.0, 2e-5, 4e-5]) == ["0", "2e-05", "4e-05"]
+@pytest.mark.parametrize(
+    ("ticks", "said"),
+    [
+        ([0.9, 0.95, 1.0], ["0.90", "0.95", "1.00"]),
+        ([0.9998, 1.0, 1.0002], ["0.9998", "1.0000", "1.0002"]),
+        ([0.99998, 1.0, 1.00002], ["1-2e-5", "1", "1+2e-5"]),
+        ([0.00095, 0.001, 0.00105], [".00095", ".001", ".00105"]),
+        ([0.0, 2e-5, 4e-5], ["0", "2e-5", "4e-5"]),
+        ([3.8e-5, 4e-5, 4.2e-5], ["3.8e-5", "4e-5", "4.2e-5"]),
+        ([1e6, 1.2e6], ["1e6", "1.2e6"]),
+        ([123456.2, 123456.4], ["", ""]),
+        ([0.05], ["0.05"]),
+    ],
+)
+def test_an_axis_tells_its_ticks_apart(ticks: list[float], said: list[str]) -> None:
+    assert Labels().get_labels_for_ticks(ticks) == said
+
+
+@given(st.floats(-2e3, 2e3), st.floats(1e-9, 1e3), st.integers(1, 12))
+def test_a_tick_says_itself_or_nothing(low: float, span: float, most: int) -> None:
+    found = ticks(low, low + span, most)
+    for tick, said in zip(found, ticked(found), strict=True):
+        value = 1 + float(said[1:]) if said.startswith(("1+", "1-")) else float(said or tick)
+        assert len(said) <= ROOM and math.isclose(value, tick, rel_tol=1e-11, abs_tol=1e-15)
 
 
 def test_labels_are_short_and_tell_measures_apart() -> None:

@@ -27,7 +27,7 @@ TRAINING = "p-3f3a9c2e"
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    """A training in which three cases held out were solved at last."""
+    """A training, with its pilot, in which three cases held out were solved at last."""
     found = make_run(tmp_path_factory.mktemp("w") / "runs" / "r", "training")
     with writing(found.root) as run:
         for step, mean in ((0, 0.0), (10, 1.0)):
@@ -45,6 +45,8 @@ async def test_one_key_from_the_curves_and_enter_reads_one(paths: RunPaths) -> N
         shown = screen_text(app)
         for part in ("best paid", "worst", "random", "changed most", "held out 0", "held out 10", "✓ 1", "␛]52"):
             assert part in shown, part
+        learned = shown[shown.index("best paid") : shown.index("changed most")]
+        assert "train 18" in learned and "held out" not in learned and "pilot" not in learned
         await pilot.press("enter")
         assert isinstance(app.screen, Samples), "a head opens nothing"
         await pilot.press("down", "enter")
@@ -75,7 +77,8 @@ def test_the_command_line_prints_the_same(paths: RunPaths, capsys: pytest.Captur
     assert clean(told) == told and "changed most" in told and "held_out" in told
     assert main(["samples", "r", TRAINING[:5], "--at", "10", "--json", *where]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {sample["kind"] for sample in found} == {"best paid", "worst", "changed most"}, "seven are soon shared out"
+    assert {sample["kind"] for sample in found} == {"best paid", "changed most"}, "four are soon shared out"
+    assert {sample["row"]["purpose"] for sample in found if not sample["before"]} == {"train"}
     assert {sample["change"] for sample in found if sample["before"]} == {1.0}
     assert all(sample["row"]["step"] == 10 for sample in found)
 

@@ -54,7 +54,7 @@ def test_lessons_are_the_best_paid_successes() -> None:
     assert select([won, lost], seed=0) == [won[1]]
     ties = [[rollout(1, call(number)) for number in range(8)] for _ in range(8)]
     assert select(ties, seed=1) == select(ties, seed=1) != select(ties, seed=2)
-    assert measures([won, lost])["pass_n"] == 0.5
+    assert measures([won, lost])["pass_n"] == 0.5 and summary([won, lost])["pass_1"] == 0.4
     with pytest.raises(TrainingFailed, match="nothing to clone"):
         select([lost], seed=0)
 
@@ -128,6 +128,7 @@ def test_a_summary_leaves_out_what_is_not_there() -> None:
     assert summary([[silent, silent]]) == {
         "reward": 0.5,
         "reward_std": 0.0,
+        "pass_1": 0.0,
         "useful": 0.0,
         "frac_reward_zero_std": 1.0,
     }

@@ -63,7 +63,7 @@ def test_grpo_learns_what_pays(grpo: tuple[Job, Heard]) -> None:
     assert max(heard.curve("clip_ratio/low_mean") + heard.curve("clip_ratio/high_mean")) == 0
     assert heard.curve("kl")[-1] > heard.curve("kl")[0]
     assert set(heard.metrics[4].values) == {
-        *("reward", "reward_std", "useful", "frac_reward_zero_std", "entropy", "kl", "ess"),
+        *("reward", "reward_std", "pass_1", "useful", "frac_reward_zero_std", "entropy", "kl", "ess"),
         *("loss", "grad_norm", "learning_rate", "completions/mean_length", "completions/clipped_ratio"),
         *(f"sampling/importance_sampling_ratio/{name}" for name in ("min", "mean", "max")),
         *(f"sampling/sampling_logp_difference/{name}" for name in ("mean", "max")),

@@ -21,9 +21,9 @@ from sia_tui.core.text import one_line
 from sia_tui.store.reader import Metrics, RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
-from sia_tui.tui.alerts import levels, marks
+from sia_tui.tui.alerts import Mark, levels, marks, rule_lines, spoken
 from sia_tui.tui.charts import Chart, Looks, Training, dev_chart, margined, metric_chart, zoomed
-from sia_tui.tui.panels import REWARD, SIGNALS, Panel, label, missing, pages
+from sia_tui.tui.panels import SIGNALS, Panel, label, missing, pages, reward_axis
 from sia_tui.tui.phase import panel_lines
 from sia_tui.tui.pieces import ACCENT, DIM, STRONG, Line, Opens, fit, line
 from sia_tui.tui.screens.overlays import Laid, Overlays
@@ -43,6 +43,7 @@ SMOOTHINGS = (0.0, 0.6, 0.9)
 TAGS = "abcd"
 AGAIN_S = 5.0
 """How old what is laid over may be while there is something new to show beside it."""
+READING = "reading …"
 NONE = "no training yet: its curves appear here with its first step"
 
 
@@ -76,9 +77,11 @@ class CurvesPane(Widget, can_focus=True):
         self._looks = Looks()
         self._laid: tuple[Laid, ...] = ()
         self._read_at = -math.inf
+        self._spoken: tuple[Mark, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Card(id="chosen")
+        yield Card(id="rules")
         with Horizontal(id="large"):
             yield titled(Curve(id="reward", classes="frame"), "REWARD · proxy against held out")
             yield titled(
@@ -88,7 +91,7 @@ class CurvesPane(Widget, can_focus=True):
             for slot in range(SLOTS):
                 yield Curve(id=f"slot-{slot}", classes="frame", empty="not measured")
         yield Card(id="page")
-        yield titled(Lines(id="sparks", classes="frame", has_cursor=False), f"MEASURES · {SIGNALS}")
+        yield titled(Lines(id="sparks", classes="frame", has_cursor=False, empty=READING), f"MEASURES · {SIGNALS}")
 
     def show(self, view: View) -> None:
         self._view = view
@@ -96,14 +99,23 @@ class CurvesPane(Widget, can_focus=True):
         rows = view.metrics.get(chosen, ()) if chosen else ()
         self.set_class(chosen is None, "-none")
         self.query_one("#chosen", Card).show(lambda width, height: [_told(view, chosen, self._looks, width)])
+        if not view.known:
+            return
+        self._spoken = spoken(view.state.step(chosen), rows, view.alarms) if chosen else ()
+        self._show_rules()
         self.query_one("#dev", Curve).show(dev_chart(view.state))
         self._lay()
-        self.query_one("#reward", Curve).show(self._chart(rows, REWARD))
-        self._show_page(rows)
+        self.query_one("#reward", Curve).show(self._chart(rows, reward_axis(rows)), of=chosen)
+        self._show_page(chosen, rows)
         sparks = self.query_one("#sparks", Lines)
         sparks.show_rows(len(panel_lines(rows, 80)), lambda index, width: content(panel_lines(rows, width)[index]))
 
-    def _show_page(self, rows: Sequence[Metrics]) -> None:
+    def _show_rules(self) -> None:
+        found, card = self._spoken, self.query_one("#rules", Card)
+        card.styles.height = len(rule_lines(found, self.size.width - 2))
+        card.show(lambda width, height: rule_lines(found, width))
+
+    def _show_page(self, chosen: str | None, rows: Sequence[Metrics]) -> None:
         found = pages(rows, SLOTS)
         self._page = min(self._page, len(found) - 1)
         panel = found[self._page]
@@ -112,7 +124,7 @@ class CurvesPane(Widget, can_focus=True):
             curve = self.query_one(f"#slot-{slot}", Curve)
             curve.display = axis is not None
             titled(curve, " · ".join(label(name) for name in axis or ()).upper())
-            curve.show(self._chart(rows, axis or ()))
+            curve.show(self._chart(rows, axis or ()), of=(chosen, axis))
         self.query_one("#page", Card).show(lambda width, height: [_paged(found, self._page, missing(rows), width)])
 
     def _chart(self, rows: Sequence[Metrics], names: Sequence[str]) -> Chart:
@@ -225,6 +237,7 @@ class CurvesPane(Widget, can_focus=True):
         return action != "turn" or self.query_one("#small").display
 
     def on_resize(self) -> None:
+        self._show_rules()
         self.refresh_bindings()
 
     def action_turn(self, by: int) -> None:
@@ -266,7 +279,7 @@ def _paged(found: Sequence[Panel], at: int, absent: str, width: int) -> Line:
 
 def _told(view: View, chosen: str | None, looks: Looks, width: int) -> Line:
     if chosen is None:
-        return line((fit(NONE, width), DIM))
+        return line((fit(NONE if view.known else READING, width), DIM))
     step, place = view.state.step(chosen), view.trainings.index(chosen) + 1
     plan = step.proposal.plan
     made = view.metrics[chosen][-1].step

@@ -26,8 +26,8 @@ REDRAW_S = 0.5
 
 
 class Curve(Vertical):
-    """Draws the newest chart it was given, at most twice a second and only while in sight. A click points at an x, the
-    wheel asks to be shown more of it or less."""
+    """Draws the newest chart it was given, of one thing at most twice a second and only while in sight. A click points at an
+    x, the wheel asks to be shown more of it or less."""
 
     @dataclass
     class Pointed(Message):
@@ -55,21 +55,26 @@ class Curve(Vertical):
     ) -> None:
         super().__init__(id=id, classes=f"{classes or ''} -empty")
         self._empty = empty
-        self._chart = Chart(())
+        self._chart: Chart | None = None
+        self._of: object = None
         self._drawn: tuple[object, ...] = ()
         self._at = -REDRAW_S
         self._later: Any = None
         self._plot: Plot | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(self._empty, classes="curve--key", markup=False)
+        yield Static("reading …", classes="curve--key", markup=False)
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda theme: self._soon(force=True))
 
-    def show(self, chart: Chart) -> None:
-        self._chart = chart
-        self._soon()
+    def show(self, chart: Chart, of: object = None) -> None:
+        """`of`: what is plotted. Another thing is drawn at once: what stands around it names it already."""
+        self._chart, before, self._of = chart, self._of, of
+        if of != before:
+            self._draw()
+        else:
+            self._soon()
 
     @property
     def settled(self) -> bool:
@@ -83,7 +88,7 @@ class Curve(Vertical):
         """Draw now, or when half a second has passed since the last time."""
         if force:
             self._drawn = ()
-        if self._later is not None or self.settled:
+        if self._chart is None or self._later is not None or self.settled:
             return
         wait = self._at + REDRAW_S - time.monotonic()
         if wait <= 0:
@@ -92,13 +97,17 @@ class Curve(Vertical):
             self._later = self.set_timer(wait, self._draw)
 
     def _draw(self) -> None:
-        self._later, self._at = None, time.monotonic()
-        chart, self._drawn = self._chart, (self._chart, self.size)
+        if self._later is not None:
+            self._later.stop()
+        self._later, self._drawn = None, (self._chart, self.size)
+        if (chart := self._chart) is None:
+            return
         cramped = self.size.width < 12 or self.size.height < 5
         self.set_class(chart.empty or cramped, "-empty")
         self.query_one(Static).update(self._key(chart))
         if chart.empty or cramped:
             return
+        self._at = time.monotonic()
         if self._plot is not None and self._plot.is_mounted:
             self._plot.draw(chart, self._hex, self.size.width, self.size.height)
         else:
@@ -117,11 +126,15 @@ class Curve(Vertical):
     def _key(self, chart: Chart) -> Content:
         if chart.empty:
             return Content.styled(self._empty, "$foreground-muted")
-        pieces = [(name, f"${series.color}") for series, name in zip(chart.series, self._names(chart), strict=True)]
-        if chart.level is not None:
-            pieces.append((f"┄ {chart.level[0]}  ", "$warning"))
-        pieces += [(f"│ {name} at {x:g}  ", "bold $error") for x, name in chart.marks]
-        return Content.assemble(*pieces)
+        level = f"┄ {chart.level[0]}  " if chart.level is not None else ""
+        lines = self._names(chart, self.size.width - len(level))
+        pieces = [(name, f"${series.color}") for series, name in zip(chart.series, lines, strict=True)]
+        pieces.append((level, "$warning"))
+        marks = [(f"│ {name} at {x:g}  ", "bold $error") for x, name in chart.marks]
+        # What spoke is told in full above the curves: nothing of it is told here where it would be cut.
+        if sum(len(text) for text, _ in (*pieces, *marks)) - 2 <= self.size.width:
+            pieces += marks
+        return Content.assemble(*pieces).rstrip()
 
     def on_click(self, event: events.Click) -> None:
         x = self._x_at(event.screen_offset)
@@ -136,16 +149,17 @@ class Curve(Vertical):
 
     def _x_at(self, place: Offset) -> float | None:
         """The x under the mouse; None outside the plot."""
-        return None if self._plot is None or self._chart.empty else self._plot.x_at(place)
+        drawn = self._chart is not None and not self._chart.empty
+        return self._plot.x_at(place) if self._plot is not None and drawn else None
 
-    def _names(self, chart: Chart) -> list[str]:
-        """As much of the key as there is room for."""
+    def _names(self, chart: Chart, room: int) -> list[str]:
+        """As much of each line as there is room for."""
         ways: tuple[Callable[[Series], str], ...] = (_course, _last, _value)
         if chart.cursor is not None:
             ways = partial(_under, x=chart.cursor, named=True), partial(_under, x=chart.cursor, named=False)
         for told in ways:
             names = [_named(series, told) for series in chart.series]
-            if sum(map(len, names)) <= self.size.width:
+            if len("".join(names).rstrip()) <= room:
                 break
         return names
 
@@ -157,23 +171,27 @@ def _named(series: Series, told: Callable[[Series], str]) -> str:
     """A line with what is told of it; the name alone of marks."""
     if not series.name or not series.points:
         return ""
-    return f"{series.marks} {series.name}  " if series.marks else f"━ {told(series)}  "
+    return f"{series.marks} {series.name}  " if series.marks else f"{series.tag or '━'} {told(series)}  "
 
 
 def _course(series: Series) -> str:
-    return f"{series.name} {short(series.points[0][1])} → {short(series.points[-1][1])}"
+    return f"{series.name} {short(series.points[0][1])} → {_mean(series)}"
 
 
 def _last(series: Series) -> str:
-    return f"{series.name} {short(series.points[-1][1])}"
+    return f"{series.name} {_mean(series)}"
+
+
+def _mean(series: Series) -> str:
+    return short(series.points[-1][1]) + ("" if series.spread is None else f" ±{short(series.spread)}")
+
+
+def _value(series: Series) -> str:
+    return short(series.points[-1][1])
 
 
 def _under(series: Series, x: float, named: bool) -> str:
     """The value at a step; where none was measured, at the nearest one."""
-    found, name = series.at(x), series.name if named else series.tag
+    found, name = series.at(x), series.name if named else ""
     value = "" if found is None else short(found[1]) + ("" if found[0] == x else f"@{found[0]:g}")
     return f"{name} {value}".strip()
-
-
-def _value(series: Series) -> str:
-    return f"{series.tag} {short(series.points[-1][1])}".strip()

@@ -3,7 +3,6 @@ there is something to plot."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from textual.strip import Strip
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 
-from sia_tui.tui.charts import Chart, Series, ticks
-from sia_tui.tui.decimate import decimate
+from sia_tui.tui.charts import Chart, Series, height_at, ticks
+from sia_tui.tui.decimate import Points, decimate
+from sia_tui.tui.ticked import ROOM, ticked
 
 ZOOM = 1.5
-SMALL = 1e-3
-DECIMALS = 4
-"""Of a number with one figure before them: more do not fit beside an axis."""
 
 
 class Paper(Canvas):
@@ -35,17 +32,8 @@ class Paper(Canvas):
 
 
 class Labels(NumericAxisFormatter):
-    """Plain numbers, with the decimals that tell neighbours apart, and powers of ten where plain ones would not fit."""
-
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        if len(ticks) < 2:
-            return [f"{tick:.4g}" for tick in ticks]
-        gap = ticks[1] - ticks[0]
-        if gap < SMALL and max(map(abs, ticks)) >= 0.1:
-            return [f"{tick:.{min(DECIMALS, math.ceil(-math.log10(gap)))}f}" for tick in ticks]
-        if gap < SMALL:
-            return [f"{tick:.0e}" if tick else "0" for tick in ticks]
-        return list(super().get_labels_for_ticks(ticks))
+        return ticked(ticks)
 
 
 class Plot(PlotWidget):
@@ -64,7 +52,7 @@ class Plot(PlotWidget):
         # A window that is closed meanwhile composes nothing.
         with suppress(NoMatches):
             self.set_y_formatter(Labels())
-        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 7
+        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, ROOM + 1
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.post_message(self.Wheeled(event.screen_offset, 1 / ZOOM))
@@ -82,11 +70,15 @@ class Plot(PlotWidget):
         first, last, low, high = chart.bounds
         self.set_xlimits(first, last)
         self.set_ylimits(low, high)
+        cell = (last - first) / max(1, width - ROOM - 3)
         if chart.level is not None:
-            level = chart.level[1]
-            self.plot([first, last], [level, level], hue("warning"), HiResMode.BRAILLE)
-        for series in chart.seen:
-            self._add(series, hue, width)
+            xs = _dotted(first, last, cell)
+            self.scatter(xs, [chart.level[1]] * len(xs), marker_style=hue("warning"), hires_mode=HiResMode.BRAILLE)
+        lines = [(series, points) for series in chart.seen if (points := decimate(series.points, max(4, width)))]
+        for series, points in lines:
+            self._add(series, points, hue)
+        for place, (series, points) in enumerate(reversed(lines)):
+            self._sign(series, points, hue, cell, 1 + 2 * place)
         for x, _ in chart.marks:
             self.add_v_line(x, hue("error"))
         if chart.cursor is not None:
@@ -94,10 +86,7 @@ class Plot(PlotWidget):
         self.set_yticks(ticks(low, high, (height - 2) // 2))
         self.set_xticks(_whole(first, last, width) if chart.whole_x else None)
 
-    def _add(self, series: Series, hue: Callable[[str], str], width: int) -> None:
-        points = decimate(series.points, max(4, width))
-        if not points:
-            return
+    def _add(self, series: Series, points: Points, hue: Callable[[str], str]) -> None:
         xs, ys = [x for x, _ in points], [y for _, y in points]
         if series.marks:
             self.scatter(xs, ys, series.marks, hue(series.color))
@@ -105,8 +94,13 @@ class Plot(PlotWidget):
             self.plot(xs, ys, hue(series.color), HiResMode.BRAILLE)
             if len(points) == 1:
                 self.scatter(xs, ys, "•", hue(series.color))
-            if series.tag:
-                self.scatter(xs[-1:], ys[-1:], series.tag, hue(series.color))
+
+    def _sign(self, series: Series, points: Points, hue: Callable[[str], str], cell: float, before: int) -> None:
+        """The letters of a line on it, so many cells before its end: there may be a mark, and of lines that end in one place
+        all can be read."""
+        end = max(points[0][0], points[-1][0] - before * cell)
+        for place, letter in enumerate(reversed(series.tag)):
+            self.scatter([end - place * cell], [height_at(points, end)], letter, hue(series.color))
 
     def x_at(self, place: Offset) -> float | None:
         """The x of a place on the screen; None outside the plot."""
@@ -115,6 +109,11 @@ class Plot(PlotWidget):
         if not self.display or not (0 <= at.x < canvas.size.width and 0 <= at.y < canvas.size.height):
             return None
         return float(self.get_coordinate_from_pixel(at.x, at.y)[0])
+
+
+def _dotted(first: float, last: float, cell: float) -> list[float]:
+    """A dot in every other cell, well within its left half: on an edge rounding would put it now here, now there."""
+    return [first + (place + 0.25) * cell for place in range(0, round((last - first) / cell), 2)]
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:
