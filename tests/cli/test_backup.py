@@ -23,6 +23,7 @@ import pytest
 
 from sia_tui.cli.main import main
 from sia_tui.config import load_config
+from sia_tui.core.consent import NO_END, Row, linked
 from sia_tui.core.events import ProposalMade, ProposalRefused, RunCreated, TrainingBegan
 from sia_tui.engine import keeping
 from sia_tui.engine.engine import Options, run_engine
@@ -58,6 +59,10 @@ def taken_back(workspace: Workspace) -> int:
         for table, name in (("episodes", "id"), ("trajectories", "episode")):
             db.execute(f"delete from {table} where {name} in ({gone})", [seq])
         db.execute("delete from events where seq >= ?", [seq])
+        end = NO_END
+        for row in db.execute("select seq, at, kind, data from events order by seq"):
+            end = linked(end, Row(*row))
+        db.execute("update log_end set seq = ?, digest = ?", [end.seq, end.digest])
         return int(seq)
 
 

@@ -34,7 +34,7 @@ from tests.tui.runs import make_run
 from tests.tui.writer import HOSTILE, PLAN, writing
 
 NARROW = "R reward 0.43 ±0.40  H held out 0.40"
-VALUES = st.floats(-1e6, 1e6)
+VALUES = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
 @given(st.lists(VALUES, min_size=1), st.sampled_from([0.0, 0.6, 0.9]))
