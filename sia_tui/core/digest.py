@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from sia_tui.core.clock import when
 from sia_tui.core.events import Alarmed
 from sia_tui.core.gates import Gate
 from sia_tui.core.proposals import Lever
@@ -105,9 +107,9 @@ def told(found: Digest) -> str:
     return " · ".join(parts)
 
 
-def page(found: Digest) -> str:
+def page(found: Digest, now: datetime | None = None) -> str:
     """A page of plain text; whoever shows it cleans it."""
-    since = f"since {found.since[:16].replace('T', ' ')} UTC" if found.since else "since its beginning"
+    since = f"since {when(found.since, now)}" if found.since else "since its beginning"
     lines = [f"{found.run}, {since}: {told(found)}", f"now {found.status}{_more(found.reason)}", ""]
     for decision in found.decided:
         gain = "" if decision.gain is None else f"{points(decision.gain)} [{_within(decision)}]  "

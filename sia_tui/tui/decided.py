@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from sia_tui.core.clock import when
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.ledger import Decision
 from sia_tui.core.memo import told as record_told
@@ -48,7 +50,7 @@ def _gain(value: float | None) -> str:
     return "" if value is None else points(value)
 
 
-def detail(made: Decision) -> list[Line]:
+def detail(made: Decision, now: datetime) -> list[Line]:
     """All that is known of one decision."""
     glyph, tone = MARKS.get(made.outcome, ("…", DIM))
     lines = [
@@ -63,7 +65,7 @@ def detail(made: Decision) -> list[Line]:
         lines.append(line(("took      ", DIM), minutes(60 * made.minutes)))
     for said in made.verdicts:
         note = f": {said.note}" if said.note else ""
-        lines.append(line(("verdict   ", DIM), f"{said.kind} by {said.by}{note}", (f"  {said.at[:19]}", DIM)))
+        lines.append(line(("verdict   ", DIM), f"{said.kind} by {said.by}{note}", (f"  {when(said.at, now)}", DIM)))
     return lines
 
 

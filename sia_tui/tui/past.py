@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
+from sia_tui.core.clock import when
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, pooled, traced
 from sia_tui.core.text import one_line
@@ -225,7 +227,7 @@ def _hidden(generation: Generation | None) -> str:
     return percent(found.mean) if found else ""
 
 
-def facts(entry: Entry, state: State) -> list[Line]:
+def facts(entry: Entry, state: State, now: datetime) -> list[Line]:
     """The few lines above the diff: what was decided, by whom and why."""
     step = entry.step
     commit = f"   commit {entry.commit[:12]}" if entry.commit else ""
@@ -238,7 +240,8 @@ def facts(entry: Entry, state: State) -> list[Line]:
     ]
     for gate, verdict in zip(step.gates, step.verdicts, strict=False):
         note = f": {verdict.note}" if verdict.note else ""
-        lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (f"  {verdict.at[:19]}", DIM)))
+        at = f"  {when(verdict.at, now)}"
+        lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (at, DIM)))
     found = attribution(state, step)
     texts = [*(pooled(one) for one in step.evidence), *(attributed(found) if found else ())]
     texts += traced(step.traced) if step.traced else []

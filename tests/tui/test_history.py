@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,22 +15,29 @@ import pytest
 from textual.pilot import Pilot
 
 from sia_tui.core import events as ev
+from sia_tui.core.digest import page
+from sia_tui.core.ledger import ledger
 from sia_tui.core.proposals import Proposal
-from sia_tui.store.reader import Answer, RunReader
+from sia_tui.store.reader import AgentCall, Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.decided import detail
 from sia_tui.tui.diffing import parse
 from sia_tui.tui.finding import Place, found
 from sia_tui.tui.past import entries, facts, told, trained
+from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.screens.history import HistoryPane
+from sia_tui.tui.spoken import spoken
+from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.grown import grown_run
 from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
-from tests.tui.writer import writing
+from tests.tui.writer import START, writing
 
 Compare = Callable[..., bool]
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +304,34 @@ def test_a_step_of_both_levers_is_three_rows_and_a_table(tmp_path: Path) -> None
     rows = [told(entry, state, False, 140).plain for entry in entries(state)]
     assert [row.split()[1:3] for row in rows[3:]] == [["g3", "harness"], ["g4", "weights"], ["g5", "both"]]
     for entry, gain in zip(entries(state)[3:], ("+2.0", "+5.0", "+16.0"), strict=True):
-        shown = [line.plain for line in facts(entry, state)]
+        shown = [line.plain for line in facts(entry, state, NOW)]
         assert gain in shown[1] and "together +9.0 beyond the sum of each alone" in shown
     assert [bool(trained(entry)) for entry in entries(state)[3:]] == [False, True, False]
+
+
+@pytest.mark.parametrize(("zone", "hours"), [("Asia/Tokyo", 9), ("America/Los_Angeles", -8)])
+def test_whatever_names_a_time_names_the_readers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, hours: int
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    paths = make_run(tmp_path / "runs" / "r", "done")
+    with closing(RunReader(paths.db)) as reader:
+        state, story = reader.state(), reader.digest(START.isoformat())
+    entry = next(one for one in entries(state) if one.step and one.step.verdicts)
+    assert entry.step is not None
+    at = entry.step.verdicts[0].at
+    own = datetime.fromisoformat(at) + timedelta(hours=hours)
+    decision = next(made for made in ledger(state) if made.step == entry.step.id)
+    call = AgentCall("c", at, "feedback", 1, (), ())
+    for days, shown in ((0, f"{own:%H:%M:%S}"), (1, f"{own:%d %b %H:%M}")):
+        now = datetime.fromisoformat(at) + timedelta(days=days)
+        said = {
+            "history": [line.plain for line in facts(entry, state, now)],
+            "ledger": [line.plain for line in detail(decision, now)],
+            "models": [line.plain for line in spoken([call], now, 80)],
+            "live": [line.plain for line in phase_lines(View("r", state, story=((at, "said"),)), now, 80, 9)],
+        }
+        assert {where for where, lines in said.items() if not any(shown in line for line in lines)} == set()
+    since = START + timedelta(hours=hours)
+    assert f"since {since:%d %b %H:%M}:" in page(story, START + timedelta(days=2))

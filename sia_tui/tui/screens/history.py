@@ -259,7 +259,7 @@ class HistoryPane(GoingOn):
             return
         place = found(entry, self._wanted, self._messages) if self._wanted else None
         where = [line((f"in its {place.part}: ", DIM), (place.text, STRONG))] if place else []
-        self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state)]))
+        self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state, window(self).now())]))
         other = next((one for one in self._entries if one.name == self._marked), None)
         sides = (other.harness(view.state) if other else entry.base(view.state), entry.harness(view.state))
         if self._shown == (entry.name, *sides):

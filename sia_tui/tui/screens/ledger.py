@@ -17,6 +17,7 @@ from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.titled import titled
+from sia_tui.tui.window import window
 
 
 class Ledger(Over[str | None]):
@@ -59,7 +60,7 @@ class Ledger(Over[str | None]):
     def _moved(self) -> None:
         at = self.query_one("#ledger", Lines).cursor
         if at < len(self._made):
-            self.query_one("#detail", Static).update(paragraph(detail(self._made[at])))
+            self.query_one("#detail", Static).update(paragraph(detail(self._made[at], window(self).now())))
 
     @on(Lines.Chosen)
     def _chosen(self, event: Lines.Chosen) -> None:
