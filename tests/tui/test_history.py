@@ -18,6 +18,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.digest import page
 from sia_tui.core.ledger import ledger
 from sia_tui.core.proposals import Proposal
+from sia_tui.core.state import State
 from sia_tui.store.reader import AgentCall, Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
@@ -30,6 +31,8 @@ from sia_tui.tui.screens.history import HistoryPane
 from sia_tui.tui.spoken import spoken
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
+from sia_tui.tui.widgets.facts import Facts
+from sia_tui.tui.widgets.lines import Lines
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.grown import grown_run
 from tests.tui.opened import until, whole
@@ -335,3 +338,49 @@ def test_whatever_names_a_time_names_the_readers_own(
         assert {where for where, lines in said.items() if not any(shown in line for line in lines)} == set()
     since = START + timedelta(hours=hours)
     assert f"since {since:%d %b %H:%M}:" in page(story, START + timedelta(days=2))
+
+
+async def test_facts_that_have_no_room_are_counted_and_scrolled_to(tmp_path: Path) -> None:
+    grown = grown_run(tmp_path)
+    hunks = tuple(f"harness.py:{number} +1 -0" for number in range(12))
+    with writing(grown.root) as run:
+        run.store.record(ev.Traced("p-two", 1, hunks, (), (), ()))
+    async with open_on(grown, "history", size=SMALL) as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        part = app.query_one(Facts)
+        assert "harness.py:11" not in screen_text(app)
+        assert f"{part.count - part.size.height} more lines: tab, ↓" in screen_text(app)
+        await pilot.press("tab")
+        assert app.focused is part
+        await pilot.press("end")
+        await settle(pilot)
+        assert "harness.py:11" in screen_text(app) and "more line" not in screen_text(app)
+        await pilot.press("shift+tab", "up", "down")
+        await settle(pilot)
+        assert part.scroll_y == 0, "another step is read from its beginning"
+
+
+def test_what_became_of_a_proposal_is_said_beside_its_title(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "patch_gate").root) as run:
+        step = run.store.state.steps[-1]
+        gone = ev.ProposalAmended(step.id, "p-new", step.gates[-1].id, "ana")
+        titled = replace(step.proposal, title="A title that is longer than any column of the list has cells " * 3)
+        run.store.record(gone, ev.ProposalMade("p-new", titled), ev.ProposalRefused("p-new", "checks", "no"))
+        state = run.store.state
+    found = {entry.name: entry for entry in entries(state)}
+    for width, amended, refused in ((80, "amended by ana", "refused by checks"), (140, "↷ ana", "✗ checks")):
+        assert amended in told(found[step.id], state, False, width).plain
+        assert refused in told(found["p-new"], state, False, width).plain
+
+
+async def test_until_the_run_is_read_nothing_is_said_of_it(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        pane = HistoryPane()
+        await app.mount(pane)
+        pane.show(View("r"))
+        await pilot.pause()
+        empty = [lines.empty for lines in pane.query("#list, #diff").results(Lines)]
+        assert empty == ["reading …", "reading …"]
+        pane.show(View("r", State(run="r")))
+        assert pane.query_one("#list", Lines).empty == "no generation yet"
