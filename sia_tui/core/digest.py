@@ -154,7 +154,7 @@ def data(found: Digest) -> dict[str, Any]:
     return asdict(found) | {"waiting": gate}
 
 
-_MOST = 200
+_MOST = 120
 """Characters of what an agent may say at any length."""
 _GLYPHS = {"kept": "✓", "rolled back": "✗", "refused": "–"}
 
@@ -220,6 +220,8 @@ def _money(dollars: float) -> str:
 
 
 def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
