@@ -207,6 +207,7 @@ async def test_decisions_stand_beside_what_was_promised(tmp_path: Path) -> None:
         await settle(pilot)
         shown = screen_text(app)
         assert "promised +6.0" in shown and "wrong sign" in shown and "playbook/harness: " in shown
+        assert "CONSTRAINTS" in shown and "refused “Snap answers to the list of charges”: not now" in shown
         assert "measured -4.0 [-6.0, -2.0]" in shown and "promised ×1.40" in shown
         await pilot.press("enter")
         await settle(pilot)

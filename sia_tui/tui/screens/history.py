@@ -42,7 +42,6 @@ class HistoryPane(GoingOn):
         & > #heading { height: 1; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #search { display: none; }
         & > #list { height: auto; max-height: 40%; }
-        & > #facts { max-height: 9; }
         & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
         & > #diff:focus, & > #trained:focus { border-top: solid $accent; }
         & > #diff, & > #trained { display: none; }

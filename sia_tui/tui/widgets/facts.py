@@ -13,11 +13,12 @@ from sia_tui.tui.widgets.styled import content
 
 
 class Facts(Lines):
-    """As high as its text, up to `max-height`; its border above says how many lines are below."""
+    """As high as its text, up to a part of what it stands in; its border above says how many lines are below."""
 
     DEFAULT_CSS = """
     Facts {
-        height: auto; padding: 0 1; border-top: solid $panel-lighten-2; border-title-color: $warning;
+        height: auto; max-height: 30%; padding: 0 1; scrollbar-size-horizontal: 0;
+        border-top: solid $panel-lighten-2; border-title-color: $warning;
         &:focus { border-top: solid $accent; }
     }
     """
