@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sia_tui.cli.doctor import Row
 from sia_tui.cli.main import DONE, Failure, UsageError
+from sia_tui.core.clock import when
 from sia_tui.core.text import clean
 from sia_tui.store.reader import AgentCall, RunReader
 from sia_tui.store.workspace import Workspace
@@ -41,7 +42,7 @@ def _log(options: argparse.Namespace) -> int:
 
 
 def _lines(call: AgentCall) -> Iterator[str]:
-    yield f"── {call.role} agent, step {call.step}, {call.at} ──"
+    yield f"── {call.role} agent, step {call.step}, {when(call.at)} ──"
     for said in (*call.sent, *call.said):
         who = " ".join((WHO.get(said["role"], said["role"]), said.get("name", ""))).strip()
         yield f"[{who}]\n{clean(said['text'])}"

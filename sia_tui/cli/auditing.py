@@ -10,6 +10,7 @@ from dataclasses import asdict
 from sia_tui.cli.main import DONE, FAILED
 from sia_tui.cli.table import table
 from sia_tui.core import consent
+from sia_tui.core.clock import when
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
@@ -33,5 +34,5 @@ def _told(found: consent.Audit) -> str:
 
 def _row(given: consent.Given) -> tuple[str, ...]:
     uid = "?" if given.uid is None else str(given.uid)
-    who = (one_line(given.by, 40), uid, given.at, given.hash[:12] or "?", given.seen[:12] or "not told")
+    who = (one_line(given.by, 40), uid, when(given.at), given.hash[:12] or "?", given.seen[:12] or "not told")
     return (given.gate, given.kind, *who, "yes" if given.chained else "no (earlier version)")

@@ -11,6 +11,7 @@ from typing import Any
 from sia_tui.cli.again import evidence_data, evidences, gain_told, pairs_told, remeasures
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.table import table
+from sia_tui.core.clock import when
 from sia_tui.core.state import State
 from sia_tui.core.summary import gate, summary
 from sia_tui.core.telling import percent, points, tell
@@ -25,7 +26,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 def ls(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     runs = [_listed(workspace.run(name)) for name in workspace.run_names()]
-    rows = [(r["run"], r["task"], r["status"], r["steps"], _mean(r["dev"]), r["created_at"][:16]) for r in runs]
+    rows = [(r["run"], r["task"], r["status"], r["steps"], _mean(r["dev"]), when(r["created_at"])) for r in runs]
     _print(options, runs, lambda: table(("run", "task", "status", "steps", "dev", "created"), rows))
     return DONE
 
@@ -190,7 +191,7 @@ def _evaluator(told: dict[str, Any]) -> list[str]:
     odd = [row for row in told["findings"] or () if row["level"] != "ok"]
     lines = [f"evaluator: {row['level']} {row['row']}: {one_line(row['found'], 200)}" for row in odd]
     return lines + [
-        f"accepted risk: {risk['row']} — {one_line(risk['reason'], 200)} ({risk['by']}, {risk['at'][:16]})"
+        f"accepted risk: {risk['row']} — {one_line(risk['reason'], 200)} ({risk['by']}, {when(risk['at'])})"
         for risk in told["accepted"]
     ]
 
@@ -309,7 +310,7 @@ def history(options: argparse.Namespace) -> int:
     ]
 
     def lines() -> str:
-        story = [f"{line['at'][11:19]}  {one_line(line['text'], 400)}" for line in told]
+        story = [f"{when(line['at'])}  {one_line(line['text'], 400)}" for line in told]
         how = f"git -C {workspace.harness_repository} log --graph --notes --exclude='refs/notes/*' --all"
         return "\n".join(story if is_anothers(paths) else [*story, "", f"the same in git, diffs included: {how}"])
 

@@ -14,6 +14,7 @@ from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import read
 from sia_tui.cli.window import fits, open_window
 from sia_tui.config import RunConfig, hash_of
+from sia_tui.core.clock import when
 from sia_tui.core.fitness import ROWS
 from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
@@ -66,7 +67,7 @@ def printed(paths: RunPaths) -> int:
             for entry in reader.log(after=seen):
                 seen = entry.seq
                 if line := tell(entry.event):
-                    print(f"{_clock(entry.at)}  {one_line(line, 400)}", flush=True)
+                    print(f"{when(entry.at)}  {one_line(line, 400)}", flush=True)
             if not alive:
                 over = reader.state().status in ("done", "stopped")
                 print(
@@ -140,12 +141,6 @@ def _detach(workspace: Workspace, paths: RunPaths, headless: bool) -> int:
     return DONE
 
 
-def _clock(at: str) -> str:
-    from datetime import datetime
-
-    return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
-
-
 def _progress(reader: RunReader, shown: str) -> str:
     """One line when the phase changes or has come a tenth further."""
     found = reader.progress()
@@ -154,5 +149,5 @@ def _progress(reader: RunReader, shown: str) -> str:
     tenth = 10 * found.done // found.total if found.total else 0
     mark = f"{found.phase}:{tenth}"
     if mark != shown and found.total and found.done < found.total:
-        print(f"{_clock(found.beat_at)}  … {found.phase} {found.done}/{found.total}  {eta(found.eta_s)}", flush=True)
+        print(f"{when(found.beat_at)}  … {found.phase} {found.done}/{found.total}  {eta(found.eta_s)}", flush=True)
     return mark

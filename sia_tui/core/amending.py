@@ -8,7 +8,7 @@ from typing import Any
 
 from sia_tui.core import events as ev
 from sia_tui.core.gates import Gate
-from sia_tui.core.hunks import fresh, hunks, lost
+from sia_tui.core.hunks import digests, fresh, hunks, lost
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Dropped, Light, Proposal
 from sia_tui.core.state import State, Step
@@ -75,17 +75,12 @@ def check_dropped(patch: str, earlier: Sequence[Step]) -> tuple[Light, ...]:
     dropped = [(step, hunk) for step in earlier if step.amended for hunk in step.amended.dropped]
     if not dropped:
         return ()
-    there = {hunk.digest for hunk in hunks(patch)}
-    back = [(step, hunk) for step, hunk in dropped if hunk.digest in there]
+    back = [(step, hunk) for step, hunk in dropped if hunk.digest in digests(patch)]
     if not back:
         return (Light("dropped hunks", "ok"),)
     step, hunk = back[-1]
     by = step.amended.by if step.amended else ""
-    again = 1 + sum(_returned(later, hunk.digest) for later in earlier[earlier.index(step) + 1 :])
+    again = 1 + sum(hunk.digest in digests(later.proposal.patch or "") for later in earlier[earlier.index(step) + 1 :])
     times = "" if again == 1 else f", back for the {again}. time"
     more = f"; so {len(back) - 1} more" if len(back) > 1 else ""
     return (Light("dropped hunks", "amber", f"a person ({by}) dropped {hunk.told} in {step.id}{times}{more}"),)
-
-
-def _returned(step: Step, digest: str) -> bool:
-    return any(hunk.digest == digest for hunk in hunks(step.proposal.patch or ""))

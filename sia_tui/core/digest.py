@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from sia_tui.core.clock import when
 from sia_tui.core.events import Alarmed
 from sia_tui.core.gates import Gate
 from sia_tui.core.proposals import Lever
+from sia_tui.core.spent import Cost
 from sia_tui.core.state import State, Step
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
@@ -31,6 +35,14 @@ class Decision:
     hi: float | None
     worked_s: float | None
     """Working time from its proposal to its end."""
+    reason: str = ""
+    """For which it was proposed."""
+    notes: tuple[str, ...] = ()
+    """What was said with the verdicts on it, each with whose it was."""
+    gpu_s: float = 0.0
+    tokens: int = 0
+    money: float = 0.0
+    """US dollars of agents' models; nothing of the three where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,12 @@ class Digest:
         return sum(decision.fate == fate for decision in self.decided)
 
 
-def digest(before: State, after: State, tokens: int, episodes: int) -> Digest:
-    """`tokens` and `episodes` are those between the two: states that clients fold hold none of them."""
+def digest(before: State, after: State, tokens: int, episodes: int, costs: Mapping[str, Cost] | None = None) -> Digest:
+    """`tokens` and `episodes` are those between the two: states that clients fold hold none of them. `costs`: of steps."""
     known = {step.id for step in before.made if _fate(before, step) is not None}
-    decided = (_decision(after, step) for step in after.made if step.id not in known)
+    decided = (
+        _decision(after, step, (costs or {}).get(step.id, Cost())) for step in after.made if step.id not in known
+    )
     step = after.current
     return Digest(
         after.run,
@@ -105,16 +119,17 @@ def told(found: Digest) -> str:
     return " · ".join(parts)
 
 
-def page(found: Digest) -> str:
+def page(found: Digest, now: datetime | None = None) -> str:
     """A page of plain text; whoever shows it cleans it."""
-    since = f"since {found.since[:16].replace('T', ' ')} UTC" if found.since else "since its beginning"
+    since = f"since {when(found.since, now)}" if found.since else "since its beginning"
     lines = [f"{found.run}, {since}: {told(found)}", f"now {found.status}{_more(found.reason)}", ""]
     for decision in found.decided:
         gain = "" if decision.gain is None else f"{points(decision.gain)} [{_within(decision)}]  "
         by = f" (gate: {decision.by})" if decision.by and decision.fate != "refused" else ""
         lines.append(f"{_GLYPHS[decision.fate]} {decision.fate} · {decision.lever}: {decision.title}")
-        took = "" if decision.worked_s is None else f" · {_time(decision.worked_s)}"
-        lines.append(f"      {gain}{decision.why or 'no reason was recorded'}{by}{took}")
+        lines.append(f"      {gain}{decision.why or 'no reason was recorded'}{by}{_took(decision)}")
+        lines += [f"      proposed because: {one_line(decision.reason, _MOST)}"] if decision.reason else []
+        lines += [f"      {note}" for note in decision.notes if note not in decision.why]
     if not found.decided:
         lines.append("nothing was decided")
     if found.at_work and found.waiting is None:
@@ -139,6 +154,8 @@ def data(found: Digest) -> dict[str, Any]:
     return asdict(found) | {"waiting": gate}
 
 
+_MOST = 120
+"""Characters of what an agent may say at any length."""
 _GLYPHS = {"kept": "✓", "rolled back": "✗", "refused": "–"}
 
 
@@ -152,7 +169,7 @@ def _fate(state: State, step: Step) -> str | None:
     return "rolled back" if made and all(generation.kept is False for generation in made) else None
 
 
-def _decision(state: State, step: Step) -> Decision | None:
+def _decision(state: State, step: Step, cost: Cost) -> Decision | None:
     fate, found = _fate(state, step), step.measured
     if fate is None:
         return None
@@ -163,7 +180,10 @@ def _decision(state: State, step: Step) -> Decision | None:
     why = ": ".join(filter(None, (step.refused.by, step.refused.reason))) if step.refused else best.why if best else ""
     gain, lo, hi = (found.gain, found.lo, found.hi) if found else (None, None, None)
     worked = None if step.ended_s is None else max(0.0, step.ended_s - step.began_s)
-    return Decision(step.id, step.proposal.lever, step.proposal.title, fate, by, why, gain, lo, hi, worked)
+    notes = tuple(f"{said.by}: {said.note}" for said in step.verdicts if said.note)
+    lever, title, reason = step.proposal.lever, step.proposal.title, step.proposal.reason
+    settled = (fate, by, why, gain, lo, hi, worked, reason, notes, cost.gpu_s, cost.tokens, cost.money)
+    return Decision(step.id, lever, title, *settled)
 
 
 def _dev(state: State) -> float | None:
@@ -179,13 +199,29 @@ def _within(decision: Decision) -> str:
     return f"{points(decision.lo or 0.0)}, {points(decision.hi or 0.0)}"
 
 
+def _took(decision: Decision) -> str:
+    if decision.worked_s is None:
+        return ""
+    tokens = f", {decision.tokens:,} tokens" if decision.tokens else ""
+    return f" · {_time(decision.worked_s)}{_gpus(decision.gpu_s)}{tokens}{_money(decision.money)}"
+
+
 def _cost(found: Digest) -> str:
-    gpus = f", {found.gpu_s / 3600:.1f} GPU-h" if found.gpu_s else ""
-    money = f", {found.money:.2f} $" if found.money else ""
-    return f"{_time(found.wall_s)} of work{gpus}, {found.tokens:,} tokens{money}"
+    return f"{_time(found.wall_s)} of work{_gpus(found.gpu_s)}, {found.tokens:,} tokens{_money(found.money)}"
+
+
+def _gpus(seconds: float) -> str:
+    hours = seconds / 3600
+    return f", {hours:.1f} GPU-h" if hours >= 1 else f", {hours:.1g} GPU-h" if hours else ""
+
+
+def _money(dollars: float) -> str:
+    return f", {dollars:.2f} $" if dollars >= 0.01 else f", {dollars:.1g} $" if dollars else ""
 
 
 def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 

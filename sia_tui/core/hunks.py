@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sia_tui.core.diffs import lines_of
 from sia_tui.core.diffs import patch as diff
@@ -57,6 +58,12 @@ class _File:
 def hunks(patch: str) -> tuple[Hunk, ...]:
     """Those of a unified diff. Lines inside a hunk are counted, so that none of them passes for a file's name."""
     return tuple(hunk for file in _files(patch) for hunk in file.hunks)
+
+
+@lru_cache(maxsize=256)
+def digests(patch: str) -> frozenset[str]:
+    """By which its hunks are known again."""
+    return frozenset(hunk.digest for hunk in hunks(patch))
 
 
 def partial(patch: str, taken: Collection[int]) -> str:

@@ -1,11 +1,13 @@
-"""Where a run's working time went: each stretch belongs to what came of it."""
+"""Where a run's working time went: each stretch belongs to what came of it; and what each step has cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sia_tui.core import events as ev
 from sia_tui.core.fold import advance
+from sia_tui.core.spent import Cost
 from sia_tui.core.state import State
 
 _PHASES: dict[type[object], str] = {
@@ -40,3 +42,29 @@ def _phase(event: ev.Event) -> str:
     if isinstance(event, ev.Evaluated):
         return f"measuring on {event.split}"
     return _PHASES.get(type(event), OTHER)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Of a step: from its proposal, or that of the one it was made of, to its end."""
+
+    began: str
+    ended: str
+    cost: Cost
+    """GPU time within it, and the money of agents' models since the step before had ended. Tokens are in no log."""
+
+
+def stretches(log: Iterable[ev.Recorded]) -> dict[str, Stretch]:
+    """Of every step that has ended, by its id; one that became another step is part of that."""
+    state, found = State(), dict[str, Stretch]()
+    began, gpu_s, money = "", 0.0, 0.0
+    for entry in log:
+        state = advance(state, entry)
+        step = state.steps[-1] if state.steps else None
+        if isinstance(entry.event, ev.ProposalMade) and step is not None and state.amends(step) is None:
+            began, gpu_s = entry.at, state.cost.gpu_s
+        if step is not None and step.closed and step.amended is None and step.id not in found:
+            cost = Cost(gpu_s=state.cost.gpu_s - gpu_s, money=state.cost.money - money)
+            found[step.id] = Stretch(began, entry.at, cost)
+            money = state.cost.money
+    return found

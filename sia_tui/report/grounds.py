@@ -7,6 +7,7 @@ from collections import Counter
 from sia_tui.core import events as ev
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
+from sia_tui.core.clock import utc
 from sia_tui.core.state import Step
 from sia_tui.core.stats import Gain
 from sia_tui.core.text import one_line
@@ -91,7 +92,7 @@ def _passed(step: Step) -> str:
     verdict = step.verdict_on("step")
     if verdict is None:
         return "not asked yet" if not step.closed else "nobody"
-    return f"{verdict.by}, {verdict.at[:19]}" if verdict.kind == "approve" else f"nobody: {verdict.by} said no"
+    return f"{verdict.by}, {utc(verdict.at)}" if verdict.kind == "approve" else f"nobody: {verdict.by} said no"
 
 
 def _without_policy(facts: Facts) -> list[Block]:

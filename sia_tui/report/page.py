@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sia_tui.core.clock import utc
 from sia_tui.core.spending import phases
 from sia_tui.core.text import one_line
 from sia_tui.report.blocks import Block, Code, Page, Section, Table, Words
@@ -24,9 +25,9 @@ def _run(facts: Facts) -> Section:
     rows = [
         ("status", f"{facts.status}{why}"),
         ("task", state.task),
-        ("began", state.created_at[:19]),
-        ("last recorded", (state.last_at or "")[:19]),
-        ("this report", facts.made_at[:19]),
+        ("began", utc(state.created_at)),
+        ("last recorded", utc(state.last_at or "")),
+        ("this report", utc(facts.made_at)),
     ]
     if state.parent:
         rows.append(("branched from", state.parent))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from sia_tui.core.clock import utc
 from sia_tui.core.hunks import hunks
 from sia_tui.core.state import State, Step
 from sia_tui.core.telling import points, traced
@@ -122,7 +123,7 @@ def _seen(step: Step) -> list[Block]:
 
 def _verdicts(step: Step) -> list[Block]:
     rows = [
-        (gate.id, gate.kind, verdict.by, verdict.kind, one_line(verdict.note, 300) or "no note", verdict.at[:19])
+        (gate.id, gate.kind, verdict.by, verdict.kind, one_line(verdict.note, 300) or "no note", utc(verdict.at))
         for gate, verdict in zip(step.gates, step.verdicts, strict=False)
     ]
     return [Table(("gate", "asks", "who", "said", "why", "when"), rows)] if rows else []

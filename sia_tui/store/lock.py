@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sia_tui.core.clock import when
 from sia_tui.core.text import one_line
 from sia_tui.store.asked import listens
 
@@ -87,7 +88,7 @@ def is_held(path: Path) -> bool:
 def _holder(path: Path) -> str:
     try:
         about = json.loads(path.read_text())
-        return f"engine pid {about['pid']} on {about['host']} since {about['since']}"
+        return f"engine pid {about['pid']} on {about['host']} since {when(str(about['since']))}"
     except (OSError, ValueError, KeyError):
         return "another engine"
 

@@ -16,6 +16,8 @@ from sia_tui.core.digest import Digest, digest
 from sia_tui.core.episodes import Attempt, Score
 from sia_tui.core.events import EpisodeDone, Recorded
 from sia_tui.core.machine import Usage, usage_from
+from sia_tui.core.spending import Stretch, stretches
+from sia_tui.core.spent import Cost
 from sia_tui.core.state import State
 from sia_tui.store.connection import Connection
 from sia_tui.store.logged import entry, folded, written
@@ -146,7 +148,13 @@ class RunReader(Connection):
         before = folded(self._path, (entry for entry in entries if since is not None and entry.at <= since))
         after = folded(self._path, (entry for entry in entries if since is None or entry.at > since), before)
         episodes, tokens = self.episodes_since(since or "")
-        return digest(replace(before, last_at=since), counted(after, self.tally()), tokens, episodes)
+        costs = {name: self._counted(found) for name, found in stretches(entries).items()}
+        return digest(replace(before, last_at=since), counted(after, self.tally()), tokens, episodes, costs)
+
+    def _counted(self, found: Stretch) -> Cost:
+        """What a step has cost, with the tokens of its episodes."""
+        query = "select coalesce(sum(tokens), 0) from episodes where at > ? and at <= ?"
+        return replace(found.cost, tokens=self._rows(query, [found.began, found.ended])[0][0])
 
     def version(self) -> int:
         """A number that is another one whenever somebody has written since."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from sia_tui.core.gates import Gate
 from sia_tui.core.memo import signs
 from sia_tui.core.plans import estimate
+from sia_tui.core.refusals import Refusal, repeated
 from sia_tui.core.state import State, Step
 from sia_tui.core.stats import resolvable_gain
 from sia_tui.core.telling import points
+from sia_tui.core.text import one_line
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.diffing import LONGEST
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
@@ -278,6 +280,14 @@ def _warnings(asked: Question) -> list[Line]:
     for light in odd:
         glyph, tone = ("▲", WARN) if light.level == "amber" else ("✗", BAD)
         told.append(line((f"{glyph} {light.name}: ", tone), light.detail))
+    if again := repeated(asked.state, asked.step):
+        told.append(_again(*again))
     if asked.patch and any(len(one) > LONGEST for one in asked.patch.splitlines()):
         told.append(line((f"▲ a line of the patch is longer than {LONGEST:,} characters: its end is not shown", WARN)))
     return told
+
+
+def _again(was: Refusal, back: int) -> Line:
+    """That a person has said no to it once."""
+    said = f"{was.by} refused in {was.step}{f': {one_line(was.note, 100)}' if was.note else ''}"
+    return line(("▲ turned down before: ", WARN), f"{back} of {len(was.digests)} hunks that {said}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import datetime
 from functools import partial
 
 from textual import events
@@ -24,6 +26,7 @@ class Away(App[None]):
 
     paths: RunPaths
     source: Source
+    now: Callable[[], datetime]
     away: Digest | None
     _presence: Presence | None
     _garbage: Garbage
@@ -55,9 +58,9 @@ class Away(App[None]):
         since, paths = self.away.since if self.away else None, self.paths
         self.away = None
         self._shown.clear()
-        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since)))
+        self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since, self.now())))
 
 
-def _digest_page(source: Source, since: str | None) -> str:
+def _digest_page(source: Source, since: str | None, now: datetime) -> str:
     with closing(source.reader()) as reader:
-        return page(reader.digest(since))
+        return page(reader.digest(since), now)

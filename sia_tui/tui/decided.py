@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from sia_tui.core.clock import when
 from sia_tui.core.forecast import TrackRecord
 from sia_tui.core.ledger import Decision
 from sia_tui.core.memo import told as record_told
+from sia_tui.core.refusals import Refusal
 from sia_tui.core.telling import points
+from sia_tui.core.text import one_line
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, cells, cut, fit, head, interval, line, minutes
 from sia_tui.tui.scores import LETTERS
 
@@ -48,7 +52,7 @@ def _gain(value: float | None) -> str:
     return "" if value is None else points(value)
 
 
-def detail(made: Decision) -> list[Line]:
+def detail(made: Decision, now: datetime) -> list[Line]:
     """All that is known of one decision."""
     glyph, tone = MARKS.get(made.outcome, ("…", DIM))
     lines = [
@@ -63,7 +67,7 @@ def detail(made: Decision) -> list[Line]:
         lines.append(line(("took      ", DIM), minutes(60 * made.minutes)))
     for said in made.verdicts:
         note = f": {said.note}" if said.note else ""
-        lines.append(line(("verdict   ", DIM), f"{said.kind} by {said.by}{note}", (f"  {said.at[:19]}", DIM)))
+        lines.append(line(("verdict   ", DIM), f"{said.kind} by {said.by}{note}", (f"  {when(said.at, now)}", DIM)))
     return lines
 
 
@@ -86,6 +90,22 @@ def _cost(name: str, promised: float, measured: float | None) -> list[Piece]:
         return minutes(value) if name.endswith("_s") else f"×{value:.2f}"
 
     return [f"promised {shown(promised)}", (f", measured {shown(measured)}" if measured else ", not measured", "")]
+
+
+def refused(found: Sequence[Refusal], task: str) -> list[Line]:
+    """What people want none of, newest first, and how often it was proposed again all the same."""
+    if not found:
+        return []
+    note = f"turned down in this run; of every run: sia-tui memory {task}"
+    return [head("CONSTRAINTS", note), *map(_refused, reversed(found)), line()]
+
+
+def _refused(one: Refusal) -> Line:
+    how = f"dropped {one.hunk} of" if one.hunk else "refused"
+    note = f": {one_line(one.note, 100)}" if one.note else ""
+    times = "once" if one.returned == 1 else f"{one.returned} times"
+    back = (f"  came back {times}", WARN) if one.returned else ("", "")
+    return line((f"{one.step} ", DIM), (one.by, STRONG), f" {how} “{one_line(one.title, 48)}”{note}", back)
 
 
 def calibrated(records: Sequence[TrackRecord]) -> list[Line]:

@@ -54,6 +54,9 @@ class Film:
     def last_mark(self, before_s: float) -> Mark | None:
         return next((mark for mark in reversed(self.marks) if mark.at_s < before_s), None)
 
+    def marked(self, at_s: float) -> bool:
+        return any(mark.at_s == at_s for mark in self.marks)
+
     def step(self, at_s: float, way: int) -> float:
         """The moment before or after this one."""
         here = bisect_right(self.seconds, at_s) - 1

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sia_tui.core import loop
+from sia_tui.core.clock import when
 from sia_tui.core.digest import Digest
 from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
@@ -40,15 +41,11 @@ def _wrapped(name: str, said: str, style: str, width: int) -> list[Line]:
     return [line((f"{name if number == 0 else '':<{_ROOM}}", HEAD), (row, style)) for number, row in enumerate(rows)]
 
 
-def away_line(found: Digest, width: int, keys: Mapping[str, str] = KEYS) -> Line:
+def away_line(found: Digest, now: datetime, width: int, keys: Mapping[str, str] = KEYS) -> Line:
     """Over everything else, until the person has asked why."""
-    when = f"{_clock(found.since)} → {_clock(found.until)} · " if found.since and found.until else ""
+    span = f"{when(found.since, now)} → {when(found.until, now)} · " if found.since and found.until else ""
     why = f" {keys['app.why']} why"
-    return line(("AWAY      ", HEAD), fit(f"{when}{digested(found)}", max(4, width - _ROOM - len(why))), (why, WARN))
-
-
-def _clock(at: str) -> str:
-    return datetime.fromisoformat(at).astimezone().strftime("%d %b %H:%M")
+    return line(("AWAY      ", HEAD), fit(f"{span}{digested(found)}", max(4, width - _ROOM - len(why))), (why, WARN))
 
 
 def _machine(view: View, now: datetime, width: int) -> list[Line]:

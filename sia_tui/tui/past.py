@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
+from sia_tui.core.clock import when
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import percent, points, pooled, traced
 from sia_tui.core.text import one_line
@@ -125,7 +127,7 @@ def told(entry: Entry, state: State, marked: bool, width: int, rail: Rail = ALON
         _lever(entry),
         _title(entry),
         _dev(entry.generation),
-        _gain(entry),
+        _gain(entry) or ("" if width >= WIDE else " by ".join(_over(entry))),
         _hidden(entry.generation),
         _verdict(entry),
         _bar(entry.generation, state),
@@ -143,6 +145,8 @@ def told(entry: Entry, state: State, marked: bool, width: int, rail: Rail = ALON
 
 
 _LEFT = 3
+WIDE = 112
+"""Cells from which on there is room for the verdicts."""
 _NAMED, _LEVER, _DEV, _MEAN, _GAINED, _HID, _BY, _BAR, _COMMIT = 10, 7, 20, 7, 21, 7, 10, 8, 8
 
 
@@ -164,7 +168,7 @@ def _ruled(
     right = f" {fit(dev, _DEV) if wide else fit(dev.split(' [', 1)[0], _MEAN)} {fit(gain, _GAINED)}"
     if wide:
         right += f" {hidden:>{_HID}}"
-    if width >= 112:
+    if width >= WIDE:
         right += f"  {fit(by, _BY)} {fit(score, _BAR)}"
     if width >= 136:
         right += f" {commit:<{_COMMIT}}"
@@ -189,6 +193,8 @@ def _lever(entry: Entry) -> str:
 
 def _verdict(entry: Entry) -> str:
     """The last one, and whose it was."""
+    if over := _over(entry):
+        return f"{'↷' if over[0] == 'amended' else '✗'} {over[1]}"
     last = entry.step.verdicts[-1] if entry.step and entry.step.verdicts else None
     return f"{'✓' if last.kind == 'approve' else '✗'} {last.by}" if last else ""
 
@@ -201,12 +207,7 @@ def _bar(generation: Generation | None, state: State) -> str:
 
 
 def _title(entry: Entry) -> str:
-    if entry.step is None:
-        return "the first harness"
-    title, refused, amended = entry.step.proposal.title, entry.step.refused, entry.step.amended
-    if amended:
-        return f"{title} (amended by {amended.by})"
-    return f"{title} (refused by {refused.by})" if refused else title
+    return entry.step.proposal.title if entry.step else "the first harness"
 
 
 def _dev(generation: Generation | None) -> str:
@@ -219,13 +220,21 @@ def _gain(entry: Entry) -> str:
     return f"{points(found.gain)} {interval(found.lo, found.hi)}" if found else ""
 
 
+def _over(entry: Entry) -> tuple[str, ...]:
+    """What became of a proposal that is no generation, and by whom; nothing of one that is."""
+    step = None if entry.generation else entry.step
+    if step is not None and step.amended is not None:
+        return "amended", step.amended.by
+    return ("refused", step.refused.by) if step is not None and step.refused is not None else ()
+
+
 def _hidden(generation: Generation | None) -> str:
     """Told to people once a generation is kept, and never to agents."""
     found = generation.results.get("hidden") if generation and generation.kept else None
     return percent(found.mean) if found else ""
 
 
-def facts(entry: Entry, state: State) -> list[Line]:
+def facts(entry: Entry, state: State, now: datetime) -> list[Line]:
     """The few lines above the diff: what was decided, by whom and why."""
     step = entry.step
     commit = f"   commit {entry.commit[:12]}" if entry.commit else ""
@@ -238,7 +247,8 @@ def facts(entry: Entry, state: State) -> list[Line]:
     ]
     for gate, verdict in zip(step.gates, step.verdicts, strict=False):
         note = f": {verdict.note}" if verdict.note else ""
-        lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (f"  {verdict.at[:19]}", DIM)))
+        at = f"  {when(verdict.at, now)}"
+        lines.append(line((f"{gate.id} ", DIM), f"{verdict.kind} by {verdict.by}{note}", (at, DIM)))
     found = attribution(state, step)
     texts = [*(pooled(one) for one in step.evidence), *(attributed(found) if found else ())]
     texts += traced(step.traced) if step.traced else []

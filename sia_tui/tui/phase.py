@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from sia_tui.core.clock import when
 from sia_tui.core.state import Step
 from sia_tui.store.reader import Metrics, Progress
 from sia_tui.tui.alerts import nearness
 from sia_tui.tui.panels import label, missing, panels
 from sia_tui.tui.pieces import DIM, KEYS, STRONG, WARN, Line, Piece, bar, cells, fit, head, line, minutes, wrap
 from sia_tui.tui.sparks import short, spark
-from sia_tui.tui.view import View, clock
+from sia_tui.tui.view import View
 
 FIRST = (
     "reward",
@@ -52,15 +53,16 @@ def phase_lines(view: View, now: datetime, width: int, height: int, keys: Mappin
         rest = max(0, height - len(top))
         rows = measure_lines(view.metrics.get(step.id, ()), width)[:rest]
         if len(rows) + 2 < rest:
-            rows += [line(), *story_lines(view, width, rest - len(rows) - 1)]
+            rows += [line(), *story_lines(view, now, width, rest - len(rows) - 1)]
         return top + rows
-    return top + story_lines(view, width, rest)
+    return top + story_lines(view, now, width, rest)
 
 
-def story_lines(view: View, width: int, height: int) -> list[Line]:
+def story_lines(view: View, now: datetime, width: int, height: int) -> list[Line]:
     """The newest of what happened, oldest first."""
     newest = view.story[-height:] if height > 0 else ()
-    return [line((f"{clock(at)} ", DIM), fit(told, max(4, width - 9))) for at, told in newest]
+    dated = [(f"{when(at, now)} ", told) for at, told in newest]
+    return [line((at, DIM), fit(told, max(4, width - cells(at)))) for at, told in dated]
 
 
 def measure_lines(rows: Sequence[Metrics], width: int) -> list[Line]:
@@ -161,13 +163,13 @@ def _progress(found: Progress, now: datetime, width: int) -> list[Line]:
     lines = [
         line((fit(found.phase, max(4, width - len(count))), STRONG), (count, STRONG)),
         line((share, "$accent"), ("─" * (room - len(share)), DIM), f" {100 * found.done / found.total:3.0f} %"),
-        line((fit(_eta(found), width), DIM)),
+        line((fit(_eta(found, now), width), DIM)),
     ]
     return lines if not found.note else [*lines, line(fit(found.note, width))]
 
 
-def _eta(found: Progress) -> str:
+def _eta(found: Progress, now: datetime) -> str:
     if found.eta_s is None:
         return "no rate yet"
-    done = datetime.fromisoformat(found.beat_at).astimezone() + timedelta(seconds=found.eta_s)
-    return f"{minutes(found.eta_s)} left → {done:%H:%M}"
+    done = datetime.fromisoformat(found.beat_at) + timedelta(seconds=found.eta_s)
+    return f"{minutes(found.eta_s)} left → {when(done.isoformat(), now, seconds=False)}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from sia_tui.core.plans import TrainPlan
+from sia_tui.core.refusals import refusals
 from sia_tui.core.state import State, Step
 from sia_tui.core.telling import eta, percent, points
 from sia_tui.core.text import one_line
@@ -83,13 +84,8 @@ def _ending(asked: Question, width: int) -> list[Line]:
 
 def _turned_down(state: State, width: int) -> list[Line]:
     """What people kept from being tried: whole patches, and hunks of those that they changed."""
-    told: list[str] = []
-    for step in reversed(state.steps):
-        title = one_line(step.proposal.title, 100)
-        if step.amended is not None:
-            told += [f"{step.id} “{title}”: {hunk.told}" for hunk in step.amended.dropped]
-        elif step.proposal.patch and any(said.kind == "reject" and said.by != "auto" for said in step.verdicts):
-            told.append(f"{step.id} “{title}”")
+    of_patches = [one for one in reversed(refusals(state)) if one.digests]
+    told = [f"{one.step} “{one_line(one.title, 100)}”{f': {one.hunk}' if one.hunk else ''}" for one in of_patches]
     if not told:
         return []
     more = [f"and {len(told) - _MOST} more"] if len(told) > _MOST else []

@@ -73,8 +73,9 @@ class Replay(Follower):
         self._moved.set()
 
     def seek(self, to_s: float) -> None:
-        """Show another moment; what plays goes on from there."""
+        """Show another moment; what plays goes on from there, but stays where there is something to see."""
         self.at_s = min(max(0.0, to_s), self.film.length_s)
+        self.playing = self.playing and not self.film.marked(self.at_s)
         self._stops_at = self.film.next_mark(self.at_s, "gate")
         self._moved.set()
 

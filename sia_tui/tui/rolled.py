@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 
+from sia_tui.core.clock import LONGEST, TODAY, when
 from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.browse import Outcome, Part, Wanted
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.pieces import BAD, DIM, GOOD, WARN, Line, Piece, cells, fit, line, thousands
-from sia_tui.tui.view import clock
 
 PARTS: tuple[Part | None, ...] = (None, "train", "dev", "training")
 OUTCOMES: tuple[Outcome | None, ...] = (None, "right", "wrong", "error")
@@ -26,17 +27,19 @@ def origin(state: State, row: EpisodeRow) -> str:
     return "preview" if found is None else f"g{found}"
 
 
-def heading(width: int) -> Line:
+def heading(state: State, width: int, now: datetime) -> Line:
     case, failure = _widths(width)
-    names = f"{'time':<8} {'made for':<11} {'split':<6} {'case':<{case}} {'reward':<{failure + 2}} {'tokens':>6} {'s':>6}  answer"
+    made = f"{'time':<{_time(state, now)}} {'made for':<11} {'split':<6} {'case':<{case}}"
+    names = f"{made} {'reward':<{failure + 2}} {'tokens':>6} {'s':>6}  answer"
     return line((names[:width], DIM))
 
 
-def rolled(state: State, row: EpisodeRow, width: int) -> Line:
+def rolled(state: State, row: EpisodeRow, width: int, now: datetime) -> Line:
     case, failed = _widths(width)
     right = row.failure is None
     tone = GOOD if right else BAD
-    wide = f"{clock(row.at)} {fit(origin(state, row), 11)} {row.split:<6} {fit(row.case_id, case)} "
+    at = fit(when(row.at, now), _time(state, now))
+    wide = f"{at} {fit(origin(state, row), 11)} {row.split:<6} {fit(row.case_id, case)} "
     numbers = f" {thousands(row.tokens):>6} {row.seconds:>6.2f}  "
     source = "" if row.source == "policy" else "⚙ "
     room = width - cells(wide) - 2 - failed - cells(numbers) - len(source)
@@ -48,6 +51,11 @@ def rolled(state: State, row: EpisodeRow, width: int) -> Line:
         (source, WARN),
         fit(row.answer or "–", max(4, room)),
     )
+
+
+def _time(state: State, now: datetime) -> int:
+    """Cells of the time: in a run that began today no row names its day."""
+    return TODAY if len(when(state.created_at, now)) <= TODAY else LONGEST
 
 
 def _widths(width: int) -> tuple[int, int]:

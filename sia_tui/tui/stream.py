@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from sia_tui.core.clock import when
 from sia_tui.core.events import Evaluated
 from sia_tui.core.proposals import RIGHT
 from sia_tui.core.state import Generation, State
 from sia_tui.store.browse import Part, Wanted
 from sia_tui.store.reader import EpisodeRow
-from sia_tui.tui.pieces import BAD, DIM, GOOD, Line, Piece, bar, fit, line, thousands
-from sia_tui.tui.view import clock
+from sia_tui.tui.pieces import BAD, DIM, GOOD, Line, Piece, bar, cells, fit, line, thousands
 
 SEALED = ("hidden", "test")
 _ERRORS = ("timeout", "crash")
@@ -20,15 +21,16 @@ _CHANGE = 9
 """Cells of a change: up to ` −9,999 ▼`."""
 
 
-def episode_line(row: EpisodeRow, width: int, over: bool) -> Line:
+def episode_line(row: EpisodeRow, width: int, over: bool, now: datetime) -> Line:
     """When, which case, what it earned, what it cost, what it answered; of sealed splits nothing before the run is over."""
+    at = f"{when(row.at, now)} "
     if row.split in SEALED and not over:
-        return line((f"{clock(row.at)} ", DIM), (fit(f"{row.split}: sealed until the run is over", width - 9), DIM))
+        return line((at, DIM), (fit(f"{row.split}: sealed until the run is over", width - cells(at)), DIM))
     good = row.reward >= 0.5
     mark = ("✓" if good else "✗", GOOD if good else BAD)
     wide = width >= 46
     head: list[Piece] = [
-        (f"{clock(row.at)} ", DIM),
+        (at, DIM),
         fit(row.case_id, 12 if wide else 10),
         " ",
         mark,

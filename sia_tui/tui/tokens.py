@@ -32,10 +32,15 @@ def policy_folder(paths: RunPaths, view: View) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
+def numbers(ids: Sequence[int]) -> list[str]:
+    """What tokens are told as without a tokenizer."""
+    return [f"#{number}" for number in ids]
+
+
 def texts_of(folder: Path | None) -> Texts:
     """What tokens read as by the tokenizer in a model's folder; their numbers where there is none."""
     if folder is None or not (folder / "tokenizer.json").is_file():
-        return lambda ids: [f"#{number}" for number in ids]
+        return numbers
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -53,7 +58,8 @@ def token_lines(call: Call, texts: Texts, width: int) -> list[Line]:
     ids = call.completion_ids[:MOST]
     if not ids or len(call.logprobs) < len(ids):
         return [line(("  the server gave no tokens", DIM))]
-    rows: list[list[Piece]] = [["  "]]
+    rows: list[list[Piece]] = [[("  no tokenizer here: numbers", DIM)]] if texts is numbers else []
+    rows.append(["  "])
     room = width - 2
     for text, logprob in zip(texts(ids), call.logprobs, strict=False):
         chance = math.exp(min(0.0, logprob)) if math.isfinite(logprob) else 0.0

@@ -99,8 +99,3 @@ def ago(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 129_600 else f"{seconds / 86_400:.0f} d"
-
-
-def clock(at: str) -> str:
-    """A recorded time as local `HH:MM:SS`."""
-    return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")

@@ -9,10 +9,11 @@ import pytest
 from sia_tui.core import events as ev
 from sia_tui.core.amending import NotAmended, amended, check_dropped
 from sia_tui.core.fold import fold
-from sia_tui.core.gates import Gate
+from sia_tui.core.gates import Gate, Verdict
 from sia_tui.core.hunks import hunks, partial
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.proposals import Proposal
+from sia_tui.core.refusals import refusals, repeated
 from sia_tui.core.state import State
 
 PATCH = """--- a/x.py
@@ -67,6 +68,21 @@ def test_what_comes_back_is_amber_and_counted() -> None:
     state = told(state, ev.ProposalMade("p-3", Proposal("harness", "t", "r", "i", "c0", patch=moved)))
     (light,) = check_dropped(moved, state.steps)
     assert light.detail.endswith("in p-1, back for the 2. time")
+    (dropped,) = refusals(state)
+    assert (dropped.step, dropped.by, dropped.hunk, dropped.returned) == ("p-1", "ana", "x.py:8 +1 -0", 1)
+    assert repeated(state, state.step("p-3")) is None, "of a dropped hunk the light tells"
+
+
+def test_a_refused_patch_that_comes_back_in_part_is_known() -> None:
+    state, gate = at_gate(Proposal("harness", "t", "r", "i", "c0", patch=PATCH))
+    no = ev.VerdictGiven(Verdict(gate.id, "reject", "ana", "too dear", ""))
+    state = told(state, no, ev.ProposalRefused("p-1", "ana", "too dear"))
+    again = Proposal("harness", "another", "r", "j", "c0", patch=partial(PATCH, [1]))
+    state = told(state, ev.ProposalMade("p-2", again))
+    (was,) = refusals(state)
+    assert (was.step, was.hunk, was.note, was.returned) == ("p-1", "", "too dear", 1)
+    assert repeated(state, state.step("p-2")) == (was, 1) and len(was.digests) == 2
+    assert repeated(state, state.step("p-1")) is None
 
 
 def test_an_edited_hunk_is_edited_and_not_dropped() -> None:

@@ -15,9 +15,11 @@ from sia_tui.core.amending import amended
 from sia_tui.core.hashing import digest
 from sia_tui.core.hunks import partial
 from sia_tui.core.proposals import Doubt, Proposal
+from sia_tui.core.refusals import refusals
 from sia_tui.core.text import clean
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.asked import Question, decision, question, title
+from sia_tui.tui.decided import refused
 from sia_tui.tui.grounds import grounds
 from sia_tui.tui.pieces import cells
 from sia_tui.tui.planned import planned
@@ -106,6 +108,25 @@ def test_a_stop_lists_what_people_kept_from_being_tried(tmp_path: Path) -> None:
         "“Show a list”: prompts/ask.md:1 +1 -0",
         "“Ask twice”",
     ]
+
+
+def test_a_gate_says_that_a_patch_was_turned_down_before(tmp_path: Path) -> None:
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.2)
+        first = run.proposal("harness", "Ask twice")
+        run.verdict(run.gate(first), "reject", "too dear")
+        run.store.record(ev.ProposalRefused(first, "ana", "too dear"))
+        run.gate(run.proposal("harness", "Ask once more"))
+        state = run.store.state
+    asked = question(state)
+    assert asked is not None
+    for brief in (False, True):
+        shown = [line.plain for line in decision(asked, brief)]
+        assert f"▲ turned down before: 2 of 2 hunks that ana refused in {first}: too dear" in shown
+    [head, row, _] = [line.plain for line in refused(refusals(state), state.task)]
+    assert head.startswith("CONSTRAINTS") and "sia-tui memory lawbench" in head
+    assert row == f"{first} ana refused “Ask twice”: too dear  came back once"
 
 
 def test_a_plan_that_its_pilot_speaks_against_shows_amber_and_the_page_that_says_why(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,22 +15,32 @@ import pytest
 from textual.pilot import Pilot
 
 from sia_tui.core import events as ev
+from sia_tui.core.digest import page
+from sia_tui.core.ledger import ledger
 from sia_tui.core.proposals import Proposal
-from sia_tui.store.reader import Answer, RunReader
+from sia_tui.core.state import State
+from sia_tui.store.reader import AgentCall, Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.decided import detail
 from sia_tui.tui.diffing import parse
 from sia_tui.tui.finding import Place, found
 from sia_tui.tui.past import entries, facts, told, trained
+from sia_tui.tui.phase import phase_lines
 from sia_tui.tui.screens.history import HistoryPane
+from sia_tui.tui.spoken import spoken
+from sia_tui.tui.view import View
 from sia_tui.tui.widgets.diff import DiffView
+from sia_tui.tui.widgets.facts import Facts
+from sia_tui.tui.widgets.lines import Lines
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle, window_on
 from tests.tui.grown import grown_run
 from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
-from tests.tui.writer import writing
+from tests.tui.writer import START, writing
 
 Compare = Callable[..., bool]
+NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +207,7 @@ async def test_decisions_stand_beside_what_was_promised(tmp_path: Path) -> None:
         await settle(pilot)
         shown = screen_text(app)
         assert "promised +6.0" in shown and "wrong sign" in shown and "playbook/harness: " in shown
+        assert "CONSTRAINTS" in shown and "refused “Snap answers to the list of charges”: not now" in shown
         assert "measured -4.0 [-6.0, -2.0]" in shown and "promised ×1.40" in shown
         await pilot.press("enter")
         await settle(pilot)
@@ -294,6 +308,80 @@ def test_a_step_of_both_levers_is_three_rows_and_a_table(tmp_path: Path) -> None
     rows = [told(entry, state, False, 140).plain for entry in entries(state)]
     assert [row.split()[1:3] for row in rows[3:]] == [["g3", "harness"], ["g4", "weights"], ["g5", "both"]]
     for entry, gain in zip(entries(state)[3:], ("+2.0", "+5.0", "+16.0"), strict=True):
-        shown = [line.plain for line in facts(entry, state)]
+        shown = [line.plain for line in facts(entry, state, NOW)]
         assert gain in shown[1] and "together +9.0 beyond the sum of each alone" in shown
     assert [bool(trained(entry)) for entry in entries(state)[3:]] == [False, True, False]
+
+
+@pytest.mark.parametrize(("zone", "hours"), [("Asia/Tokyo", 9), ("America/Los_Angeles", -8)])
+def test_whatever_names_a_time_names_the_readers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, hours: int
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    paths = make_run(tmp_path / "runs" / "r", "done")
+    with closing(RunReader(paths.db)) as reader:
+        state, story = reader.state(), reader.digest(START.isoformat())
+    entry = next(one for one in entries(state) if one.step and one.step.verdicts)
+    assert entry.step is not None
+    at = entry.step.verdicts[0].at
+    own = datetime.fromisoformat(at) + timedelta(hours=hours)
+    decision = next(made for made in ledger(state) if made.step == entry.step.id)
+    call = AgentCall("c", at, "feedback", 1, (), ())
+    for days, shown in ((0, f"{own:%H:%M:%S}"), (1, f"{own:%d %b %H:%M}")):
+        now = datetime.fromisoformat(at) + timedelta(days=days)
+        said = {
+            "history": [line.plain for line in facts(entry, state, now)],
+            "ledger": [line.plain for line in detail(decision, now)],
+            "models": [line.plain for line in spoken([call], now, 80)],
+            "live": [line.plain for line in phase_lines(View("r", state, story=((at, "said"),)), now, 80, 9)],
+        }
+        assert {where for where, lines in said.items() if not any(shown in line for line in lines)} == set()
+    since = START + timedelta(hours=hours)
+    assert f"since {since:%d %b %H:%M}:" in page(story, START + timedelta(days=2))
+
+
+async def test_facts_that_have_no_room_are_counted_and_scrolled_to(tmp_path: Path) -> None:
+    grown = grown_run(tmp_path)
+    hunks = tuple(f"harness.py:{number} +1 -0" for number in range(12))
+    with writing(grown.root) as run:
+        run.store.record(ev.Traced("p-two", 1, hunks, (), (), ()))
+    async with open_on(grown, "history", size=SMALL) as (app, pilot):
+        await pilot.press("home", "down")
+        await settle(pilot)
+        part = app.query_one(Facts)
+        assert "harness.py:11" not in screen_text(app)
+        assert f"{part.count - part.size.height} more lines: tab, ↓" in screen_text(app)
+        await pilot.press("tab")
+        assert app.focused is part
+        await pilot.press("end")
+        await settle(pilot)
+        assert "harness.py:11" in screen_text(app) and "more line" not in screen_text(app)
+        await pilot.press("shift+tab", "up", "down")
+        await settle(pilot)
+        assert part.scroll_y == 0, "another step is read from its beginning"
+
+
+def test_what_became_of_a_proposal_is_said_beside_its_title(tmp_path: Path) -> None:
+    with writing(make_run(tmp_path / "runs" / "r", "patch_gate").root) as run:
+        step = run.store.state.steps[-1]
+        gone = ev.ProposalAmended(step.id, "p-new", step.gates[-1].id, "ana")
+        titled = replace(step.proposal, title="A title that is longer than any column of the list has cells " * 3)
+        run.store.record(gone, ev.ProposalMade("p-new", titled), ev.ProposalRefused("p-new", "checks", "no"))
+        state = run.store.state
+    found = {entry.name: entry for entry in entries(state)}
+    for width, amended, refused in ((80, "amended by ana", "refused by checks"), (140, "↷ ana", "✗ checks")):
+        assert amended in told(found[step.id], state, False, width).plain
+        assert refused in told(found["p-new"], state, False, width).plain
+
+
+async def test_until_the_run_is_read_nothing_is_said_of_it(paths: RunPaths) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        pane = HistoryPane()
+        await app.mount(pane)
+        pane.show(View("r"))
+        await pilot.pause()
+        empty = [lines.empty for lines in pane.query("#list, #diff").results(Lines)]
+        assert empty == ["reading …", "reading …"]
+        pane.show(View("r", State(run="r")))
+        assert pane.query_one("#list", Lines).empty == "no generation yet"

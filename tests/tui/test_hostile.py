@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ async def _show(said: str) -> None:
     app = Shown()
     async with app.run_test(size=(70, 12)) as pilot:
         lines, card = app.query_one(Lines), app.query_one(Card)
-        lines.show_rows(3, lambda index, width: content(episode_line(row, width, over=True)))
+        lines.show_rows(3, lambda index, width: content(episode_line(row, width, True, datetime.fromisoformat(at))))
         card.show(lambda width, height: [line(said), line((said, "bold"))])
         titled(card, said)
         await pilot.pause()

@@ -77,8 +77,8 @@ def test_test_is_not_told_before_the_end(views: dict[str, View]) -> None:
 
 def test_episodes_of_sealed_splits_say_nothing_before_the_end(views: dict[str, View]) -> None:
     row = next(row for row in views["done"].recent if row.split == "test" and row.reward == 1.0)
-    assert "1.0" in episode_line(row, 60, over=True).plain
-    sealed = episode_line(row, 60, over=False).plain
+    assert "1.0" in episode_line(row, 60, True, NOW).plain
+    sealed = episode_line(row, 60, False, NOW).plain
     assert "sealed" in sealed and "1.0" not in sealed and row.answer not in sealed
 
 
@@ -194,7 +194,7 @@ def test_every_line_fits_its_room(width: int, height: int) -> None:
         None,
         NOW.isoformat(),
     )
-    assert cells(episode_line(row, width, over=False).plain) <= max(width, 40)
+    assert cells(episode_line(row, width, False, NOW).plain) <= max(width, 40)
 
 
 @given(

@@ -28,7 +28,7 @@ from sia_tui.tui.replay import Replay
 from sia_tui.tui.replayed import ReplayApp
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.scrubber import Scrubber, track
-from tests.tui.desk import screen_text, settle
+from tests.tui.desk import SMALL, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import make_run
 
@@ -92,6 +92,26 @@ def test_playing_stops_at_gates_and_at_the_end(done: RunPaths) -> None:
     assert replay.at_s == 0
 
 
+def test_a_jump_while_it_plays_stays_at_its_mark(done: RunPaths) -> None:
+    now = 0.0
+    replay = Replay(done, lambda: now)
+    replay.play()
+    for mark in replay.film.marks[:3]:
+        replay.playing = True
+        replay.jump(1)
+        now += 1e6
+        replay.advance()
+        assert (replay.at_s, replay.playing) == (mark.at_s, False)
+    replay.play()
+    replay.jump(-1)
+    now += 1e6
+    replay.advance()
+    assert (replay.at_s, replay.playing) == (replay.film.marks[1].at_s, False)
+    replay.play()
+    replay.seek(replay.at_s + 1e-3)
+    assert replay.playing, "between marks it plays on"
+
+
 def test_it_has_the_manners_of_whoever_looks_at_it(
     recorded: tuple[Workspace, RunPaths], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +136,15 @@ async def test_it_names_its_keys_as_they_are_bound(done: RunPaths) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "f5 plays · , . step · < > jump · ( ) speed" in screen_text(app))
         assert "f5 plays on" in app._over().message
+        assert " 05 Jan 07:" in screen_text(app), "a recording is of another day"
+
+
+async def test_a_small_window_names_speed_and_what_steps(done: RunPaths) -> None:
+    app = ReplayApp(done, Replay(done))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "┃" in screen_text(app))
+        [row] = [row for row in screen_text(app).splitlines() if "┃" in row and "×10" in row]
+        assert ", . step · < > jump · ( ) speed" in row and row.count("─") + row.count("━") > 10
 
 
 async def test_the_window_goes_to_and_fro_and_decides_nothing(done: RunPaths) -> None:

@@ -7,7 +7,9 @@ import sqlite3
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from sia_tui.store.reader import EpisodeRow, RunReader
 from sia_tui.store.trajectories import pack
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.pieces import cells
-from sia_tui.tui.rolled import bounds, filters
+from sia_tui.tui.rolled import bounds, filters, heading, rolled
 from sia_tui.tui.screens.across import Across
 from sia_tui.tui.screens.narrow import Narrow
 from sia_tui.tui.screens.rollouts import NARROWING, RolloutsPane
@@ -305,7 +307,7 @@ async def test_a_case_is_read_token_by_token_beside_other_answers_and_taken_alon
         await settle(pilot)
         await pilot.press("t")
         await settle(pilot)
-        assert "│#" in screen_text(app), "no tokenizer here: tokens go by their numbers"
+        assert "│#" in screen_text(app) and screen_text(app).count("no tokenizer here: numbers") == 1
         await pilot.press("y")
         assert "CALL 1 of 1" in app.clipboard and clean(app.clipboard) == app.clipboard
         await pilot.press("c")
@@ -324,6 +326,17 @@ def test_every_token_is_told_and_an_unsure_one_with_its_probability(told: list[t
     pieces = [text for row in lines for text, _ in row.pieces if text not in ("  ", "│")]
     assert len(pieces) >= len(told) - sum(text in ("  ", "│") for text in texts)
     assert sum(piece.endswith("%)") for piece in pieces) >= sum(math.exp(chance) < 0.9 for chance in logprobs)
+
+
+def test_rows_of_another_day_name_it_and_stand_in_their_columns(training: RunPaths) -> None:
+    with closing(RunReader(training.db)) as reader:
+        state = reader.state()
+    row = listed(training, Wanted())[0]
+    for days, at in ((0, "07:"), (1, "05 Jan 07:"), (400, "05 Jan 2026")):
+        now = datetime.fromisoformat(state.created_at) + timedelta(days=days)
+        names, told = heading(state, 120, now).plain, rolled(state, row, 120, now).plain
+        assert told.startswith(at)
+        assert told[names.index("made for") - 1] == " " and told[names.index("split") :].startswith(row.split)
 
 
 async def test_new_rollouts_come_in_on_top_and_the_cursor_stays_with_its_row(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sia_tui.tui.spoken import spoken
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
-from sia_tui.tui.window import Source
+from sia_tui.tui.window import Source, window
 
 
 class Dialogue(Over[None]):
@@ -60,7 +60,7 @@ class Dialogue(Over[None]):
 
     def _lay(self) -> None:
         lines = self.query_one(Lines)
-        lines.rewrap([content(row) for row in spoken(self._calls, lines.size.width - 2)])
+        lines.rewrap([content(row) for row in spoken(self._calls, window(self).now(), lines.size.width - 2)])
 
     def on_resize(self, event: events.Resize) -> None:
         if self._calls:

@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from sia_tui.core.clock import when
 from sia_tui.core.meantime import more_for
 from sia_tui.core.standing import says
 from sia_tui.core.text import clean, one_line
@@ -27,7 +28,7 @@ from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
 from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import Verdicts
-from sia_tui.tui.view import View, age_s, ago, clock
+from sia_tui.tui.view import View, age_s, ago
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.split import SplitView
@@ -306,8 +307,9 @@ class GatePane(ChangingPane):
     def _show_answer(self, view: View) -> None:
         """Of a recording: what became of the gate that is open at this moment."""
         at, told = view.answer or ("", "the recording ends before it was answered")
-        passed = age_s(window(self).now().isoformat(), datetime.fromisoformat(at)) if at else 0.0
-        self._bar.instead(f"it waits here{f' · answered {ago(passed)} later, at {clock(at)}:' if at else ''}", told)
+        now = window(self).now()
+        passed = age_s(now.isoformat(), datetime.fromisoformat(at)) if at else 0.0
+        self._bar.instead(f"it waits here{f' · answered {ago(passed)} later, at {when(at, now)}:' if at else ''}", told)
 
     def _show_new(self, asked: Question) -> None:
         """Another question than the one on the screen, from its beginning."""

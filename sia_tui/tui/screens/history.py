@@ -23,9 +23,10 @@ from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.going_on import GoingOn
 from sia_tui.tui.screens.ledger import Ledger
 from sia_tui.tui.view import View
+from sia_tui.tui.widgets.facts import Facts
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.split import SplitView
-from sia_tui.tui.widgets.styled import content, paragraph
+from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.window import window
 
 SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
@@ -41,10 +42,6 @@ class HistoryPane(GoingOn):
         & > #heading { height: 1; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #search { display: none; }
         & > #list { height: auto; max-height: 40%; }
-        & > #facts {
-            height: auto; max-height: 9; padding: 0 1; border-top: solid $panel-lighten-2;
-            text-wrap: nowrap; text-overflow: ellipsis;
-        }
         & > #diff, & > #trained { height: 1fr; border-top: solid $panel-lighten-2; border-title-color: $text-muted; }
         & > #diff:focus, & > #trained:focus { border-top: solid $accent; }
         & > #diff, & > #trained { display: none; }
@@ -94,9 +91,9 @@ class HistoryPane(GoingOn):
     def compose(self) -> ComposeResult:
         yield Static(id="heading", markup=False)
         yield Input(id="search", placeholder=SEARCHED, compact=True, disabled=True)
-        yield Lines(id="list", empty="no generation yet")
-        yield Static(id="facts", markup=False)
-        yield SplitView(id="diff", empty="no difference in the harness", unified_below=SIDES)
+        yield Lines(id="list", empty="reading …")
+        yield Facts(id="facts")
+        yield SplitView(id="diff", empty="reading …", unified_below=SIDES)
         yield Lines(id="trained", has_cursor=False)
         yield Static(id="confirm", markup=False)
 
@@ -115,7 +112,8 @@ class HistoryPane(GoingOn):
         wanted = self._wanted
         self._entries = [one for one in self._all if not wanted or found(one, wanted, self._messages)]
         self._rails = [ALONE] * len(self._entries) if wanted else tree(self._all, self._view.state)
-        self._list.empty = f"no step says “{one_line(wanted, 60)}”" if wanted else "no generation yet"
+        none = "no generation yet" if self._view.known else "reading …"
+        self._list.empty = f"no step says “{one_line(wanted, 60)}”" if wanted else none
         self._head(self.size.width)
         self._lay()
 
@@ -259,25 +257,26 @@ class HistoryPane(GoingOn):
             return
         place = found(entry, self._wanted, self._messages) if self._wanted else None
         where = [line((f"in its {place.part}: ", DIM), (place.text, STRONG))] if place else []
-        self.query_one("#facts", Static).update(paragraph([*where, *facts(entry, view.state)]))
+        self.query_one("#facts", Facts).tell([*where, *facts(entry, view.state, window(self).now())])
         other = next((one for one in self._entries if one.name == self._marked), None)
         sides = (other.harness(view.state) if other else entry.base(view.state), entry.harness(view.state))
         if self._shown == (entry.name, *sides):
             return
         self._shown = (entry.name, *sides)
+        self.query_one("#facts", Facts).action_top()
         lines = [] if other else trained(entry)
         self._weights = bool(lines)
         self._face()
         if lines:
             self.query_one("#trained", Lines).show_list([content(one) for one in lines])
             return
-        self.query_one(SplitView).empty = no_difference(entry, other)
+        self.query_one(SplitView).empty = "reading …"
         self._put(Diff())
         title = f"{other.name if other else 'its parent' if entry.step else 'nothing'} → {entry.name}"
-        work = partial(self._compare, self._shown, entry, view.state.task, title)
+        work = partial(self._compare, self._shown, entry, other, view.state.task, title)
         self.run_worker(work, thread=True, exclusive=True, group="diff", exit_on_error=False)
 
-    def _compare(self, shown: tuple[str | None, ...], entry: Entry, task: str, title: str) -> None:
+    def _compare(self, shown: tuple[str | None, ...], entry: Entry, other: Entry | None, task: str, title: str) -> None:
         """In a thread: the diff of two commits, or the patch itself where there is no commit to compare."""
         from sia_tui.harness.repository import RepositoryError
         from sia_tui.repositories import repository_of
@@ -289,12 +288,14 @@ class HistoryPane(GoingOn):
             else:
                 text = entry.step.proposal.patch or "" if entry.step else ""
         except RepositoryError as error:
-            self.app.call_from_thread(self._compared, shown, Diff(), f"cannot be compared: {one_line(str(error), 120)}")
+            title = f"cannot be compared: {one_line(str(error), 120)}"
+            self.app.call_from_thread(self._compared, shown, Diff(), title, "")
             return
-        self.app.call_from_thread(self._compared, shown, parse(text), title)
+        self.app.call_from_thread(self._compared, shown, parse(text), title, no_difference(entry, other))
 
-    def _compared(self, shown: tuple[str | None, ...], diff: Diff, title: str) -> None:
+    def _compared(self, shown: tuple[str | None, ...], diff: Diff, title: str, empty: str) -> None:
         if shown == self._shown:
+            self.query_one(SplitView).empty = empty
             self._put(diff, f"{title}   +{diff.added} −{diff.removed}")
 
     def _put(self, diff: Diff, title: str | None = None) -> None:

@@ -90,7 +90,7 @@ class LivePane(Widget):
         away, card = window(self).away, self.query_one("#away", Card)
         card.display = away is not None
         if away is not None:
-            card.show(lambda width, height: [away_line(away, width, window(self).keys)])
+            card.show(lambda width, height: [away_line(away, window(self).now(), width, window(self).keys)])
 
     def _show_scores(self, view: View) -> None:
         lines, state = self.query_one("#scores", Lines), view.state
@@ -128,8 +128,9 @@ class LivePane(Widget):
                 lines,
                 f"ROLLOUTS · newest {len(rows)}; {view.dropped:,} more on disk ({window(self).keys['app.rollouts']})",
             )
+        now = window(self).now()
         lines.show_rows(
-            len(rows), lambda index, width: content(episode_line(rows[index], width, view.over)), view.dropped
+            len(rows), lambda index, width: content(episode_line(rows[index], width, view.over, now)), view.dropped
         )
 
     def _show_failures(self, state: State) -> None:

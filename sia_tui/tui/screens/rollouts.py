@@ -265,14 +265,14 @@ class RolloutsPane(Vertical):
         keys, width = {f"rollouts.{name}": shown_key(self, f"rollouts.{name}") for name in NARROWING}, self.size.width
         told = filters(self._wanted, state, len(self._numbers), keys, width - 2)
         self.query_one("#filters", Static).update(content(told))
-        self.query_one("#heading", Static).update(content(heading(max(20, width))))
+        self.query_one("#heading", Static).update(content(heading(state, max(20, width), window(self).now())))
 
     def _content(self, index: int, width: int) -> Content:
         row = self._row_at(index)
         if row is None or self._view is None:
             self._fetch(index)
             return Content("…")
-        return content(rolled(self._view.state, row, width))
+        return content(rolled(self._view.state, row, width, window(self).now()))
 
     def _row_at(self, index: int) -> EpisodeRow | None:
         """Newest first: the row of the list with this index, if it has been read."""

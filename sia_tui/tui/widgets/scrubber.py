@@ -13,13 +13,16 @@ from textual.widgets import Static
 
 from sia_tui.tui.film import Film, Kind
 from sia_tui.tui.keymap import shown_key
-from sia_tui.tui.pieces import DIM, STRONG, Line, Piece, line
+from sia_tui.tui.pieces import DIM, STRONG, Line, line
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.widgets.styled import content
 
 _GLYPHS: dict[Kind, str] = {"gate": "◆", "kept": "●", "back": "○", "end": "■"}
 _RANK: tuple[Kind, ...] = ("end", "kept", "gate", "back")
 """Which of several marks in one cell is drawn."""
+
+TRACK = 20
+"""Cells that the film itself is not to fall short of while there is anything else to leave out."""
 
 _KEYS = {
     "plays": ("play",),
@@ -43,25 +46,31 @@ class Scrubber(Static):
     def __init__(self) -> None:
         super().__init__(markup=False)
         self._before = 0
-        self._said = ""
+        self._keys = self._fewer = ""
         self._width = 1
 
     def on_mount(self) -> None:
         said = {does: " ".join(shown_key(self, f"replay.{name}") for name in names) for does, names in _KEYS.items()}
-        self._said = " · ".join(f"{keys} {does}" for does, keys in said.items())
+        told = [f" · {keys} {does}" for does, keys in said.items()]
+        # The footer names what plays.
+        self._keys, self._fewer = "".join(told), "".join(told[1:])
 
     def show(self, replay: Replay) -> None:
-        at = datetime.fromisoformat(replay.moment()).astimezone()
         state = "▶" if replay.playing else "■" if replay.ended else "‖"
-        before: list[Piece] = [(f" {state} ", STRONG), f"×{replay.speed:<3} ", (f"{at:%H:%M:%S} ", DIM)]
-        after = f" {replay.at_s / (replay.film.length_s or 1):4.0%} · {self._said} "
-        self._before = sum(cell_len(piece if isinstance(piece, str) else piece[0]) for piece in before)
-        room = self.size.width - self._before - cell_len(after)
-        if room < 20:
-            after, room = "", self.size.width - self._before
-        self._width = max(1, room)
+        head = f" {state} ×{replay.speed:<3} "
+        time, after = self._beside(replay, self.size.width - len(head) - TRACK)
+        self._before = len(head) + len(time)
+        self._width = max(1, self.size.width - self._before - cell_len(after))
         drawn: Content = content(track(replay.film, replay.at_s, self._width))
-        self.update(content(line(*before)) + drawn + content(line((after, DIM))))
+        self.update(content(line((head, STRONG), (time, DIM))) + drawn + content(line((after, DIM))))
+
+    def _beside(self, replay: Replay, room: int) -> tuple[str, str]:
+        """What stands before the film and after it; in a small window less of it, the keys last."""
+        at = datetime.fromisoformat(replay.moment()).astimezone()
+        time, done = f"{at:%H:%M:%S} ", f" {replay.at_s / (replay.film.length_s or 1):4.0%}"
+        dated = (f"{at:%d %b} {time}", f"{done}{self._keys} ")
+        found = [dated, (time, f"{done}{self._fewer} "), (time, f"{self._fewer} "), (time, "")]
+        return next((one for one in found if cell_len("".join(one)) <= room), found[-1])
 
     def on_click(self, event: events.Click) -> None:
         share = (event.x - self._before) / max(1, self._width - 1)
