@@ -70,6 +70,8 @@ class Step:
     spent_before: float = 0.0
     """Working time of the run, in seconds, when its training began."""
     gates: tuple[Gate, ...] = ()
+    asked_at: str = ""
+    """When the last of them was put."""
     verdicts: tuple[Verdict, ...] = ()
     candidates: tuple[int, ...] = ()
     """The generations that it became: of `both` the new harness, the new weights, and the two together."""
@@ -152,6 +154,8 @@ class State:
     """Rows of it that a person goes on with."""
     policy_ready: ev.PolicyReady | None = None
     engine: ev.EngineStarted | None = None
+    gpus_since: str = ""
+    """When an engine or a node of it last came or went."""
     nodes: Nodes = ()
     """Machines of a cluster; none where the run works on one."""
     replicas: Replicas = ()

@@ -12,6 +12,7 @@ from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, HEAD, STRONG, WARN, Line,
 from sia_tui.tui.scores import LETTERS, best_null, dev_points
 from sia_tui.tui.sparks import spark
 from sia_tui.tui.view import View, age_s, ago
+from sia_tui.tui.waited import held, waited
 
 WIDE, VERY_WIDE = 100, 140
 _STATUS, _RUN, _AT, _SPARK, _NULL = 15, 18, 11, 8, 10
@@ -19,9 +20,11 @@ _LEAST = 12
 """Cells in which something can be said."""
 
 
-def run_line(view: View, width: int, marked: bool = False) -> Line:
+def run_line(view: View, now: datetime, width: int, marked: bool = False) -> Line:
     """Whose turn it is stands first; what does not fit is said below the list."""
     status, style = _status(view)
+    if view.mark == "waiting" and view.error is None and (since := waited(view, now)):
+        status = f"▲ waits {since}"
     waits = view.state.waiting is not None and not view.over
     pieces: list[Piece] = [
         ("✓" if marked else " ", ACCENT),
@@ -78,6 +81,7 @@ def about(view: View, now: datetime, width: int, resumes: str) -> list[Line]:
     ]
     if state.waiting is not None and (step := state.current) is not None:
         asked = f"{state.waiting.id} {state.waiting.hash[:12]} · {step.proposal.lever}: {step.proposal.title}"
+        asked = " · ".join(filter(None, (waited(view, now), held(view, now), asked)))
         lines.append(line(("▲ WAITS   ", f"bold {WARN}"), (fit(asked, max(4, width - 10)), WARN)))
     elif state.stop_reason:
         lines += [line(row) for row in wrap(f"{state.status}: {state.stop_reason}", width, 2)]

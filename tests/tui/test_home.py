@@ -63,7 +63,7 @@ async def test_runs_are_listed_with_what_waits_and_the_person_is_called_once(pla
         await until(pilot, lambda: listed(app) and bool(bells))
         await pilot.pause(1.2)
         shown = screen_text(app)
-        assert bells == [1] and "1 waits for you" in shown and "▲ GATE waits" in shown and "Snap answers" in shown
+        assert bells == [1] and "1 waits for you" in shown and "▲ waits " in shown and "Snap answers" in shown
         assert "no engine" not in shown and "■ done" in shown
 
 

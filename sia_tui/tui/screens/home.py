@@ -147,7 +147,7 @@ class HomePane(Vertical):
         return self._views[cursor] if cursor < len(self._views) else None
 
     def _line(self, view: View, width: int) -> Line:
-        return run_line(view, width, view.run in self._marked)
+        return run_line(view, window(self).now(), width, view.run in self._marked)
 
     @on(Lines.Moved, "#runs")
     def _tell(self) -> None:
