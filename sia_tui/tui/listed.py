@@ -7,8 +7,9 @@ from datetime import datetime
 
 from sia_tui.core.state import State
 from sia_tui.core.telling import points
+from sia_tui.tui.budget import left
 from sia_tui.tui.heading import GLYPHS
-from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, HEAD, STRONG, WARN, Line, Piece, cells, fit, line, minutes, wrap
+from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, HEAD, STRONG, WARN, Line, Piece, cells, fit, line, wrap
 from sia_tui.tui.scores import LETTERS, best_null, dev_points
 from sia_tui.tui.sparks import spark
 from sia_tui.tui.view import View, age_s, ago
@@ -123,17 +124,8 @@ def _scores(state: State, room: int) -> list[Piece]:
 
 
 def _left(view: View) -> str:
-    """Of the budget: steps, time, tokens and money where they are limited."""
-    if view.config is None or view.over:
-        return ""
-    limit, cost = view.config.budget, view.state.cost
-    steps = max(0, limit.steps - len(view.state.made))
-    said = [f"{steps} step{'' if steps == 1 else 's'}", minutes(max(0.0, limit.wall_s - cost.wall_s))]
-    if limit.tokens < 10**12:
-        said.append(f"{max(0, limit.tokens - cost.tokens):,} tok")
-    if limit.money < 1e9:
-        said.append(f"{max(0.0, limit.money - cost.money):.2f} $")
-    return " · ".join(said)
+    """Of every limit of the budget."""
+    return "" if view.over else left(view.state, view.config)
 
 
 def _asks(view: View) -> str:

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
+from sia_tui.core.spent import Cost
 from sia_tui.store.reader import EpisodeRow, Progress, RunReader
+from sia_tui.tui.budget import left
 from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
@@ -303,6 +305,30 @@ def test_what_was_agreed_is_whole_where_it_does_not_fit_on_a_line(views: dict[st
     view = views["training"]
     told = [line.plain for line in outlook_lines(view, NOW, 80)]
     assert contract(view.config) in " ".join(" ".join(told).split()) and all(cells(row) <= 80 for row in told)
+
+
+def test_the_bar_is_over_the_limit_that_is_nearest_and_every_limit_is_told(views: dict[str, View]) -> None:
+    view = views["training"]
+    assert view.config is not None
+    free = rows(outlook_lines(view, NOW, 78))
+    assert "█── wall 15.1 min/20.0 min  3/8 steps  95k tok  420 episodes" in free and "GPU-h" not in free
+    state = dataclasses.replace(
+        view.state, cost=Cost(wall_s=7200, gpu_s=71.4 * 3600, tokens=1_400_000, episodes=12_345, calls=3, money=1.2)
+    )
+    limits = view.config.budget.model_copy(
+        update={"steps": 8, "wall_s": 86_400.0, "gpu_hours": 80.0, "tokens": 10**7, "money": 5.0}
+    )
+    config = view.config.model_copy(update={"budget": limits})
+    view = dataclasses.replace(view, state=state, config=config)
+    for width in (78, 118):
+        lines = [line.plain for line in outlook_lines(view, NOW, width)]
+        [at] = [at for at, line in enumerate(lines) if line.startswith("BUDGET    ███████")]
+        told = " ".join(" ".join(lines[at : at + 2]).split())
+        assert "71/80 GPU-h 3/8 steps 1.20/5.00 $ 1.4M/10M tok wall 2.0 h/24.0 h 12,345 episodes" in told
+        assert all(cells(line) <= width for line in lines)
+    assert left(state, config) == "8.6 GPU-h · 5 steps · 3.80 $ · 8.6M tok · 22.0 h"
+    assert "LEFT      8.6 GPU-h · 5 steps · 3.80 $" in rows(about(view, NOW, 76, "R"))
+    assert "71 GPU-h" in rows(outlook_lines(dataclasses.replace(view, config=views["training"].config), NOW, 78))
 
 
 def test_nodes_and_replicas_are_told_where_there_are_several(views: dict[str, View]) -> None:
