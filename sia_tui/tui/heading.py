@@ -53,11 +53,14 @@ def heading(view: View, now: datetime, here: str, keys: Mapping[str, str] = KEYS
     return left, [*_held(view, now), *_isolation(view), *_engine(view, now, keys["app.start"])]
 
 
-def home_heading(place: str, views: Sequence[View], waiting: int) -> tuple[list[Piece], list[Piece]]:
+def home_heading(
+    place: str, views: Sequence[View], waiting: int, keys: Mapping[str, str] = KEYS
+) -> tuple[list[Piece], list[Piece]]:
     """Over the list of a workspace's runs."""
     left: list[Piece] = [(" sia-tui", "bold"), (f" · {one_line(place, 60)}", "$foreground-muted")]
     if waiting:
-        left.append((f"  ▲ {waiting} {'waits' if waiting == 1 else 'wait'} for you ", "bold reverse $text-warning"))
+        wait = f"▲ {waiting} {'waits' if waiting == 1 else 'wait'} for you"
+        left.append((f"  {wait} · press {keys['app.next-gate']} ", "bold reverse $text-warning"))
     alive = sum(view.alive for view in views)
     return left, [(f"{len(views)} run{'' if len(views) == 1 else 's'} · {alive} at work ", "$foreground-muted")]
 

@@ -33,7 +33,8 @@ def run_line(view: View, now: datetime, width: int, marked: bool = False) -> Lin
         (fit(view.run, _run(width)), STRONG if waits else ""),
         *([(f" {fit(view.state.task, 15)}", DIM)] if width >= VERY_WIDE else []),
         f" {fit(_at(view), _AT - 1)}",
-        *_scores(view.state, _spark(width)),
+        # Where there is no room for both, what is asked is more to whoever decides what to open.
+        *([] if waits and width < WIDE else _scores(view.state, _spark(width))),
         (" ● " if view.alive else "   ", GOOD),
     ]
     room = width - sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in pieces)
@@ -98,9 +99,7 @@ def about(view: View, now: datetime, width: int, resumes: str) -> list[Line]:
 def waiting(views: Sequence[View]) -> frozenset[tuple[str, str]]:
     """Gates that wait for a person: run and hash."""
     return frozenset(
-        (view.run, view.state.waiting.hash)
-        for view in views
-        if view.state.waiting is not None and view.state.status in ("running", "paused")
+        (view.run, view.state.waiting.hash) for view in views if view.asks and view.state.waiting is not None
     )
 
 

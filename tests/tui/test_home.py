@@ -67,6 +67,35 @@ async def test_runs_are_listed_with_what_waits_and_the_person_is_called_once(pla
         assert "no engine" not in shown and "■ done" in shown
 
 
+async def test_what_waits_comes_first_is_readable_on_a_small_screen_and_w_goes_to_the_next(place: Place) -> None:
+    make_run(place.workspace.runs / "oldest", "plan_gate")
+    os.utime(place.workspace.run("oldest").config, (0, 0))
+    app = home(place)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app) and bool(app._caller.waiting))
+        pane = app.query_one(HomePane)
+        assert [view.run for view in pane._views] == ["sql-repair-07", "oldest", "kernels-3", "charges-1"]
+        assert pane._chosen is not None and pane._chosen.run == "sql-repair-07"
+        shown = screen_text(app)
+        assert "▲ H +6.0 Snap answers" in shown and "▲ W +6.0 GRPO on the case" in shown
+        assert "2 wait for you · press W" in shown
+        for name in ("sql-repair-07", "oldest", "sql-repair-07"):
+            await pilot.press("W")
+            await until(pilot, lambda name=name: app.view.state.run == name and app.here == "gate")
+        await pilot.press("1", "W")
+        await until(pilot, lambda: app.view.state.run == "oldest" and app.here == "gate")
+
+
+async def test_without_a_gate_that_waits_w_says_so(place: Place) -> None:
+    place.workspace.run("sql-repair-07").root.rename(place.workspace.root / "away")
+    app = home(place)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: app._shelf is not None and app._shelf.complete)
+        await pilot.press("W")
+        await until(pilot, lambda: "no gate waits" in screen_text(app))
+        assert app.here == "home"
+
+
 async def test_enter_opens_a_run_and_q_comes_back_then_leaves(place: Place) -> None:
     app = home(place)
     async with app.run_test(size=WIDE, notifications=True) as pilot:
