@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sia_tui.config import RunConfig
 
 
+OPTIONAL = ("gpu_hours", "tokens", "money")
+"""Fields that by default are as good as endless."""
+
+
 @dataclass(frozen=True)
 class Spent:
     told: str
@@ -33,6 +37,12 @@ def left(state: State, config: RunConfig | None) -> str:
     return " · ".join(one.rest for one in spent(state, config) if one.share is not None) if config else ""
 
 
+def limited(config: RunConfig, name: str) -> float | None:
+    """The limit of one of OPTIONAL; None where there is none."""
+    limit, endless = getattr(config.budget, name), type(config.budget).model_fields[name].default
+    return float(limit) if limit < endless else None
+
+
 def count(number: float) -> str:
     """`1.4M`, `12k`."""
     if number >= 10**6:
@@ -46,24 +56,18 @@ def _all(state: State, config: RunConfig) -> Iterator[Spent]:
     yield Spent(f"{made}/{most} steps", made / most if most else 1.0, f"{rest} step{'' if rest == 1 else 's'}")
     wall = _of(cost.wall_s, config.budget.wall_s, minutes)
     yield replace(wall, told=f"wall {wall.told}")
-    limit = _limit(config, "gpu_hours")
-    if cost.gpu_s or limit:
-        yield _of(cost.gpu_s / 3600, limit, _hours, " GPU-h")
-    yield _of(cost.tokens, _limit(config, "tokens"), count, " tok")
-    if limit := _limit(config, "money"):
-        yield _of(cost.money, limit, lambda dollars: f"{dollars:.2f}", " $")
+    gpu_hours = limited(config, "gpu_hours")
+    if cost.gpu_s or gpu_hours:
+        yield _of(cost.gpu_s / 3600, gpu_hours, _hours, " GPU-h")
+    yield _of(cost.tokens, limited(config, "tokens"), count, " tok")
+    if money := limited(config, "money"):
+        yield _of(cost.money, money, lambda dollars: f"{dollars:.2f}", " $")
 
 
 def _of(used: float, limit: float | None, says: Callable[[float], str], unit: str = "") -> Spent:
     if limit is None:
         return Spent(f"{says(used)}{unit}")
     return Spent(f"{says(used)}/{says(limit)}{unit}", used / limit, f"{says(max(0.0, limit - used))}{unit}")
-
-
-def _limit(config: RunConfig, name: str) -> float | None:
-    """By default these are as good as endless."""
-    limit, endless = getattr(config.budget, name), type(config.budget).model_fields[name].default
-    return float(limit) if limit < endless else None
 
 
 def _hours(hours: float) -> str:

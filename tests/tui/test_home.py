@@ -210,6 +210,7 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
         await pilot.press("n")
         await until(pilot, lambda: app.screen.is_modal and "budget.steps" in screen_text(app))
         form = app.screen
+        assert form.query_one("#budget-money", Input).placeholder == "no limit"
         form.query_one("#budget-steps", Input).value = "-1"
         form.query_one("#name", Input).value = "charges-1"
         await pilot.press("ctrl+s")
@@ -217,9 +218,11 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
         assert "run charges-1 exists" in screen_text(app) and place.done == []
         form.query_one("#budget-steps", Input).value = "2"
         form.query_one("#name", Input).value = "fresh-1"
+        form.query_one("#budget-gpu_hours", Input).value = "120"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.view.state.run == "fresh-1")
-        assert place.done == [("begin", Draft(CONFIG, "fresh-1", None, ("budget.steps=2",)))] and app.here == "live"
+        set_there = ("budget.steps=2", "budget.gpu_hours=120")
+        assert place.done == [("begin", Draft(CONFIG, "fresh-1", None, set_there))] and app.here == "live"
 
 
 async def test_what_cannot_be_read_is_said_in_its_line(place: Place) -> None:
