@@ -211,6 +211,7 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
         await until(pilot, lambda: app.screen.is_modal and "budget.steps" in screen_text(app))
         form = app.screen
         assert form.query_one("#budget-money", Input).placeholder == "no limit"
+        await until(pilot, lambda: "a training takes 2 h with nothing set" in screen_text(app))
         form.query_one("#budget-steps", Input).value = "-1"
         form.query_one("#name", Input).value = "charges-1"
         await pilot.press("ctrl+s")
@@ -218,7 +219,9 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
         assert "run charges-1 exists" in screen_text(app) and place.done == []
         form.query_one("#budget-steps", Input).value = "2"
         form.query_one("#name", Input).value = "fresh-1"
-        form.query_one("#budget-gpu_hours", Input).value = "120"
+        form.query_one("#budget-gpu_hours", Input).focus().value = "120"
+        await pilot.press("enter")
+        await until(pilot, lambda: "2 h with budget.steps=2, budget.gpu_hours=120" in screen_text(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.view.state.run == "fresh-1")
         set_there = ("budget.steps=2", "budget.gpu_hours=120")
