@@ -55,8 +55,7 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
 
 
 def _clock(state: State, entry: ev.Recorded) -> State:
-    idle = state.waiting is not None or state.status != "running"
-    if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
+    if state.last_at is None or state.idle or isinstance(entry.event, ev.EngineStarted):
         return state
     worked_until = entry.event.since if isinstance(entry.event, ev.Unattended) else entry.at
     passed = (datetime.fromisoformat(worked_until) - datetime.fromisoformat(state.last_at)).total_seconds()

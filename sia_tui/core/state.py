@@ -193,6 +193,11 @@ class State:
         return self.status in ("done", "stopped")
 
     @property
+    def idle(self) -> bool:
+        """It waits for a person, or does not go on: time that passes is not its work."""
+        return self.waiting is not None or self.status != "running"
+
+    @property
     def gpus(self) -> int:
         """That the run has now."""
         return gpus(self.nodes, self.engine.gpus if self.engine else 0)
