@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +51,56 @@ def plan(options: argparse.Namespace) -> int:
     asked = _asked(options)
     machine = _machine(options.gpu, asked.config)
     described = Path(options.shape) if options.shape else planning.description(asked.config, asked.file)
-    try:
-        shape = planning.shape(asked.config, described)
-    except UnknownShape as error:
-        raise UsageError(str(error)) from error
-    setups = [planning.setup(asked.config, one, shape, machine, asked.state) for one in asked.plans]
-    answers = [Answer(one, cost(one, asked.seen), refusals(one, asked.seen, asked.deadlines)) for one in setups]
+    answers = _answers(asked, machine, described)
     source = planning.shape_told(asked.config, described)
     told = {"machine": asdict(machine), "shape": source, "plans": [_data(answer) for answer in answers]}
     print(json.dumps(told, indent=2) if options.json else _lines(machine, source, answers))
     return FAILED if any(answer.refused for answer in answers) else DONE
 
 
+def estimate(file: Path, overrides: Sequence[str]) -> str:
+    """In a line, what one training takes that a run of this config may be asked about. Raises UsageError, also where none of
+    them can be carried out on this machine."""
+    asked = _of_file(file, overrides, None)
+    agents = asked.config.agents
+    if "weights" not in agents.levers:
+        return "no training: agents.levers names the harness alone"
+    plans = tuple(one for one in asked.plans if one.algorithm in agents.algorithms)
+    machine, described = this_machine(asked.config.weights.device), planning.description(asked.config, file)
+    answers = _answers(replace(asked, plans=plans), machine, described)
+    able = [answer for answer in answers if not answer.refused]
+    if not able:
+        raise UsageError(f"no training can be carried out on this machine: {answers[0].refused[0].told}")
+    took = f"a training takes {_between([answer.cost.seconds / 60 for answer in able])} min"
+    gpus = f", {_between([answer.cost.gpu_hours for answer in able])} GPU-hours" if able[0].setup.allotted else ""
+    return f"{took}{gpus} on this machine; guessed: a pilot measures it before its gate"
+
+
+def _between(values: Sequence[float]) -> str:
+    least, most = f"{min(values):.1f}", f"{max(values):.1f}"
+    return least if least == most else f"{least} to {most}"
+
+
+def _answers(asked: Asked, machine: Machine, described: Path | None) -> list[Answer]:
+    """Raises UsageError where nobody can tell the policy's shape."""
+    try:
+        shape = planning.shape(asked.config, described)
+    except UnknownShape as error:
+        raise UsageError(str(error)) from error
+    setups = [planning.setup(asked.config, one, shape, machine, asked.state) for one in asked.plans]
+    return [Answer(one, cost(one, asked.seen), refusals(one, asked.seen, asked.deadlines)) for one in setups]
+
+
+def _of_file(path: Path, overrides: Sequence[str], algorithm: str | None) -> Asked:
+    config = _config(path, overrides)
+    return Asked(config, path, _chosen(config, algorithm), Seen(), tuple(planning.deadlines(config)))
+
+
 def _asked(options: argparse.Namespace) -> Asked:
     """A file is a config; anything else names a run."""
     path = Path(options.what)
     if path.suffix in (".yaml", ".yml") or path.is_file():
-        config = _config(path, options.overrides)
-        return Asked(config, path, _chosen(config, options.algorithm), Seen(), tuple(planning.deadlines(config)))
+        return _of_file(path, options.overrides, options.algorithm)
     paths = Workspace.locate(options.workspace).existing(options.what)
     config = _config(paths.config, options.overrides)
     reader = RunReader(paths.db)

@@ -145,6 +145,14 @@ class House:
         answer = self._spawn(paths)
         return Answer(True, paths.name) if answer.ok else answer
 
+    def estimate(self, draft: Draft) -> Answer:
+        from sia_tui.cli.plan import estimate
+
+        try:
+            return Answer(True, estimate(draft.config, draft.overrides))
+        except UsageError as error:
+            return Answer(False, str(error))
+
     def branch(self, run: str, generation: int, name: str) -> Answer:
         from sia_tui.cli.beginning import branched
 

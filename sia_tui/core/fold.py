@@ -43,6 +43,10 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
             return _step(state, proposal, made_at=entry.at)
         case ev.ProposalAmended(id=proposal):
             return _step(state, proposal, ended_at=entry.at)
+        case ev.GateOpened(gate=gate):
+            return _step(state, gate.proposal, asked_at=entry.at)
+        case ev.EngineStarted() | ev.NodeJoined() | ev.NodeRefused() | ev.NodeLost():
+            return replace(state, gpus_since=entry.at)
         case ev.TestOpened():
             return replace(state, test_opened_at=entry.at)
         case ev.Evaluated() | ev.GenerationKept() | ev.GenerationRolledBack() | ev.ProposalRefused():
@@ -51,8 +55,7 @@ def _stamp(state: State, entry: ev.Recorded) -> State:
 
 
 def _clock(state: State, entry: ev.Recorded) -> State:
-    idle = state.waiting is not None or state.status != "running"
-    if state.last_at is None or idle or isinstance(entry.event, ev.EngineStarted):
+    if state.last_at is None or state.idle or isinstance(entry.event, ev.EngineStarted):
         return state
     worked_until = entry.event.since if isinstance(entry.event, ev.Unattended) else entry.at
     passed = (datetime.fromisoformat(worked_until) - datetime.fromisoformat(state.last_at)).total_seconds()

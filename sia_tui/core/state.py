@@ -70,6 +70,8 @@ class Step:
     spent_before: float = 0.0
     """Working time of the run, in seconds, when its training began."""
     gates: tuple[Gate, ...] = ()
+    asked_at: str = ""
+    """When the last of them was put."""
     verdicts: tuple[Verdict, ...] = ()
     candidates: tuple[int, ...] = ()
     """The generations that it became: of `both` the new harness, the new weights, and the two together."""
@@ -152,6 +154,8 @@ class State:
     """Rows of it that a person goes on with."""
     policy_ready: ev.PolicyReady | None = None
     engine: ev.EngineStarted | None = None
+    gpus_since: str = ""
+    """When an engine or a node of it last came or went."""
     nodes: Nodes = ()
     """Machines of a cluster; none where the run works on one."""
     replicas: Replicas = ()
@@ -187,6 +191,11 @@ class State:
     def over(self) -> bool:
         """Nothing more will happen to it; from then on a person may see hidden and test."""
         return self.status in ("done", "stopped")
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a person, or does not go on: time that passes is not its work."""
+        return self.waiting is not None or self.status != "running"
 
     @property
     def gpus(self) -> int:

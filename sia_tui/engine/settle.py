@@ -18,7 +18,7 @@ from sia_tui.store.writer import RunStore
 
 def settle(workspace: Workspace, paths: RunPaths) -> None:
     """Answer every open command of a run. Raises RunHeld when an engine has just taken it: that one will answer."""
-    with hold(paths.lock), RunStore(paths.db) as store:
+    with hold(paths.lock, as_engine=False), RunStore(paths.db) as store:
         if store.commands():
             _say_unattended(store, paths)
         heed(store, paths, rules=_rules(paths))

@@ -25,13 +25,14 @@ class RunHeld(Exception):
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold the run for this process. Raises RunHeld if another one does."""
+def hold(path: Path, as_engine: bool = True) -> Iterator[None]:
+    """Hold the run for this process; not `as_engine`: `is_held` says no, and no engine begins meanwhile. Raises RunHeld if
+    another one does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Whoever may read it may hold it, and earlier versions let others.
         os.fchmod(descriptor, 0o600)
-        if not _taken(descriptor):
+        if not (_taken(descriptor, fcntl.LOCK_EX) and (as_engine or _taken(descriptor, fcntl.LOCK_SH))):
             raise RunHeld(f"run {path.parent.name} is held by {_holder(path)}; see it with: sia-tui attach")
         about = {
             "pid": os.getpid(),
@@ -47,11 +48,11 @@ def hold(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(descriptor: int, how: int) -> bool:
     """A client that asks `is_held` has the lock for an instant; only an engine has it longer."""
     for _ in range(TRIES):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             time.sleep(TRY_S)

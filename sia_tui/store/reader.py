@@ -261,7 +261,8 @@ def _said(text: str) -> tuple[Mapping[str, str], ...]:
 
 def counted(state: State, tally: Tally) -> State:
     """A state folded without its episodes, with them."""
-    worked = state.cost.worked(_seconds_between(state.last_at, tally.last_at), state.gpus)
+    passed = 0.0 if state.idle else _seconds_between(state.last_at, tally.last_at)
+    worked = state.cost.worked(passed, state.gpus)
     cost = replace(worked, tokens=tally.tokens, episodes=tally.episodes)
     return replace(state, cost=cost, last_at=max(state.last_at or "", tally.last_at))
 

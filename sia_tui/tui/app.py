@@ -81,6 +81,7 @@ class SiaApp(Departing, Away, Door):
         ),
         Binding("m", "dialogue", "models", show=False, tooltip="what agents' models were sent and said"),
         Binding("w", "why", "digest", show=False, tooltip="what was decided while you were away, and why"),
+        Binding("W", "next_gate", "next gate", show=False, tooltip="open the next run whose gate waits"),
         Binding("plus", "enlarge", "maximise", show=False, key_display="+", tooltip="the focused part alone, and back"),
         Binding("colon", "command_palette", "more", key_display=":", tooltip="every command"),
         Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this list"),
@@ -231,11 +232,22 @@ class SiaApp(Departing, Away, Door):
             return on_run and self.view.in_training
         if action == "end_contract":
             return on_run and self.view.state.contract is not None and not self.view.over
+        if action == "next_gate":
+            return self._shelf is not None
         if action in ("lead", "follow_lead"):
             return on_run and self._seat is not None
         if action in ("dialogue", "why"):
             return on_run
         return action != "pause" or (on_run and not self.view.over)
+
+    async def action_next_gate(self) -> None:
+        """After the open run's, in home's order; from the last on to the first."""
+        asking = [view.run for view in self._shelved if view.asks]
+        if not asking:
+            self.say("no gate waits", True)
+            return
+        at = asking.index(self.paths.name) + 1 if self.paths.name in asking else 0
+        await self.open_run(asking[at % len(asking)])
 
     def _go(self, name: str, then: Callable[[Any], None] = lambda pane: None) -> None:
         self._part(name)
@@ -321,7 +333,8 @@ class SiaApp(Departing, Away, Door):
     def _show_home(self) -> None:
         shelf, waits = self._shelf, len(self._caller.waiting)
         views = shelf.views if shelf is not None else ()
-        self._head(*home_heading(_near(self.place.workspace.root) if self.place else "", views, waits), waits > 0)
+        place = _near(self.place.workspace.root) if self.place else ""
+        self._head(*home_heading(place, views, waits, self.keys), waits > 0)
         there = self._pane("home")
         if shelf is not None and there is not None and "home" in self._there:
             cast("HomePane", there).show_runs(views, shelf.complete)

@@ -15,6 +15,7 @@ from sia_tui.core.stats import resolvable_gain
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import EpisodeRow
+from sia_tui.tui.budget import left
 from sia_tui.tui.diffing import LONGEST
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, interval, line, minutes, sentence
 from sia_tui.tui.plan_words import Changes, changes_told
@@ -119,7 +120,7 @@ def decision(asked: Question, brief: bool = False) -> list[Line]:
             what,
             line(*_lights(asked)),
             expected,
-            *_spent(asked, brief),
+            *_spent(asked),
             *warned,
             *_amended(asked),
             *_wanted(asked),
@@ -131,7 +132,7 @@ def decision(asked: Question, brief: bool = False) -> list[Line]:
         *_amended(asked),
         *_wanted(asked),
         expected,
-        *_spent(asked, brief),
+        *_spent(asked),
         line(*_lights(asked), *_then(asked)),
         *warned,
     ]
@@ -211,10 +212,12 @@ def _prediction(asked: Question, brief: bool) -> list[Piece]:
     return said
 
 
-def _spent(asked: Question, brief: bool) -> list[Line]:
+def _spent(asked: Question) -> list[Line]:
+    """What a yes costs beside what there is to spend."""
     cost, lost = _price(asked)
-    spent, risk = [("COST ", DIM), (cost, STRONG)], [("AT MOST LOST ", DIM), (lost, "")]
-    return [line(*spent), line(*risk)] if brief else [line(*spent, "   ", *risk)]
+    rest = left(asked.state, asked.config)
+    has: list[Piece] = [("   LEFT ", DIM), rest] if rest else []
+    return [line(("COST ", DIM), (cost, STRONG), *has), line(("AT MOST LOST ", DIM), lost)]
 
 
 def _price(asked: Question) -> tuple[str, str]:

@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sia_tui.config import ConfigError, load_config
+from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.config.fields import Key, key
 from sia_tui.core.text import one_line
+from sia_tui.tui.budget import OPTIONAL, limited
 
-KEYS = ("budget.steps", "budget.wall_s", "budget.target", "evaluate.dev", "evaluate.preview", "gate.indecisive", "seed")
+KEYS = (
+    "budget.steps",
+    "budget.wall_s",
+    *(f"budget.{name}" for name in OPTIONAL),
+    "budget.target",
+    "evaluate.dev",
+    "evaluate.preview",
+    "gate.indecisive",
+    "seed",
+)
 
 
 def fields() -> tuple[Key, ...]:
@@ -49,7 +59,9 @@ def _fault(config: Path, *overrides: str) -> str | None:
     return None
 
 
-def _value(config: object, name: str) -> str:
+def _value(config: RunConfig, name: str) -> str:
+    if (leaf := name.removeprefix("budget.")) in OPTIONAL and limited(config, leaf) is None:
+        return "no limit"
     found: Any = config
     for part in name.split("."):
         found = getattr(found, part)

@@ -10,6 +10,7 @@ from sia_tui.core.text import one_line
 from sia_tui.store.reader import Answer
 from sia_tui.tui.pieces import KEYS
 from sia_tui.tui.view import Mark, View, age_s, ago
+from sia_tui.tui.waited import held, waited
 
 Piece = tuple[str, str]
 """Text, already cleaned, and the style it is shown in."""
@@ -42,19 +43,24 @@ def heading(view: View, now: datetime, here: str, keys: Mapping[str, str] = KEYS
         (f" {one_line(view.run, 40)}", "bold"),
         (f" · {one_line(view.state.task or '…', 30)} · ", "$foreground-muted"),
     ]
-    left.append(GLYPHS[view.mark])
+    glyph, style = GLYPHS[view.mark]
+    since = waited(view, now) if view.mark == "waiting" else ""
+    left.append((f"{glyph} {since}" if since else glyph, style))
     if step := view.state.current:
         left.append((f" · {_step(view, step)}", ""))
     if view.state.waiting and here != "gate":
         left.append((f"  press {keys['app.gate']} ", "bold reverse"))
-    return left, [*_isolation(view), *_engine(view, now, keys["app.start"])]
+    return left, [*_held(view, now), *_isolation(view), *_engine(view, now, keys["app.start"])]
 
 
-def home_heading(place: str, views: Sequence[View], waiting: int) -> tuple[list[Piece], list[Piece]]:
+def home_heading(
+    place: str, views: Sequence[View], waiting: int, keys: Mapping[str, str] = KEYS
+) -> tuple[list[Piece], list[Piece]]:
     """Over the list of a workspace's runs."""
     left: list[Piece] = [(" sia-tui", "bold"), (f" · {one_line(place, 60)}", "$foreground-muted")]
     if waiting:
-        left.append((f"  ▲ {waiting} {'waits' if waiting == 1 else 'wait'} for you ", "bold reverse $text-warning"))
+        wait = f"▲ {waiting} {'waits' if waiting == 1 else 'wait'} for you"
+        left.append((f"  {wait} · press {keys['app.next-gate']} ", "bold reverse $text-warning"))
     alive = sum(view.alive for view in views)
     return left, [(f"{len(views)} run{'' if len(views) == 1 else 's'} · {alive} at work ", "$foreground-muted")]
 
@@ -71,6 +77,10 @@ def _step(view: View, step: Step) -> str:
     number = len(view.state.made)
     limit = f"/{view.config.budget.steps}" if view.config else ""
     return f"step {number}{limit} {step.proposal.lever}"
+
+
+def _held(view: View, now: datetime) -> list[Piece]:
+    return [(f"{said} │ ", "$foreground-muted")] if (said := held(view, now)) else []
 
 
 def _isolation(view: View) -> list[Piece]:
@@ -98,8 +108,6 @@ def _engine(view: View, now: datetime, starts: str) -> list[Piece]:
     if view.progress is None:
         return [("engine ● ", "$text-success")]
     quiet = age_s(view.progress.beat_at, now)
-    if view.mark == "waiting":
-        return [(f"engine ● waits {ago(quiet)} ", "$text-success")]
     lively = quiet < STALE_S
     return [
         (f"engine {'●' if lively else '◌ quiet'} {ago(quiet)} ", "$text-success" if lively else "bold $text-warning")

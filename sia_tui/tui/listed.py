@@ -7,11 +7,13 @@ from datetime import datetime
 
 from sia_tui.core.state import State
 from sia_tui.core.telling import points
+from sia_tui.tui.budget import left
 from sia_tui.tui.heading import GLYPHS
-from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, HEAD, STRONG, WARN, Line, Piece, cells, fit, line, minutes, wrap
+from sia_tui.tui.pieces import ACCENT, BAD, DIM, GOOD, HEAD, STRONG, WARN, Line, Piece, cells, fit, line, wrap
 from sia_tui.tui.scores import LETTERS, best_null, dev_points
 from sia_tui.tui.sparks import spark
 from sia_tui.tui.view import View, age_s, ago
+from sia_tui.tui.waited import held, waited
 
 WIDE, VERY_WIDE = 100, 140
 _STATUS, _RUN, _AT, _SPARK, _NULL = 15, 18, 11, 8, 10
@@ -19,9 +21,11 @@ _LEAST = 12
 """Cells in which something can be said."""
 
 
-def run_line(view: View, width: int, marked: bool = False) -> Line:
+def run_line(view: View, now: datetime, width: int, marked: bool = False) -> Line:
     """Whose turn it is stands first; what does not fit is said below the list."""
     status, style = _status(view)
+    if view.mark == "waiting" and view.error is None and (since := waited(view, now)):
+        status = f"▲ waits {since}"
     waits = view.state.waiting is not None and not view.over
     pieces: list[Piece] = [
         ("✓" if marked else " ", ACCENT),
@@ -29,7 +33,8 @@ def run_line(view: View, width: int, marked: bool = False) -> Line:
         (fit(view.run, _run(width)), STRONG if waits else ""),
         *([(f" {fit(view.state.task, 15)}", DIM)] if width >= VERY_WIDE else []),
         f" {fit(_at(view), _AT - 1)}",
-        *_scores(view.state, _spark(width)),
+        # Where there is no room for both, what is asked is more to whoever decides what to open.
+        *([] if waits and width < WIDE else _scores(view.state, _spark(width))),
         (" ● " if view.alive else "   ", GOOD),
     ]
     room = width - sum(cells(piece if isinstance(piece, str) else piece[0]) for piece in pieces)
@@ -78,6 +83,7 @@ def about(view: View, now: datetime, width: int, resumes: str) -> list[Line]:
     ]
     if state.waiting is not None and (step := state.current) is not None:
         asked = f"{state.waiting.id} {state.waiting.hash[:12]} · {step.proposal.lever}: {step.proposal.title}"
+        asked = " · ".join(filter(None, (waited(view, now), held(view, now), asked)))
         lines.append(line(("▲ WAITS   ", f"bold {WARN}"), (fit(asked, max(4, width - 10)), WARN)))
     elif state.stop_reason:
         lines += [line(row) for row in wrap(f"{state.status}: {state.stop_reason}", width, 2)]
@@ -93,9 +99,7 @@ def about(view: View, now: datetime, width: int, resumes: str) -> list[Line]:
 def waiting(views: Sequence[View]) -> frozenset[tuple[str, str]]:
     """Gates that wait for a person: run and hash."""
     return frozenset(
-        (view.run, view.state.waiting.hash)
-        for view in views
-        if view.state.waiting is not None and view.state.status in ("running", "paused")
+        (view.run, view.state.waiting.hash) for view in views if view.asks and view.state.waiting is not None
     )
 
 
@@ -119,17 +123,8 @@ def _scores(state: State, room: int) -> list[Piece]:
 
 
 def _left(view: View) -> str:
-    """Of the budget: steps, time, tokens and money where they are limited."""
-    if view.config is None or view.over:
-        return ""
-    limit, cost = view.config.budget, view.state.cost
-    steps = max(0, limit.steps - len(view.state.made))
-    said = [f"{steps} step{'' if steps == 1 else 's'}", minutes(max(0.0, limit.wall_s - cost.wall_s))]
-    if limit.tokens < 10**12:
-        said.append(f"{max(0, limit.tokens - cost.tokens):,} tok")
-    if limit.money < 1e9:
-        said.append(f"{max(0.0, limit.money - cost.money):.2f} $")
-    return " · ".join(said)
+    """Of every limit of the budget."""
+    return "" if view.over else left(view.state, view.config)
 
 
 def _asks(view: View) -> str:

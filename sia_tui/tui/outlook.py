@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,32 @@ from sia_tui.core.digest import told as digested
 from sia_tui.core.machine import told
 from sia_tui.core.meantime import Attribute, Gather, Trace
 from sia_tui.core.standing import left, spent
+from sia_tui.tui import budget
 from sia_tui.tui.nodes import summary_lines, usage
-from sia_tui.tui.pieces import BAD, DIM, GOOD, HEAD, KEYS, WARN, Line, Piece, bar, fit, line, minutes, thousands, wrap
+from sia_tui.tui.pieces import (
+    BAD,
+    DIM,
+    GOOD,
+    HEAD,
+    KEYS,
+    STRONG,
+    WARN,
+    Line,
+    bar,
+    cells,
+    fit,
+    line,
+    minutes,
+    thousands,
+    wrap,
+)
 from sia_tui.tui.view import View
 
 if TYPE_CHECKING:
     from sia_tui.config import RunConfig
 
 _ROOM = 10
+_GAP = "  "
 MOST = 2
 """Lines of what was agreed, and of what comes next."""
 
@@ -30,7 +48,7 @@ def outlook_lines(view: View, now: datetime, width: int, keys: Mapping[str, str]
         *_machine(view, now, width),
         *summary_lines(view, now, width),
         *_agents(view, width, keys["app.dialogue"]),
-        line(*_budget(view, width)),
+        *_budget(view, width),
         *_wrapped("CONTRACT", agreed(view, keys), "", width),
         *_wrapped("NEXT", following(view, keys), WARN if view.mark == "waiting" else "", width),
     ]
@@ -59,42 +77,47 @@ def _agents(view: View, width: int, asks: str) -> list[Line]:
     cost, hosts = view.state.cost, {to.host: to.local for to in view.config.egress} if view.config else {}
     if not cost.calls and not hosts:
         return []
-    spent = f"{cost.calls} replies, {_count(cost.agent_tokens)} tok, {cost.money:.2f} $ ({asks}: what was said)"
+    spent = f"{cost.calls} replies, {budget.count(cost.agent_tokens)} tok, {cost.money:.2f} $ ({asks}: what was said)"
     sent = ", ".join(f"{host}{' (here)' if local else ''}" for host, local in hosts.items())
     return [
         line(("MODELS    ", HEAD), fit(f"{spent}   {f'data goes to {sent}' if sent else ''}", max(4, width - _ROOM)))
     ]
 
 
-def _budget(view: View, width: int) -> list[Piece]:
+def _budget(view: View, width: int) -> list[Line]:
+    """A bar over the limit that is nearest, which stands first."""
     cost, config = view.state.cost, view.config
-    made = len(view.state.made)
+    episodes = f"{thousands(cost.episodes)} episodes"
     if config is None:
-        return [("BUDGET    ", HEAD), f"{made} steps  wall {minutes(cost.wall_s)}  {thousands(cost.tokens)} tokens"]
-    limit = config.budget
-    share = made / limit.steps if limit.steps else 1.0
-    room = 20 if width >= 100 else 8
+        known = (
+            f"{len(view.state.made)} steps  wall {minutes(cost.wall_s)}  {budget.count(cost.tokens)} tok  {episodes}"
+        )
+        return [line(("BUDGET    ", HEAD), fit(known, max(4, width - _ROOM)))]
+    found, room = budget.spent(view.state, config), 20 if width >= 100 else 8
+    share, indent = found[0].share or 0.0, _ROOM + room + 1
     full = bar(share, room)
-    pieces: list[Piece] = [
-        ("BUDGET    ", HEAD),
-        (full, BAD if share >= 1 else GOOD),
-        ("─" * (room - len(full)), DIM),
-        f" {made}/{limit.steps} steps   wall {minutes(cost.wall_s)}",
-        (f" of {minutes(limit.wall_s)}" if width >= 100 else "", DIM),
-        f"   {_count(cost.tokens)} tok",
+    first, *more = _rows([*(one.told for one in found), episodes], max(4, width - indent))
+    nearest, *others = first
+    return [
+        line(
+            ("BUDGET    ", HEAD),
+            (full, BAD if share >= 1 else GOOD),
+            ("─" * (room - len(full)), DIM),
+            (f" {nearest}", STRONG),
+            *(f"{_GAP}{one}" for one in others),
+        ),
+        *(line(f"{'':<{indent}}{_GAP.join(row)}") for row in more),
     ]
-    if limit.tokens < 10**12 and width >= 100:
-        pieces.append((f" of {_count(limit.tokens)}", DIM))
-    if cost.gpu_s:
-        pieces.append(f"   {cost.gpu_s / 3600:.1f} GPU-h")
-    return [*pieces, f"   {thousands(cost.episodes)} episodes"]
 
 
-def _count(number: int) -> str:
-    """`1.4M`, `12k`."""
-    if number >= 10**6:
-        return f"{number / 10**6:.1f}M"
-    return f"{number / 1000:.0f}k" if number >= 10_000 else str(number)
+def _rows(parts: Sequence[str], room: int) -> list[list[str]]:
+    """As many on a row as fit, none of them broken."""
+    rows: list[list[str]] = [[]]
+    for part in parts:
+        if rows[-1] and cells(_GAP.join([*rows[-1], part])) > room:
+            rows.append([])
+        rows[-1].append(part)
+    return rows
 
 
 _INDECISIVE = {"ask": "indecisive: asks you", "keep": "indecisive: kept", "roll_back": "indecisive: rolled back"}

@@ -27,6 +27,7 @@ KEYS: Mapping[str, str] = {
     "app.end-contract": "x",
     "app.dialogue": "m",
     "app.why": "w",
+    "app.next-gate": "W",
 }
 """What texts name, by the ids of its bindings, as it is unless a person has set it."""
 

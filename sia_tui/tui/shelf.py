@@ -1,4 +1,5 @@
-"""Follows all runs of a workspace in a thread of its own: newest first, and none is read again unless it was written to."""
+"""Follows all runs of a workspace in a thread of its own: those that ask first, then the newest, and none is read again
+unless it was written to."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class _Known:
 
 
 class Shelf(Follower):
-    """`views` holds a view of each run, newest first; it is another object only when something has changed."""
+    """`views` holds a view of each run, those whose gate waits before the others, the newest first among either; it is
+    another object only when something has changed."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("shelf")
@@ -62,7 +64,8 @@ class Shelf(Follower):
         self.complete = True
 
     def _publish(self, names: list[str]) -> None:
-        views = tuple(self._known[name].view for name in names if name in self._known)
+        newest = (self._known[name].view for name in names if name in self._known)
+        views = tuple(sorted(newest, key=lambda view: not view.asks))
         if views != self.views:
             self.views = views
 

@@ -77,6 +77,11 @@ class View:
         return self.state.over
 
     @property
+    def asks(self) -> bool:
+        """Whether a gate of it waits for a person."""
+        return self.state.waiting is not None and self.state.status in ("running", "paused")
+
+    @property
     def in_training(self) -> bool:
         """Whether a training is under way that nobody has ended early."""
         return self.state.training is not None and self.state.training.cut_short_by is None

@@ -52,6 +52,9 @@ class Workplace(Protocol):
     def begin(self, draft: Draft) -> Answer:
         """Make the run and start its engine; the message is its name, or what is wrong."""
 
+    def estimate(self, draft: Draft) -> Answer:
+        """What one of its trainings takes on this machine, in a line, or why none can be carried out."""
+
     def branch(self, run: str, generation: int, name: str) -> Answer:
         """A new run that starts from a generation, with its engine; the message is its name, or what is wrong."""
 

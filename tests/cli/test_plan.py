@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from sia_tui.cli.main import main
+from sia_tui.cli.main import UsageError, main
+from sia_tui.cli.plan import estimate
 from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.hardware import machine_named
@@ -65,6 +67,22 @@ def test_the_configs_for_the_real_thing_fit_what_they_are_for(
     assert found["shape"] == f"{H100 / 'shapes' / model}.json, in place of the model's own config.json"
     assert {plan["arrangement"] for plan in found["plans"]} == {ARRANGED[model]}
     assert all(plan["gpu_hours"] > 0 for plan in found["plans"])
+
+
+def test_a_line_says_what_a_training_takes_that_a_run_may_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sia_tui.cli.plan.this_machine", lambda device: machine_named("H100"))
+    config = H100 / "qwen3-8b.yaml"
+    guessed = " on this machine; guessed: a pilot measures it before its gate"
+    took = re.fullmatch(
+        r"a training takes ([\d.]+) to ([\d.]+) min, ([\d.]+) to ([\d.]+) GPU-hours" + guessed, estimate(config, [])
+    )
+    assert took is not None
+    least, most, *hours = map(float, took.groups())
+    assert 0 < least < most and hours == [round(least / 60, 1), round(most / 60, 1)]
+    assert " to " not in estimate(config, ["agents.algorithms=[grpo]"])
+    assert estimate(config, ["agents.levers=[harness]"]) == "no training: agents.levers names the harness alone"
+    with pytest.raises(UsageError, match=r"no training can be carried out on this machine: .*budget\.wall_s"):
+        estimate(config, ["budget.wall_s=9"])
 
 
 def test_what_cannot_fit_is_refused_with_what_would(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from sia_tui.engine.session import Session
 from sia_tui.engine.settle import settle
 from sia_tui.engine.step import propose, refuse
 from sia_tui.harness.repository import HarnessRepository
+from sia_tui.store.lock import RunHeld, hold, is_held
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
@@ -366,6 +367,23 @@ def test_a_command_long_after_an_engine_was_killed_is_not_paid_as_work(
     settle(workspace, paths)
     with closing(RunReader(paths.db)) as reader:
         assert len(reader.log()) == 4, "nothing is said where nothing was asked"
+
+
+def test_whoever_answers_where_no_engine_is_alive_is_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window that is left just then would ask about what no engine does; an engine keeps out for so long all the same."""
+    paths = make_run(Workspace(tmp_path).runs / "r", "patch_gate")
+    seen: list[bool] = []
+
+    def answers(*_: object, **__: object) -> None:
+        seen.append(is_held(paths.lock))
+        with pytest.raises(RunHeld), hold(paths.lock):
+            pass
+
+    monkeypatch.setattr("sia_tui.engine.settle.heed", answers)
+    settle(Workspace(tmp_path), paths)
+    assert seen == [False]
 
 
 def test_a_verdict_is_answered_although_somebody_moved_the_runs_branch(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sia_tui.core.episodes import Case
 from sia_tui.core.events import RunPaused
 from sia_tui.store.lock import hold, starting
 from sia_tui.store.reader import RunReader
@@ -68,6 +69,15 @@ def test_what_is_written_piece_by_piece_folds_to_the_same(tmp_path: Path) -> Non
         assert len(view.metrics[name]) == 6 and view.metrics[name][3].values == {"reward": 9.0}
         assert view.state == reader.state()
         assert view.recent[-1].step == 5 and view.story[-1][1].startswith("training of")
+
+
+def test_what_is_measured_while_a_gate_waits_is_no_work_of_the_run(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "r", "patch_gate")
+    with writing(paths.root) as run:
+        run.clock.wait(40)
+        run.episode(run.store.state.generations[-1].key, Case("dev-0001", "dev", {"text": "x"}, 1), 0.5)
+        told = run.store.state.cost
+    assert RunReader(paths.db).state().cost == told
 
 
 def test_whoever_starts_an_engine_is_seen_until_it_holds_the_run(tmp_path: Path) -> None:

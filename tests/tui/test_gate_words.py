@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from sia_tui.config import load_config
 from sia_tui.core import events as ev
 from sia_tui.core.amending import amended
 from sia_tui.core.hashing import digest
@@ -66,6 +67,17 @@ async def test_what_a_person_sees(
         shown = screen_text(app)
         if size == WIDE:
             assert [part for part in said if part not in shown] == []
+
+
+@pytest.mark.parametrize("brief", [True, False])
+def test_beside_what_a_yes_costs_stands_what_is_left(scenes: Callable[[Scene], RunPaths], brief: bool) -> None:
+    paths = scenes("plan_gate")
+    config = load_config(paths.config, ["budget.gpu_hours=120", "budget.wall_s=36000"])
+    with writing(paths.root) as run:
+        asked = question(run.store.state, config)
+    assert asked is not None
+    [cost] = [line.plain for line in decision(asked, brief) if line.plain.startswith("COST ")]
+    assert "of training" in cost and cost.endswith("   LEFT 5 steps · 9.8 h · 120 GPU-h")
 
 
 def test_a_stop_says_that_the_seal_goes(tmp_path: Path) -> None:

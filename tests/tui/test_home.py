@@ -63,8 +63,37 @@ async def test_runs_are_listed_with_what_waits_and_the_person_is_called_once(pla
         await until(pilot, lambda: listed(app) and bool(bells))
         await pilot.pause(1.2)
         shown = screen_text(app)
-        assert bells == [1] and "1 waits for you" in shown and "▲ GATE waits" in shown and "Snap answers" in shown
+        assert bells == [1] and "1 waits for you" in shown and "▲ waits " in shown and "Snap answers" in shown
         assert "no engine" not in shown and "■ done" in shown
+
+
+async def test_what_waits_comes_first_is_readable_on_a_small_screen_and_w_goes_to_the_next(place: Place) -> None:
+    make_run(place.workspace.runs / "oldest", "plan_gate")
+    os.utime(place.workspace.run("oldest").config, (0, 0))
+    app = home(place)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app) and bool(app._caller.waiting))
+        pane = app.query_one(HomePane)
+        assert [view.run for view in pane._views] == ["sql-repair-07", "oldest", "kernels-3", "charges-1"]
+        assert pane._chosen is not None and pane._chosen.run == "sql-repair-07"
+        shown = screen_text(app)
+        assert "▲ H +6.0 Snap answers" in shown and "▲ W +6.0 GRPO on the case" in shown
+        assert "2 wait for you · press W" in shown
+        for name in ("sql-repair-07", "oldest", "sql-repair-07"):
+            await pilot.press("W")
+            await until(pilot, lambda name=name: app.view.state.run == name and app.here == "gate")
+        await pilot.press("1", "W")
+        await until(pilot, lambda: app.view.state.run == "oldest" and app.here == "gate")
+
+
+async def test_without_a_gate_that_waits_w_says_so(place: Place) -> None:
+    place.workspace.run("sql-repair-07").root.rename(place.workspace.root / "away")
+    app = home(place)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: app._shelf is not None and app._shelf.complete)
+        await pilot.press("W")
+        await until(pilot, lambda: "no gate waits" in screen_text(app))
+        assert app.here == "home"
 
 
 async def test_enter_opens_a_run_and_q_comes_back_then_leaves(place: Place) -> None:
@@ -181,6 +210,8 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
         await pilot.press("n")
         await until(pilot, lambda: app.screen.is_modal and "budget.steps" in screen_text(app))
         form = app.screen
+        assert form.query_one("#budget-money", Input).placeholder == "no limit"
+        await until(pilot, lambda: "a training takes 2 h with nothing set" in screen_text(app))
         form.query_one("#budget-steps", Input).value = "-1"
         form.query_one("#name", Input).value = "charges-1"
         await pilot.press("ctrl+s")
@@ -188,9 +219,13 @@ async def test_a_run_is_begun_from_a_form_that_says_what_is_wrong_at_the_field(p
         assert "run charges-1 exists" in screen_text(app) and place.done == []
         form.query_one("#budget-steps", Input).value = "2"
         form.query_one("#name", Input).value = "fresh-1"
+        form.query_one("#budget-gpu_hours", Input).focus().value = "120"
+        await pilot.press("enter")
+        await until(pilot, lambda: "2 h with budget.steps=2, budget.gpu_hours=120" in screen_text(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.view.state.run == "fresh-1")
-        assert place.done == [("begin", Draft(CONFIG, "fresh-1", None, ("budget.steps=2",)))] and app.here == "live"
+        set_there = ("budget.steps=2", "budget.gpu_hours=120")
+        assert place.done == [("begin", Draft(CONFIG, "fresh-1", None, set_there))] and app.here == "live"
 
 
 async def test_what_cannot_be_read_is_said_in_its_line(place: Place) -> None:

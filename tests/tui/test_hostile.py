@@ -87,6 +87,9 @@ class Hostile:
     def begin(self, draft: object) -> Answer:
         return Answer(False, HOSTILE)
 
+    def estimate(self, draft: object) -> Answer:
+        return Answer(False, HOSTILE)
+
     def delete(self, name: str) -> Answer:
         return Answer(False, HOSTILE)
 

@@ -6,27 +6,33 @@ import dataclasses
 import math
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sia_tui.core import events as ev
+from sia_tui.core.spent import Cost
 from sia_tui.store.reader import EpisodeRow, Progress, RunReader
+from sia_tui.tui.budget import left
 from sia_tui.tui.charts import Chart, Series, dev_chart, metric_chart, ticks
 from sia_tui.tui.decimate import decimate
 from sia_tui.tui.feed import Tail
 from sia_tui.tui.heading import heading, parting
 from sia_tui.tui.keymap import known
+from sia_tui.tui.listed import about, run_line
 from sia_tui.tui.nodes import node_lines, summary_lines, there
 from sia_tui.tui.outlook import contract, following, outlook_lines
 from sia_tui.tui.phase import measures, phase_lines
-from sia_tui.tui.pieces import KEYS, cells
+from sia_tui.tui.pieces import KEYS, Line, cells
 from sia_tui.tui.scores import score_lines
 from sia_tui.tui.sparks import short, spark
 from sia_tui.tui.stream import Failures, episode_line, failure_line, failures
-from sia_tui.tui.view import View, ago
+from sia_tui.tui.view import View, age_s, ago
+from sia_tui.tui.waited import waits
 from tests.tui.runs import Scene, make_run
-from tests.tui.writer import CONFIG, HOSTILE
+from tests.tui.writer import CONFIG, HOSTILE, writing
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
@@ -47,6 +53,10 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> dict[str, View]:
 
 def said(pieces: list[tuple[str, str]]) -> str:
     return "".join(text for text, _ in pieces)
+
+
+def rows(lines: list[Line]) -> str:
+    return "\n".join(line.plain for line in lines)
 
 
 def test_generations_say_what_became_of_each(views: dict[str, View]) -> None:
@@ -97,6 +107,45 @@ def test_the_header_names_the_engine_and_the_gate(views: dict[str, View]) -> Non
         "no room for it: it is left out"
     )
     assert {name: known()[name][0] for name in KEYS} == KEYS
+
+
+def test_a_gates_waiting_counts_from_when_it_was_put_whatever_the_heartbeat(views: dict[str, View]) -> None:
+    view = views["plan_gate"]
+    step = view.state.current
+    assert step is not None and view.progress is not None
+    put = datetime.fromisoformat(step.asked_at)
+    now = put + timedelta(hours=3)
+    fresh = dataclasses.replace(view.progress, beat_at=(now - timedelta(seconds=1)).isoformat())
+    view = dataclasses.replace(view, progress=fresh)
+    left, right = heading(view, now, "live")
+    assert "▲ GATE waits 3 h ·" in said(left) and said(right).endswith("engine ● 1 s ") and "GPU-h" not in said(right)
+    assert "▲ waits 3 h" in run_line(view, now, 76).plain and "▲ WAITS   3 h · gate-3" in rows(
+        about(view, now, 76, "R")
+    )
+    engine = dataclasses.replace(view.state.engine, gpus=8)  # type: ignore[type-var]
+    rich = dataclasses.replace(view, state=dataclasses.replace(view.state, engine=engine))
+    assert said(heading(rich, now, "live")[1]).startswith("24.0 GPU-h held │ ") and waits(rich, put) == "waits 0 s"
+    assert waits(rich, now) == "waits 3 h · 24.0 GPU-h held"
+    later = (put + timedelta(hours=2)).isoformat()
+    again = dataclasses.replace(rich, state=dataclasses.replace(rich.state, gpus_since=later))
+    assert waits(again, now) == "waits 3 h · 8.0 GPU-h held", "before that nobody knows what was held"
+    assert waits(dataclasses.replace(rich, alive=False), now) == "waits 3 h" and waits(views["training"], now) == ""
+
+
+def test_a_gate_that_is_put_again_waits_anew(tmp_path: Path) -> None:
+    with writing(tmp_path / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.2)
+        run.gate(run.proposal("harness", "Ask twice"))
+        first = run.store.state.current
+        assert first is not None and first.open_gate is not None
+        run.clock.wait(500)
+        run.store.record(ev.EvidenceWanted(first.open_gate.id, "ana"))
+        run.clock.wait(500)
+        run.gate(first.id)
+        again = run.store.state.current
+    assert again is not None
+    assert age_s(first.asked_at, datetime.fromisoformat(again.asked_at)) >= 1000
 
 
 def test_parting_words_say_how_to_come_back(views: dict[str, View]) -> None:
@@ -260,6 +309,30 @@ def test_what_was_agreed_is_whole_where_it_does_not_fit_on_a_line(views: dict[st
     view = views["training"]
     told = [line.plain for line in outlook_lines(view, NOW, 80)]
     assert contract(view.config) in " ".join(" ".join(told).split()) and all(cells(row) <= 80 for row in told)
+
+
+def test_the_bar_is_over_the_limit_that_is_nearest_and_every_limit_is_told(views: dict[str, View]) -> None:
+    view = views["training"]
+    assert view.config is not None
+    free = rows(outlook_lines(view, NOW, 78))
+    assert "█── wall 15.1 min/20.0 min  3/8 steps  95k tok  420 episodes" in free and "GPU-h" not in free
+    state = dataclasses.replace(
+        view.state, cost=Cost(wall_s=7200, gpu_s=71.4 * 3600, tokens=1_400_000, episodes=12_345, calls=3, money=1.2)
+    )
+    limits = view.config.budget.model_copy(
+        update={"steps": 8, "wall_s": 86_400.0, "gpu_hours": 80.0, "tokens": 10**7, "money": 5.0}
+    )
+    config = view.config.model_copy(update={"budget": limits})
+    view = dataclasses.replace(view, state=state, config=config)
+    for width in (78, 118):
+        lines = [line.plain for line in outlook_lines(view, NOW, width)]
+        [at] = [at for at, line in enumerate(lines) if line.startswith("BUDGET    ███████")]
+        told = " ".join(" ".join(lines[at : at + 2]).split())
+        assert "71/80 GPU-h 3/8 steps 1.20/5.00 $ 1.4M/10M tok wall 2.0 h/24.0 h 12,345 episodes" in told
+        assert all(cells(line) <= width for line in lines)
+    assert left(state, config) == "8.6 GPU-h · 5 steps · 3.80 $ · 8.6M tok · 22.0 h"
+    assert "LEFT      8.6 GPU-h · 5 steps · 3.80 $" in rows(about(view, NOW, 76, "R"))
+    assert "71 GPU-h" in rows(outlook_lines(dataclasses.replace(view, config=views["training"].config), NOW, 78))
 
 
 def test_nodes_and_replicas_are_told_where_there_are_several(views: dict[str, View]) -> None:

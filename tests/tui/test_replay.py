@@ -172,6 +172,7 @@ async def test_the_window_goes_to_and_fro_and_decides_nothing(done: RunPaths) ->
         assert verdict is not None and "gate-1: approve by ana" in verdict[1]
         shown = screen_text(app)
         assert "answered 30 s later, at 07:" in shown and "gate-1: approve by ana" in shown
+        assert "▲ GATE waits 0 s" in shown and "on dev? · waits 0 s" in shown, "by the recording's clock"
         assert "other lever" not in shown
         await pilot.press("a", "space")
         assert app.query_one(GatePane).verdicts.held is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -45,6 +46,8 @@ class NewRun(Over[str]):
         self._place = place
         self._fields = fields()
         self._busy = False
+        self._reckoned: Draft | None = None
+        """What the estimate is of."""
         self._hints: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
@@ -68,6 +71,7 @@ class NewRun(Over[str]):
             for field in self._fields:
                 yield self._label(field.name, _hint(field.allowed, field.said))
                 yield Input(id=_id(field.name), compact=True)
+            yield self._label("estimate", "…")
             yield Button("Start", id="start", variant="primary", compact=True)
 
     def on_mount(self) -> None:
@@ -90,6 +94,8 @@ class NewRun(Over[str]):
         self._say("config", "")
         for name, value in said.items():
             self.query_one(f"#{_id(name)}", Input).placeholder = value
+        if config:
+            self._reckon()
 
     @on(Input.Submitted)
     def _next(self) -> None:
@@ -97,8 +103,8 @@ class NewRun(Over[str]):
 
     @on(Input.Blurred)
     def _look(self, event: Input.Blurred) -> None:
-        if self.is_current:
-            self._show_faults()
+        if self.is_current and not self._show_faults():
+            self._reckon()
 
     @on(Button.Pressed, "#start")
     def action_begin(self) -> None:
@@ -141,6 +147,26 @@ class NewRun(Over[str]):
         for said in ("config", "name", *(field.name for field in self._fields)):
             self._say(said, found.get(said, ""))
         return bool(found)
+
+    def _reckon(self) -> None:
+        draft = replace(self._draft, name="")
+        if draft != self._reckoned:
+            self._reckoned = draft
+            self.run_worker(lambda: self._estimate(draft), thread=True, exit_on_error=False, group="estimate")
+
+    def _estimate(self, draft: Draft) -> None:
+        """In a thread."""
+        try:
+            answer = self._place.estimate(draft)
+        except (StoreError, OSError) as error:
+            answer = Answer(False, str(error))
+        self.app.call_from_thread(self._tell, draft, answer)
+
+    def _tell(self, draft: Draft, answer: Answer) -> None:
+        """Unless something else was typed meanwhile."""
+        if draft == self._reckoned and self.is_attached:
+            self._hints["estimate"] = one_line(answer.message, 300)
+            self._say("estimate", "" if answer.ok else self._hints["estimate"])
 
     def _begin(self, draft: Draft) -> None:
         """In a thread."""

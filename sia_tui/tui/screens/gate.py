@@ -29,6 +29,7 @@ from sia_tui.tui.planned import idle, planned
 from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import Verdicts
 from sia_tui.tui.view import View, age_s, ago
+from sia_tui.tui.waited import waits
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.split import SplitView
@@ -126,7 +127,7 @@ class GatePane(ChangingPane):
         """Whether to ask for its limits as soon as a question is there."""
         self._lines: list[Line] = []
         self._said: list[Line] = []
-        self._hash = ""
+        self._hash = self._titled = ""
         self._laid = (0, 0)
 
     def compose(self) -> ComposeResult:
@@ -289,8 +290,8 @@ class GatePane(ChangingPane):
     def _tick(self) -> None:
         if self.screen.is_active:
             self.verdicts.uncover()
-        if self._asked is not None and not self.settled:
-            self._lay()
+        if self._asked is not None:
+            self._entitle(self._asked) if self.settled else self._lay()
         self._pass_time()
 
     def _close_reason(self, told: str) -> None:
@@ -341,14 +342,21 @@ class GatePane(ChangingPane):
             return
         self._laid = self._rooms
         asked, evidence, plan = self._asked, self.query_one("#evidence", Lines), self.query_one("#plan", Lines)
-        box = self.query_one("#decision", Static)
-        box.border_title = Content(clean(title(asked)))
+        self._entitle(asked)
         said, plans = decision(asked, brief=self.has_class("-narrow")), planned(asked, max(20, plan.room - 1))
-        box.update(paragraph(said))
+        self.query_one("#decision", Static).update(paragraph(said))
         self._lines = grounds(asked, max(20, evidence.room - 1))
         evidence.show_list([content(line) for line in self._lines])
         plan.show_list([content(line) for line in plans])
         self._said = [*said, *self._lines, *([] if self.has_class("-diff") else plans)]
+
+    def _entitle(self, asked: Question) -> None:
+        """What is asked, and for how long it has been."""
+        since = waits(self._view, window(self).now()) if self._view else ""
+        told = f"{title(asked)}{' · ' if since else ''}{since}"
+        if told != self._titled:
+            self._titled = told
+            self.query_one("#decision", Static).border_title = Content(clean(told))
 
     def _read(self, asked: Question) -> None:
         """In a thread: what the run database adds to the question."""

@@ -33,7 +33,7 @@ SEARCHED = "a run's name, task or status"
 
 
 class HomePane(Vertical):
-    """A list that fills while it is read, newest first; the run under the cursor is told below it."""
+    """A list that fills while it is read, what waits first and then the newest; the run under the cursor is told below it."""
 
     DEFAULT_CSS = """
     HomePane {
@@ -89,13 +89,14 @@ class HomePane(Vertical):
         """The open run's view is of no interest here."""
 
     def show_runs(self, views: tuple[View, ...], complete: bool) -> None:
-        """Runs as they are known by now, newest first; the cursor stays with its run."""
+        """Runs as they are known by now, in their order; the cursor stays with its run, once all are there."""
+        fills = not self._complete and self.query_one("#runs", Lines).cursor == 0
         self._all, self._complete = views, complete
-        self._sift()
+        self._sift(stays=not fills)
 
-    def _sift(self) -> None:
-        """List what is searched for; everything where nothing is."""
-        lines, run = self.query_one("#runs", Lines), self._chosen
+    def _sift(self, stays: bool = True) -> None:
+        """List what is searched for, everything where nothing is. The cursor `stays` with its run, else in its row."""
+        lines, run = self.query_one("#runs", Lines), self._chosen if stays else None
         views = tuple(view for view in self._all if sought(view, self._wanted))
         if bool(views) != bool(self._views):
             self.call_later(self.refresh_bindings)
@@ -147,7 +148,7 @@ class HomePane(Vertical):
         return self._views[cursor] if cursor < len(self._views) else None
 
     def _line(self, view: View, width: int) -> Line:
-        return run_line(view, width, view.run in self._marked)
+        return run_line(view, window(self).now(), width, view.run in self._marked)
 
     @on(Lines.Moved, "#runs")
     def _tell(self) -> None:
