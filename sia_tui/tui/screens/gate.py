@@ -30,14 +30,14 @@ from sia_tui.tui.verdicts import Verdicts
 from sia_tui.tui.view import View, age_s, ago, clock
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
-from sia_tui.tui.widgets.split import SplitView
+from sia_tui.tui.widgets.split import SIDES, SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.verdict_bar import VerdictBar
 from sia_tui.tui.window import window
 
 TICK_S = 0.1
 NARROW, BROAD = 100, 140
-"""Below so many cells, evidence and object stand under each other; from so many on, a diff's sides beside each other."""
+"""Below so many cells, evidence and object stand under each other; from so many on, evidence has all it needs."""
 
 
 _DECIDING = ("approve", "reject", "other_lever", "more_evidence", "until", "branch", "defer", "take_back", "edit")
@@ -105,6 +105,7 @@ class GatePane(ChangingPane):
         Binding("space", "take", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
         Binding("e", "edit", "edit", tooltip="edit the hunk's file, as patched, in $EDITOR; or the plan in a form"),
         Binding("D", "outside", "pager", show=False, tooltip="the diff in delta, or in $PAGER"),
+        SIDES,
         Binding("right_square_bracket", "hunk(1)", "next hunk", key_display="]", tooltip="the next hunk"),
         Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
         Binding("right_curly_bracket", "file(1)", "next file", show=False),
@@ -133,7 +134,7 @@ class GatePane(ChangingPane):
         with Horizontal(id="grounds"):
             yield Lines(id="evidence")
             with Vertical(id="object"):
-                yield SplitView(id="diff", empty="an empty patch", unified_below=BROAD)
+                yield SplitView(id="diff", empty="an empty patch")
                 yield Lines(id="plan", has_cursor=False)
         yield Reason(id="reason")
         yield VerdictBar(id="bar")
@@ -200,7 +201,7 @@ class GatePane(ChangingPane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
             return False
-        if action in ("take", "outside", "file", "files", "hunk"):
+        if action in ("take", "outside", "file", "files", "hunk", "split"):
             shown = self._asked is not None and self._draft is not None
             return shown and (action != "take" or self.query_one(SplitView).choosing)
         if action == "edit" and self._asked is not None and self._asked.gate.kind != "step":
