@@ -23,6 +23,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 if TYPE_CHECKING:
     from sia_tui.tui.app import SiaApp
     from sia_tui.tui.manners import Manners
+    from sia_tui.tui.pieces import Laid
     from sia_tui.tui.workplace import Access, Draft
 
 CONFIGS = Path("configs")
@@ -163,7 +164,7 @@ class House:
         except UsageError as error:
             return Answer(False, str(error))
 
-    def compare(self, one: str, other: str) -> str:
+    def compare(self, one: str, other: str) -> Laid:
         from sia_tui.cli.compare import comparison
 
         return comparison(self.workspace, one, other)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.tui.pieces import Laid
 
 Ask = Callable[[str, Mapping[str, Any]], Answer]
 """Sends a command and waits for its answer."""
@@ -57,5 +58,5 @@ class Workplace(Protocol):
 
     def delete(self, name: str) -> Answer: ...
 
-    def compare(self, one: str, other: str) -> str:
+    def compare(self, one: str, other: str) -> Laid:
         """What `sia-tui compare` prints. Raises StoreError."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import Workspace
+from sia_tui.tui.pieces import Laid, laid_out
 from sia_tui.tui.workplace import Access, Draft
 from tests.tui.runs import make_run
 
@@ -44,5 +45,5 @@ class Place:
         self.done.append(("delete", name))
         return Answer(True, "deleted")
 
-    def compare(self, one: str, other: str) -> str:
-        return f"{one} beside {other}"
+    def compare(self, one: str, other: str) -> Laid:
+        return laid_out(f"{one} beside {other}")
