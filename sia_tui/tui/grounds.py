@@ -205,7 +205,7 @@ def _sides(asked: Question) -> list[Line]:
 def _cases(asked: Question, name: str, glyph: str, tone: str, cases: Sequence[str]) -> list[Line]:
     if not cases:
         return []
-    lines = [head(f"{name} {len(cases)}", "⏎ reads the newest try")]
+    lines = [head(f"{name} {len(cases)}", "⏎ reads both answers")]
     for case in cases[:_MOST]:
         row = asked.found.by_case.get(case)
         lines.append(line((f"{glyph} ", tone), fit(case, 17), " ", _outcome(row), opens=Opens("case", case)))

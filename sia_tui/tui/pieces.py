@@ -37,7 +37,7 @@ _ROOM_WIDE = "WF"
 
 @dataclass(frozen=True)
 class Opens:
-    """What choosing a line leads to: an episode, or the newest one of a case."""
+    """What choosing a line leads to: an episode, or both answers to a case that changed sides."""
 
     what: Literal["episode", "case"]
     id: str

@@ -25,6 +25,7 @@ from sia_tui.tui.grounds import grounds
 from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
+from sia_tui.tui.screens.across import Across
 from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import Verdicts
 from sia_tui.tui.view import View, age_s, ago, clock
@@ -274,8 +275,19 @@ class GatePane(ChangingPane):
     def _chosen(self, event: Lines.Chosen) -> None:
         """Enter on a line reads what it points to; it never decides."""
         opens = self._lines[event.row].opens if event.row < len(self._lines) else None
-        if opens is not None:
-            window(self).read_rollout(opens, back="gate")
+        if opens is not None and opens.what == "case":
+            self._read_both(opens.id)
+        elif opens is not None:
+            window(self).read_rollout(opens.id, back="gate")
+
+    def _read_both(self, case: str) -> None:
+        """The incumbent's answer, and the newest."""
+        if (asked := self._asked) is not None:
+            row, best = asked.found.by_case.get(case), asked.state.best
+            before = best.key if best else None
+            self.app.push_screen(
+                Across(window(self).source, asked.state, case, row.id if row else "", over=False, before=before)
+            )
 
     @property
     def settled(self) -> bool:
