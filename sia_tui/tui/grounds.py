@@ -10,6 +10,7 @@ from sia_tui.core.advice import Row, Section, page
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.events import PilotDone
+from sia_tui.core.meantime import untraced
 from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
@@ -48,7 +49,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
     step = asked.step
     pilot = _piloted(step.pilot, width) if step.pilot else []
     keeping = asked.gate.kind == "keep"
-    promise, sides = _promise(asked, width), _sides(asked)
+    promise, sides = _promise(asked, width), _sides(asked, width)
     sections = [
         _measured(asked) if keeping else [],
         _more(asked, width),
@@ -192,14 +193,17 @@ def _again(asked: Question, width: int) -> list[Line]:
     return [head("WHILE THIS WAITS", "how far a score moves by chance"), *told] if told else []
 
 
-def _sides(asked: Question) -> list[Line]:
+def _sides(asked: Question, width: int) -> list[Line]:
     """The cases that changed sides: by the measurement if there is one, else by the preview."""
     found = asked.step.measured or asked.step.preview
     if found is None:
         return []
     lines = _cases(asked, "BROKE", "✗", BAD, found.broke)
     gap = [line()] if lines and found.fixed else []
-    return [*lines, *gap, *_cases(asked, "FIXED", "✓", GOOD, found.fixed)]
+    lines += [*gap, *_cases(asked, "FIXED", "✓", GOOD, found.fixed)]
+    why = untraced(asked.step, asked.config.evaluate.trace if asked.config else 1)
+    told = wrap(f"not traced hunk by hunk: {why}", width) if lines and why else []
+    return [*lines, *(line((text, DIM)) for text in told)]
 
 
 def _cases(asked: Question, name: str, glyph: str, tone: str, cases: Sequence[str]) -> list[Line]:
