@@ -38,6 +38,7 @@ from sia_tui.tui.pieces import (
 )
 
 _TONES = {"better": GOOD, "worse": BAD, "indecisive": WARN}
+LIGHTS = {"ok": ("✓", GOOD), "amber": ("▲", WARN), "red": ("✗", BAD)}
 _MOST = 200
 """Cases of one list that are shown; the rest is counted."""
 _DRAWN = ("pass rates", "pass", "useful groups")
@@ -290,9 +291,8 @@ def _checks(asked: Question) -> list[Line]:
     lights = asked.step.lights or ()
     if not lights:
         return []
-    glyphs = {"ok": ("✓", GOOD), "amber": ("▲", WARN), "red": ("✗", BAD)}
     lines = [head("CHECKS", f"{len(lights)}")]
     for light in lights:
-        glyph, tone = glyphs[light.level]
+        glyph, tone = LIGHTS[light.level]
         lines.append(line((f"{glyph} ", tone), light.name, (f"  {light.detail}", DIM)))
     return lines
