@@ -156,6 +156,14 @@ class House:
         answer = self._spawn(paths)
         return Answer(True, paths.name) if answer.ok else answer
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        from sia_tui.cli.exporting import series
+
+        try:
+            return Answer(True, series(self.workspace.existing(run), generation, folder))
+        except (Failure, UsageError) as error:
+            return Answer(False, str(error))
+
     def delete(self, name: str) -> Answer:
         from sia_tui.cli.deleting import deleted
 

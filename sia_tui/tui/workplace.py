@@ -1,4 +1,4 @@
-"""What the window may do beyond the run it shows: list the workspace's runs, open, begin, delete and compare them."""
+"""What the window may do beyond the run it shows: list the workspace's runs, open, begin, export, delete and compare them."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ class Workplace(Protocol):
 
     def branch(self, run: str, generation: int, name: str) -> Answer:
         """A new run that starts from a generation, with its engine; the message is its name, or what is wrong."""
+
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        """Write the patches that led to a generation into a new folder; the message says where, or what is wrong."""
 
     def delete(self, name: str) -> Answer: ...
 

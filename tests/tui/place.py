@@ -41,6 +41,10 @@ class Place:
         make_run(self.workspace.runs / draft.name, "fresh")
         return Answer(True, draft.name)
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        self.done.append(("export", run, generation, folder))
+        return Answer(True, folder)
+
     def delete(self, name: str) -> Answer:
         self.done.append(("delete", name))
         return Answer(True, "deleted")

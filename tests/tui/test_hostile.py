@@ -86,6 +86,9 @@ class Hostile:
     def begin(self, draft: object) -> Answer:
         return Answer(False, HOSTILE)
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        return Answer(False, HOSTILE)
+
     def delete(self, name: str) -> Answer:
         return Answer(False, HOSTILE)
 

@@ -57,6 +57,7 @@ class HistoryPane(GoingOn):
         Binding("c", "commands", "commands", show=False, tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make it the incumbent again; asks first, closes an open gate"),
         Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
+        Binding("e", "export", "export", show=False, tooltip="its patches as mails for git am; asks for a folder"),
         Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
         SIDES,
         Binding("t", "files", "files", show=False, tooltip="the files of the diff, to go to one"),
