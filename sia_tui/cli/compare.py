@@ -6,47 +6,59 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import partial
+from shutil import get_terminal_size
 from typing import Any
 
-from sia_tui.cli.again import gain_data, gain_told
+from sia_tui.cli.again import gain_data
 from sia_tui.cli.main import DONE
 from sia_tui.cli.reading import told_of
-from sia_tui.cli.table import table
+from sia_tui.cli.sides import SPLITS, sides
 from sia_tui.config import ConfigError, load_config
 from sia_tui.core.episodes import Split
 from sia_tui.core.events import Evaluated
 from sia_tui.core.state import State
 from sia_tui.core.stats import paired_gain
-from sia_tui.core.telling import percent, points
-from sia_tui.core.text import one_line
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.tui.pieces import Laid
 
-SPLITS: tuple[Split, ...] = ("dev", "hidden", "test")
+PIPED = (160, 24)
+"""What is taken for a terminal's size where there is none."""
 
 
 def compare(options: argparse.Namespace) -> int:
-    told = _compared(Workspace.locate(options.workspace), options.run, options.other)
-    print(json.dumps(told, ensure_ascii=False, indent=2) if options.json else "\n".join(_lines(told)))
+    told, courses = _compared(Workspace.locate(options.workspace), options.run, options.other)
+    if options.json:
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(row.plain.rstrip() for row in sides(told, courses, get_terminal_size(PIPED).columns)))
     return DONE
 
 
-def comparison(workspace: Workspace, one: str, other: str) -> str:
+def comparison(workspace: Workspace, one: str, other: str) -> Laid:
     """What is printed. Raises StoreError."""
-    return "\n".join(_lines(_compared(workspace, one, other)))
+    return partial(sides, *_compared(workspace, one, other))
 
 
-def _compared(workspace: Workspace, *names: str) -> dict[str, Any]:
+def _compared(workspace: Workspace, *names: str) -> tuple[dict[str, Any], list[list[float]]]:
+    """What there is to tell, and each run's course on dev."""
     runs = [workspace.existing(name) for name in names]
     with closing(RunReader(runs[0].db)) as one, closing(RunReader(runs[1].db)) as other:
         readers = (one, other)
         states = (one.state(), other.state())
-        return {
+        told = {
             "runs": [_run(paths, state) for paths, state in zip(runs, states, strict=True)],
             "gain": {split: _paired(readers, states, split) for split in SPLITS},
             "config": _differing(_config(runs[0]), _config(runs[1])),
         }
+        return told, [_course(state) for state in states]
+
+
+def _course(state: State) -> list[float]:
+    """Of what was kept, one after the other."""
+    return [made.results["dev"].mean for made in state.generations if made.kept and "dev" in made.results]
 
 
 def _run(paths: RunPaths, state: State) -> dict[str, Any]:
@@ -154,52 +166,3 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, li
         for key in dict.fromkeys([*one, *other])
         if (key in one, one.get(key)) != (key in other, other.get(key))
     }
-
-
-def _lines(told: dict[str, Any]) -> list[str]:
-    one, other = told["runs"]
-    rows = [(name, _said(name, one[name]), _said(name, other[name])) for name in ROWS]
-    lines = [table(("", one["run"], other["run"]), rows), ""]
-    for split, found in told["gain"].items():
-        if "unpaired" in found:
-            lines.append(f"{split}: not paired: {found['unpaired']}")
-        else:
-            lines.append(f"{split}: {other['run']} over {one['run']} {gain_told(found)}")
-    for run in told["runs"]:
-        lines += ["", f"steps of {run['run']}:", *(_step(step) for step in run["steps"])]
-    lines += ["", "config where it differs:" if told["config"] else "the configs are the same"]
-    if told["config"]:
-        differing = [(key, _value(pair[0]), _value(pair[1])) for key, pair in told["config"].items()]
-        lines.append(table(("", one["run"], other["run"]), differing))
-    return lines
-
-
-ROWS = ("task", "status", "dev_at_g0", *SPLITS, "null_baselines", "kept", "tool_share", "cost")
-
-
-def _said(name: str, value: Any) -> str:
-    if value is None:
-        return "–"
-    if name == "cost":
-        return f"{value['wall_s'] / 60:.1f} min, {value['episodes']} episodes, {value['tokens']} tokens, {value['money']} $"
-    if name == "kept":
-        return ", ".join(f"{lever} {count}" for lever, count in value.items())
-    if name == "null_baselines":
-        return ", ".join(f"{one_line(null, 20)} {percent(mean)}" for null, mean in value.items()) or "–"
-    if name == "tool_share":
-        return percent(value)
-    if isinstance(value, dict):
-        return (
-            f"{percent(value['mean'])} [{100 * value['ci95'][0]:.1f}, {100 * value['ci95'][1]:.1f}], n = {value['n']}"
-        )
-    return one_line(str(value), 60)
-
-
-def _step(step: Mapping[str, Any]) -> str:
-    gain = "" if step["gain"] is None else f" {points(step['gain'])}"
-    fate = "kept" if step["kept"] else "refused" if step["refused"] else "not kept"
-    return f"  {step['lever']}: {one_line(step['title'], 80)}:{gain} {fate}"
-
-
-def _value(value: Any) -> str:
-    return one_line(json.dumps(value, ensure_ascii=False), 60)

@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,33 +88,50 @@ def _why(error: Exception, out: Path) -> str:
 
 
 def _patches(options: argparse.Namespace, paths: RunPaths, state: State, index: int) -> int:
-    """Of the generations that led to this one; each was kept until it was changed."""
-    from sia_tui.engine.export import ExportError, beside
-    from sia_tui.harness.repository import RepositoryError
-    from sia_tui.repositories import repository_of
-
     if options.out:
         raise UsageError("--patches names its folder itself; leave --out away")
     out = Path(options.patches).absolute()
-    try:
-        repository = repository_of(paths)
-        with beside(out) as part:
-            part.mkdir(exist_ok=True)
-            names = repository.series(state.generations[index].commit, state.task, _gains(state), part)
-    except FileExistsError as error:
-        raise UsageError(str(error)) from error
-    except (ExportError, OSError, RepositoryError) as error:
-        raise Failure(_why(error, out)) from error
-    same = _unchanged(state, index)
+    names, same = _series(paths, state, index, out), _unchanged(state, index)
     if options.json:
         told = {"run": state.run, "generation": index, "path": str(out), "files": names, "without_a_patch": same}
         print(json.dumps(told, ensure_ascii=False, indent=2))
         return DONE
-    print(f"{state.run} g{index}: {len(names)} patches in {out}")
+    print(_written(state, index, names, out))
     print(f"put them on an empty repository with: git am {shlex.quote(str(out))}/*.patch")
     if same:
         print(f"{', '.join(same)}: weights only, which change no file of the harness")
     return DONE
+
+
+def series(paths: RunPaths, index: int, folder: str) -> str:
+    """Write what `--patches` does, and say so. Raises UsageError, Failure, StoreError."""
+    state = read(paths)
+    try:
+        out = Path(folder).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{folder}: {error}") from error
+    return _written(state, index, _series(paths, state, index, out), out)
+
+
+def _written(state: State, index: int, names: Sequence[str], out: Path) -> str:
+    return f"{state.run} g{index}: {len(names)} patches in {out}"
+
+
+def _series(paths: RunPaths, state: State, index: int, out: Path) -> list[str]:
+    """Of the generations that led to this one; each was kept until it was changed. The files' names."""
+    from sia_tui.engine.export import ExportError, beside
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
+
+    try:
+        repository = repository_of(paths)
+        with beside(out) as part:
+            part.mkdir(exist_ok=True)
+            return repository.series(state.generations[index].commit, state.task, _gains(state), part)
+    except FileExistsError as error:
+        raise UsageError(str(error)) from error
+    except (ExportError, OSError, RepositoryError) as error:
+        raise Failure(_why(error, out)) from error
 
 
 def _gains(state: State) -> dict[str, str]:

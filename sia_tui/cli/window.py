@@ -23,6 +23,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 if TYPE_CHECKING:
     from sia_tui.tui.app import SiaApp
     from sia_tui.tui.manners import Manners
+    from sia_tui.tui.pieces import Laid
     from sia_tui.tui.workplace import Access, Draft
 
 CONFIGS = Path("configs")
@@ -163,6 +164,14 @@ class House:
         answer = self._spawn(paths)
         return Answer(True, paths.name) if answer.ok else answer
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        from sia_tui.cli.exporting import series
+
+        try:
+            return Answer(True, series(self.workspace.existing(run), generation, folder))
+        except (Failure, UsageError) as error:
+            return Answer(False, str(error))
+
     def delete(self, name: str) -> Answer:
         from sia_tui.cli.deleting import deleted
 
@@ -171,7 +180,7 @@ class House:
         except UsageError as error:
             return Answer(False, str(error))
 
-    def compare(self, one: str, other: str) -> str:
+    def compare(self, one: str, other: str) -> Laid:
         from sia_tui.cli.compare import comparison
 
         return comparison(self.workspace, one, other)

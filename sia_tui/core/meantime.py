@@ -87,6 +87,20 @@ def while_waiting(state: State, repeats: int, most: int) -> Repeat | Trace | Non
     return Trace(step.id) if _traceable(step, most) else None
 
 
+def untraced(step: Step, most: int) -> str:
+    """Why it is not told which of a patch's hunks a case came through; nothing where that was told, or goes without saying."""
+    many = len(hunks(step.proposal.patch)) if step.proposal.patch else 0
+    if step.traced is not None or many < 2:
+        return ""
+    if most < 1:
+        return "evaluate.trace is 0"
+    if step.proposal.lever != "harness":
+        return "its weights change with it"
+    if many > MOST_HUNKS:
+        return f"it has {many}, and {MOST_HUNKS} are the most"
+    return "only once dev has measured it" if step.measured is None else "an engine does it while this waits"
+
+
 def _traceable(step: Step, most: int) -> bool:
     """A measured patch of several hunks that changed something."""
     found, patch = step.measured, step.proposal.patch

@@ -122,7 +122,7 @@ def beside(out: Path) -> Iterator[Path]:
 
 def _require_free(out: Path) -> None:
     if os.path.lexists(out):
-        raise FileExistsError(f"{out} is there already; choose another --out")
+        raise FileExistsError(f"{out} is there already; choose another place")
 
 
 def _packed(folder: Path, archive: Path) -> Path:

@@ -15,6 +15,7 @@ from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.garbage import Garbage
+from sia_tui.tui.pieces import Laid, laid_out
 from sia_tui.tui.presence import Presence
 from sia_tui.tui.screens.page import Page
 from sia_tui.tui.view import View
@@ -61,6 +62,6 @@ class Away(App[None]):
         self.push_screen(Page(f"{paths.name}: what was decided", partial(_digest_page, self.source, since, self.now())))
 
 
-def _digest_page(source: Source, since: str | None, now: datetime) -> str:
+def _digest_page(source: Source, since: str | None, now: datetime) -> Laid:
     with closing(source.reader()) as reader:
-        return page(reader.digest(since), now)
+        return laid_out(page(reader.digest(since), now))

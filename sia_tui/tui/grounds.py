@@ -10,6 +10,7 @@ from sia_tui.core.advice import Row, Section, page
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.events import PilotDone
+from sia_tui.core.meantime import untraced
 from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
@@ -37,6 +38,7 @@ from sia_tui.tui.pieces import (
 )
 
 _TONES = {"better": GOOD, "worse": BAD, "indecisive": WARN}
+LIGHTS = {"ok": ("✓", GOOD), "amber": ("▲", WARN), "red": ("✗", BAD)}
 _MOST = 200
 """Cases of one list that are shown; the rest is counted."""
 _DRAWN = ("pass rates", "pass", "useful groups")
@@ -48,7 +50,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
     step = asked.step
     pilot = _piloted(step.pilot, width) if step.pilot else []
     keeping = asked.gate.kind == "keep"
-    promise, sides = _promise(asked, width), _sides(asked)
+    promise, sides = _promise(asked, width), _sides(asked, width)
     sections = [
         _measured(asked) if keeping else [],
         _more(asked, width),
@@ -192,20 +194,23 @@ def _again(asked: Question, width: int) -> list[Line]:
     return [head("WHILE THIS WAITS", "how far a score moves by chance"), *told] if told else []
 
 
-def _sides(asked: Question) -> list[Line]:
+def _sides(asked: Question, width: int) -> list[Line]:
     """The cases that changed sides: by the measurement if there is one, else by the preview."""
     found = asked.step.measured or asked.step.preview
     if found is None:
         return []
     lines = _cases(asked, "BROKE", "✗", BAD, found.broke)
     gap = [line()] if lines and found.fixed else []
-    return [*lines, *gap, *_cases(asked, "FIXED", "✓", GOOD, found.fixed)]
+    lines += [*gap, *_cases(asked, "FIXED", "✓", GOOD, found.fixed)]
+    why = untraced(asked.step, asked.config.evaluate.trace if asked.config else 1)
+    told = wrap(f"not traced hunk by hunk: {why}", width) if lines and why else []
+    return [*lines, *(line((text, DIM)) for text in told)]
 
 
 def _cases(asked: Question, name: str, glyph: str, tone: str, cases: Sequence[str]) -> list[Line]:
     if not cases:
         return []
-    lines = [head(f"{name} {len(cases)}", "⏎ reads the newest try")]
+    lines = [head(f"{name} {len(cases)}", "⏎ reads both answers")]
     for case in cases[:_MOST]:
         row = asked.found.by_case.get(case)
         lines.append(line((f"{glyph} ", tone), fit(case, 17), " ", _outcome(row), opens=Opens("case", case)))
@@ -286,9 +291,8 @@ def _checks(asked: Question) -> list[Line]:
     lights = asked.step.lights or ()
     if not lights:
         return []
-    glyphs = {"ok": ("✓", GOOD), "amber": ("▲", WARN), "red": ("✗", BAD)}
     lines = [head("CHECKS", f"{len(lights)}")]
     for light in lights:
-        glyph, tone = glyphs[light.level]
+        glyph, tone = LIGHTS[light.level]
         lines.append(line((f"{glyph} ", tone), light.name, (f"  {light.detail}", DIM)))
     return lines

@@ -20,7 +20,6 @@ from sia_tui.core.text import one_line
 from sia_tui.person import user_file
 from sia_tui.store.browse import Wanted
 from sia_tui.tui.keymap import faults, name_bindings, shown_keys
-from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.tabs import Tabs
 
@@ -111,8 +110,8 @@ class Panes(App[None]):
     def action_pane(self, name: str) -> None:
         self._go(name)
 
-    def read_rollout(self, opens: Opens, back: str) -> None:
-        self._go("rollouts", lambda rollouts: rollouts.read(opens, back))
+    def read_rollout(self, episode: str, back: str) -> None:
+        self._go("rollouts", lambda rollouts: rollouts.read(episode, back))
 
     def list_rollouts(self, wanted: Wanted) -> None:
         self._go("rollouts", lambda rollouts: rollouts.narrow(wanted))

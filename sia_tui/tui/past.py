@@ -35,6 +35,10 @@ from sia_tui.tui.planned import outcome
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """What git calls a tree without files."""
 
+SERVES, UNBORN, MARKED = ("▸", GOOD), ("✗", DIM), ("◆", f"bold {WARN}")
+FATES = {True: ("●", GOOD), False: ("○", BAD), None: ("…", WARN)}
+"""Of a generation that does not serve, by whether it was kept."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -136,7 +140,7 @@ def told(entry: Entry, state: State, marked: bool, width: int, rail: Rail = ALON
         rail=len(rail.before + rail.after),
     )
     return line(
-        ("◆ " if marked else "  ", f"bold {WARN}"),
+        (f"{MARKED[0]} " if marked else "  ", MARKED[1]),
         (rail.before, DIM),
         (glyph, tone),
         (rail.after, DIM),
@@ -179,10 +183,10 @@ def _ruled(
 def mark(entry: Entry, state: State) -> tuple[str, str]:
     generation = entry.generation
     if generation is None:
-        return "✗", DIM
+        return UNBORN
     if generation.index == state.incumbent:
-        return "▸", GOOD
-    return {True: ("●", GOOD), False: ("○", BAD), None: ("…", WARN)}[generation.kept]
+        return SERVES
+    return FATES[generation.kept]
 
 
 def _lever(entry: Entry) -> str:

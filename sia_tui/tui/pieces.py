@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +38,7 @@ _ROOM_WIDE = "WF"
 
 @dataclass(frozen=True)
 class Opens:
-    """What choosing a line leads to: an episode, or the newest one of a case."""
+    """What choosing a line leads to: an episode, or both answers to a case that changed sides."""
 
     what: Literal["episode", "case"]
     id: str
@@ -54,6 +54,10 @@ class Line:
     @property
     def plain(self) -> str:
         return "".join(text for text, _ in self.pieces)
+
+
+Laid = Callable[[int], Sequence[Line]]
+"""A text as it is laid out in so many cells."""
 
 
 def line(*pieces: Piece, opens: Opens | None = None) -> Line:
@@ -112,6 +116,11 @@ def wrap(text: str, width: int, most: int = 10_000) -> list[str]:
         if len(lines) >= most:
             break
     return lines
+
+
+def laid_out(text: str) -> Laid:
+    """Plain text, each of its lines broken where it has to be."""
+    return lambda width: [line(row) for row in wrap(text, width)]
 
 
 def _wrapped(text: str, width: int, most: int) -> list[str]:

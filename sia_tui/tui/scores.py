@@ -10,10 +10,12 @@ from sia_tui.core.events import Evaluated
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.telling import points
 from sia_tui.tui.lineage import Node, Rail, rails
-from sia_tui.tui.past import Entry, mark
+from sia_tui.tui.past import FATES, UNBORN, Entry, mark
 from sia_tui.tui.pieces import BAD, DIM, GOOD, STRONG, WARN, Line, Piece, fit, line
 
 LETTERS = {"harness": "H", "weights": "W", "both": "B", "stop": "S", None: "·"}
+AGREES, BELOW = ("●", GOOD), ("▼", BAD)
+"""Of the audit, beside dev."""
 NARROW = 50
 """Below so many cells the intervals give way to the titles."""
 _BEFORE, _SPREAD, _AFTER, _STAGE = 7, 6, 6 + 2 + 16, 16
@@ -133,7 +135,8 @@ def _hidden(found: Generation) -> Piece:
     dev, hidden = found.results.get("dev"), found.results.get("hidden")
     if dev is None or hidden is None:
         return "  "
-    return (" ●", GOOD) if hidden.hi >= dev.lo else (" ▼", BAD)
+    glyph, tone = AGREES if hidden.hi >= dev.lo else BELOW
+    return f" {glyph}", tone
 
 
 def _fate(state: State, found: Generation, step: Step | None) -> Piece:
@@ -153,9 +156,9 @@ def _unborn(step: Step, width: int) -> Line:
     lever, title = f"    {LETTERS[step.proposal.lever]} ", fit(step.proposal.title, room)
     if step.refused is not None:
         told = fit(f"✗ no: {step.refused.by}", _STAGE - 2)
-        return line(("✗", DIM), (lever, DIM), (title, DIM), (f"  {told}", DIM))
+        return line(UNBORN, (lever, DIM), (title, DIM), (f"  {told}", DIM))
     over = step.closed or step.amended is not None
-    return line(("✗", DIM) if over else ("…", WARN), (lever, DIM), title, (f"  {fit(_stage(step), _STAGE - 2)}", WARN))
+    return line(UNBORN if over else FATES[None], (lever, DIM), title, (f"  {fit(_stage(step), _STAGE - 2)}", WARN))
 
 
 def _stage(step: Step) -> str:

@@ -15,7 +15,6 @@ from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.connection import Moment
 from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.pieces import Opens
 from sia_tui.tui.view import View
 from sia_tui.tui.workplace import Workplace
 
@@ -63,7 +62,7 @@ class Window(Protocol):
 
     def action_pane(self, name: str) -> None: ...
 
-    def read_rollout(self, opens: Opens, back: str) -> None:
+    def read_rollout(self, episode: str, back: str) -> None:
         """In its own pane; Esc leads `back` to another one."""
 
     def list_rollouts(self, wanted: Wanted) -> None:

@@ -1,4 +1,4 @@
-"""What the window may do beyond the run it shows: list the workspace's runs, open, begin, delete and compare them."""
+"""What the window may do beyond the run it shows: list the workspace's runs, open, begin, export, delete and compare them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.tui.pieces import Laid
 
 Ask = Callable[[str, Mapping[str, Any]], Answer]
 """Sends a command and waits for its answer."""
@@ -58,7 +59,10 @@ class Workplace(Protocol):
     def branch(self, run: str, generation: int, name: str) -> Answer:
         """A new run that starts from a generation, with its engine; the message is its name, or what is wrong."""
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        """Write the patches that led to a generation into a new folder; the message says where, or what is wrong."""
+
     def delete(self, name: str) -> Answer: ...
 
-    def compare(self, one: str, other: str) -> str:
+    def compare(self, one: str, other: str) -> Laid:
         """What `sia-tui compare` prints. Raises StoreError."""

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from sia_tui.cli.compare import comparison
 from sia_tui.cli.main import main
 from sia_tui.core import events as ev
+from sia_tui.store.workspace import Workspace
+from sia_tui.tui.pieces import cells
+from tests.tui.runs import make_run
 from tests.tui.writer import writing
 
 
@@ -59,3 +63,18 @@ def test_what_cannot_be_paired_says_why(tmp_path: Path, capsys: pytest.CaptureFi
     assert found["gain"]["dev"]["unpaired"].startswith("the data is split otherwise: 555555555555 and eeee")
     assert found["config"] == {}
     assert main(["compare", "a", "ghost", "--workspace", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("width", [75, 135])
+def test_both_columns_fit_the_width_and_go_on_below(tmp_path: Path, width: int) -> None:
+    make_run(tmp_path / "runs" / "sql-repair-07", "done")
+    make_run(tmp_path / "runs" / "charges-1", "both_done")
+    lines = [row.plain for row in comparison(Workspace(tmp_path), "sql-repair-07", "charges-1")(width)]
+    assert max(map(cells, lines)) <= width
+    columns = lines[0].index("sql-repair-07"), lines[0].index("charges-1")
+    [score] = [row for row in lines if row.startswith("dev of g0")]
+    assert [score[at : at + 5] for at in columns] == ["1.2 %", "1.2 %"] and "dev_at_g0" not in "".join(lines)
+    steps = lines[next(at for at, row in enumerate(lines) if row.startswith("step 3")) :]
+    said = [" ".join(" ".join(row[at : at + columns[1] - columns[0]] for row in steps).split()) for at in columns]
+    assert "weights +9.2 kept: GRPO on the cases it sometimes solves" in said[0]
+    assert "both +16.0 kept: Ask for the charge alone, and clone answers of that form" in said[1]

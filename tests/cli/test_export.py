@@ -182,7 +182,7 @@ def test_what_is_there_is_never_overwritten(
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("out", "link"):
         assert export(shop, tmp_path / name, *form) == 2
-        assert "is there already; choose another --out" in capsys.readouterr().err
+        assert "is there already; choose another place" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir()) and len(list(tmp_path.iterdir())) == 2
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sia_tui.store.reader import Answer
 from sia_tui.store.workspace import Workspace
+from sia_tui.tui.pieces import Laid, laid_out
 from sia_tui.tui.workplace import Access, Draft
 from tests.tui.runs import make_run
 
@@ -43,9 +44,13 @@ class Place:
     def estimate(self, draft: Draft) -> Answer:
         return Answer(True, f"a training takes 2 h with {', '.join(draft.overrides) or 'nothing set'}")
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        self.done.append(("export", run, generation, folder))
+        return Answer(True, folder)
+
     def delete(self, name: str) -> Answer:
         self.done.append(("delete", name))
         return Answer(True, "deleted")
 
-    def compare(self, one: str, other: str) -> str:
-        return f"{one} beside {other}"
+    def compare(self, one: str, other: str) -> Laid:
+        return laid_out(f"{one} beside {other}")

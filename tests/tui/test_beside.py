@@ -36,14 +36,14 @@ def _without(rows: list[Row], kind: str) -> list[int]:
 
 class Alone(App[None]):
     def compose(self) -> ComposeResult:
-        yield SplitView(unified_below=100)
+        yield SplitView()
 
 
 async def test_the_row_at_the_top_stays_there_when_the_sides_part_and_join() -> None:
     old = [f"row {n}\n" for n in range(400)]
     new = [f"new {n}\n" if n % 5 == 0 else line for n, line in enumerate(old)]
     app = Alone()
-    async with app.run_test(size=(120, 20)) as pilot:
+    async with app.run_test(size=(130, 20)) as pilot:
         view = app.query_one(SplitView)
         view.show(parse("".join(difflib.unified_diff(old, new, "a/f", "b/f"))))
         view.scroll_to(y=200, animate=False, immediate=True, force=True)

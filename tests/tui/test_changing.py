@@ -94,7 +94,7 @@ async def test_none_taken_is_no_yes_and_all_taken_again_is_a_plain_one(paths: Ru
 
 
 async def test_in_a_wide_window_both_sides_stand_beside_each_other_and_hunks_are_still_taken(paths: RunPaths) -> None:
-    async with open_on(paths, "gate", size=(150, 40)) as (app, pilot):
+    async with open_on(paths, "gate", size=(180, 40)) as (app, pilot):
         view = app.query_one(GatePane).query_one(DiffView)
         both = [row for row in screen_text(app).splitlines() if row.count("async def solve") == 2]
         assert len(both) == 1
@@ -108,6 +108,21 @@ async def test_in_a_wide_window_both_sides_stand_beside_each_other_and_hunks_are
         await settle(pilot)
         assert screen_text(app).count("async def solve") == 2 and view.taken == frozenset()
         assert not any(row.count("async def solve") == 2 for row in screen_text(app).splitlines())
+
+
+async def test_the_diffs_own_room_decides_whether_sides_part_and_s_decides_over_it(paths: RunPaths) -> None:
+    def parted() -> bool:
+        return any(row.count("async def solve") == 2 for row in screen_text(app).splitlines())
+
+    async with open_on(paths, "gate", size=(140, 40)) as (app, pilot):
+        assert not parted(), "half of what is left of the evidence cuts code"
+        await pilot.press("s")
+        assert parted()
+        await pilot.resize_terminal(180, 40)
+        await settle(pilot)
+        assert parted(), "what was chosen lasts"
+        await pilot.press("s")
+        assert not parted()
 
 
 async def test_a_click_on_its_head_drops_a_hunk(paths: RunPaths) -> None:

@@ -13,15 +13,19 @@ import pytest
 from textual.command import CommandPalette
 
 from sia_tui.core import events as ev
+from sia_tui.core.episodes import Case
 from sia_tui.store.lock import hold
 from sia_tui.store.reader import Answer, RunReader
 from sia_tui.store.workspace import RunPaths
 from sia_tui.tui import verdicts as rules
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import parting
+from sia_tui.tui.pieces import Opens
+from sia_tui.tui.screens.across import Across
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.leaving import Leaving
+from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from tests.tui.desk import WIDE, Engine, open_on, screen_text, settle
@@ -316,8 +320,29 @@ async def test_the_mouse_follows_the_same_rules(scenes: Callable[[Scene], RunPat
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
 
 
-async def test_enter_on_a_case_reads_its_trajectory_and_esc_comes_back(scenes: Callable[[Scene], RunPaths]) -> None:
-    async with open_on(scenes("patch_gate"), "gate") as (app, pilot):
+async def test_enter_on_a_case_that_changed_sides_reads_both_answers_and_esc_comes_back(tmp_path: Path) -> None:
+    """Left the incumbent's, though another patch was tried on the case since."""
+    paths = make_run(tmp_path / "runs" / "r", "patch_gate")
+    with writing(paths.root) as run:
+        incumbent = run.store.state.incumbent
+        for tried in "xy":
+            run.episode(tried * 64, Case("train-0001", "train", {"text": run.fact()}, 1), 0.0)
+    async with open_on(paths, "gate") as (app, pilot):
+        pane = app.query_one(GatePane)
+        row = next(at for at, line in enumerate(pane._lines) if line.opens == Opens("case", "train-0001"))
+        await pilot.press(*["down"] * row, "enter")
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        await settle(pilot)
+        left, right = (str(lines.border_title) for lines in app.screen.query(Lines))
+        assert left.startswith(f"g{incumbent} · ") and right.startswith("preview · ")
+        assert all("on train-0001" in title for title in (left, right))
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.here == "gate" and app.focused is pane.query_one("#evidence")
+
+
+async def test_enter_on_a_rollout_reads_it_and_esc_comes_back(scenes: Callable[[Scene], RunPaths]) -> None:
+    async with open_on(scenes("plan_gate"), "gate") as (app, pilot):
         pane = app.query_one(GatePane)
         row = next(at for at, line in enumerate(pane._lines) if line.opens)
         await pilot.press(*["down"] * row, "enter")

@@ -141,6 +141,32 @@ def test_a_gate_says_that_a_patch_was_turned_down_before(tmp_path: Path) -> None
     assert row == f"{first} ana refused “Ask twice”: too dear  came back once"
 
 
+def test_where_no_case_is_traced_to_a_hunk_it_is_said_why(tmp_path: Path) -> None:
+    def said(asked: Question | None) -> list[str]:
+        assert asked is not None
+        lines = [line.plain for line in grounds(asked, 60)]
+        return [line.removeprefix("not traced hunk by hunk: ") for line in lines if "traced hunk" in line]
+
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.4)
+        both = run.proposal("both", "Ask for the charge alone, and clone", CLONING)
+        run.preview(both)
+        run.gate(both)
+        assert said(question(run.store.state)) == ["its weights change with it"]
+        run.store.record(ev.ProposalRefused(both, "ana", "no"))
+        name = run.proposal("harness", "Show a list")
+        run.preview(name)
+        run.gate(name)
+        assert said(question(run.store.state)) == ["only once dev has measured it"]
+        run.verdict("gate-2")
+        run.measured("harness", name, 0.41, "indecisive")
+        run.gate(name, "keep")
+        assert said(question(run.store.state)) == ["an engine does it while this waits"]
+        run.store.record(ev.Traced(name, 1, ("a.py:1 +1 -1", "a.py:9 +2 -0"), (), (), (), 2))
+        assert said(question(run.store.state)) == []
+
+
 def test_a_plan_that_its_pilot_speaks_against_shows_amber_and_the_page_that_says_why(tmp_path: Path) -> None:
     with writing(tmp_path / "runs" / "r") as run:
         run.prepare("r")

@@ -13,14 +13,16 @@ from typing import Any, cast
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
+from sia_tui.cli.window import House
 from sia_tui.core import events as ev
 from sia_tui.core.digest import page
 from sia_tui.core.ledger import ledger
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State
 from sia_tui.store.reader import AgentCall, Answer, RunReader
-from sia_tui.store.workspace import RunPaths
+from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.decided import detail
 from sia_tui.tui.diffing import parse
@@ -198,6 +200,25 @@ async def test_a_generation_is_branched_from_under_a_name(paths: RunPaths) -> No
         await until(pilot, lambda: bool(made))
         await settle(pilot)
         assert made == [("r", 1, "r-g1-x")] and "r-g1-x has begun" in notified(app)
+        app.place = None
+
+
+async def test_the_patches_of_a_generation_are_written_into_a_folder_that_is_named(
+    paths: RunPaths, tmp_path: Path
+) -> None:
+    async with open_on(paths, "history") as (app, pilot):
+        await pilot.press("home", "down", "e")
+        assert "sia-tui export r g1 --patches r-g1-patches" in notified(app), "without a workspace the command is said"
+        app.place = House(Workspace(paths.root.parent.parent))
+        for said in ("2 patches in", "is there already"):
+            await pilot.press("e")
+            await settle(pilot)
+            assert "led to g1 of r" in screen_text(app) and "r-g1-patches" in screen_text(app)
+            app.screen.query_one(Input).value = str(tmp_path / "mails")
+            await pilot.press("enter")
+            await until(pilot, lambda said=said: said in notified(app))
+        assert str(tmp_path / "mails") in notified(app)
+        assert len(list((tmp_path / "mails").glob("*.patch"))) == 2
         app.place = None
 
 

@@ -21,7 +21,7 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.panes import PANES
-from sia_tui.tui.pieces import line
+from sia_tui.tui.pieces import Laid, laid_out, line
 from sia_tui.tui.plan_form import Field
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.replayed import ReplayApp
@@ -90,11 +90,14 @@ class Hostile:
     def estimate(self, draft: object) -> Answer:
         return Answer(False, HOSTILE)
 
+    def export(self, run: str, generation: int, folder: str) -> Answer:
+        return Answer(False, HOSTILE)
+
     def delete(self, name: str) -> Answer:
         return Answer(False, HOSTILE)
 
-    def compare(self, one: str, other: str) -> str:
-        return HOSTILE
+    def compare(self, one: str, other: str) -> Laid:
+        return laid_out(HOSTILE)
 
 
 async def test_no_screen_laid_over_the_window_lets_one_through(tmp_path: Path) -> None:
@@ -103,8 +106,8 @@ async def test_no_screen_laid_over_the_window_lets_one_through(tmp_path: Path) -
     with closing(RunReader(paths.db)) as reader:
         state, row = reader.state(), reader.recent(0, 10**9, 1)[-1]
     screens: list[Screen[Any]] = [
-        Page(HOSTILE, lambda: f"{HOSTILE}\n{HOSTILE}"),
-        Page("digest", lambda: refuse({})),
+        Page(HOSTILE, lambda: laid_out(f"{HOSTILE}\n{HOSTILE}")),
+        Page("digest", lambda: laid_out(refuse({}))),
         Confirm(HOSTILE),
         Confirm("delete?", HOSTILE),
         Form(HOSTILE, [Field("x", HOSTILE, "1", HOSTILE)], refuse, HOSTILE),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from rich.color import ColorTriplet
@@ -11,9 +13,15 @@ from textual import events
 from textual.widgets import ContentSwitcher, Input
 
 from sia_tui.store.lock import hold
+from sia_tui.store.reader import RunReader
 from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import parting
+from sia_tui.tui.legend import LEGENDS
 from sia_tui.tui.panes import PANES
+from sia_tui.tui.past import entries, mark
+from sia_tui.tui.pieces import line
+from sia_tui.tui.scores import score_lines
+from sia_tui.tui.screens.help import signs
 from sia_tui.tui.widgets.header import Header
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.tabs import Tabs
@@ -140,6 +148,35 @@ async def test_help_lists_the_keys_of_the_pane(tmp_path: Path) -> None:
         await pilot.press("escape", "2", "f1")
         await pilot.pause()
         assert "training before" not in text(app) and "half a page down" in text(app)
+
+
+@pytest.mark.parametrize(
+    ("pane", "key", "said"),
+    [
+        ("live", "2", "hidden agrees with dev"),
+        ("gate", "3", "a check: green, amber, red"),
+        ("history", "6", "the other side of the diff"),
+    ],
+)
+async def test_help_says_what_the_signs_of_the_pane_mean(tmp_path: Path, pane: str, key: str, said: str) -> None:
+    app = opened(make_run(tmp_path / "r", "patch_gate"))
+    async with app.run_test(size=(120, 70)) as pilot:
+        await loaded(pilot)
+        await pilot.press(key, "question_mark")
+        await until(pilot, lambda: f"keys: {pane} · signs below" in text(app))
+        assert said in text(app) and "the run and its engine go on" in text(app)
+        assert all(row.cell_length <= 64 for row in signs(pane))
+
+
+def test_every_sign_before_a_name_is_in_the_legend(tmp_path: Path) -> None:
+    told = {char for glyphs, _ in LEGENDS["live"] for glyph in glyphs for char in line(glyph).plain}
+    for scene in get_args(Scene):
+        with closing(RunReader(make_run(tmp_path / scene, scene).db)) as reader:
+            state = reader.state()
+        shown = {mark(entry, state)[0] for entry in entries(state)} | {
+            row.pieces[1][0] for row in score_lines(state, 60)[: len(state.steps)]
+        }
+        assert shown <= told, scene
 
 
 async def test_the_window_opens_while_the_run_cannot_be_read(tmp_path: Path) -> None:

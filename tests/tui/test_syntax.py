@@ -91,10 +91,10 @@ EVERY = """\
 
 class Shown(App[None]):
     def compose(self) -> ComposeResult:
-        yield SplitView(id="diff", unified_below=100)
+        yield SplitView(id="diff")
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, 130])
 async def test_every_ink_can_be_read_on_every_ground_in_every_theme(width: int) -> None:
     app = Shown()
     async with app.run_test(size=(width, 24)) as pilot:

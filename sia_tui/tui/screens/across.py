@@ -38,7 +38,7 @@ LEFT, RIGHT = Binding.Group("left", compact=True), Binding.Group("right", compac
 
 
 class Across(Over[None]):
-    """Left the answer before, right the one that was being read; each side turns to the others there are."""
+    """Left the answer before, right the one that is asked about; each side turns to the others there are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,c", "dismiss(None)", "back"),
@@ -68,8 +68,12 @@ class Across(Over[None]):
     }
     """
 
-    def __init__(self, source: Source, state: State, case: str, episode: str, over: bool) -> None:
+    def __init__(
+        self, source: Source, state: State, case: str, episode: str, over: bool, before: str | None = None
+    ) -> None:
+        """`before`: the key of whom the left answer is to be of; None: of whoever answered last before."""
         super().__init__()
+        self._before = before
         self._source, self._state, self._case, self._episode, self._over = source, state, case, episode, over
         self._found: list[Answered] = []
         self._at = [0, 0]
@@ -108,7 +112,8 @@ class Across(Over[None]):
     def _show(self, found: list[Answered]) -> None:
         self._found = found
         here = next((at for at, one in enumerate(found) if one.row.id == self._episode), len(found) - 1)
-        self._at = [max(0, here - 1), here]
+        earlier = (at for at in reversed(range(here)) if found[at].row.key == self._before)
+        self._at = [next(earlier, max(0, here - 1)), here]
         if not found:
             self._say("no generation was measured on this case, or it is sealed")
         self._lay()

@@ -23,6 +23,7 @@ from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.holding import HoldingPane
 from sia_tui.tui.screens.limits import limits
 from sia_tui.tui.widgets.diff import DiffView
+from sia_tui.tui.widgets.split import SplitView
 from sia_tui.tui.window import window
 
 
@@ -45,6 +46,9 @@ class ChangingPane(HoldingPane):
     def action_files(self) -> None:
         diff = self.query_one(DiffView)
         self.app.push_screen(Files(diff, choosing=diff.choosing and self.verdicts.held is None))
+
+    def action_split(self) -> None:
+        self.query_one(SplitView).turn()
 
     def action_outside(self) -> None:
         if self._draft is not None:

@@ -254,7 +254,7 @@ class CurvesPane(Widget, can_focus=True):
 
     def _read(self, opens: Opens | None) -> None:
         if opens is not None:
-            window(self).read_rollout(opens, back="curves")
+            window(self).read_rollout(opens.id, back="curves")
 
     def action_choose(self, by: int) -> None:
         view = self._view

@@ -26,20 +26,21 @@ from sia_tui.tui.grounds import grounds
 from sia_tui.tui.keymap import shown_key
 from sia_tui.tui.pieces import Line
 from sia_tui.tui.planned import idle, planned
+from sia_tui.tui.screens.across import Across
 from sia_tui.tui.screens.changing import ChangingPane
 from sia_tui.tui.verdicts import Verdicts
 from sia_tui.tui.view import View, age_s, ago
 from sia_tui.tui.waited import waits
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
-from sia_tui.tui.widgets.split import SplitView
+from sia_tui.tui.widgets.split import SIDES, SplitView
 from sia_tui.tui.widgets.styled import content, paragraph
 from sia_tui.tui.widgets.verdict_bar import VerdictBar
 from sia_tui.tui.window import window
 
 TICK_S = 0.1
 NARROW, BROAD = 100, 140
-"""Below so many cells, evidence and object stand under each other; from so many on, a diff's sides beside each other."""
+"""Below so many cells, evidence and object stand under each other; from so many on, evidence has all it needs."""
 
 
 _DECIDING = ("approve", "reject", "other_lever", "more_evidence", "until", "branch", "defer", "take_back", "edit")
@@ -107,6 +108,7 @@ class GatePane(ChangingPane):
         Binding("space", "take", "hunk", tooltip="take the hunk, or drop it; a then makes a proposal of the rest"),
         Binding("e", "edit", "edit", tooltip="edit the hunk's file, as patched, in $EDITOR; or the plan in a form"),
         Binding("D", "outside", "pager", show=False, tooltip="the diff in delta, or in $PAGER"),
+        SIDES,
         Binding("right_square_bracket", "hunk(1)", "next hunk", key_display="]", tooltip="the next hunk"),
         Binding("left_square_bracket", "hunk(-1)", "previous hunk", show=False),
         Binding("right_curly_bracket", "file(1)", "next file", show=False),
@@ -135,7 +137,7 @@ class GatePane(ChangingPane):
         with Horizontal(id="grounds"):
             yield Lines(id="evidence")
             with Vertical(id="object"):
-                yield SplitView(id="diff", empty="an empty patch", unified_below=BROAD)
+                yield SplitView(id="diff", empty="an empty patch")
                 yield Lines(id="plan", has_cursor=False)
         yield Reason(id="reason")
         yield VerdictBar(id="bar")
@@ -202,7 +204,7 @@ class GatePane(ChangingPane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self._view is not None and self._view.recorded and action in (*_DECIDING, "take"):
             return False
-        if action in ("take", "outside", "file", "files", "hunk"):
+        if action in ("take", "outside", "file", "files", "hunk", "split"):
             shown = self._asked is not None and self._draft is not None
             return shown and (action != "take" or self.query_one(SplitView).choosing)
         if action == "edit" and self._asked is not None and self._asked.gate.kind != "step":
@@ -275,8 +277,19 @@ class GatePane(ChangingPane):
     def _chosen(self, event: Lines.Chosen) -> None:
         """Enter on a line reads what it points to; it never decides."""
         opens = self._lines[event.row].opens if event.row < len(self._lines) else None
-        if opens is not None:
-            window(self).read_rollout(opens, back="gate")
+        if opens is not None and opens.what == "case":
+            self._read_both(opens.id)
+        elif opens is not None:
+            window(self).read_rollout(opens.id, back="gate")
+
+    def _read_both(self, case: str) -> None:
+        """The incumbent's answer, and the newest."""
+        if (asked := self._asked) is not None:
+            row, best = asked.found.by_case.get(case), asked.state.best
+            before = best.key if best else None
+            self.app.push_screen(
+                Across(window(self).source, asked.state, case, row.id if row else "", over=False, before=before)
+            )
 
     @property
     def settled(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from textual.containers import Vertical
@@ -23,6 +24,9 @@ from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.window import window
 from sia_tui.tui.workplace import Workplace
+
+_Does = Callable[[Workplace, str, int, str], Answer]
+"""What is done with a run's generation, under a name."""
 
 
 class GoingOn(Vertical):
@@ -75,29 +79,37 @@ class GoingOn(Vertical):
             self._ask(entry)
 
     def action_branch(self) -> None:
+        said = "A new run that starts from {name} of {run}, with an engine of its own. Its name:"
+        self._under_a_name(said, "", _branched, "only a generation can be branched from", 1)
+
+    def action_export(self) -> None:
+        said = "The patches that led to {name} of {run}, as mails that git am takes. A new folder for them:"
+        if window(self).may_steer(""):
+            self._under_a_name(said, "-patches", _exported, "only a generation has patches that led to it", 2)
+
+    def _under_a_name(self, said: str, ending: str, does: _Does, none: str, typed: int) -> None:
+        """Ask for a name, and do it under that; where there is no workspace, say which of the commands does."""
         entry, view, place = self._entry, self._view, window(self).place
         if entry is None or entry.generation is None or view is None:
-            self.notify("only a generation can be branched from", markup=False)
+            self.notify(none, markup=False)
         elif place is None:
-            self.notify("\n".join(commands(view.run, entry)[1:2]), title="type this", markup=False)
+            self.notify(commands(view.run, entry)[typed], title="type this", markup=False)
         else:
-            said = f"A new run that starts from {entry.name} of {view.run}, with an engine of its own. Its name:"
-            work = partial(self._branch, place, view.run, entry.generation.index)
-            self.app.push_screen(Naming(said, f"{view.run}-{entry.name}"), work)
+            work = partial(self._named, partial(does, place, view.run, entry.generation.index))
+            asked = said.format(name=entry.name, run=view.run)
+            self.app.push_screen(Naming(asked, f"{view.run}-{entry.name}{ending}"), work)
 
-    def _branch(self, place: Workplace, run: str, index: int, name: str | None) -> None:
+    def _named(self, does: Callable[[str], Answer], name: str | None) -> None:
         if name is not None:
-            work = partial(self._branched, place, run, index, name)
-            self.run_worker(work, thread=True, group="branch", exit_on_error=False)
+            self.run_worker(partial(self._do, does, name), thread=True, group="named", exit_on_error=False)
 
-    def _branched(self, place: Workplace, run: str, index: int, name: str) -> None:
+    def _do(self, does: Callable[[str], Answer], name: str) -> None:
         """In a thread."""
         try:
-            answer = place.branch(run, index, name)
+            answer = does(name)
         except (StoreError, OSError) as error:
             answer = Answer(False, str(error))
-        said = f"{answer.message} has begun; home has it" if answer.ok else answer.message
-        self.app.call_from_thread(window(self).say, said, answer.ok)
+        self.app.call_from_thread(window(self).say, answer.message, answer.ok)
 
     def action_revive(self) -> None:
         entry, view = self._entry, self._view
@@ -117,3 +129,12 @@ class GoingOn(Vertical):
     @property
     def _workspace(self) -> Workspace:
         return Workspace(window(self).paths.root.parent.parent)
+
+
+def _branched(place: Workplace, run: str, index: int, name: str) -> Answer:
+    answer = place.branch(run, index, name)
+    return Answer(True, f"{answer.message} has begun; home has it") if answer.ok else answer
+
+
+def _exported(place: Workplace, run: str, index: int, name: str) -> Answer:
+    return place.export(run, index, name)

@@ -1,4 +1,4 @@
-"""Every key that works right now, in plain words."""
+"""Every key that works right now, in plain words, and below them what the signs of the pane mean."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from sia_tui.tui.pieces import wrap
+from sia_tui.tui.legend import LEGENDS
+from sia_tui.tui.pieces import line, wrap
 from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
 
 _UNTOLD = {"screen.copy_text", "help_quit", "scroll_left", "scroll_right", "page_left", "page_right"}
@@ -30,12 +32,12 @@ class Help(Over[None]):
     def __init__(self, title: str, bindings: Mapping[str, ActiveBinding]) -> None:
         super().__init__()
         self._title = title
-        self._lines = told(bindings)
+        self._lines = [*told(bindings), *signs(title)]
 
     def compose(self) -> ComposeResult:
         lines = Lines(has_cursor=False, classes="box")
         lines.show_list(self._lines)
-        yield titled(lines, f"keys: {self._title}")
+        yield titled(lines, f"keys: {self._title}{' · signs below' if self._title in LEGENDS else ''}")
 
 
 def told(bindings: Mapping[str, ActiveBinding]) -> list[Content]:
@@ -56,6 +58,16 @@ def told(bindings: Mapping[str, ActiveBinding]) -> list[Content]:
             lines += [Content(" " * _KEYS + rest) for rest in more]
         lines.append(Content(""))
     return lines[:-1]
+
+
+def signs(pane: str) -> list[Content]:
+    """Laid out as the keys are."""
+    legend = LEGENDS.get(pane, ())
+    lines = [Content("")] if legend else []
+    for glyphs, what in legend:
+        shown = Content(" ").join([content(line(glyph)) for glyph in glyphs])
+        lines.append(Content.assemble(" " * (_KEYS - 2 - shown.cell_length), shown, "  ", what))
+    return lines
 
 
 def _nearness(node: DOMNode) -> tuple[bool, int]:

@@ -25,13 +25,11 @@ from sia_tui.tui.screens.ledger import Ledger
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.facts import Facts
 from sia_tui.tui.widgets.lines import Lines
-from sia_tui.tui.widgets.split import SplitView
+from sia_tui.tui.widgets.split import SIDES, SplitView
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.window import window
 
 SEARCHED = "text in titles, ideas, reasons, verdicts, commit messages and diffs"
-SIDES = 150
-"""From so many cells on a diff is shown side by side."""
 
 
 class HistoryPane(GoingOn):
@@ -56,14 +54,9 @@ class HistoryPane(GoingOn):
         Binding("c", "commands", "commands", show=False, tooltip="copy the commands that go on from this generation"),
         Binding("b", "go_back", "go back to", tooltip="make it the incumbent again; asks first, closes an open gate"),
         Binding("o", "branch", "branch off", tooltip="a new run that starts from this generation; asks for its name"),
+        Binding("e", "export", "export", show=False, tooltip="its patches as mails for git am; asks for a folder"),
         Binding("u", "revive", "revive", tooltip="make a refused or rolled-back patch fit what serves, and propose it"),
-        Binding(
-            "s",
-            "split",
-            "side by side",
-            show=False,
-            tooltip="the diff side by side, as wide windows begin, or not",
-        ),
+        SIDES,
         Binding("t", "files", "files", show=False, tooltip="the files of the diff, to go to one"),
         Binding("B", "blame", "blame", tooltip="which generation wrote each line of the harness, and what it gained"),
         Binding("d", "decisions", "decisions", tooltip="every step: promised against measured, who said what and why"),
@@ -93,7 +86,7 @@ class HistoryPane(GoingOn):
         yield Input(id="search", placeholder=SEARCHED, compact=True, disabled=True)
         yield Lines(id="list", empty="reading …")
         yield Facts(id="facts")
-        yield SplitView(id="diff", empty="reading …", unified_below=SIDES)
+        yield SplitView(id="diff", empty="reading …")
         yield Lines(id="trained", has_cursor=False)
         yield Static(id="confirm", markup=False)
 
@@ -214,7 +207,6 @@ class HistoryPane(GoingOn):
             self.app.push_screen(Files(self.query_one(SplitView)))
 
     def action_split(self) -> None:
-        """The other way than the window's width asks for, and back."""
         self.query_one(SplitView).turn()
 
     def _face(self) -> None:

@@ -17,7 +17,7 @@ from sia_tui.tui.charts import dev_chart
 from sia_tui.tui.nodes import node_lines, there
 from sia_tui.tui.outlook import away_line, outlook_lines
 from sia_tui.tui.phase import phase_lines
-from sia_tui.tui.pieces import Line, Opens
+from sia_tui.tui.pieces import Line
 from sia_tui.tui.scores import newest_row, score_lines
 from sia_tui.tui.stream import Failures, episode_line, failure_line, failures
 from sia_tui.tui.view import View
@@ -75,7 +75,7 @@ class LivePane(Widget):
     def _read_episode(self, event: Lines.Chosen) -> None:
         rows = window(self).view.recent
         if event.row < len(rows):
-            window(self).read_rollout(Opens("episode", rows[event.row].id), back="live")
+            window(self).read_rollout(rows[event.row].id, back="live")
 
     @on(Lines.Chosen, "#scores")
     def _see_history(self, event: Lines.Chosen) -> None:

@@ -1,4 +1,4 @@
-"""A page of plain text over the window: what a reading verb prints."""
+"""A page of text over the window: what a reading verb prints."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 
-from sia_tui.core.text import clean, one_line
+from sia_tui.core.text import one_line
 from sia_tui.store.version import StoreError
-from sia_tui.tui.pieces import wrap
+from sia_tui.tui.pieces import Laid, laid_out
 from sia_tui.tui.screens.over import Over
 from sia_tui.tui.widgets.lines import Lines
+from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.titled import titled
+
+UNBROKEN = 10_000
+"""Cells in which no line has to be broken."""
 
 
 class Page(Over[None]):
@@ -25,10 +28,10 @@ class Page(Over[None]):
         Binding("y", "copy", "copy"),
     ]
 
-    def __init__(self, title: str, read: Callable[[], str]) -> None:
+    def __init__(self, title: str, read: Callable[[], Laid]) -> None:
         super().__init__()
         self._title, self._read = title, read
-        self._text = ""
+        self._laid = laid_out("")
 
     def compose(self) -> ComposeResult:
         yield titled(
@@ -43,22 +46,21 @@ class Page(Over[None]):
         self.call_after_refresh(self._lay)
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self._text)
+        self.app.copy_to_clipboard("\n".join(row.plain for row in self._laid(UNBROKEN)))
         self.notify("copied")
 
     def _find(self) -> None:
         """In a thread."""
         try:
-            text = self._read()
+            laid = self._read()
         except (StoreError, ValueError, OSError) as error:
-            text = f"cannot be read: {one_line(str(error), 300)}"
-        self.app.call_from_thread(self._show, text)
+            laid = laid_out(f"cannot be read: {one_line(str(error), 300)}")
+        self.app.call_from_thread(self._show, laid)
 
-    def _show(self, text: str) -> None:
-        self._text = clean(text)
+    def _show(self, laid: Laid) -> None:
+        self._laid = laid
         self._lay()
 
     def _lay(self) -> None:
         lines = self.query_one("#page-text", Lines)
-        rows = [row for line in self._text.splitlines() for row in (wrap(line, max(20, lines.room)) or [""])]
-        lines.rewrap([Content(row) for row in rows])
+        lines.rewrap([content(row) for row in self._laid(max(20, lines.room))])

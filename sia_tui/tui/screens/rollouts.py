@@ -23,7 +23,7 @@ from sia_tui.store.reader import EpisodeRow
 from sia_tui.store.search import keep_up
 from sia_tui.store.version import StoreError
 from sia_tui.tui.keymap import shown_key
-from sia_tui.tui.pieces import WARN, Opens, line
+from sia_tui.tui.pieces import WARN, line
 from sia_tui.tui.rolled import filters, heading, next_generation, next_outcome, next_part, origin, rolled
 from sia_tui.tui.screens.across import Across
 from sia_tui.tui.screens.narrow import Narrow
@@ -96,15 +96,15 @@ class RolloutsPane(Vertical):
             self._seen = now
             self._look()
 
-    def read(self, opens: Opens, back: str | None = None) -> None:
-        """Open the reader on an episode, or on the newest one of a case; Esc leads `back` to another pane."""
+    def read(self, episode: str, back: str | None = None) -> None:
+        """Open the reader on an episode; Esc leads `back` to another pane."""
         self._back = back
         self.add_class("-reading")
         reader = self.query_one(TrajectoryView)
         reader.has_neighbours = back is None
         self.refresh_bindings()
         reader.focus()
-        self.run_worker(partial(self._read, opens), thread=True, exclusive=True, group="read", exit_on_error=False)
+        self.run_worker(partial(self._read, episode), thread=True, exclusive=True, group="read", exit_on_error=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return not self.has_class("-reading") or action not in NARROWING
@@ -165,7 +165,7 @@ class RolloutsPane(Vertical):
     def _chosen(self, event: Lines.Chosen) -> None:
         row = self._row_at(event.row)
         if row is not None:
-            self.read(Opens("episode", row.id))
+            self.read(row.id)
 
     @on(TrajectoryView.Turned)
     def _turned(self, event: TrajectoryView.Turned) -> None:
@@ -174,7 +174,7 @@ class RolloutsPane(Vertical):
         if row is not None:
             self._follows = to == 0
             self._list.go(to)
-            self.read(Opens("episode", row.id), self._back)
+            self.read(row.id, self._back)
 
     @on(TrajectoryView.Across)
     def _across(self, event: TrajectoryView.Across) -> None:
@@ -312,14 +312,13 @@ class RolloutsPane(Vertical):
     def _say(self, told: str) -> None:
         self.query_one("#filters", Static).update(content(line((one_line(told, 200), WARN))))
 
-    def _read(self, opens: Opens) -> None:
+    def _read(self, episode: str) -> None:
         """In a thread: the row and its trajectory."""
         source = window(self).source
         try:
             browser, reader = source.browser(), source.reader()
             try:
-                rows = browser.of_cases([opens.id]) if opens.what == "case" else {}
-                row = rows.get(opens.id) or next(iter(browser.by_id([opens.id], sealed=self._wanted.sealed)), None)
+                row = next(iter(browser.by_id([episode], sealed=self._wanted.sealed)), None)
                 found = reader.trajectory(row.id) if row else None
             finally:
                 browser.close()
@@ -327,12 +326,12 @@ class RolloutsPane(Vertical):
         except StoreError as error:
             self.app.call_from_thread(self.query_one(TrajectoryView).say, [line((one_line(str(error), 200), WARN))])
             return
-        self.app.call_from_thread(self._opened, opens, row, found)
+        self.app.call_from_thread(self._opened, episode, row, found)
 
-    def _opened(self, opens: Opens, row: EpisodeRow | None, found: tuple[Attempt, Score] | None) -> None:
+    def _opened(self, episode: str, row: EpisodeRow | None, found: tuple[Attempt, Score] | None) -> None:
         reader = self.query_one(TrajectoryView)
         if row is None or found is None or self._view is None:
-            reader.say([line((f"{opens.what} {opens.id} has no trajectory that may be read", WARN))])
+            reader.say([line((f"episode {episode} has no trajectory that may be read", WARN))])
             return
         attempt, score = found
         reader.border_title = Content(f"{one_line(row.id, 40)} · {one_line(row.case_id, 40)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual import events
+from textual.binding import Binding
 from textual.content import Content
 from textual.strip import Strip
 
@@ -11,17 +12,23 @@ from sia_tui.tui.pieces import cut
 from sia_tui.tui.widgets.diff import GROUNDS, SIGN_STYLES, SIGNS, WHOLE, WORDS, DiffView
 from sia_tui.tui.widgets.lines import Lines
 
+HALF = 60
+"""Cells that a half needs: in fewer, code is cut."""
+
+SIDES = Binding(
+    "s", "split", "side by side", show=False, tooltip="the diff side by side, as it begins where there is room, or not"
+)
+"""Of the pane that the diff stands in."""
+
 
 class SplitView(DiffView):
-    """Rows of a Diff in two halves that scroll sideways together; in a narrower window line by line."""
+    """Rows of a Diff in two halves that scroll sideways together; where there is no room for two, line by line."""
 
-    def __init__(
-        self, *, empty: str = "", id: str | None = None, classes: str | None = None, unified_below: int = 0
-    ) -> None:
-        """`unified_below`: cells of the window that two halves need."""
+    def __init__(self, *, empty: str = "", id: str | None = None, classes: str | None = None) -> None:
         super().__init__(empty=empty, id=id, classes=classes)
-        self._unified_below = unified_below
-        self._halved = self._turned = False
+        self._halved = False
+        self._chosen: bool | None = None
+        """Whether a person wants halves; None: as there is room."""
         self._pairs: tuple[Pair, ...] = ()
         self._aside = 0
 
@@ -29,13 +36,13 @@ class SplitView(DiffView):
         self._face()
 
     def turn(self) -> None:
-        """The other way than the window's width asks for, and back."""
-        self._turned = not self._turned
+        """The other way than it is shown, whatever room there is from now on."""
+        self._chosen = not self._halved
         self._face()
 
     def _face(self) -> None:
-        """As there is room for, with the row that was at the top still there."""
-        if self._halved == self._wide_enough:
+        """As it was chosen or there is room for, with the row that was at the top still there."""
+        if self._halved == self._wants_halves:
             return
         top = int(self.scroll_offset.y)
         row = _place(self._pairs[min(top, len(self._pairs) - 1)]) if self._halved and self._pairs else top
@@ -55,11 +62,11 @@ class SplitView(DiffView):
         self._redraw()
 
     @property
-    def _wide_enough(self) -> bool:
-        return (self.app.size.width >= self._unified_below) is not self._turned
+    def _wants_halves(self) -> bool:
+        return self.room > 2 * HALF if self._chosen is None else self._chosen
 
     def _lay(self) -> None:
-        self._halved, self._aside = self._wide_enough, 0
+        self._halved, self._aside = self._wants_halves, 0
         if not self._halved:
             super()._lay()
             return
