@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable
@@ -123,6 +124,41 @@ def test_of_what_is_set_nothing_is_hidden_where_there_is_little_room(training: R
         assert all(part in told for part in ("train", "wrong", "0.25 to 0.5 · timeout", "g0", "盗窃", "x  all"))
         assert cells(told) <= width
     assert "all again" not in filters(Wanted(), state, 1, keys, 78).plain
+
+
+def test_in_a_small_window_every_filter_is_said_by_a_word(training: RunPaths) -> None:
+    reader = RunReader(training.db)
+    state = reader.state()
+    reader.close()
+    keys = {f"rollouts.{name}": key for name, key in zip(NARROWING, "/sove<", strict=True)}
+    for wanted, said in (
+        (Wanted(), " s  split  o  outcome  v  gen  e  score  /  text"),
+        (Wanted(part="dev", outcome="wrong"), " s  dev  o  wrong  v  gen  e  score  /  text  <  all"),
+    ):
+        assert filters(wanted, state, 6905, keys, 78).plain.rstrip() == f"6,905 rollouts {said}"
+    assert filters(Wanted(), state, None, keys, 78).plain.startswith("reading … ")
+
+
+async def test_while_it_is_read_the_list_does_not_say_that_there_are_none(
+    training: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, numbers = threading.Event(), Browser.numbers
+
+    def slowly(browser: Browser, wanted: Wanted, after: int = 0) -> array[int]:
+        assert go_on.wait(30)
+        return numbers(browser, wanted, after)
+
+    monkeypatch.setattr(Browser, "numbers", slowly)
+    app = window_on(training)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: whole(app))
+        await pilot.press("4")
+        await until(pilot, lambda: screen_text(app).count("reading …") == 2)
+        assert "rollouts " not in screen_text(app).splitlines()[2] and "no rollouts" not in screen_text(app)
+        go_on.set()
+        await until(pilot, lambda: "reading …" not in screen_text(app))
+        await pilot.press("slash", *"nowhere")
+        await until(pilot, lambda: "no rollouts" in screen_text(app) and "0 rollouts" in screen_text(app))
 
 
 def test_new_rows_are_found_by_the_last_number(training: RunPaths) -> None:

@@ -70,6 +70,8 @@ class RolloutsPane(Vertical):
         self._view: View | None = None
         self._wanted = Wanted()
         self._numbers: array[int] = array("q")
+        self._listed = False
+        """Whether what is wanted was read."""
         self._rows: dict[int, EpisodeRow] = {}
         self._asked: set[int] = set()
         self._seen = (-1, "")
@@ -81,12 +83,14 @@ class RolloutsPane(Vertical):
         yield Static(id="filters", markup=False)
         yield Input(id="search", placeholder="text anywhere in a trajectory", compact=True, disabled=True)
         yield Static(id="heading", markup=False)
-        yield NewestFirst(id="list", empty="no rollouts")
+        yield NewestFirst(id="list", empty="reading …")
         yield TrajectoryView(id="reader")
 
     def show(self, view: View) -> None:
-        self._view = view
+        first, self._view = self._view is None, view
         self._want(replace(self._wanted, sealed=not view.over))
+        if first:
+            self._refresh()
         now = (view.state.cost.episodes, view.state.last_at or "")
         if now != self._seen:
             if now < self._seen:
@@ -198,7 +202,7 @@ class RolloutsPane(Vertical):
     def _want(self, wanted: Wanted) -> None:
         if wanted != self._wanted:
             self._wanted = wanted
-            self._numbers = array("q")
+            self._numbers, self._listed = array("q"), False
             self._follows = True
             # The list must not be drawn by a count that no longer holds.
             self._refresh()
@@ -217,7 +221,7 @@ class RolloutsPane(Vertical):
             if wanted.text and self._index():
                 self.app.call_from_thread(self._add, wanted, 0, self._found(wanted, 0))
         except StoreError as error:
-            self.app.call_from_thread(self._say, str(error))
+            self.app.call_from_thread(self._give_up, str(error))
 
     def _found(self, wanted: Wanted, after: int) -> array[int]:
         browser = window(self).source.browser()
@@ -234,7 +238,7 @@ class RolloutsPane(Vertical):
         def told(done: int, of: int) -> bool:
             nonlocal batches
             batches += done < of
-            if done < of:
+            if done < of and not worker.is_cancelled:
                 self.app.call_from_thread(self._say, f"searching trajectories: {done / of:.0%} indexed")
             return not worker.is_cancelled
 
@@ -246,7 +250,7 @@ class RolloutsPane(Vertical):
             return
         rows, before = self._list, self._numbers
         read = None if self._follows or rows.cursor >= len(before) else before[-1 - rows.cursor]
-        self._numbers = found if not after else before + found
+        self._numbers, self._listed = found if not after else before + found, True
         if read is None and not after:
             rows.cursor = 0
         # Whoever reads an older row goes on with it.
@@ -260,10 +264,12 @@ class RolloutsPane(Vertical):
         if slid:
             rows.cursor = min(rows.cursor + slid, max(0, len(self._numbers) - 1))
             rows.scroll_to(y=rows.scroll_y + slid, animate=False, immediate=True, force=True)
-        rows.show_rows(len(self._numbers), self._content)
+        count = len(self._numbers) if self._listed else None
+        rows.empty = "no rollouts" if self._listed else "reading …"
+        rows.show_rows(count or 0, self._content)
         state = self._view.state
         keys, width = {f"rollouts.{name}": shown_key(self, f"rollouts.{name}") for name in NARROWING}, self.size.width
-        told = filters(self._wanted, state, len(self._numbers), keys, width - 2)
+        told = filters(self._wanted, state, count, keys, width - 2)
         self.query_one("#filters", Static).update(content(told))
         self.query_one("#heading", Static).update(content(heading(max(20, width))))
 
@@ -308,6 +314,12 @@ class RolloutsPane(Vertical):
         self._rows.update(rows)
         self._asked.clear()
         self._refresh()
+
+    def _give_up(self, why: str) -> None:
+        if not self._listed:
+            self._list.empty = ""
+            self._list.show_rows(0, self._content)
+        self._say(why)
 
     def _say(self, told: str) -> None:
         self.query_one("#filters", Static).update(content(line((one_line(told, 200), WARN))))
