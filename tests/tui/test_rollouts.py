@@ -26,6 +26,7 @@ from sia_tui.store.workspace import RunPaths
 from sia_tui.tui.pieces import cells
 from sia_tui.tui.rolled import bounds, filters
 from sia_tui.tui.screens.across import Across
+from sia_tui.tui.screens.help import told
 from sia_tui.tui.screens.narrow import Narrow
 from sia_tui.tui.screens.rollouts import NARROWING, RolloutsPane
 from sia_tui.tui.stream import failures
@@ -33,6 +34,7 @@ from sia_tui.tui.tokens import token_lines
 from sia_tui.tui.told import LONGEST, story
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
+from sia_tui.tui.window import Source
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
 from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
@@ -350,6 +352,43 @@ async def test_a_case_is_read_token_by_token_beside_other_answers_and_taken_alon
         assert left.split(" on ")[1].split(" ")[0] == right.split(" on ")[1].split(" ")[0] and left != right
         await pilot.press("left_square_bracket", "right_square_bracket", "right_curly_bracket", "escape")
         assert not isinstance(app.screen, Across)
+
+
+async def test_the_keys_of_the_reader_are_those_that_do_something_there(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        await pilot.press("enter")
+        await settle(pilot)
+        offered = "\n".join(line.plain for line in told(app.screen.active_bindings))
+        assert "half a page down" in offered and "this case as other" in offered
+        assert "open the row" not in offered and "follow the newest row" not in offered
+        before = app.query_one(TrajectoryView).scroll_y
+        await pilot.press("f", "enter")
+        assert app.query_one(TrajectoryView).scroll_y == before
+
+
+async def test_of_a_case_with_one_answer_that_is_said(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "training")
+    with writing(paths.root) as run:
+        run.episode(run.store.state.generations[0].key, Case("train-9999", "train", {"text": "x"}), 1.0)
+    async with open_on(paths, "rollouts") as (app, pilot):
+        await pilot.press("enter", "c")
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        assert isinstance(app.screen, Across)
+        left, right = app.screen.query(Lines)
+        assert left._text[0].plain == "only one generation answered it" and str(right.border_title).startswith(
+            "g0 · 1 of 1"
+        )
+        await pilot.press("left_square_bracket")
+        assert left.count == 1 and "left: earlier" not in screen_text(app)
+
+
+async def test_the_first_answer_to_a_case_stands_beside_the_one_after_it(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        first = listed(training, Wanted(text="dev-0003"))[0]
+        app.push_screen(Across(Source(training.db), app.view.state, first.case_id, first.id, False))
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        left, right = (str(lines.border_title) for lines in app.screen.query(Lines))
+        assert "· 1 of 3 on" in left and "· 2 of 3 on" in right
 
 
 @given(st.lists(st.tuples(st.text(max_size=6), st.floats(-30, 0)), min_size=1, max_size=40), st.integers(24, 90))

@@ -206,7 +206,7 @@ class Lines(ScrollView, can_focus=True):
             self._scroll(max(0, self.cursor - self._height + 1))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "choose" or self.has_cursor
+        return self.has_cursor or action not in ("choose", "follow")
 
     def on_click(self, event: events.Click) -> None:
         below_top = event.y - self.gutter.top

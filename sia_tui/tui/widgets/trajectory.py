@@ -70,7 +70,7 @@ class TrajectoryView(Lines):
         self.show_list([content(line) for line in lines])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "turn" or self.has_neighbours
+        return super().check_action(action, parameters) and (action != "turn" or self.has_neighbours)
 
     def action_turn(self, way: int) -> None:
         self.post_message(self.Turned(way))
