@@ -296,6 +296,26 @@ def test_a_megabyte_is_cut_and_said_so() -> None:
     assert max(map(len, told)) < 400 and sum(map(len, told)) < 4 * LONGEST
 
 
+@pytest.mark.parametrize("said", ["盗窃", "\x1b[2J"], ids=["ideographs", "escapes"])
+async def test_a_line_of_ten_megabytes_is_read_and_no_key_is_lost(tmp_path: Path, said: str) -> None:
+    paths, line = make_run(tmp_path / "runs" / "r", "fresh"), said * (10_000_000 // len(said))
+    call = Call(({"role": "user", "content": line},), "x", (), (), (), None, 0, 1, 9, "stop", 0.1)
+    with writing(paths.root) as run:
+        attempt = Attempt(Case("c", "train", {"text": "t"}), "x", "policy", (call,), (), None, 0.1, "bwrap")
+        run.store.record_episode("e-1", "k", attempt, Score(1.0, None))
+    async with open_on(paths, "rollouts", size=SMALL) as (app, pilot):
+        await pilot.press("enter")
+        reader = app.query_one(TrajectoryView)
+        await until(pilot, lambda: reader.count > 100)
+        await pilot.press("G")
+        await until(pilot, lambda: "9,980,000 more characters" in "\n".join(row.plain for row in reader._text))
+        await pilot.press("t", "y", "t", "c")
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        await pilot.press("escape", "escape", "slash", *"abc", "enter", "5")
+        await until(pilot, lambda: app.here == "curves")
+        assert app.query_one(RolloutsPane)._wanted.text == "abc"
+
+
 async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPaths) -> None:
     async with open_on(training, "rollouts") as (app, pilot):
         reader, rows = app.query_one(TrajectoryView), app.query_one("#list", Lines)
