@@ -30,6 +30,7 @@ from sia_tui.tui.screens.narrow import Narrow
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.newest import NewestFirst
+from sia_tui.tui.widgets.seeking import Seeking
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from sia_tui.tui.window import window
@@ -85,6 +86,7 @@ class RolloutsPane(Vertical):
         yield Static(id="heading", markup=False)
         yield NewestFirst(id="list", empty="reading …")
         yield TrajectoryView(id="reader")
+        yield Seeking(id="seeking")
 
     def show(self, view: View) -> None:
         first, self._view = self._view is None, view
@@ -100,12 +102,14 @@ class RolloutsPane(Vertical):
             self._seen = now
             self._look()
 
-    def read(self, opens: Opens, back: str | None = None) -> None:
-        """Open the reader on an episode, or on the newest one of a case; Esc leads `back` to another pane."""
+    def read(self, opens: Opens, back: str | None = None, sought: str = "") -> None:
+        """Open the reader on an episode, or on the newest one of a case, where the text stands that is sought; Esc leads
+        `back` to another pane."""
         self._back = back
         self.add_class("-reading")
+        self.query_one(Seeking).close()
         reader = self.query_one(TrajectoryView)
-        reader.has_neighbours = back is None
+        reader.has_neighbours, reader.sought = back is None, sought
         self.refresh_bindings()
         reader.focus()
         self.run_worker(partial(self._read, opens), thread=True, exclusive=True, group="read", exit_on_error=False)
@@ -169,7 +173,7 @@ class RolloutsPane(Vertical):
     def _chosen(self, event: Lines.Chosen) -> None:
         row = self._row_at(event.row)
         if row is not None:
-            self.read(Opens("episode", row.id))
+            self.read(Opens("episode", row.id), sought=self._wanted.text)
 
     @on(TrajectoryView.Turned)
     def _turned(self, event: TrajectoryView.Turned) -> None:
@@ -178,7 +182,18 @@ class RolloutsPane(Vertical):
         if row is not None:
             self._follows = to == 0
             self._list.go(to)
-            self.read(Opens("episode", row.id), self._back)
+            self.read(Opens("episode", row.id), self._back, self.query_one(TrajectoryView).sought)
+
+    @on(TrajectoryView.Asks)
+    def _ask_text(self) -> None:
+        self.query_one(Seeking).open()
+
+    @on(Seeking.Given)
+    def _seek(self, event: Seeking.Given) -> None:
+        reader = self.query_one(TrajectoryView)
+        reader.focus()
+        if event.text is not None:
+            reader.seek(event.text)
 
     @on(TrajectoryView.Across)
     def _across(self, event: TrajectoryView.Across) -> None:
@@ -189,6 +204,7 @@ class RolloutsPane(Vertical):
     @on(TrajectoryView.Closed)
     def _leave_reader(self) -> None:
         self.remove_class("-reading")
+        self.query_one(Seeking).close()
         self.refresh_bindings()
         self._list.focus()
         if self._back is not None:
