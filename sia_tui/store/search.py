@@ -37,6 +37,11 @@ def tokens(text: str) -> list[str]:
     return found
 
 
+def pieces(query: str) -> list[str]:
+    """The words and the runs of CJK characters in it, each of which is looked for."""
+    return [cjk or word for cjk, word in _PIECES.findall(query)]
+
+
 def match(query: str) -> str:
     """What to ask FTS5 for: every word's beginning, and every run of CJK characters as a phrase of its pairs; "" where
     there is nothing to look for."""

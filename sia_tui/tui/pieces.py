@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from sia_tui.core.telling import points
@@ -86,9 +87,12 @@ def cells(text: str) -> int:
     """Cells that cleaned text takes up."""
     if text.isascii():
         return len(text)
-    return sum(
-        2 if unicodedata.east_asian_width(char) in _ROOM_WIDE else not unicodedata.combining(char) for char in text
-    )
+    return sum(map(_cells, text))
+
+
+@lru_cache(maxsize=8192)
+def _cells(char: str) -> int:
+    return 2 if unicodedata.east_asian_width(char) in _ROOM_WIDE else not unicodedata.combining(char)
 
 
 def fit(text: str, width: int) -> str:
@@ -140,7 +144,7 @@ def _fitting(text: str, width: int) -> int:
         return max(1, min(len(text), width))
     used = 0
     for at, char in enumerate(text):
-        used += cells(char)
+        used += _cells(char)
         if used > width:
             return max(1, at)
     return len(text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import zip_longest
 
 from sia_tui.core.clock import LONGEST, TODAY, when
 from sia_tui.core.state import State
@@ -15,6 +16,8 @@ from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.pieces import BAD, DIM, GOOD, WARN, Line, Piece, cells, fit, line, thousands
 
 PARTS: tuple[Part | None, ...] = (None, "train", "dev", "training")
+NAMES = ("split", "outcome", "generation", "score, failure", "text")
+SHORT = ("split", "outcome", "gen", "score", "text")
 OUTCOMES: tuple[Outcome | None, ...] = (None, "right", "wrong", "error")
 
 
@@ -78,30 +81,34 @@ def next_generation(wanted: Wanted, state: State) -> Wanted:
     return replace(wanted, key=keys[(at + 1) % len(keys)])
 
 
-def filters(wanted: Wanted, state: State, count: int, keys: Mapping[str, str], width: int) -> Line:
-    """What the list is narrowed to, and by which keys. Where there is little room, what is set is named before all else."""
+def filters(wanted: Wanted, state: State, count: int | None, keys: Mapping[str, str], width: int) -> Line:
+    """What the list is narrowed to, and by which keys; `count` is None while that is read. With less room names are shorter,
+    and last only what is set is said."""
     sealed = [("  hidden and test stay sealed", DIM)] if wanted.sealed else []
-    named = list(_filters(wanted, state, count, keys, True))
-    for said in (line(*named, *sealed), line(*named)):
-        if cells(said.plain) <= width:
+    long, short = (list(_filters(wanted, state, count, keys, names)) for names in (NAMES, SHORT))
+    for pieces in ([*long, *sealed], long, short):
+        if cells((said := line(*pieces)).plain) <= width:
             return said
-    return line(*_filters(wanted, state, count, keys, False))
+    return line(*_filters(wanted, state, count, keys, ()))
 
 
-def _filters(wanted: Wanted, state: State, count: int, keys: Mapping[str, str], named: bool) -> Iterator[Piece]:
+def _filters(
+    wanted: Wanted, state: State, count: int | None, keys: Mapping[str, str], names: Sequence[str]
+) -> Iterator[Piece]:
     generation = next((f"g{one.index}" for one in state.generations if one.key == wanted.key), "another")
-    yield (f"{thousands(count)} {'rollouts ' if named else ''}", "bold")
-    for id, what, now in (
-        ("rollouts.part", "split", wanted.part),
-        ("rollouts.outcome", "outcome", wanted.outcome),
-        ("rollouts.generation", "generation", generation if wanted.key is not None else None),
-        ("rollouts.narrow", "score, failure", narrowed(wanted)),
-        ("rollouts.search", "text", wanted.text),
+    yield (("reading …" if count is None else f"{thousands(count)}{' rollouts' if names else ''}") + " ", "bold")
+    for id, now, name in zip_longest(
+        ("rollouts.part", "rollouts.outcome", "rollouts.generation", "rollouts.narrow", "rollouts.search"),
+        (wanted.part, wanted.outcome, generation if wanted.key is not None else "", narrowed(wanted), wanted.text),
+        names,
     ):
         yield (f" {keys[id]} ", "reverse")
-        yield (f" {fit(now, 30 if named else 22).rstrip()} ", f"bold {WARN}") if now else (f" {what} " * named, DIM)
+        if now:
+            yield (f" {fit(now, 30 if names is NAMES else 22).rstrip()} ", f"bold {WARN}")
+        elif name:
+            yield (f" {name} ", DIM)
     if wanted != wanted.everything:
-        yield from ((f" {keys['rollouts.clear']} ", "reverse"), (" all again " if named else " all ", WARN))
+        yield from ((f" {keys['rollouts.clear']} ", "reverse"), (f" all{' again' if names is NAMES else ''} ", WARN))
 
 
 def narrowed(wanted: Wanted) -> str:

@@ -116,8 +116,9 @@ def _wrong(clusters: Mapping[str, int]) -> dict[str, int]:
 
 def failure_line(found: Failures, name: str, width: int) -> Line:
     """How often, with a bar and the change."""
-    most, name_room = max(1, *found.now.values()) if found.now else 1, min(26, max(8, width // 2))
-    room = max(1, width - name_room - 8 - (_CHANGE if found.since else 0))
+    most, left = max(1, *found.now.values()) if found.now else 1, width - 8 - (_CHANGE if found.since else 0)
+    name_room = min(26, max(8, min(width // 2, left - 1)))
+    room = max(1, left - name_room)
     count, change = found.now.get(name, 0), _change(found, name)
     drawn = f"{bar(count / most, room):<{room}}" if change else bar(count / most, room)
     return line(fit(name, name_room), f" {thousands(count):>6} ", (drawn, "$warning"), *change)

@@ -14,6 +14,8 @@ from sia_tui.tui.tokens import Texts, token_lines
 
 LONGEST = 20_000
 """Characters of one text that are shown."""
+UNBROKEN = 10 * LONGEST
+"""Cells in which each line of a text has room: a mark for one character takes up to eight."""
 _SEALED = ("hidden", "test")
 
 

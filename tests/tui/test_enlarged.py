@@ -13,6 +13,7 @@ from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from tests.tui.desk import SMALL, Engine, open_on, screen_text, settle
+from tests.tui.opened import until
 from tests.tui.runs import Scene
 
 
@@ -36,6 +37,23 @@ async def test_the_part_in_the_focus_has_the_window_and_gives_it_back(
         await pilot.press("down", "plus")
         await settle(pilot)
         assert app.screen.maximized is None and part.region == before and app.focused is part
+
+
+async def test_what_has_no_room_on_the_live_pane_is_a_line_that_can_be_enlarged(
+    scenes: Callable[[Scene], RunPaths],
+) -> None:
+    async with open_on(scenes("done"), "live", size=SMALL) as (app, pilot):
+        await until(pilot, lambda: "DEV · %" in screen_text(app) and "● kept 40.2" in screen_text(app))
+        assert "WHY THEY FAIL" in screen_text(app) and "not a charge       238 █    −36 ▼" in screen_text(app)
+        for name, whole in (("course", "┏━"), ("failures", "another charge")):
+            while app.focused is None or app.focused.id != name:
+                await pilot.press("tab")
+            assert whole not in screen_text(app)
+            await pilot.press("plus")
+            await until(pilot, lambda whole=whole: whole in screen_text(app))
+            await pilot.press("plus")
+            await settle(pilot)
+            assert app.focused is app.query_one(f"#{name}") and app.focused.size.height == 1
 
 
 async def test_a_verdict_is_held_in_sight(scenes: Callable[[Scene], RunPaths]) -> None:

@@ -22,13 +22,15 @@ from sia_tui.tui.app import SiaApp
 from sia_tui.tui.heading import parting
 from sia_tui.tui.pieces import Opens
 from sia_tui.tui.screens.across import Across
+from sia_tui.tui.screens.files import Files
 from sia_tui.tui.screens.form import Form
 from sia_tui.tui.screens.gate import GatePane
 from sia_tui.tui.screens.leaving import Leaving
+from sia_tui.tui.widgets.diff import DiffView
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.reason import Reason
 from sia_tui.tui.widgets.trajectory import TrajectoryView
-from tests.tui.desk import WIDE, Engine, open_on, screen_text, settle
+from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import Scene, make_run
 from tests.tui.writer import writing
@@ -68,6 +70,32 @@ async def test_a_approves_exactly_what_was_shown_and_not_before_the_countdown_is
         await until(pilot, lambda: bool(engine.asked))
         assert engine.asked == [("approve", {"gate": gate, "hash": digest, "note": ""})]
         assert [len(seen) for seen in engine.seen] == [64]
+
+
+@pytest.mark.parametrize("said", ["one, two(", "\t\x1b[2J"], ids=["code", "escapes"])
+async def test_a_diff_with_a_line_of_a_megabyte_is_read_and_no_key_is_lost(
+    tmp_path: Path, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = said * (1_000_000 // len(said))
+    patch = (
+        f"--- a/harness.py\n+++ b/harness.py\n@@ -1,2 +1,2 @@\n one\n-{line}\n+{line}2\n@@ -9,1 +9,2 @@\n nine\n+ten\n"
+    )
+    monkeypatch.setattr("tests.tui.writer.PATCH", patch)
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.1)
+        run.gate(run.proposal("harness", "A long line"))
+    engine = Engine()
+    async with open_on(RunPaths(tmp_path / "runs" / "r"), "gate", engine, size=SMALL) as (app, pilot):
+        assert "more characters" in app.query_one("#diff", DiffView).diff.shown(3).text
+        await pilot.press("tab", "G", "g", "right", "0", "]", "space", "t")
+        await until(pilot, lambda: isinstance(app.screen, Files))
+        await pilot.press("escape", "6")
+        await until(pilot, lambda: "history" in app._there)
+        await pilot.press("G", "enter", "right", "s", "right", "slash", *"ten", "enter", "3")
+        await until(pilot, lambda: app.here == "gate")
+        await pilot.press("r", *"no", "enter")
+        assert "rejected gate-1" in screen_text(app)
 
 
 async def test_r_asks_for_a_reason_and_enter_sends_the_no(scenes: Callable[[Scene], RunPaths]) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from textual.widgets import Input
 
 from sia_tui.store.lock import hold
@@ -16,6 +19,7 @@ from sia_tui.store.seen import last_seen, note_seen
 from sia_tui.store.windows import Open, note_window
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.app import SiaApp
+from sia_tui.tui.ascii import plain
 from sia_tui.tui.keymap import _arrives, known
 from sia_tui.tui.manners import Manners
 from sia_tui.tui.screens.form import Form
@@ -354,8 +358,20 @@ async def test_in_ascii_no_glyph_is_left(place: Place) -> None:
         for key in ("1", "2", "3", "5", "question_mark"):
             await pilot.press(key)
             await pilot.pause(0.1)
-            glyphs = {char for char in drawn(app) if not char.isascii() and not char.isalpha()}
-            assert glyphs == set(), key
+            signs = {char for char in drawn(app) if not char.isascii() and not char.isalpha()}
+            assert signs <= {"：", "。"}, key
+
+
+def test_in_ascii_text_stays_and_what_draws_does_not() -> None:
+    kept = "被告人、盗窃（第〇条）。「退赃」：＋５％～｢ﾊﾝ｣・〜　ご"
+    assert plain(kept) == kept
+    assert plain("31.0 ±3.2 · (±1)") == "31.0+-3.2 . (+1)"
+    assert plain("\uffe8\uffed㊗🙂▞⣿─") == "??????#*-"
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Cf", "Co", "Cn", "M"))))
+def test_in_ascii_every_line_is_as_wide_as_it_was(text: str) -> None:
+    assert cell_len(plain(text)) == cell_len(text)
 
 
 def drawn(app: SiaApp) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,20 @@ from sia_tui.store.browse import Browser, Wanted
 from sia_tui.store.reader import EpisodeRow, RunReader
 from sia_tui.store.trajectories import pack
 from sia_tui.store.workspace import RunPaths
-from sia_tui.tui.pieces import cells
+from sia_tui.tui.app import SiaApp
+from sia_tui.tui.pieces import cells, wrap
 from sia_tui.tui.rolled import bounds, filters, heading, rolled
 from sia_tui.tui.screens.across import Across
+from sia_tui.tui.screens.help import told
 from sia_tui.tui.screens.narrow import Narrow
 from sia_tui.tui.screens.rollouts import NARROWING, RolloutsPane
+from sia_tui.tui.sought import Found, among, columns, found
 from sia_tui.tui.stream import failures
 from sia_tui.tui.tokens import token_lines
-from sia_tui.tui.told import LONGEST, story
+from sia_tui.tui.told import LONGEST, UNBROKEN, story
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.trajectory import TrajectoryView
+from sia_tui.tui.window import Source
 from tests.tui.desk import SMALL, WIDE, open_on, screen_text, settle, window_on
 from tests.tui.opened import until, whole
 from tests.tui.runs import make_run
@@ -125,6 +131,41 @@ def test_of_what_is_set_nothing_is_hidden_where_there_is_little_room(training: R
         assert all(part in told for part in ("train", "wrong", "0.25 to 0.5 · timeout", "g0", "盗窃", "x  all"))
         assert cells(told) <= width
     assert "all again" not in filters(Wanted(), state, 1, keys, 78).plain
+
+
+def test_in_a_small_window_every_filter_is_said_by_a_word(training: RunPaths) -> None:
+    reader = RunReader(training.db)
+    state = reader.state()
+    reader.close()
+    keys = {f"rollouts.{name}": key for name, key in zip(NARROWING, "/sove<", strict=True)}
+    for wanted, said in (
+        (Wanted(), " s  split  o  outcome  v  gen  e  score  /  text"),
+        (Wanted(part="dev", outcome="wrong"), " s  dev  o  wrong  v  gen  e  score  /  text  <  all"),
+    ):
+        assert filters(wanted, state, 6905, keys, 78).plain.rstrip() == f"6,905 rollouts {said}"
+    assert filters(Wanted(), state, None, keys, 78).plain.startswith("reading … ")
+
+
+async def test_while_it_is_read_the_list_does_not_say_that_there_are_none(
+    training: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, numbers = threading.Event(), Browser.numbers
+
+    def slowly(browser: Browser, wanted: Wanted, after: int = 0) -> array[int]:
+        assert go_on.wait(30)
+        return numbers(browser, wanted, after)
+
+    monkeypatch.setattr(Browser, "numbers", slowly)
+    app = window_on(training)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: whole(app))
+        await pilot.press("4")
+        await until(pilot, lambda: screen_text(app).count("reading …") == 2)
+        assert "rollouts " not in screen_text(app).splitlines()[2] and "no rollouts" not in screen_text(app)
+        go_on.set()
+        await until(pilot, lambda: "reading …" not in screen_text(app))
+        await pilot.press("slash", *"nowhere")
+        await until(pilot, lambda: "no rollouts" in screen_text(app) and "0 rollouts" in screen_text(app))
 
 
 def test_new_rows_are_found_by_the_last_number(training: RunPaths) -> None:
@@ -260,22 +301,121 @@ def test_a_megabyte_is_cut_and_said_so() -> None:
     assert max(map(len, told)) < 400 and sum(map(len, told)) < 4 * LONGEST
 
 
-async def test_enter_reads_n_turns_the_page_and_esc_comes_back(training: RunPaths) -> None:
+@pytest.mark.parametrize("said", ["盗窃", "\x1b[2J"], ids=["ideographs", "escapes"])
+async def test_a_line_of_ten_megabytes_is_read_and_no_key_is_lost(tmp_path: Path, said: str) -> None:
+    paths, line = make_run(tmp_path / "runs" / "r", "fresh"), said * (10_000_000 // len(said))
+    call = Call(({"role": "user", "content": line},), "x", (), (), (), None, 0, 1, 9, "stop", 0.1)
+    with writing(paths.root) as run:
+        attempt = Attempt(Case("c", "train", {"text": "t"}), "x", "policy", (call,), (), None, 0.1, "bwrap")
+        run.store.record_episode("e-1", "k", attempt, Score(1.0, None))
+    async with open_on(paths, "rollouts", size=SMALL) as (app, pilot):
+        await pilot.press("enter")
+        reader = app.query_one(TrajectoryView)
+        await until(pilot, lambda: reader.count > 100)
+        await pilot.press("G")
+        await until(pilot, lambda: "9,980,000 more characters" in "\n".join(row.plain for row in reader._text))
+        await pilot.press("t", "y", "t", "c")
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        await pilot.press("escape", "escape", "slash", *"abc", "enter", "5")
+        await until(pilot, lambda: app.here == "curves")
+        assert app.query_one(RolloutsPane)._wanted.text == "abc"
+
+
+async def test_enter_reads_brackets_turn_the_page_and_esc_comes_back(training: RunPaths) -> None:
     async with open_on(training, "rollouts") as (app, pilot):
         reader, rows = app.query_one(TrajectoryView), app.query_one("#list", Lines)
         await pilot.press("enter")
         await settle(pilot)
         first = str(reader.border_title)
         assert app.focused is reader and "CALL 1 of 1" in screen_text(app)
-        await pilot.press("n")
+        await pilot.press("]")
         await settle(pilot)
         assert str(reader.border_title) != first and rows.cursor == 1
-        await pilot.press("N")
+        await pilot.press("[")
         await settle(pilot)
         assert str(reader.border_title) == first
         await pilot.press("escape")
         await settle(pilot)
         assert app.focused is rows and not reader.display
+
+
+WORDS = st.text(st.sampled_from("ab 盗窃罪，\n\t"), max_size=60)
+
+
+@given(WORDS, st.text(st.sampled_from("aB 盗窃"), min_size=1, max_size=3), st.integers(4, 30))
+def test_every_place_of_a_text_is_marked_wherever_its_line_breaks(text: str, wanted: str, width: int) -> None:
+    wanted = wanted.strip() or "a"
+    whole, rows = wrap(text, UNBROKEN), wrap(text, width)
+    hits = found(whole, wanted).hits
+    starts = [0, *accumulate(len("".join(row.split())) for row in rows)]
+    marked = [""] * len(hits)
+    for row, begins, ends in zip(rows, starts, starts[1:], strict=False):
+        for number in among(hits, begins, ends):
+            start, end = columns(row, begins, hits[number])
+            marked[number] += "".join(row[start:end].split())
+    if any(wanted.lower() in line.lower() for line in whole):
+        assert len(hits) == sum(line.lower().count(wanted.lower()) for line in whole)
+        assert {one.lower() for one in marked} == {"".join(wanted.lower().split())}
+
+
+async def test_a_search_opens_the_reader_at_the_place_it_found(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "training")
+    key = "k"
+    lines = [f"第{number}行，无关的话。" for number in range(300)]
+    lines[150], lines[250] = f"{'空' * 30}Zeugnis 于家中盗窃现金{'空' * 30}", "又在车内盗窃现金。"
+    with writing(paths.root) as run:
+        run.episode(key, Case("train-7", "train", {"text": "家中盗窃现金 only in the case"}), 1.0)
+        run.episode(key, Case("train-8", "train", {"text": "\n".join(lines)}), 1.0)
+    async with open_on(paths, "rollouts", size=SMALL) as (app, pilot):
+        pane, reader = app.query_one(RolloutsPane), app.query_one(TrajectoryView)
+        await pilot.press("slash", *"盗窃现金", "enter")
+        await until(pilot, lambda: len(pane._numbers) == 2)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert marks(app) == {"reverse": ["盗窃现金"], "underline": []} and "“盗窃现金” 1 of 4" in screen_text(app)
+        assert "Zeugnis" in screen_text(app)
+        await pilot.resize_terminal(40, 24)
+        await settle(pilot)
+        assert marks(app)["reverse"] and "".join(marks(app)["reverse"]) == "盗窃现金", "broken over two lines"
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("n")
+        await settle(pilot)
+        assert "“盗窃现金” 2 of 4" in screen_text(app) and "又在车内" in screen_text(app)
+        await pilot.press("]")
+        await settle(pilot)
+        assert "“盗窃现金” 1 of" in screen_text(app) and "only in the case" in screen_text(app)
+        await pilot.press("[", "slash", *"zeugnis", "enter")
+        await settle(pilot)
+        assert marks(app)["reverse"] == ["Zeugnis"] and "“zeugnis” 1 of 2" in screen_text(app)
+        await pilot.press("N", "N")
+        await settle(pilot)
+        assert "“zeugnis” 1 of 2" in screen_text(app), "round and back"
+        await pilot.press("slash", *"nowhere", "enter")
+        await settle(pilot)
+        assert "“nowhere” is nowhere in what is shown" in screen_text(app)
+        await pilot.press("slash", "x", "escape", "slash", "enter")
+        await settle(pilot)
+        assert app.focused is reader and "“" not in str(reader.border_subtitle) and marks(app)["reverse"] == []
+        await pilot.press("n", *"无关", "enter")
+        await settle(pilot)
+        assert "of 600" in str(reader.border_subtitle), "n asks for a text where none is sought"
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.focused is pane._list
+
+
+def marks(app: SiaApp) -> dict[str, list[str]]:
+    """What is marked in the reader's text."""
+    reader = app.query_one(TrajectoryView)
+    drawn = [segment for y in range(reader.size.height) for segment in reader.render_line(y)]
+    styles = ("reverse", "underline")
+    return {name: [one.text for one in drawn if one.style and getattr(one.style, name)] for name in styles}
+
+
+def test_words_are_marked_where_the_text_stands_nowhere_as_a_whole() -> None:
+    rows = ["事实：盗窃 about", "nothing", "2015年"]
+    assert found(rows, "2015 盗窃").terms == ("2015", "盗窃") and len(found(rows, "2015 盗窃").hits) == 2
+    assert found(rows, "(") == Found(("(",)) and found(rows, "") == Found()
 
 
 async def test_the_reader_keeps_its_place_when_the_window_grows_narrow_and_wide_again(training: RunPaths) -> None:
@@ -316,6 +456,43 @@ async def test_a_case_is_read_token_by_token_beside_other_answers_and_taken_alon
         assert left.split(" on ")[1].split(" ")[0] == right.split(" on ")[1].split(" ")[0] and left != right
         await pilot.press("left_square_bracket", "right_square_bracket", "right_curly_bracket", "escape")
         assert not isinstance(app.screen, Across)
+
+
+async def test_the_keys_of_the_reader_are_those_that_do_something_there(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        await pilot.press("enter")
+        await settle(pilot)
+        offered = "\n".join(line.plain for line in told(app.screen.active_bindings))
+        assert "half a page down" in offered and "this case as other" in offered
+        assert "open the row" not in offered and "follow the newest row" not in offered
+        before = app.query_one(TrajectoryView).scroll_y
+        await pilot.press("f", "enter")
+        assert app.query_one(TrajectoryView).scroll_y == before
+
+
+async def test_of_a_case_with_one_answer_that_is_said(tmp_path: Path) -> None:
+    paths = make_run(tmp_path / "runs" / "r", "training")
+    with writing(paths.root) as run:
+        run.episode(run.store.state.generations[0].key, Case("train-9999", "train", {"text": "x"}), 1.0)
+    async with open_on(paths, "rollouts") as (app, pilot):
+        await pilot.press("enter", "c")
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        assert isinstance(app.screen, Across)
+        left, right = app.screen.query(Lines)
+        assert left._text[0].plain == "only one generation answered it" and str(right.border_title).startswith(
+            "g0 · 1 of 1"
+        )
+        await pilot.press("left_square_bracket")
+        assert left.count == 1 and "left: earlier" not in screen_text(app)
+
+
+async def test_the_first_answer_to_a_case_stands_beside_the_one_after_it(training: RunPaths) -> None:
+    async with open_on(training, "rollouts") as (app, pilot):
+        first = listed(training, Wanted(text="dev-0003"))[0]
+        app.push_screen(Across(Source(training.db), app.view.state, first.case_id, first.id, False))
+        await until(pilot, lambda: isinstance(app.screen, Across) and bool(app.screen._found))
+        left, right = (str(lines.border_title) for lines in app.screen.query(Lines))
+        assert "· 1 of 3 on" in left and "· 2 of 3 on" in right
 
 
 @given(st.lists(st.tuples(st.text(max_size=6), st.floats(-30, 0)), min_size=1, max_size=40), st.integers(24, 90))

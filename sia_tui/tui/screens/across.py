@@ -38,7 +38,8 @@ LEFT, RIGHT = Binding.Group("left", compact=True), Binding.Group("right", compac
 
 
 class Across(Over[None]):
-    """Left the answer before, right the one that is asked about; each side turns to the others there are."""
+    """Left the answer before, right the one that is asked about, unless it was the first; each side turns to the others there
+    are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,c", "dismiss(None)", "back"),
@@ -86,10 +87,12 @@ class Across(Over[None]):
     def on_mount(self) -> None:
         self.run_worker(self._read, thread=True, exit_on_error=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "turn" or len(self._found) > 1
+
     def action_turn(self, side: int, way: int) -> None:
-        if self._found:
-            self._at[side] = min(max(0, self._at[side] + way), len(self._found) - 1)
-            self._lay()
+        self._at[side] = min(max(0, self._at[side] + way), len(self._found) - 1)
+        self._lay()
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self._lay)
@@ -113,21 +116,22 @@ class Across(Over[None]):
         self._found = found
         here = next((at for at, one in enumerate(found) if one.row.id == self._episode), len(found) - 1)
         earlier = (at for at in reversed(range(here)) if found[at].row.key == self._before)
-        self._at = [next(earlier, max(0, here - 1)), here]
+        self._at = [next(earlier, max(0, here - 1)), max(here, min(1, len(found) - 1))]
         if not found:
             self._say("no generation was measured on this case, or it is sealed")
+        elif len(found) == 1:
+            self._say("only one generation answered it", "#left")
+        self.refresh_bindings()
         self._lay()
 
-    def _say(self, told: str) -> None:
-        for lines in self.query(Lines):
+    def _say(self, told: str, side: str = "Lines") -> None:
+        for lines in self.query(side).results(Lines):
             lines.show_list([content(line((told, WARN)))])
 
     def _lay(self) -> None:
-        if not self._found:
-            return
-        for side, lines in enumerate(self.query(Lines)):
-            at = self._at[side]
-            one = self._found[at]
+        # Of one answer alone the right side.
+        for side, at in (("#right", self._at[1]), ("#left", self._at[0]))[: len(self._found)]:
+            lines, one = self.query_one(side, Lines), self._found[at]
             where = origin(self._state, one.row)
             titled(lines, f"{where} · {at + 1} of {len(self._found)} on {self._case} · reward {one.row.reward:g}")
             told = story(one.row, where, one.attempt, one.score, max(20, lines.room), self._over)

@@ -32,6 +32,10 @@ _MOST_NODES = 8
 """Lines for nodes and replicas, at most."""
 
 
+class Course(Curve, can_focus=True):
+    """Can be maximised, which is how it is seen where there is little room."""
+
+
 class LivePane(Widget):
     """Generations and their curve above, the phase and the rollouts below, the outlook at the foot."""
 
@@ -47,7 +51,7 @@ class LivePane(Widget):
             yield titled(
                 Lines(id="scores", classes="frame", empty="no generation yet"), "GENERATIONS · dev ±95 % · hidden"
             )
-            yield titled(Curve(id="course", classes="frame", empty="no generation measured on dev yet"), "DEV · %")
+            yield titled(Course(id="course", classes="frame", empty="no generation measured on dev yet"), "DEV · %")
         with Horizontal(id="below"):
             yield Card(id="phase", classes="frame")
             with Vertical(id="right"):

@@ -30,6 +30,7 @@ from sia_tui.tui.screens.narrow import Narrow
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.lines import Lines
 from sia_tui.tui.widgets.newest import NewestFirst
+from sia_tui.tui.widgets.seeking import Seeking
 from sia_tui.tui.widgets.styled import content
 from sia_tui.tui.widgets.trajectory import TrajectoryView
 from sia_tui.tui.window import window
@@ -70,6 +71,8 @@ class RolloutsPane(Vertical):
         self._view: View | None = None
         self._wanted = Wanted()
         self._numbers: array[int] = array("q")
+        self._listed = False
+        """Whether what is wanted was read."""
         self._rows: dict[int, EpisodeRow] = {}
         self._asked: set[int] = set()
         self._seen = (-1, "")
@@ -81,12 +84,15 @@ class RolloutsPane(Vertical):
         yield Static(id="filters", markup=False)
         yield Input(id="search", placeholder="text anywhere in a trajectory", compact=True, disabled=True)
         yield Static(id="heading", markup=False)
-        yield NewestFirst(id="list", empty="no rollouts")
+        yield NewestFirst(id="list", empty="reading …")
         yield TrajectoryView(id="reader")
+        yield Seeking(id="seeking")
 
     def show(self, view: View) -> None:
-        self._view = view
+        first, self._view = self._view is None, view
         self._want(replace(self._wanted, sealed=not view.over))
+        if first:
+            self._refresh()
         now = (view.state.cost.episodes, view.state.last_at or "")
         if now != self._seen:
             if now < self._seen:
@@ -96,12 +102,13 @@ class RolloutsPane(Vertical):
             self._seen = now
             self._look()
 
-    def read(self, episode: str, back: str | None = None) -> None:
-        """Open the reader on an episode; Esc leads `back` to another pane."""
+    def read(self, episode: str, back: str | None = None, sought: str = "") -> None:
+        """Open the reader on an episode, where the text stands that is sought; Esc leads `back` to another pane."""
         self._back = back
         self.add_class("-reading")
+        self.query_one(Seeking).close()
         reader = self.query_one(TrajectoryView)
-        reader.has_neighbours = back is None
+        reader.has_neighbours, reader.sought = back is None, sought
         self.refresh_bindings()
         reader.focus()
         self.run_worker(partial(self._read, episode), thread=True, exclusive=True, group="read", exit_on_error=False)
@@ -165,7 +172,7 @@ class RolloutsPane(Vertical):
     def _chosen(self, event: Lines.Chosen) -> None:
         row = self._row_at(event.row)
         if row is not None:
-            self.read(row.id)
+            self.read(row.id, sought=self._wanted.text)
 
     @on(TrajectoryView.Turned)
     def _turned(self, event: TrajectoryView.Turned) -> None:
@@ -174,7 +181,18 @@ class RolloutsPane(Vertical):
         if row is not None:
             self._follows = to == 0
             self._list.go(to)
-            self.read(row.id, self._back)
+            self.read(row.id, self._back, self.query_one(TrajectoryView).sought)
+
+    @on(TrajectoryView.Asks)
+    def _ask_text(self) -> None:
+        self.query_one(Seeking).open()
+
+    @on(Seeking.Given)
+    def _seek(self, event: Seeking.Given) -> None:
+        reader = self.query_one(TrajectoryView)
+        reader.focus()
+        if event.text is not None:
+            reader.seek(event.text)
 
     @on(TrajectoryView.Across)
     def _across(self, event: TrajectoryView.Across) -> None:
@@ -185,6 +203,7 @@ class RolloutsPane(Vertical):
     @on(TrajectoryView.Closed)
     def _leave_reader(self) -> None:
         self.remove_class("-reading")
+        self.query_one(Seeking).close()
         self.refresh_bindings()
         self._list.focus()
         if self._back is not None:
@@ -198,7 +217,7 @@ class RolloutsPane(Vertical):
     def _want(self, wanted: Wanted) -> None:
         if wanted != self._wanted:
             self._wanted = wanted
-            self._numbers = array("q")
+            self._numbers, self._listed = array("q"), False
             self._follows = True
             # The list must not be drawn by a count that no longer holds.
             self._refresh()
@@ -217,7 +236,7 @@ class RolloutsPane(Vertical):
             if wanted.text and self._index():
                 self.app.call_from_thread(self._add, wanted, 0, self._found(wanted, 0))
         except StoreError as error:
-            self.app.call_from_thread(self._say, str(error))
+            self.app.call_from_thread(self._give_up, str(error))
 
     def _found(self, wanted: Wanted, after: int) -> array[int]:
         browser = window(self).source.browser()
@@ -234,7 +253,7 @@ class RolloutsPane(Vertical):
         def told(done: int, of: int) -> bool:
             nonlocal batches
             batches += done < of
-            if done < of:
+            if done < of and not worker.is_cancelled:
                 self.app.call_from_thread(self._say, f"searching trajectories: {done / of:.0%} indexed")
             return not worker.is_cancelled
 
@@ -246,7 +265,7 @@ class RolloutsPane(Vertical):
             return
         rows, before = self._list, self._numbers
         read = None if self._follows or rows.cursor >= len(before) else before[-1 - rows.cursor]
-        self._numbers = found if not after else before + found
+        self._numbers, self._listed = found if not after else before + found, True
         if read is None and not after:
             rows.cursor = 0
         # Whoever reads an older row goes on with it.
@@ -260,10 +279,12 @@ class RolloutsPane(Vertical):
         if slid:
             rows.cursor = min(rows.cursor + slid, max(0, len(self._numbers) - 1))
             rows.scroll_to(y=rows.scroll_y + slid, animate=False, immediate=True, force=True)
-        rows.show_rows(len(self._numbers), self._content)
+        count = len(self._numbers) if self._listed else None
+        rows.empty = "no rollouts" if self._listed else "reading …"
+        rows.show_rows(count or 0, self._content)
         state = self._view.state
         keys, width = {f"rollouts.{name}": shown_key(self, f"rollouts.{name}") for name in NARROWING}, self.size.width
-        told = filters(self._wanted, state, len(self._numbers), keys, width - 2)
+        told = filters(self._wanted, state, count, keys, width - 2)
         self.query_one("#filters", Static).update(content(told))
         self.query_one("#heading", Static).update(content(heading(state, max(20, width), window(self).now())))
 
@@ -308,6 +329,12 @@ class RolloutsPane(Vertical):
         self._rows.update(rows)
         self._asked.clear()
         self._refresh()
+
+    def _give_up(self, why: str) -> None:
+        if not self._listed:
+            self._list.empty = ""
+            self._list.show_rows(0, self._content)
+        self._say(why)
 
     def _say(self, told: str) -> None:
         self.query_one("#filters", Static).update(content(line((one_line(told, 200), WARN))))

@@ -102,10 +102,9 @@ class Curve(Vertical):
         self._later, self._drawn = None, (self._chart, self.size)
         if (chart := self._chart) is None:
             return
-        cramped = self.size.width < 12 or self.size.height < 5
-        self.set_class(chart.empty or cramped, "-empty")
+        self.set_class(chart.empty or self._cramped, "-empty")
         self.query_one(Static).update(self._key(chart))
-        if chart.empty or cramped:
+        if chart.empty or self._cramped:
             return
         self._at = time.monotonic()
         if self._plot is not None and self._plot.is_mounted:
@@ -113,6 +112,11 @@ class Curve(Vertical):
         else:
             self._drawn = ()
             self.call_after_refresh(self._unroll)
+
+    @property
+    def _cramped(self) -> bool:
+        """Whether there is room for the key alone, which then says what the plot would."""
+        return self.size.width < 12 or self.size.height < 5
 
     async def _unroll(self) -> None:
         """The first plot comes after all that could be shown without one."""
@@ -158,7 +162,7 @@ class Curve(Vertical):
         if chart.cursor is not None:
             ways = partial(_under, x=chart.cursor, named=True), partial(_under, x=chart.cursor, named=False)
         for told in ways:
-            names = [_named(series, told) for series in chart.series]
+            names = [_named(series, told, self._cramped) for series in chart.series]
             if len("".join(names).rstrip()) <= room:
                 break
         return names
@@ -167,11 +171,13 @@ class Curve(Vertical):
         return self.app.theme_variables[color]
 
 
-def _named(series: Series, told: Callable[[Series], str]) -> str:
-    """A line with what is told of it; the name alone of marks."""
+def _named(series: Series, told: Callable[[Series], str], cramped: bool) -> str:
+    """A line with what is told of it; of marks, which are told by where they stand, the last one where they are not drawn."""
     if not series.name or not series.points:
         return ""
-    return f"{series.marks} {series.name}  " if series.marks else f"{series.tag or '━'} {told(series)}  "
+    if series.marks:
+        return f"{series.marks} {_last(series) if cramped else series.name}  "
+    return f"{series.tag or '━'} {told(series)}  "
 
 
 def _course(series: Series) -> str:

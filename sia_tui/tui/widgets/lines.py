@@ -25,11 +25,6 @@ Row = Callable[[int, int], Content]
 _MARK = "▌"
 
 
-def _starts(rows: Sequence[Content]) -> list[int]:
-    """How many characters other than spaces stand before each row, and before the end."""
-    return [0, *accumulate(len("".join(row.plain.split())) for row in rows)]
-
-
 class Lines(ScrollView, can_focus=True):
     """Rows with a cursor. Give it a list (`show_list`) or a count and a function (`show_rows`)."""
 
@@ -109,27 +104,38 @@ class Lines(ScrollView, can_focus=True):
         self.set_reactive(Lines.follow, follow)
         self._height = 0
         self._text: Sequence[Content] = ()
+        self._counted: list[int] | None = None
         self._places = [0, 0]
         self._rewrapped: tuple[int, int] | None = None
         """Top and cursor as the last rewrapping left them, and which places of the text they are."""
 
     def show_list(self, rows: Sequence[Content], first: int = 0, wide: int = 0) -> None:
         """Show these rows; see `show_rows`."""
-        self._text, self._rewrapped = rows, None
-        self.show_rows(len(rows), lambda index, width: rows[index], first, wide)
+        self._text, self._counted, self._rewrapped = rows, None, None
+        self.show_rows(len(rows), self._of_text, first, wide)
 
     def rewrap(self, rows: Sequence[Content]) -> None:
         """Show the text that is shown in other lines, with what stood at the top, and at the cursor, still there. Wherever
         a line breaks, only spaces come or go: a place in the text is how many other characters are before it."""
         if (here := (round(self.scroll_y), self.cursor)) != self._rewrapped:
             # Counted where a person went, not where a line happened to break: there and back is no way.
-            starts = _starts(self._text)
+            starts = self._starts
             self._places = [starts[min(row, len(starts) - 1)] for row in here]
         self.show_list(rows)
-        top, cursor = (bisect_right(_starts(rows)[:-1] or [0], place) - 1 for place in self._places)
+        top, cursor = (bisect_right(self._starts[:-1] or [0], place) - 1 for place in self._places)
         self.set_reactive(Lines.cursor, cursor)
         self._scroll(top)
         self._rewrapped = (round(self.scroll_y), self.cursor)
+
+    @property
+    def _starts(self) -> list[int]:
+        """How many characters other than spaces stand before each row of the text, and before its end."""
+        if self._counted is None:
+            self._counted = [0, *accumulate(len("".join(row.plain.split())) for row in self._text)]
+        return self._counted
+
+    def _of_text(self, index: int, width: int) -> Content:
+        return self._text[index]
 
     def show_rows(self, count: int, row: Row, first: int = 0, wide: int = 0) -> None:
         """Show `count` rows, each asked for when it comes into sight.
@@ -206,7 +212,7 @@ class Lines(ScrollView, can_focus=True):
             self._scroll(max(0, self.cursor - self._height + 1))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "choose" or self.has_cursor
+        return self.has_cursor or action not in ("choose", "follow")
 
     def on_click(self, event: events.Click) -> None:
         below_top = event.y - self.gutter.top
