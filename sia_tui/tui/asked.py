@@ -10,10 +10,12 @@ from sia_tui.core.gates import Gate
 from sia_tui.core.memo import signs
 from sia_tui.core.plans import estimate
 from sia_tui.core.refusals import Refusal, repeated
+from sia_tui.core.standing import says
 from sia_tui.core.state import State, Step
 from sia_tui.core.stats import resolvable_gain
 from sia_tui.core.telling import points
 from sia_tui.core.text import one_line
+from sia_tui.store.browse import Browser
 from sia_tui.store.reader import EpisodeRow
 from sia_tui.tui.budget import left
 from sia_tui.tui.diffing import LONGEST
@@ -84,6 +86,30 @@ class Question:
         if base is None or seen is None or not seen.tokens_before:
             return base
         return base * max(0.2, seen.tokens_after / seen.tokens_before)
+
+
+def unanswered(asked: Question, ends: str) -> str:
+    """Why a standing yes does not answer this one."""
+    said = says(asked.state)
+    return (
+        f"the contract does not answer this one: {said.why} · {ends} ends it" if said and said.kind == "waits" else ""
+    )
+
+
+def looked_up(asked: Question, browser: Browser) -> Found:
+    """Closes the browser. Raises StoreError."""
+    step, best = asked.step, asked.state.best
+    sides = step.measured or step.preview
+    cases = (*sides.broke[:200], *sides.fixed[:200]) if sides else ()
+    paid = step.pilot.pilot.episodes if step.pilot else ()
+    try:
+        return Found(
+            browser.seconds(best.key, "dev") if best else None,
+            browser.of_cases(cases),
+            tuple(browser.by_id((*paid, *step.proposal.evidence))),
+        )
+    finally:
+        browser.close()
 
 
 def question(state: State, config: RunConfig | None = None, found: Found | None = None) -> Question | None:

@@ -16,11 +16,9 @@ from textual.widgets import Static
 
 from sia_tui.core.clock import when
 from sia_tui.core.meantime import more_for
-from sia_tui.core.standing import says
 from sia_tui.core.text import clean, one_line
-from sia_tui.store.browse import Browser
 from sia_tui.store.version import StoreError
-from sia_tui.tui.asked import Found, Question, decision, question, title
+from sia_tui.tui.asked import Found, Question, decision, looked_up, question, title, unanswered
 from sia_tui.tui.draft import Draft
 from sia_tui.tui.grounds import grounds
 from sia_tui.tui.keymap import shown_key
@@ -332,7 +330,7 @@ class GatePane(ChangingPane):
         patch, plan = asked.patch, asked.step.proposal.plan is not None
         self.set_class(bool(patch) and not plan, "-diff")
         self.set_class(not patch, "-plan")
-        self._bar.rest(told := _standing(asked, shown_key(self, "app.end-contract")))
+        self._bar.rest(told := unanswered(asked, shown_key(self, "app.end-contract")))
         self._contracted = bool(told)
         # Put again with more evidence, it is the same patch: what a person made of it stays.
         kept = self._draft if self._draft is not None and self._draft.proposed == patch else None
@@ -374,7 +372,7 @@ class GatePane(ChangingPane):
     def _read(self, asked: Question) -> None:
         """In a thread: what the run database adds to the question."""
         try:
-            found = _found(asked, window(self).source.browser())
+            found = looked_up(asked, window(self).source.browser())
         except StoreError as error:
             self.app.call_from_thread(self._bar.say, one_line(str(error), 200))
             return
@@ -384,26 +382,3 @@ class GatePane(ChangingPane):
         if self._asked is not None and self._asked.gate.hash == about:
             self._asked = Question(self._asked.state, self._asked.gate, self._asked.step, self._asked.config, found)
             self._lay()
-
-
-def _standing(asked: Question, ends: str) -> str:
-    """Why a standing yes does not answer this one."""
-    said = says(asked.state)
-    return (
-        f"the contract does not answer this one: {said.why} · {ends} ends it" if said and said.kind == "waits" else ""
-    )
-
-
-def _found(asked: Question, browser: Browser) -> Found:
-    step, best = asked.step, asked.state.best
-    sides = step.measured or step.preview
-    cases = (*sides.broke[:200], *sides.fixed[:200]) if sides else ()
-    paid = step.pilot.pilot.episodes if step.pilot else ()
-    try:
-        return Found(
-            browser.seconds(best.key, "dev") if best else None,
-            browser.of_cases(cases),
-            tuple(browser.by_id((*paid, *step.proposal.evidence))),
-        )
-    finally:
-        browser.close()
