@@ -53,3 +53,11 @@ def test_without_yes_and_under_an_engine_nothing_goes(workspace: Workspace, caps
     with hold(paths.again.lock), pytest.raises(UsageError, match=r"measures beside one; wait for it$"):
         deleted(workspace, "one")
     assert None not in refs(workspace, "one") and workspace.run("one").db.is_file()
+
+
+def test_of_a_workspace_that_was_moved_it_goes_whole(workspace: Workspace) -> None:
+    moved = Workspace(workspace.root.with_name("moved"))
+    workspace.root.rename(moved.root)
+    assert main(["delete", "one", "--yes", "--workspace", str(moved.root)]) == 0
+    assert refs(moved, "one") == [None] * 3 and None not in refs(moved, "one-2")
+    assert [path.name for path in moved.runs.iterdir()] == ["one-2"]
