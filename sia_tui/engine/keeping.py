@@ -31,6 +31,7 @@ from sia_tui.repositories import repository_of
 from sia_tui.store.copying import member, snapshot
 from sia_tui.store.lock import RunHeld, hold, hold_restoring
 from sia_tui.store.openings import record_opening
+from sia_tui.store.place import require_in_place
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import TRAINING, RunPaths, Workspace
@@ -51,6 +52,8 @@ _SECRET = "key"
 def back_up(workspace: Workspace, names: Sequence[str], out: Path) -> int:
     """Write the file, whole or not at all, for its owner alone; returns its bytes. Raises StoreError, RepositoryError,
     ConfigError, OSError."""
+    for name in names:
+        require_in_place(workspace.run(name))
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         part, hashes = Path(scratch) / "part", dict[str, str]()
         part.touch(mode=0o600)

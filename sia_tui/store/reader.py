@@ -14,7 +14,7 @@ from typing import Any
 from sia_tui.core.consent import Row
 from sia_tui.core.digest import Digest, digest
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.events import EpisodeDone, Recorded
+from sia_tui.core.events import EpisodeDone, Recorded, RunCreated
 from sia_tui.core.machine import Usage, usage_from
 from sia_tui.core.state import State
 from sia_tui.store.connection import Connection
@@ -122,6 +122,14 @@ class RunReader(Connection):
     def state(self) -> State:
         """The fold of the log. Episodes are counted by SQL: the same cost in a tenth of the time."""
         return counted(folded(self._path, self.log()), self.tally())
+
+    def run(self) -> str:
+        """Its name, as it was created; empty where that cannot be told."""
+        rows = self._rows("select data from events where kind = ? order by seq limit 1", [RunCreated.__name__])
+        try:
+            return str(json.loads(rows[0]["data"])["run"])
+        except (ValueError, LookupError, TypeError):
+            return ""
 
     def rows(self) -> list[Row]:
         """The log as it is written."""

@@ -152,7 +152,7 @@ class Workspace:
 
     def run(self, name: str) -> RunPaths:
         """Raises StoreError for a name that is no plain folder name."""
-        if not _NAME.fullmatch(name) or name == "seed" or name.endswith((".lock", ".")) or ".." in name:
+        if not is_run_name(name):
             raise StoreError(f"{name!r}: not a run name; use letters, digits, '-', '_' and '.'")
         return RunPaths(self.runs / name)
 
@@ -189,6 +189,11 @@ class Workspace:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be created ({error.strerror})") from error
+
+
+def is_run_name(name: str) -> bool:
+    """It is to be a branch of git's too, and not the seed's."""
+    return bool(_NAME.fullmatch(name)) and name != "seed" and not name.endswith((".lock", ".")) and ".." not in name
 
 
 def _begun(run: Path) -> int:
