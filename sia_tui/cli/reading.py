@@ -17,7 +17,7 @@ from sia_tui.core.telling import percent, points, tell
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import is_held
-from sia_tui.store.place import misplaced
+from sia_tui.store.place import misplaced, nameless
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -25,6 +25,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 
 def ls(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
+    pass_over(workspace)
     runs = [_listed(workspace.run(name)) for name in workspace.run_names()]
     rows = [(r["run"], r["task"], r["status"], r["steps"], _mean(r["dev"]), r["created_at"][:16]) for r in runs]
     _print(options, runs, lambda: table(("run", "task", "status", "steps", "dev", "created"), rows))
@@ -331,6 +332,7 @@ def generation_index(state: State, name: str) -> int:
 
 def readable(workspace: Workspace) -> Iterator[tuple[RunPaths, State]]:
     """Every run that can be read, newest first; one that cannot, or is not in its place, is named on stderr and passed over."""
+    pass_over(workspace)
     for name in workspace.run_names():
         paths = workspace.run(name)
         try:
@@ -342,6 +344,12 @@ def readable(workspace: Workspace) -> Iterator[tuple[RunPaths, State]]:
             print(f"sia-tui: passed over: {told}", file=sys.stderr)
             continue
         yield paths, state
+
+
+def pass_over(workspace: Workspace) -> None:
+    """Say which folders are no run's by their names."""
+    for folder in workspace.misnamed():
+        print(f"sia-tui: passed over: {nameless(folder)}", file=sys.stderr)
 
 
 def _warn_of(paths: RunPaths, state: State) -> None:

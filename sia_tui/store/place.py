@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing, suppress
+from pathlib import Path
 
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
@@ -21,6 +22,11 @@ def misplaced(paths: RunPaths, run: str) -> str | None:
         return f"{paths.root} holds the run {run}, and {home} is there too: move one of them away; {more}"
     places = " ".join(shlex.quote(str(path)) for path in (paths.root, home))
     return f"{paths.root} holds the run {run}: move it back: mv {places}"
+
+
+def nameless(folder: Path) -> str:
+    """One line about what `Workspace.misnamed` found."""
+    return f"runs/{shlex.quote(folder.name)} is no run name: rename it or move it out of runs/"
 
 
 def require_in_place(paths: RunPaths) -> None:

@@ -158,8 +158,15 @@ class Workspace:
 
     def run_names(self) -> list[str]:
         """Newest first."""
-        found = [path.parent for path in self.runs.glob("[!.]*/run.db")]
-        return [path.name for path in sorted(found, key=_begun, reverse=True)]
+        found = [folder for folder in self._folders() if is_run_name(folder.name)]
+        return [folder.name for folder in sorted(found, key=_begun, reverse=True)]
+
+    def misnamed(self) -> list[Path]:
+        """Folders with a run in them, as a file manager's copies, whose names are none: nothing of ours goes by them."""
+        return sorted(folder for folder in self._folders() if not is_run_name(folder.name))
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in self.runs.glob("[!.]*/run.db")]
 
     def existing(self, name: str | None) -> RunPaths:
         """The named run, or the newest one. Raises StoreError."""

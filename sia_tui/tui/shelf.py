@@ -9,6 +9,7 @@ from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.lock import is_held
 from sia_tui.store.logged import folded
+from sia_tui.store.place import nameless
 from sia_tui.store.reader import RunReader, Tally, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -37,6 +38,7 @@ class Shelf(Follower):
         super().__init__("shelf")
         self._workspace = workspace
         self._known: dict[str, _Known] = {}
+        self._misnamed: tuple[View, ...] = ()
         self.views: tuple[View, ...] = ()
         self.complete = False
         """Whether every run has been read once."""
@@ -51,6 +53,7 @@ class Shelf(Follower):
     def look(self) -> None:
         """Read what is new. Raises OSError when a run vanishes meanwhile."""
         names = self._workspace.run_names() if self._workspace.runs.is_dir() else []
+        self._misnamed = tuple(View(one_line(path.name), error=nameless(path)) for path in self._workspace.misnamed())
         for gone in self._known.keys() - set(names):
             del self._known[gone]
         for name in names:
@@ -62,7 +65,7 @@ class Shelf(Follower):
         self.complete = True
 
     def _publish(self, names: list[str]) -> None:
-        views = tuple(self._known[name].view for name in names if name in self._known)
+        views = (*(self._known[name].view for name in names if name in self._known), *self._misnamed)
         if views != self.views:
             self.views = views
 

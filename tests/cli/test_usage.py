@@ -171,7 +171,7 @@ def test_a_run_whose_folder_was_renamed_is_told_and_only_looked_at(
     gate = json.loads(capsys.readouterr().out)[0]
     shutil.copytree(asked, other) if copied else asked.rename(other)
     do = "is there too: move one of them away" if copied else f"move it back: mv {other} {asked}"
-    line = f"sia-tui: {other} holds the run asked"
+    line = "sia-tui: {other} holds the run asked"
     before = sorted(workspace.rglob("*"))
     for words in CHANGING:
         arguments = [word.replace("HASH", gate["hash"]).replace("gate-4", gate["gate"]) for word in words]
@@ -186,3 +186,17 @@ def test_a_run_whose_folder_was_renamed_is_told_and_only_looked_at(
     assert main(["pending", "--json"]) == 0
     told = capsys.readouterr()
     assert len(json.loads(told.out)) == copied and "passed over: " in told.err and "asked" in told.err
+
+
+def test_a_folder_of_no_run_name_hides_no_run(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.make_run(workspace / "runs" / "pg", "patch_gate")
+    shutil.copytree(workspace / "runs" / "pg", workspace / "runs" / "pg copy\x1b[2J")
+    line = "sia-tui: passed over: runs/'pg copy␛[2J' is no run name: rename it or move it out of runs/"
+    for words in (["ls"], ["pending"], ["backup", "--all", str(workspace / "file")], ["attach", "--plain"]):
+        assert main(words) in (0, 1), words
+        told = capsys.readouterr()
+        assert line in told.err or words[0] == "attach", (words, told.err)
+        assert "copy" not in told.out and "\x1b" not in told.err
+    assert main(["gc", "--dry-run"]) == 2
+    told = capsys.readouterr()
+    assert f"{workspace}: {line.partition('over: ')[2]}; what it needs is not known" in told.err
