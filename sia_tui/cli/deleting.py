@@ -21,7 +21,7 @@ def delete(options: argparse.Namespace) -> int:
 
 def deleted(workspace: Workspace, name: str) -> str:
     """One line about what went. Raises UsageError where an engine is alive or something cannot be deleted,
-    StoreError for one that is not in its place."""
+    StoreError for one that is not in its place, or where nothing can be."""
     from sia_tui.engine.deleting import delete_run
     from sia_tui.harness.repository import RepositoryError
 
