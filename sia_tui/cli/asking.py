@@ -19,6 +19,7 @@ from sia_tui.person import whoami
 from sia_tui.store import asked
 from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import RunHeld, is_held
+from sia_tui.store.place import require_in_place
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -105,7 +106,9 @@ def ask(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str, Any
 
 
 def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str, Any]) -> Answer:
-    """Append the command and see that it is answered. Raises UsageError when nobody answers in time."""
+    """Append the command and see that it is answered. Raises UsageError when nobody answers in time, StoreError for a run
+    that is not in its place."""
+    require_in_place(paths)
     if is_anothers(paths):
         try:
             return asked.ask(paths, kind, body)

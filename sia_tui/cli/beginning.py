@@ -10,6 +10,7 @@ from sia_tui.cli.main import UsageError
 from sia_tui.cli.reading import generation_index, read
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.core.events import RunCreated
+from sia_tui.store.place import require_in_place
 from sia_tui.store.workspace import RunPaths, Workspace
 
 
@@ -25,6 +26,7 @@ def begin(
 
 def branched(workspace: Workspace, source: RunPaths, wanted: str, name: str | None, overrides: list[str]) -> RunPaths:
     """A new run that starts from a generation of another. Raises UsageError, StoreError."""
+    require_in_place(source)
     state = read(source)
     generation = state.generations[generation_index(state, wanted)]
     config, before = read_config(source.config, overrides, None), read_config(source.config, [], None)

@@ -6,6 +6,7 @@ import argparse
 
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.store.lock import RunHeld, is_held
+from sia_tui.store.place import require_in_place
 from sia_tui.store.workspace import Workspace
 
 
@@ -19,11 +20,13 @@ def delete(options: argparse.Namespace) -> int:
 
 
 def deleted(workspace: Workspace, name: str) -> str:
-    """One line about what went. Raises UsageError where an engine is alive or something cannot be deleted."""
+    """One line about what went. Raises UsageError where an engine is alive or something cannot be deleted,
+    StoreError for one that is not in its place, or where nothing can be."""
     from sia_tui.engine.deleting import delete_run
     from sia_tui.harness.repository import RepositoryError
 
     paths = workspace.existing(name)
+    require_in_place(paths)
     try:
         delete_run(workspace, paths)
     except RunHeld as held:

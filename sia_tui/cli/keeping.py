@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sia_tui.cli.main import DONE, Failure, UsageError
+from sia_tui.cli.reading import pass_over
 from sia_tui.cli.table import table
 from sia_tui.core.room import unsaved
 from sia_tui.core.text import clean, one_line
@@ -23,6 +24,8 @@ def backup(options: argparse.Namespace) -> int:
     workspace, out = Workspace.locate(options.workspace), Path(options.out).absolute()
     if options.all == (options.run is not None):
         raise UsageError("name a run, or say --all: sia-tui backup RUN|--all OUT")
+    if options.all:
+        pass_over(workspace)
     names = sorted(workspace.run_names()) if options.all else [workspace.existing(options.run).name]
     if not names:
         raise UsageError(f"no runs in {workspace.root}")

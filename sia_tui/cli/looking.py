@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
-from sia_tui.cli.reading import commit_of, read
+from sia_tui.cli.reading import generation_index, read
 from sia_tui.cli.table import table
 from sia_tui.core.blame import Credit, credits, parse
 from sia_tui.core.ledger import Decision, calibration, ledger
@@ -21,6 +21,24 @@ from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import Workspace
 
 
+def diff(options: argparse.Namespace) -> int:
+    from sia_tui.harness.repository import RepositoryError
+    from sia_tui.repositories import repository_of
+
+    paths = Workspace.locate(options.workspace).existing(options.run)
+    state = read(paths)
+    old, new = _commit_of(state, options.a), _commit_of(state, options.b)
+    try:
+        text = repository_of(paths).diff(old, new, state.task)
+    except RepositoryError as error:
+        raise UsageError(str(error)) from error
+    if options.json:
+        print(json.dumps({"a": old, "b": new, "diff": text}, ensure_ascii=False, indent=2))
+    else:
+        print(clean(text) or "no difference")
+    return DONE
+
+
 def blame(options: argparse.Namespace) -> int:
     """Raises UsageError for a file that is not there."""
     from sia_tui.harness.repository import RepositoryError
@@ -29,7 +47,7 @@ def blame(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
     state = read(paths)
-    commit = commit_of(state, options.generation)
+    commit = _commit_of(state, options.generation)
     try:
         repository = repository_of(paths)
         files = sorted(repository.files(commit, state.task))
@@ -50,6 +68,15 @@ def blame(options: argparse.Namespace) -> int:
     for line in written:
         print(f"{_margin(by[line.commit])} {line.number:>4}  {clean(line.text)}")
     return DONE
+
+
+def _commit_of(state: State, name: str) -> str:
+    step = next((step for step in state.steps if step.id == name), None)
+    if step is not None and step.commit is not None:
+        return step.commit
+    if step is not None:
+        raise UsageError(f"{name} is no patch and has no commit")
+    return state.generations[generation_index(state, name)].commit
 
 
 def _other(workspace: Workspace, run: str) -> State | None:

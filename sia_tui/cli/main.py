@@ -32,7 +32,7 @@ _VERBS = {
     "show": "sia_tui.cli.reading",
     "pending": "sia_tui.cli.reading",
     "history": "sia_tui.cli.reading",
-    "diff": "sia_tui.cli.reading",
+    "diff": "sia_tui.cli.looking",
     "blame": "sia_tui.cli.looking",
     "decisions": "sia_tui.cli.looking",
     "samples": "sia_tui.cli.samples",

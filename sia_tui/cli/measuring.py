@@ -27,6 +27,7 @@ from sia_tui.core.telling import percent
 from sia_tui.core.text import one_line
 from sia_tui.store.again import Remeasures
 from sia_tui.store.lock import is_held
+from sia_tui.store.place import require_in_place
 from sia_tui.store.workspace import RunPaths, Workspace
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class _Asked:
     def __init__(self, options: argparse.Namespace) -> None:
         self.workspace = Workspace.locate(options.workspace)
         self.paths: RunPaths = self.workspace.existing(options.run)
+        require_in_place(self.paths)
         self.state: State = read(self.paths)
         self.config: RunConfig = _config(self.paths)
 

@@ -18,6 +18,7 @@ from sia_tui.core.telling import percent, points, tell
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import is_held
+from sia_tui.store.place import misplaced, nameless
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -25,6 +26,7 @@ from sia_tui.store.workspace import RunPaths, Workspace
 
 def ls(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
+    pass_over(workspace)
     runs = [_listed(workspace.run(name)) for name in workspace.run_names()]
     rows = [(r["run"], r["task"], r["status"], r["steps"], _mean(r["dev"]), when(r["created_at"])) for r in runs]
     _print(options, runs, lambda: table(("run", "task", "status", "steps", "dev", "created"), rows))
@@ -44,6 +46,7 @@ def _listed(paths: RunPaths) -> dict[str, Any]:
             "created_at": "",
             "engine": "?",
         }
+    _warn_of(paths, state)
     told = told_of(paths, state)
     best = told["generations"][state.incumbent]["dev"] if state.incumbent is not None else None
     return {
@@ -60,6 +63,7 @@ def _listed(paths: RunPaths) -> dict[str, Any]:
 def show(options: argparse.Namespace) -> int:
     paths = Workspace.locate(options.workspace).existing(options.run)
     state = read(paths)
+    _warn_of(paths, state)
     told = _with_again(paths, state)
     _print(options, told, lambda: _shown(told))
     return DONE
@@ -318,21 +322,6 @@ def history(options: argparse.Namespace) -> int:
     return DONE
 
 
-def diff(options: argparse.Namespace) -> int:
-    from sia_tui.harness.repository import RepositoryError
-    from sia_tui.repositories import repository_of
-
-    paths = Workspace.locate(options.workspace).existing(options.run)
-    state = read(paths)
-    old, new = commit_of(state, options.a), commit_of(state, options.b)
-    try:
-        text = repository_of(paths).diff(old, new, state.task)
-    except RepositoryError as error:
-        raise UsageError(str(error)) from error
-    _print(options, {"a": old, "b": new, "diff": text}, lambda: clean(text) or "no difference")
-    return DONE
-
-
 def generation_index(state: State, name: str) -> int:
     """`g2` or `2`. Raises UsageError."""
     number = name.removeprefix("g")
@@ -342,22 +331,32 @@ def generation_index(state: State, name: str) -> int:
     return int(number)
 
 
-def commit_of(state: State, name: str) -> str:
-    step = next((step for step in state.steps if step.id == name), None)
-    if step is not None and step.commit is not None:
-        return step.commit
-    if step is not None:
-        raise UsageError(f"{name} is no patch and has no commit")
-    return state.generations[generation_index(state, name)].commit
-
-
 def readable(workspace: Workspace) -> Iterator[tuple[RunPaths, State]]:
-    """Every run that can be read, newest first; one that cannot is named on stderr and passed over."""
+    """Every run that can be read, newest first; one that cannot, or is not in its place, is named on stderr and passed over."""
+    pass_over(workspace)
     for name in workspace.run_names():
+        paths = workspace.run(name)
         try:
-            yield workspace.run(name), read(workspace.run(name))
+            state = read(paths)
         except (StoreError, ValueError) as error:
             print(f"sia-tui: passed over: {error}", file=sys.stderr)
+            continue
+        if (told := misplaced(paths, state.run)) is not None:
+            print(f"sia-tui: passed over: {told}", file=sys.stderr)
+            continue
+        yield paths, state
+
+
+def pass_over(workspace: Workspace) -> None:
+    """Say which folders are no run's by their names."""
+    for folder in workspace.misnamed():
+        print(f"sia-tui: passed over: {nameless(folder)}", file=sys.stderr)
+
+
+def _warn_of(paths: RunPaths, state: State) -> None:
+    """It may be looked at, but nothing else."""
+    if (told := misplaced(paths, state.run)) is not None:
+        print(f"sia-tui: {told}", file=sys.stderr)
 
 
 def read(paths: RunPaths) -> State:

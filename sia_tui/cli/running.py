@@ -20,6 +20,7 @@ from sia_tui.core.telling import eta, tell
 from sia_tui.core.text import one_line
 from sia_tui.person import whoami
 from sia_tui.store.lock import RunHeld, is_held, using
+from sia_tui.store.place import require_in_place
 from sia_tui.store.reader import RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
+    require_in_place(paths)
     state = read(paths)
     if state.status in ("done", "stopped"):
         raise UsageError(f"{paths.name} is {state.status} ({state.stop_reason}); branch from it to go on")

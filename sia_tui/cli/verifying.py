@@ -12,6 +12,7 @@ from sia_tui.cli.table import table
 from sia_tui.core.text import clean, one_line
 from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import RunHeld, hold
+from sia_tui.store.place import require_in_place
 from sia_tui.store.workspace import RunPaths, Workspace
 
 
@@ -21,6 +22,7 @@ def verify(options: argparse.Namespace) -> int:
 
     workspace = Workspace.locate(options.workspace)
     paths = workspace.existing(options.run)
+    require_in_place(paths)
     if options.mend:
         _mend(workspace, paths)
     found = look(workspace, paths, lambda line: print(one_line(line, 600), file=sys.stderr))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sia_tui.cli.main import DONE, Failure, UsageError
 from sia_tui.person import user_file, user_folder, whoami
 from sia_tui.store.asked import is_anothers
+from sia_tui.store.place import require_in_place
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.workspace import RunPaths, Workspace
 
@@ -127,6 +128,7 @@ class House:
 
             if is_anothers(paths):
                 return Answer(False, "another user's run goes on when they resume it")
+            require_in_place(paths)
             if read(paths).status == "paused":
                 append_command(paths.db, "resume", whoami(), {})
             return self._spawn(paths)

@@ -35,7 +35,8 @@ def unwritten(error: BaseException, where: Path, free: int, needed: int | None =
 def unsaved(error: BaseException, out: Path) -> str:
     """Why `out`, a file or folder that somebody asked for, could not be written, in one line."""
     if not no_room(error):
-        return f"{out}: {one_line(str(error), 300)}"
+        there = out.parent.is_dir()
+        return f"{out}: {one_line(str(error), 300)}" if there else f"{out.parent}: no such folder"
     place = _place(error, out)
     return f"{unwritten(error, place, shutil.disk_usage(place).free)}; make some, or name another place"
 

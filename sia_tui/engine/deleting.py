@@ -13,12 +13,19 @@ from typing import Any
 
 from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.lock import hold, hold_beside
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 
 
 def delete_run(workspace: Workspace, paths: RunPaths) -> None:
-    """Repeatable. Raises RunHeld while an engine is alive or something is measured beside it, RepositoryError, OSError."""
-    with alone(paths):
+    """Repeatable. Raises RunHeld while an engine is alive or something is measured beside it, StoreError where nothing can
+    be deleted, RepositoryError, OSError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone(paths))
+        except OSError as error:
+            why = f"nothing was deleted, for it cannot be written ({error.strerror})"
+            raise StoreError(f"{paths.root}: {why}") from error
         if workspace.harness_repository.is_dir():
             HarnessRepository(workspace.harness_repository).forget_run(paths.name, paths.worktree)
         # Gone at once for every reader, however long its files take.

@@ -47,7 +47,7 @@ from sia_tui.harness.sandbox import SandboxUnavailable
 from sia_tui.harness.workers import HarnessBroken, WorkerDied
 from sia_tui.policy.client import GatewayDied, GatewayError
 from sia_tui.store import reserve
-from sia_tui.store.lock import hold
+from sia_tui.store.lock import Hold, hold
 from sia_tui.store.sharing import admit, group_id
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -81,6 +81,10 @@ EXPECTED = (
 log = logging.getLogger(__name__)
 
 
+class FolderGone(Exception):
+    """The run's folder is no longer where this engine holds it."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How an engine is run, as against what it runs (that is the config)."""
@@ -99,11 +103,11 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
         if config.share.approvers is not None:
             # A run that never began is not to end failed over a name.
             group_id(config.share.approvers)
-        with hold(paths.lock), RunStore(paths.db) as store:
+        with hold(paths.lock) as held, RunStore(paths.db) as store:
             # Its files are there only now.
             admit(workspace, paths, config.share.readers)
             reserve.keep(paths.reserve)
-            return await _held(workspace, paths, config, store, Reporter(store, options.write), options)
+            return await _held(workspace, paths, config, store, held, Reporter(store, options.write), options)
     except (OSError, sqlite3.Error) as error:
         if not no_room(error):
             _require_writable(paths, error)
@@ -114,7 +118,13 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
 
 
 async def _held(
-    workspace: Workspace, paths: RunPaths, config: RunConfig, store: RunStore, report: Reporter, options: Options
+    workspace: Workspace,
+    paths: RunPaths,
+    config: RunConfig,
+    store: RunStore,
+    held: Hold,
+    report: Reporter,
+    options: Options,
 ) -> int:
     notifier = called(paths, workspace, config, report)
     try:
@@ -123,11 +133,13 @@ async def _held(
             hearing(paths, config.share),
             open_session(workspace, paths, config, store, report, interrupted) as session,
         ):
-            code = await _Engine(session, options, notifier).run()
+            code = await _Engine(session, held, options, notifier).run()
         return _told_cut_off(store, report, paths) if code == CUT_OFF else code
     except asyncio.CancelledError:
         return _told_cut_off(store, report, paths)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run's log must end with it
+        if not held.stands():
+            return _told_gone(report, paths)
         if _is_full(paths, error):
             return _wait_for_room(store, report, paths, error)
         known = isinstance(error, EXPECTED)
@@ -143,6 +155,13 @@ async def _held(
 def _told_cut_off(store: RunStore, report: Reporter, paths: RunPaths) -> int:
     report.say(_joined("engine stopped", what_is_saved(store, paths), f"go on with: sia-tui resume {paths.name}"))
     return CUT_OFF
+
+
+def _told_gone(report: Reporter, paths: RunPaths) -> int:
+    """Nothing more is written: whoever comes to that place may have another engine there by now."""
+    log.error("the folder is gone\n%s", traceback.format_exc())
+    report.say(f"the run's folder was moved or deleted: {paths.root}; this engine ends, with all it started")
+    return FAILED
 
 
 def _tell_faults(notifier: Notifier, report: Reporter) -> None:
@@ -209,8 +228,8 @@ def _interrupted(store: RunStore, leaving: Leaving) -> bool:
 
 
 class _Engine:
-    def __init__(self, session: Session, options: Options, notifier: Notifier | None = None) -> None:
-        self._session, self._options = session, options
+    def __init__(self, session: Session, hold: Hold, options: Options, notifier: Notifier | None = None) -> None:
+        self._session, self._hold, self._options = session, hold, options
         self._deaths: Counter[type] = Counter()
         to = session.config.mirror
         self._mirror = None if to == "none" else Mirror(session.paths, to)
@@ -304,9 +323,11 @@ class _Engine:
                     await session.release()
 
     async def _watch(self) -> NoReturn:
-        """Answers commands and tells what the machine does, while something long is under way."""
+        """Answers commands and tells what the machine does, while something long is under way. Raises FolderGone."""
         stored = None
         while True:
+            if not self._hold.stands():
+                raise FolderGone
             if (usage := self._session.meter.newest) is not None and usage is not stored:
                 stored = usage
                 self._session.store.machine(replace(usage, **self._session.load))

@@ -19,6 +19,8 @@ from sia_tui.engine.session import seed_of
 from sia_tui.harness.environment import EnvironmentFailed, interpreter
 from sia_tui.harness.repository import HarnessRepository, RepositoryError
 from sia_tui.store.lock import using
+from sia_tui.store.place import nameless
+from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tasks.task import Task, TaskError
 
@@ -72,7 +74,11 @@ def collect(workspace: Workspace, wanted: Sequence[Item]) -> list[Item]:
 
 
 def garbage(workspace: Workspace) -> list[Item]:
-    """Raises StoreError for a run whose log cannot be read: it may need anything."""
+    """Raises StoreError for a run whose log cannot be read, or that no name leads to: it may need anything."""
+    if misnamed := workspace.misnamed():
+        raise StoreError(
+            f"{workspace.root}: {nameless(misnamed[0])}; what it needs is not known, so that nothing is deleted"
+        )
     needs, found = _Needs(), list[tuple[Path, str]]()
     for paths in _runs(workspace):
         state = folded(paths.db)

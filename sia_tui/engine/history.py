@@ -69,7 +69,10 @@ def notes(state: State) -> Iterator[tuple[str, str]]:
 def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> bool:
     """The run's branch to its incumbent, the worktree after it. False if the worktree holds a person's edits."""
     best, branch = state.best, repository.resolve(f"refs/heads/{state.run}")
-    if best is None or branch is None or branch == best.commit:
+    if best is None or branch is None:
+        return True
+    repository.tie(state.run, worktree, branch)
+    if branch == best.commit:
         return True
     if branch not in {generation.commit for generation in state.generations}:
         raise RepositoryError(

@@ -26,11 +26,12 @@ from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.engine.deleting import remove
 from sia_tui.engine.history import follow, refs
-from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository
+from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository, RepositoryError
 from sia_tui.repositories import repository_of
 from sia_tui.store.copying import member, snapshot
 from sia_tui.store.lock import RunHeld, hold, hold_restoring
 from sia_tui.store.openings import record_opening
+from sia_tui.store.place import require_in_place
 from sia_tui.store.reader import RunReader
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import TRAINING, RunPaths, Workspace
@@ -51,6 +52,8 @@ _SECRET = "key"
 def back_up(workspace: Workspace, names: Sequence[str], out: Path) -> int:
     """Write the file, whole or not at all, for its owner alone; returns its bytes. Raises StoreError, RepositoryError,
     ConfigError, OSError."""
+    for name in names:
+        require_in_place(workspace.run(name))
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         part, hashes = Path(scratch) / "part", dict[str, str]()
         part.touch(mode=0o600)
@@ -74,11 +77,13 @@ def _of_run(workspace: Workspace, paths: RunPaths, scratch: Path) -> Iterator[tu
     carried = [made.name for made in paths.training.glob("*") if carry(made, folder / TRAINING / made.name)]
     snapshot(paths.db, folder / "run.db")
     yield f"{place}/run.db", folder / "run.db"
+    if not paths.config.is_file():
+        raise FileNotFoundError(f"{paths.config} is not there; see: sia-tui verify {paths.name}")
     yield f"{place}/config.yaml", paths.config
     state = folded(folder / "run.db")
     if state.generations:
         if gone := pack_history(workspace, folder / "run.db", folder / HISTORY):
-            raise FileNotFoundError(f"the commit {gone[0][:10]} is not in git; see: sia-tui verify {paths.name}")
+            raise _lost(gone[0], paths.name)
         yield f"{place}/{HISTORY}", folder / HISTORY
     if paths.again.db.is_file():
         snapshot(paths.again.db, folder / "again.db")
@@ -128,7 +133,7 @@ def folded(db: Path) -> State:
 
 def pack_history(workspace: Workspace, db: Path, out: Path) -> list[str]:
     """What git has of the run whose log this is, as one file; returns the commits that are not there. Raises
-    RepositoryError."""
+    RepositoryError, also where none is."""
     state = folded(db)
     repository = repository_of(workspace.run(state.run))
     wanted = refs(state)
@@ -136,9 +141,19 @@ def pack_history(workspace: Workspace, db: Path, out: Path) -> list[str]:
         if ref not in wanted and (stands := repository.resolve(ref)):
             wanted[ref] = stands
     there = {ref: commit for ref, commit in wanted.items() if repository.resolve(f"{commit}^{{commit}}")}
-    gone = {ref: stands for ref in wanted.keys() - there.keys() if (stands := repository.resolve(ref))}
-    repository.pack(there | gone, out)
-    return [commit for ref, commit in wanted.items() if ref not in there]
+    missing = [commit for ref, commit in wanted.items() if ref not in there]
+    left = {ref: at for ref in wanted.keys() - there.keys() if (at := repository.resolve(f"{ref}^{{commit}}"))}
+    if missing and not there | left:
+        raise _lost(missing[0], state.run)
+    try:
+        repository.pack(there | left, out)
+    except RepositoryError as error:
+        raise RepositoryError(f"{error}; see: sia-tui verify {state.run}") from error
+    return missing
+
+
+def _lost(commit: str, run: str) -> RepositoryError:
+    return RepositoryError(f"the commit {commit[:10]} is not in git; see: sia-tui verify {run}")
 
 
 def restore(workspace: Workspace, file: Path) -> list[str]:

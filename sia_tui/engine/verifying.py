@@ -48,6 +48,8 @@ def _git(paths: RunPaths, state: State) -> Iterator[Check]:
     for generation in state.generations:
         yield _generation(repository, state, generation)
     yield _refs(repository, paths, state)
+    if not is_anothers(paths):
+        yield _worktree(repository, paths)
 
 
 def _generation(repository: HarnessRepository, state: State, generation: Generation) -> Check:
@@ -86,6 +88,15 @@ def _refs(repository: HarnessRepository, paths: RunPaths, state: State) -> Check
     more = f" and {len(behind) - 5} more" if len(behind) > 5 else ""
     do = f"nothing where an engine is alive; else: sia-tui verify {paths.name} --mend"
     return Check("git: refs", f"behind the log: {', '.join(behind[:5])}{more}", "behind", do)
+
+
+def _worktree(repository: HarnessRepository, paths: RunPaths) -> Check:
+    """A workspace that was copied or moved takes along where git is; an engine ties it anew, and nothing of it is lost."""
+    if repository.is_tied(paths.worktree):
+        return Check("git: worktree", f"{paths.worktree} is of {repository.root}")
+    found = "is no worktree of" if paths.worktree.exists() else "is not there; it would be one of"
+    do = f"nothing where an engine is alive; else: sia-tui verify {paths.name} --mend"
+    return Check("git: worktree", f"{paths.worktree} {found} {repository.root}", "behind", do)
 
 
 def _adapted(state: State) -> Iterator[tuple[str, str, Step | None]]:

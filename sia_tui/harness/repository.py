@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.harness.plumbing import Plumbing, RepositoryError
+from sia_tui.harness.worktree import is_tied, tie, untie
 
 __all__ = ["SEED_DATE", "Change", "HarnessRepository", "PatchFailed", "RepositoryError"]
 MOST_PATCH = 4 << 20
@@ -78,14 +79,23 @@ class HarnessRepository:
         branch = f"refs/heads/{run}"
         if self.git.resolve(branch) is None:
             self.git.swap(branch, None, commit)
-        self.git.run("worktree", "prune")
-        if not worktree.exists():
-            self.git.run("worktree", "add", "-q", "--force", str(worktree), run)
+        self.tie(run, worktree, commit)
+
+    def tie(self, run: str, worktree: Path, commit: str) -> None:
+        """Have the worktree be this repository's, also where a copied or moved workspace took it from another's. Its files
+        stay; `commit` is what they were made from."""
+        tie(self.git, self.root, run, worktree, commit)
+
+    def is_tied(self, worktree: Path) -> bool:
+        """Whether git in the worktree works on this repository."""
+        return is_tied(self.root, worktree)
 
     def forget_run(self, run: str, worktree: Path) -> None:
-        """Delete the run's worktree, branch, tags and notes; commits that another run shares stay. Repeatable."""
+        """Delete the run's worktree, branch, tags and notes; commits that another run shares stay. Repeatable.
+        Raises OSError, RepositoryError."""
         if worktree.exists():
-            self.git.run("worktree", "remove", "--force", "--force", str(worktree))
+            shutil.rmtree(worktree)
+        untie(self.root, run)
         self.git.run("worktree", "prune")
         refs = self.git.run("for-each-ref", "--format=%(refname)", f"refs/heads/{run}", f"refs/tags/{run}/")
         for ref in (*refs.splitlines(), f"refs/notes/sia/{run}"):
@@ -176,8 +186,9 @@ class HarnessRepository:
             self.git.swap(branch, old, new)
 
     def follow(self, worktree: Path, old: str, new: str) -> bool:
-        """Bring a worktree that shows `old` to `new`. False, and untouched, if a person has edits in it."""
-        if not (worktree / ".git").exists():
+        """Bring a worktree that shows `old` to `new`. False, and untouched, if a person has edits in it, or it is not this
+        repository's."""
+        if not self.is_tied(worktree):
             return False
         place = ("-C", str(worktree))
         try:

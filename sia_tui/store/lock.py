@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +25,27 @@ class RunHeld(Exception):
     """Another engine has this run; the message says which."""
 
 
+@dataclass(frozen=True)
+class Hold:
+    """What somebody has of a run."""
+
+    path: Path
+    descriptor: int
+
+    def stands(self) -> bool:
+        """Whether others who come to the path meet this hold: not once its folder was moved or deleted."""
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            # A disk that does not answer has taken nothing away.
+            return True
+        return os.path.samestat(there, os.fstat(self.descriptor))
+
+
 @contextlib.contextmanager
-def hold(path: Path, as_engine: bool = True) -> Iterator[None]:
+def hold(path: Path, as_engine: bool = True) -> Iterator[Hold]:
     """Hold the run for this process; not `as_engine`: `is_held` says no, and no engine begins meanwhile. Raises RunHeld if
     another one does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -43,7 +63,7 @@ def hold(path: Path, as_engine: bool = True) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(about).encode(), 0)
-        yield
+        yield Hold(path, descriptor)
     finally:
         os.close(descriptor)
 

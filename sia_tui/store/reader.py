@@ -14,7 +14,7 @@ from typing import Any
 from sia_tui.core.consent import Written
 from sia_tui.core.digest import Digest, digest
 from sia_tui.core.episodes import Attempt, Score
-from sia_tui.core.events import EpisodeDone, Recorded
+from sia_tui.core.events import EpisodeDone, Recorded, RunCreated
 from sia_tui.core.machine import Usage, usage_from
 from sia_tui.core.spending import Stretch, stretches
 from sia_tui.core.spent import Cost
@@ -128,6 +128,14 @@ class RunReader(Connection):
     def written(self) -> Written:
         """The log as it is."""
         return written(self._rows)
+
+    def run(self) -> str:
+        """Its name, as it was created; empty where that cannot be told."""
+        rows = self._rows("select data from events where kind = ? order by seq limit 1", [RunCreated.__name__])
+        try:
+            return str(json.loads(rows[0]["data"])["run"])
+        except (ValueError, LookupError, TypeError):
+            return ""
 
     def agent_calls(self, after: str = "") -> list[AgentCall]:
         """Those made at or later than a time, oldest first."""

@@ -152,14 +152,21 @@ class Workspace:
 
     def run(self, name: str) -> RunPaths:
         """Raises StoreError for a name that is no plain folder name."""
-        if not _NAME.fullmatch(name) or name == "seed" or name.endswith((".lock", ".")) or ".." in name:
+        if not is_run_name(name):
             raise StoreError(f"{name!r}: not a run name; use letters, digits, '-', '_' and '.'")
         return RunPaths(self.runs / name)
 
     def run_names(self) -> list[str]:
         """Newest first."""
-        found = [path.parent for path in self.runs.glob("[!.]*/run.db")]
-        return [path.name for path in sorted(found, key=_begun, reverse=True)]
+        found = [folder for folder in self._folders() if is_run_name(folder.name)]
+        return [folder.name for folder in sorted(found, key=_begun, reverse=True)]
+
+    def misnamed(self) -> list[Path]:
+        """Folders with a run in them, as a file manager's copies, whose names are none: nothing of ours goes by them."""
+        return sorted(folder for folder in self._folders() if not is_run_name(folder.name))
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in self.runs.glob("[!.]*/run.db")]
 
     def existing(self, name: str | None) -> RunPaths:
         """The named run, or the newest one. Raises StoreError."""
@@ -189,6 +196,11 @@ class Workspace:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be created ({error.strerror})") from error
+
+
+def is_run_name(name: str) -> bool:
+    """It is to be a branch of git's too, and not the seed's."""
+    return bool(_NAME.fullmatch(name)) and name != "seed" and not name.endswith((".lock", ".")) and ".." not in name
 
 
 def _begun(run: Path) -> int:

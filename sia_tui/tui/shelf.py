@@ -10,6 +10,7 @@ from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.store.lock import is_held
 from sia_tui.store.logged import folded
+from sia_tui.store.place import nameless
 from sia_tui.store.reader import RunReader, Tally, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
@@ -39,6 +40,7 @@ class Shelf(Follower):
         super().__init__("shelf")
         self._workspace = workspace
         self._known: dict[str, _Known] = {}
+        self._misnamed: tuple[View, ...] = ()
         self.views: tuple[View, ...] = ()
         self.complete = False
         """Whether every run has been read once."""
@@ -53,6 +55,7 @@ class Shelf(Follower):
     def look(self) -> None:
         """Read what is new. Raises OSError when a run vanishes meanwhile."""
         names = self._workspace.run_names() if self._workspace.runs.is_dir() else []
+        self._misnamed = tuple(View(one_line(path.name), error=nameless(path)) for path in self._workspace.misnamed())
         for gone in self._known.keys() - set(names):
             del self._known[gone]
         for name in names:
@@ -65,7 +68,7 @@ class Shelf(Follower):
 
     def _publish(self, names: list[str]) -> None:
         newest = (self._known[name].view for name in names if name in self._known)
-        views = tuple(sorted(newest, key=lambda view: not view.asks))
+        views = (*sorted(newest, key=lambda view: not view.asks), *self._misnamed)
         if views != self.views:
             self.views = views
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sia_tui.engine import session as sessions
+from sia_tui.harness.repository import HarnessRepository
 from sia_tui.store.workspace import Workspace
 from tests.cli.exported import Shop, _seeds, make_shop
 
@@ -20,8 +21,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture
 def workspace(shop: Shop, tmp_path: Path) -> Iterator[Workspace]:
-    """A copy of the shop's, to be broken, with its seed in place of the house's."""
+    """A copy of the shop's, to be broken, with its seed in place of the house's, and its worktree its own."""
     shutil.copytree(shop.workspace.root, tmp_path / "w", symlinks=True)
+    copy = Workspace(tmp_path / "w")
+    HarnessRepository(copy.harness_repository).tie("real", copy.run("real").worktree, "refs/heads/real")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "SEEDS", _seeds(tmp_path / "seeds"))
-        yield Workspace(tmp_path / "w")
+        yield copy

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -307,6 +308,19 @@ def test_what_cannot_be_backed_up_is_told(
     workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said(workspace, "backup", tmp_path / "x") == 2 and "name a run" in capsys.readouterr().err
-    shutil.rmtree(workspace.run("real").adapters)
-    assert said(workspace, "backup", "real", tmp_path / "x") == 1
-    assert "is not there" in capsys.readouterr().err and not list(tmp_path.glob("*x*"))
+    assert said(workspace, "backup", "real", tmp_path / "none" / "x") == 1
+    assert capsys.readouterr().err == f"sia-tui: {tmp_path / 'none'}: no such folder\n"
+    run, aside = workspace.run("real"), tmp_path / "aside"
+    for gone in (run.config, run.adapters):
+        gone.rename(aside)
+        assert said(workspace, "backup", "real", tmp_path / "x") == 1
+        told = capsys.readouterr().err
+        assert f"{gone}" in told and "is not there; see: sia-tui verify" in told and "Errno" not in told
+        aside.rename(gone)
+    for lost in ("objects", ""):
+        shutil.rmtree(workspace.harness_repository / ".git" / lost)
+        (workspace.harness_repository / ".git" / lost).mkdir()
+        for words in (("backup", "real", tmp_path / "x"), ("replay", "real", "--save", tmp_path / "x")):
+            assert said(workspace, *words) == 1
+            assert re.search(r"the commit \w{10} is not in git; see: sia-tui verify real$", capsys.readouterr().err)
+    assert not list(tmp_path.glob("*x*"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from sia_tui.cli.table import cells, table
 from sia_tui.core.events import RunCreated
 from sia_tui.core.hashing import digest
 from sia_tui.store.writer import RunStore
+from tests.tui import runs
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
 
@@ -144,3 +147,56 @@ def test_columns_line_up_under_wide_characters() -> None:
     assert cells("盗窃 ab") == 7
     lines = table(("a", "b"), [("盗窃", "1"), ("x", "2")]).splitlines()
     assert [cells(line[: line.rindex(line[-1])]) for line in lines] == [6, 6, 6]
+
+
+CHANGING = (
+    ["resume", "other"],
+    ["verify", "other", "--mend"],
+    ["backup", "other", "file"],
+    ["backup", "--all", "file"],
+    ["approve", "other/gate-4", "--hash", "HASH"],
+    ["pause", "other"],
+    ["branch", "other", "g0"],
+    ["delete", "other", "--yes"],
+)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_run_whose_folder_was_renamed_is_told_and_only_looked_at(
+    workspace: Path, copied: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, other = workspace / "runs" / "asked", workspace / "runs" / "other"
+    runs.make_run(asked, "patch_gate")
+    main(["pending", "--json"])
+    gate = json.loads(capsys.readouterr().out)[0]
+    shutil.copytree(asked, other) if copied else asked.rename(other)
+    do = "is there too: move one of them away" if copied else f"move it back: mv {other} {asked}"
+    line = "sia-tui: {other} holds the run asked"
+    before = sorted(workspace.rglob("*"))
+    for words in CHANGING:
+        arguments = [word.replace("HASH", gate["hash"]).replace("gate-4", gate["gate"]) for word in words]
+        assert main(arguments) == 2, words
+        said = capsys.readouterr().err
+        assert said.startswith(line) and do in said and said.count("\n") == 1, (words, said)
+    assert sorted(workspace.rglob("*")) == before
+    for words in (["show", "other"], ["ls"]):
+        assert main(words) == 0
+        told = capsys.readouterr()
+        assert told.err.startswith(line) and "waiting" in told.out, words
+    assert main(["pending", "--json"]) == 0
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)) == copied and "passed over: " in told.err and "asked" in told.err
+
+
+def test_a_folder_of_no_run_name_hides_no_run(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.make_run(workspace / "runs" / "pg", "patch_gate")
+    shutil.copytree(workspace / "runs" / "pg", workspace / "runs" / "pg copy\x1b[2J")
+    line = "sia-tui: passed over: runs/'pg copy␛[2J' is no run name: rename it or move it out of runs/"
+    for words in (["ls"], ["pending"], ["backup", "--all", str(workspace / "file")], ["attach", "--plain"]):
+        assert main(words) in (0, 1), words
+        told = capsys.readouterr()
+        assert line in told.err or words[0] == "attach", (words, told.err)
+        assert "copy" not in told.out and "\x1b" not in told.err
+    assert main(["gc", "--dry-run"]) == 2
+    told = capsys.readouterr()
+    assert f"{workspace}: {line.partition('over: ')[2]}; what it needs is not known" in told.err

@@ -167,3 +167,19 @@ def test_refs_that_are_behind_are_no_break_and_are_mended(
     assert code == 0 and found["git: refs"]["level"] == "behind" and "--mend" in found["git: refs"]["do"]
     code, found = verified(workspace, capsys, "--mend")
     assert code == 0 and found["git: refs"]["level"] == "ok"
+
+
+def test_the_worktree_of_a_copied_workspace_is_told_and_mended(
+    tmp_path: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(workspace.root, tmp_path / "copy", symlinks=True)
+    copy = Workspace(tmp_path / "copy")
+    code, found = verified(copy, capsys)
+    assert code == 0 and found["git: worktree"]["level"] == "behind" and "--mend" in found["git: worktree"]["do"]
+    code, found = verified(copy, capsys, "--mend")
+    assert code == 0 and found["git: worktree"]["level"] == "ok"
+    shutil.rmtree(copy.run("real").worktree)
+    assert "is not there" in verified(copy, capsys)[1]["git: worktree"]["told"]
+    assert verified(copy, capsys, "--mend")[1]["git: worktree"]["level"] == "ok"
+    assert (copy.run("real").worktree / "lawbench" / "harness.py").is_file()
+    assert verified(workspace, capsys)[1]["git: worktree"]["level"] == "ok", "the one it was copied from"

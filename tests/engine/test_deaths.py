@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from sia_tui.engine.engine import MOST_DEATHS, Options, _Engine
 from sia_tui.policy.client import GatewayDied
+from sia_tui.store.lock import Hold
 from sia_tui.tasks.verifier import VerifierDied
 
 
@@ -27,7 +29,7 @@ class Session:
 
 async def test_each_part_is_borne_a_few_times_and_only_a_gateway_takes_the_place_with_it() -> None:
     session = Session()
-    engine = _Engine(session, Options())  # type: ignore[arg-type]
+    engine = _Engine(session, Hold(Path("/nowhere/engine.lock"), -1), Options())  # type: ignore[arg-type]
     for _ in range(MOST_DEATHS):
         await engine._bear(VerifierDied("the verifier ended with code -9"))
     assert (

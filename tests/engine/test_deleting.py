@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,25 @@ def test_without_yes_and_under_an_engine_nothing_goes(workspace: Workspace, caps
     with hold(paths.again.lock), pytest.raises(UsageError, match=r"measures beside one; wait for it$"):
         deleted(workspace, "one")
     assert None not in refs(workspace, "one") and workspace.run("one").db.is_file()
+
+
+def test_of_a_workspace_that_was_moved_it_goes_whole(workspace: Workspace) -> None:
+    moved = Workspace(workspace.root.with_name("moved"))
+    workspace.root.rename(moved.root)
+    assert main(["delete", "one", "--yes", "--workspace", str(moved.root)]) == 0
+    assert refs(moved, "one") == [None] * 3 and None not in refs(moved, "one-2")
+    assert [path.name for path in moved.runs.iterdir()] == ["one-2"]
+
+
+def test_where_nothing_can_be_written_nothing_is_said_to_be_half_gone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("sia_tui.engine.deleting.hold", refuse)
+    assert main(["delete", "one", "--yes", "--workspace", str(workspace.root)]) == 2
+    assert capsys.readouterr().err == (
+        f"sia-tui: {workspace.run('one').root}: nothing was deleted, for it cannot be written (Read-only file system)\n"
+    )
+    assert None not in refs(workspace, "one")

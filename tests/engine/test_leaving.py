@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from sia_tui.config import RunConfig
 from sia_tui.core import events as ev
 from sia_tui.engine import engine, training
-from sia_tui.engine.engine import CUT_OFF, WAITING, Options, run_engine
+from sia_tui.engine.engine import CUT_OFF, FAILED, WAITING, Options, run_engine
 from sia_tui.engine.leaving import Grace
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.store.reader import RunReader, append_command
@@ -100,6 +101,33 @@ def test_what_does_not_end_in_its_time_is_broken_off(
 ) -> None:
     code, said = run(paths, monkeypatch, work, grace_s)
     assert code == CUT_OFF and said[-1].endswith("go on with: sia-tui resume r")
+
+
+def test_an_engine_ends_with_its_folder(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes to that place later would hold another lock, and work on the same branch."""
+    moved = paths.root.with_name("moved")
+
+    async def moves(session: Any) -> None:
+        paths.root.rename(moved)
+        await asyncio.sleep(60)
+
+    async def deletes(session: Any) -> None:
+        shutil.rmtree(paths.root)
+        await asyncio.sleep(60)
+
+    async def replaces(session: Any) -> None:
+        """And what it does next fails for that."""
+        paths.root.rename(moved.with_name("elsewhere"))
+        shutil.copytree(moved.with_name("elsewhere"), paths.root)
+        raise OSError(2, "No such file or directory")
+
+    for work in (moves, replaces, deletes):
+        code, said = run(paths, monkeypatch, work, 60)
+        assert code == FAILED and f"the run's folder was moved or deleted: {paths.root}" in said[-1], work
+        if moved.exists():
+            assert RunReader(moved / "run.db").state().status == "running"
+            moved.rename(paths.root)
+    assert not paths.root.exists()
 
 
 def test_a_warning_pauses_the_run_at_the_next_safe_point(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:

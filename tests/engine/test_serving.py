@@ -33,6 +33,7 @@ from sia_tui.engine.trainer import ALL_SERVE, TrainerDied, placed
 from sia_tui.policy.client import Gateway
 from sia_tui.policy.vllm_server import command
 from sia_tui.policy.wire import Settings
+from sia_tui.store.lock import Hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import Workspace
 from sia_tui.store.writer import RunStore
@@ -40,6 +41,7 @@ from sia_tui.weights.protocol import Job, Probe
 from tests.policy.tiny import make_model
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+HELD = Hold(Path("/nowhere/engine.lock"), -1)
 
 
 @dataclass
@@ -251,7 +253,7 @@ async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_
     gateway: Gateway, model: Path, tmp_path: Path
 ) -> None:
     asked = session(tmp_path, gateway, gate={"release_s": 0.2})
-    idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
+    idle = asyncio.create_task(_Engine(asked, HELD, Options())._idle("waiting at gate-1"))
     async with asyncio.timeout(20):
         while (await gateway.health())["status"] != "asleep":  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.05)
@@ -265,7 +267,7 @@ async def test_the_policy_sleeps_while_nobody_answers_and_is_awake_for_the_next_
 
 async def test_a_person_who_answers_soon_finds_the_policy_awake(gateway: Gateway, tmp_path: Path) -> None:
     asked = session(tmp_path, gateway)
-    idle = asyncio.create_task(_Engine(asked, Options())._idle("waiting at gate-1"))
+    idle = asyncio.create_task(_Engine(asked, HELD, Options())._idle("waiting at gate-1"))
     await asyncio.sleep(0.7)
     cast(Any, asked.store).state = State()
     await idle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -104,6 +105,79 @@ def test_a_worktree_follows_unless_a_person_has_edits_in_it(
     (tree / "task" / "harness.py").write_text(HARNESS, encoding="utf-8")
     assert repository.follow(tree, seed, new) and repository.follow(tree, seed, new)
     assert "TWO = 22" in (tree / "task" / "harness.py").read_text(encoding="utf-8")
+
+
+def test_a_copy_of_a_repository_leaves_the_one_it_was_copied_from_alone(
+    tmp_path: Path, planted: tuple[HarnessRepository, str]
+) -> None:
+    """The worktree that came along is the original's until it is tied to the copy; a person's edits in it stay."""
+    (repository, seed), tree = planted, tmp_path / "tree"
+    new = commit(repository, seed)
+    repository.start_run("r", seed, tree)
+    shutil.copytree(repository.root, tmp_path / "copy" / "harness", symlinks=True)
+    shutil.copytree(tree, tmp_path / "copy" / "tree", symlinks=True)
+    copy, copied = HarnessRepository(tmp_path / "copy" / "harness"), tmp_path / "copy" / "tree"
+    assert not copy.is_tied(copied) and repository.is_tied(tree)
+    assert not copy.follow(copied, seed, new), "it is another repository's"
+    (copied / "task" / "harness.py").write_text("mine\n")
+    copy.start_run("r", seed, copied)
+    copy.move("r", seed, new)
+    assert copy.is_tied(copied) and not copy.follow(copied, seed, new)
+    (copied / "task" / "harness.py").write_text(HARNESS, encoding="utf-8")
+    assert copy.follow(copied, seed, new)
+    assert "TWO = 22" in (copied / "task" / "harness.py").read_text(encoding="utf-8")
+    copy.forget_run("r", copied)
+    assert not copied.exists() and copy.resolve("refs/heads/r") is None
+    assert repository.is_tied(tree) and repository.resolve("refs/heads/r") == seed
+    assert (tree / "task" / "harness.py").read_text(encoding="utf-8") == HARNESS
+    assert repository.git.run("-C", str(tree), "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_worktree_that_was_moved_with_its_repository_is_used_again(
+    tmp_path: Path, planted: tuple[HarnessRepository, str], pruned: bool
+) -> None:
+    repository, seed = planted
+    new = commit(repository, seed)
+    repository.start_run("r", seed, tmp_path / "tree")
+    repository.root.rename(tmp_path / "moved")
+    (tmp_path / "tree").rename(tmp_path / "there")
+    moved, tree = HarnessRepository(tmp_path / "moved"), tmp_path / "there"
+    if pruned:
+        moved.git.run("worktree", "prune")
+    moved.start_run("r", seed, tree)
+    moved.start_run("r", seed, tree)
+    assert moved.git.run("worktree", "list", "--porcelain").count("worktree ") == 2
+    moved.move("r", seed, new)
+    assert moved.follow(tree, seed, new)
+    assert "TWO = 22" in (tree / "task" / "harness.py").read_text(encoding="utf-8")
+
+
+def test_a_worktree_that_git_does_not_know_is_forgotten_too(
+    tmp_path: Path, planted: tuple[HarnessRepository, str]
+) -> None:
+    repository, seed = planted
+    for run in ("r", "s"):
+        repository.start_run(run, seed, tmp_path / run / "harness")
+    repository.root.rename(tmp_path / "moved")
+    moved = HarnessRepository(tmp_path / "moved")
+    moved.start_run("s", seed, tmp_path / "s" / "harness")
+    moved.forget_run("r", tmp_path / "r" / "harness")
+    moved.forget_run("r", tmp_path / "r" / "harness")
+    assert not (tmp_path / "r" / "harness").exists() and moved.resolve("refs/heads/r") is None
+    assert moved.is_tied(tmp_path / "s" / "harness")
+
+
+def test_a_repository_of_a_persons_own_in_its_place_is_left_alone(
+    tmp_path: Path, planted: tuple[HarnessRepository, str]
+) -> None:
+    (repository, seed), tree = planted, tmp_path / "tree"
+    new = commit(repository, seed)
+    repository.git.run("init", "-q", str(tree))
+    (tree / "own").touch()
+    repository.start_run("r", seed, tree)
+    assert not repository.follow(tree, seed, new) and not repository.is_tied(tree)
+    assert sorted(path.name for path in tree.iterdir()) == [".git", "own"]
 
 
 def test_snapshots_are_written_once_and_hold_the_package_alone(

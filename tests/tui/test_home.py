@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,19 @@ async def test_what_cannot_be_read_is_said_in_its_line(place: Place) -> None:
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: listed(app))
         assert screen_text(app).count("? unreadable") == 3
+
+
+async def test_a_folder_of_no_run_name_hides_no_run_and_is_told(place: Place) -> None:
+    shutil.copytree(place.workspace.run("kernels-3").root, place.workspace.runs / "kernels 3 [copy]")
+    app = home(place)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await until(pilot, lambda: listed(app))
+        rows = [view.run for view in app._shelf.views]  # type: ignore[union-attr]
+        await pilot.press("/", *"[copy]", "enter")
+        await until(pilot, lambda: "is no run name: rename it or move it out of runs" in screen_text(app))
+        assert rows[-1] == "kernels 3 [copy]" and {"kernels-3", "sql-repair-07"} < set(rows)
+        await pilot.press("enter")
+        await until(pilot, lambda: "not a run name" in screen_text(app))
 
 
 async def test_who_leads_the_open_run_has_no_say_in_the_others(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,77 @@
+"""A run's branch as plain files. Such a folder and the repository name each other by whole paths, which a workspace takes
+along when it is copied or moved: they then lead to another repository, or to none."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from sia_tui.harness.plumbing import Plumbing, RepositoryError
+
+
+def is_tied(root: Path, worktree: Path) -> bool:
+    """Whether the repository at `root` and the worktree name each other."""
+    place = _named(worktree / ".git")
+    return place is not None and place.parent == _places(root) and _named(place / "gitdir") == _link(worktree)
+
+
+def tie(git: Plumbing, root: Path, run: str, worktree: Path, commit: str) -> None:
+    """Have them name each other; a folder that is not there is made. Files that are stay as they are, and those that
+    differ from `commit` are a person's edits. No other repository is touched. Raises RepositoryError."""
+    # A folder of that name is a repository of somebody's own.
+    if is_tied(root, worktree) or (worktree / ".git").is_dir():
+        return
+    try:
+        untie(root, run)
+        if not worktree.exists():
+            git.run("worktree", "add", "-q", "--force", str(worktree), run)
+            return
+        with tempfile.TemporaryDirectory(prefix="sia-worktree-") as folder:
+            made = Path(folder) / worktree.name
+            git.run("worktree", "add", "-q", "--force", "--no-checkout", str(made), run)
+            git.run("-C", str(made), "read-tree", commit)
+            _take_over(made, worktree)
+    except OSError as error:
+        raise RepositoryError(f"{worktree}: cannot be tied to {root} ({error.strerror})") from error
+
+
+def untie(root: Path, run: str) -> None:
+    """Forget the worktrees of the run's branch that are not there, or are another repository's by now. Raises OSError."""
+    for place in _places(root).glob("*"):
+        link = _named(place / "gitdir")
+        if _head(place) == f"ref: refs/heads/{run}" and (link is None or _named(link) != place):
+            shutil.rmtree(place)
+
+
+def _take_over(made: Path, worktree: Path) -> None:
+    place = _named(made / ".git")
+    if place is None:
+        raise RepositoryError(f"git worktree: {made} names no repository")
+    (worktree / ".git").write_text((made / ".git").read_text(encoding="utf-8"), encoding="utf-8")
+    (place / "gitdir").write_text(f"{_link(worktree)}\n", encoding="utf-8")
+
+
+def _places(root: Path) -> Path:
+    """Where the repository has what it knows of each of its worktrees."""
+    return (root / ".git" / "worktrees").resolve()
+
+
+def _link(worktree: Path) -> Path:
+    return (worktree / ".git").resolve()
+
+
+def _named(file: Path) -> Path | None:
+    """The path that such a file holds; None where there is none."""
+    try:
+        text = file.read_text(encoding="utf-8").removeprefix("gitdir: ").strip()
+        return (file.parent / text).resolve() if text else None
+    except (OSError, ValueError):
+        return None
+
+
+def _head(place: Path) -> str:
+    try:
+        return (place / "HEAD").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
