@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,11 @@ import yaml
 from sia_tui.cli import running
 from sia_tui.cli.main import main
 from sia_tui.cli.table import cells, table
+from sia_tui.cli.verbs import parser
 from sia_tui.core.events import RunCreated
 from sia_tui.core.hashing import digest
 from sia_tui.store.writer import RunStore
+from tests.tui import runs
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
 
@@ -144,3 +148,32 @@ def test_columns_line_up_under_wide_characters() -> None:
     assert cells("盗窃 ab") == 7
     lines = table(("a", "b"), [("盗窃", "1"), ("x", "2")]).splitlines()
     assert [cells(line[: line.rindex(line[-1])]) for line in lines] == [6, 6, 6]
+
+
+def each_verb() -> Iterator[argparse.ArgumentParser]:
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.values()
+
+
+def test_no_option_of_a_verb_takes_the_place_of_one_before_the_verb() -> None:
+    before = {action.dest for action in parser()._actions}
+    for verb in each_verb():
+        shared = [action for action in verb._actions if action.dest in before - {"help"}]
+        assert all(action.default is argparse.SUPPRESS for action in shared), verb.prog
+        assert {action.dest for action in shared} <= {"workspace", "ascii"}, verb.prog
+
+
+def test_rollouts_at_a_step(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.make_run(workspace / "runs" / "tr", "training")
+    assert main(["samples", "tr", "--at", "5"]) == 0
+    assert "train-0005" in capsys.readouterr().out
+
+
+def test_the_workspace_is_named_before_the_verb_or_behind_it(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "other", "elsewhere")
+    for words in (["--workspace", str(tmp_path / "other"), "ls"], ["ls", "--workspace", str(tmp_path / "other")]):
+        assert main(words) == 0
+        assert "elsewhere" in capsys.readouterr().out
