@@ -10,6 +10,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _ODD = re.compile("[^\n\t -~\u3000-\u3029\u4e00-\u9fa5\uff01-\uff5e]")
 """Worth a look one by one: the rest, most of any text, is known to steer nothing."""
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def _mark(char: str) -> str:
     code = ord(char)
@@ -22,6 +24,11 @@ def _mark(char: str) -> str:
 
 def _steers(char: str) -> bool:
     return char not in _KEPT and unicodedata.category(char) in _HIDDEN
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written anywhere: what an argument or JSON brings may hold half a character, or a byte that is none."""
+    return not _HALF.search(text)
 
 
 def escaped(text: str) -> str:
