@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from sia_tui.cli.door import door
 from sia_tui.cli.verbs import parser
@@ -76,7 +77,11 @@ class Failure(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    for word in words:
+        if not _is_said(word):
+            return _refuse(UsageError(f"{word}: not UTF-8, and the name of nothing that is there"))
+    options = parser().parse_args(words)
     options.verb = options.verb or "home"
     with door(sys.stdout, sys.stderr, getattr(options, "json", False) is True):
         return _do(options)
@@ -95,12 +100,32 @@ def _do(options: argparse.Namespace) -> int:
             )
         return int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
     except (UsageError, StoreError, Failure) as error:
-        from sia_tui.core.text import one_line
-
-        print(f"sia-tui: {one_line(str(error), 1000)}", file=sys.stderr)
-        return FAILED if isinstance(error, Failure) else USAGE
+        return _refuse(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
         return 130
+
+
+def _refuse(error: Exception) -> int:
+    from sia_tui.core.text import one_line
+
+    print(f"sia-tui: {one_line(str(error), 1000)}", file=sys.stderr)
+    return FAILED if isinstance(error, Failure) else USAGE
+
+
+def _is_said(word: str) -> bool:
+    """Files and folders may have any bytes for a name; whatever else is said is text."""
+    if word.isascii():
+        return True
+    from sia_tui.core.text import is_text
+
+    return is_text(word) or _leads_somewhere(Path(word.partition("=")[2] if word.startswith("--") else word))
+
+
+def _leads_somewhere(path: Path) -> bool:
+    try:
+        return path.exists() or (len(path.parts) > 1 and path.parent.is_dir())
+    except OSError:
+        return False

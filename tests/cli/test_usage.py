@@ -150,6 +150,38 @@ def test_columns_line_up_under_wide_characters() -> None:
     assert [cells(line[: line.rindex(line[-1])]) for line in lines] == [6, 6, 6]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["approve", "r/gate-\udcff", "--hash", "\udcff\udcfe"],
+        ["memory", "lawbench", "--add", "\udcff"],
+        ["memory", "lawbench", "--add=\udcff"],
+        ["propose", "r", "--patch", "x", "--title", "\udcff/x"],
+        ["\udcff"],
+    ],
+    ids=lambda words: words[0].encode("utf-8", "replace").decode(),
+)
+def test_words_that_are_not_utf_8_are_refused(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert "not UTF-8" in told.err and told.err.count("\n") == 1 and told.err.isascii() and told.out == ""
+    assert not workspace.exists()
+
+
+def test_paths_may_be_any_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "\udcff"
+    make_run(place, "a")
+    for words in (
+        ["ls", "--workspace", str(place)],
+        ["ls", f"--workspace={place}"],
+        ["--workspace", f"{place}x", "ls"],
+    ):
+        assert main(words) == 0
+    assert "a  " in capsys.readouterr().out
+
+
 def each_verb() -> Iterator[argparse.ArgumentParser]:
     for action in parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
