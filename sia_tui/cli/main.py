@@ -6,9 +6,9 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 waiting at a gate.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sia_tui.cli.door import door
@@ -88,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(options: argparse.Namespace) -> int:
+    import sqlite3
     from importlib import import_module
 
     from sia_tui.store.version import StoreError
@@ -98,12 +99,18 @@ def _do(options: argparse.Namespace) -> int:
                 f"{options.verb} needs Linux, whose namespaces or Landlock, seccomp and inotify wall in what a model wrote; "
                 f"on {sys.platform} there are demo, replay, report, show and the other verbs that read"
             )
-        return int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
+        code = int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
+        sys.stdout.flush()
+        return code
     except (UsageError, StoreError, Failure) as error:
         return _refuse(error)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        where = error.filename or options.verb
+        return _refuse(Failure(f"{where}: {error.strerror or error}"))
+    except sqlite3.Error as error:
+        return _refuse(Failure(f"{options.verb}: {error}"))
     except KeyboardInterrupt:
         return 130
 
@@ -111,7 +118,8 @@ def _do(options: argparse.Namespace) -> int:
 def _refuse(error: Exception) -> int:
     from sia_tui.core.text import one_line
 
-    print(f"sia-tui: {one_line(str(error), 1000)}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"sia-tui: {one_line(str(error), 1000)}", file=sys.stderr)
     return FAILED if isinstance(error, Failure) else USAGE
 
 

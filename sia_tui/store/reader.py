@@ -22,6 +22,8 @@ from sia_tui.store.connection import Connection
 from sia_tui.store.logged import entry, folded
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError, open_readonly
+from sia_tui.store.workspace import RunPaths
+from sia_tui.store.writable import require_writable
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ def append_command(path: Path, kind: str, by: str, body: Mapping[str, Any]) -> i
             cursor = connection.execute("insert into commands (at, by, kind, body) values (?, ?, ?, ?)", values)
             return int(cursor.lastrowid or 0)
     except sqlite3.Error as error:
+        require_writable(RunPaths(path.parent), error)
         raise StoreError(f"{path}: the command could not be written ({error})") from error
     finally:
         connection.close()

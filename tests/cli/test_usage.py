@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +23,8 @@ from sia_tui.core.hashing import digest
 from sia_tui.store.writer import RunStore
 from tests.tui import runs
 
-CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "lawbench-nano.yaml"
 
 
 @pytest.fixture
@@ -180,6 +185,30 @@ def test_paths_may_be_any_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ):
         assert main(words) == 0
     assert "a  " in capsys.readouterr().out
+
+
+def says(command: str, workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Of a shell, where `sia-tui` stands for this one."""
+    me = f'sia-tui() {{ {shlex.quote(sys.executable)} -m sia_tui "$@"; }}; set -o pipefail; '
+    place = {**os.environ, "SIA_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", me + command], capture_output=True, text=True, env=place, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize("verb", ["ls", "show done", "history done", "audit done --json"])
+def test_what_cannot_be_printed_is_a_failure(workspace: Path, verb: str) -> None:
+    runs.make_run(workspace / "runs" / "done", "done")
+    done = says(f"sia-tui {verb} > /dev/full", workspace)
+    assert (done.returncode, done.stderr) == (1, "sia-tui: stdout: No space left on device\n")
+    assert says(f"sia-tui {verb} 2> /dev/full > /dev/full", workspace).returncode == 1
+    assert says("sia-tui show ghost 2> /dev/full", workspace).returncode == 2
+
+
+@pytest.mark.parametrize("verb", ["ls", "show done", "history done", "--help", "show --help"])
+def test_a_reader_who_has_seen_enough_is_told_nothing(workspace: Path, verb: str) -> None:
+    runs.make_run(workspace / "runs" / "done", "done")
+    assert says(f"sia-tui {verb} | true", workspace).stderr == ""
 
 
 def each_verb() -> Iterator[argparse.ArgumentParser]:
