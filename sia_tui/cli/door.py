@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
@@ -18,7 +19,7 @@ class Door:
         if not text.isascii() or not text.isprintable():
             from sia_tui.core.text import clean, escaped
 
-            text = escaped(text) if self._json else clean(text)
+            text = self._encodable(escaped(text) if self._json else clean(text))
         with self._named():
             return self._out.write(text)
 
@@ -33,6 +34,16 @@ class Door:
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
+    def _encodable(self, text: str) -> str:
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+            return text
+        except UnicodeEncodeError:
+            from sia_tui.core.text import in_ascii
+
+            return in_ascii(text) if self._json else text.encode(encoding, "backslashreplace").decode(encoding)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._out, name)
 
@@ -43,6 +54,13 @@ class Door:
         except OSError as error:
             error.filename = error.filename or self._name
             raise
+
+
+def open_streams() -> None:
+    """One that was closed leads nowhere: no file of ours is to have its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sia_tui.cli.door import door
+from sia_tui.cli.door import door, open_streams
 from sia_tui.cli.verbs import parser
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
@@ -77,11 +77,13 @@ class Failure(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    open_streams()
     words = sys.argv[1:] if arguments is None else arguments
-    for word in words:
-        if not _is_said(word):
-            return _refuse(UsageError(f"{word}: not UTF-8, and the name of nothing that is there"))
-    options = parser().parse_args(words)
+    with door(sys.stdout, sys.stderr, False):
+        for word in words:
+            if not _is_said(word):
+                return _refuse(UsageError(f"{word}: not UTF-8, and the name of nothing that is there"))
+        options = parser().parse_args(words)
     options.verb = options.verb or "home"
     with door(sys.stdout, sys.stderr, getattr(options, "json", False) is True):
         return _do(options)

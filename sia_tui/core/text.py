@@ -10,6 +10,7 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _ODD = re.compile("[^\n\t -~\u3000-\u3029\u4e00-\u9fa5\uff01-\uff5e]")
 """Worth a look one by one: the rest, most of any text, is known to steer nothing."""
 
+_WIDE = re.compile("[^\x00-\x7f]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -34,6 +35,11 @@ def is_text(text: str) -> bool:
 def escaped(text: str) -> str:
     """JSON that reads the same, with every such character as its escape."""
     return _ODD.sub(lambda odd: _escape(odd[0]) if _steers(odd[0]) else odd[0], text)
+
+
+def in_ascii(text: str) -> str:
+    """JSON that reads the same, for whoever takes nothing else."""
+    return _WIDE.sub(lambda wide: _escape(wide[0]), text)
 
 
 def _escape(char: str) -> str:
