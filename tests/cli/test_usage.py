@@ -240,6 +240,22 @@ def test_nobody_is_told_by_name_what_steers_a_terminal(workspace: Path, capsys: 
     assert "\x1b" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "verb", [["ls"], ["gc"], ["pending"], ["show"], ["run", str(CONFIG)]], ids=lambda verb: verb[0]
+)
+def test_a_workspace_that_is_a_file_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    place = tmp_path / "file"
+    place.touch()
+    assert main([*verb, "--workspace", str(place)]) == 2
+    told = capsys.readouterr()
+    assert (
+        told.out == ""
+        and told.err == f"sia-tui: {place} is a file; a workspace is a folder, which need not be there yet\n"
+    )
+
+
 def each_verb() -> Iterator[argparse.ArgumentParser]:
     for action in parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
