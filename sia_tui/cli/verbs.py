@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _whole(least: int = 0, most: int = 10**9) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        with suppress(ValueError):
+            if least <= (value := int(text)) <= most:
+                return value
+        said = text if len(text) <= 30 else f"{text[:29]}…"
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {said!r}")
+
+    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,7 +80,7 @@ def _starting(verbs: _Verbs) -> None:
     attach.add_argument("--plain", action="store_true", help="print lines instead, as without a terminal")
     serve = _verb(verbs, "serve", "the window in a browser (default: on the newest run)", run="[RUN]")
     serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine only")
-    serve.add_argument("--port", type=int, default=8000, metavar="P")
+    serve.add_argument("--port", type=_whole(1, 65535), default=8000, metavar="P")
     serve.add_argument("--read-only", action="store_true", help="a page to look at: nothing can be decided or steered")
     serve.add_argument("--url", metavar="URL", help="where browsers find it, such as https://name behind a proxy")
 
@@ -144,7 +157,9 @@ def _looking_back(verbs: _Verbs) -> None:
     blame.add_argument("file", metavar="FILE", nargs="?", help="of the harness (default: lists its files)")
     samples = _verb(verbs, "samples", "rollouts of a training to read: best, worst, random, changed", "RUN", json=True)
     samples.add_argument("step", nargs="?", metavar="STEP", help="a weights step (p-…; default: the newest)")
-    samples.add_argument("--at", type=int, metavar="N", help="only rollouts made N optimizer steps into the training")
+    samples.add_argument(
+        "--at", type=_whole(), metavar="N", help="only rollouts made N optimizer steps into the training"
+    )
     rollback = _verb(verbs, "rollback", "make an earlier generation the incumbent again", run="RUN")
     branch = _verb(verbs, "branch", "a new run that starts from a generation of this one", run="RUN")
     for verb in (rollback, branch):
@@ -159,7 +174,7 @@ def _looking_back(verbs: _Verbs) -> None:
     replay = _verb(verbs, "replay", "play a run, or a recording of one, in the window", run="[RUN]")
     replay.add_argument("--save", metavar="FILE", help="write it as one file instead, to be played elsewhere")
     replay.add_argument(
-        "--rollouts", type=int, metavar="N", help="with --save: keep whole at most N of the trainings' rollouts"
+        "--rollouts", type=_whole(), metavar="N", help="with --save: keep whole at most N of the trainings' rollouts"
     )
     replay.add_argument(
         "--redact", action="store_true", help="with --save: without the words of cases, answers, agents and people"
@@ -202,13 +217,15 @@ def _proving(verbs: _Verbs) -> None:
     again = _verb(verbs, "reproduce", "measure a generation anew and compare; exit 1 if it differs", "RUN", json=True)
     again.add_argument("generation", metavar="GEN", help="such as g2")
     again.add_argument("--split", choices=("dev", "train", "hidden"), default="dev", help="test is never opened again")
-    again.add_argument("--seed", type=int, metavar="N", help="of the sampling (default: the run's own)")
+    again.add_argument(
+        "--seed", type=_whole(0, 2**32 - 1), metavar="N", help="of the sampling (default: the run's own)"
+    )
     apart = _verb(verbs, "attribute", "measure what is missing to tell two kept levers apart", run="RUN", json=True)
     apart.add_argument("steps", nargs="*", metavar="GEN", help="the two generations (default: every kept pair)")
     more = _verb(verbs, "more-evidence", "a gain on dev again under other sampling seeds", run="RUN", json=True)
     what = "a generation, or a gate about a measured result (default: the open gate, which its engine puts again with more)"
     more.add_argument("what", nargs="?", metavar="GATE|GEN", help=what)
-    more.add_argument("--seeds", type=int, metavar="K", help="how many (default: 2, of an open gate 1)")
+    more.add_argument("--seeds", type=_whole(1, 1000), metavar="K", help="how many (default: 2, of an open gate 1)")
 
 
 def _keeping(verbs: _Verbs) -> None:
@@ -245,7 +262,7 @@ def _preparing(verbs: _Verbs) -> None:
     )
     tasks.add_argument("--arguments", metavar="JSON", default="{}", help="import --verifiers: of load_environment")
     tasks.add_argument("--requirements", metavar="FILE", help="new, import: the reward's own environment, pinned")
-    tasks.add_argument("--at-once", type=int, metavar="N", help="new: answers that are judged side by side")
+    tasks.add_argument("--at-once", type=_whole(1, 64), metavar="N", help="new: answers that are judged side by side")
     tasks.add_argument("--gpu", action="store_true", help="check: whether this machine can time TriMul on a GPU")
     tasks.add_argument("--wheel", metavar="FILE", help="get: use this file instead of downloading")
     plan = _verb(verbs, "plan", "what weights updates cost: memory, rollouts, time; exit 1 if one cannot be", json=True)
@@ -260,7 +277,9 @@ def _preparing(verbs: _Verbs) -> None:
     agents.add_argument(
         "generation", nargs="?", metavar="RUN/GEN", help="try: such as lawbench-nano-1/g2; nothing is kept"
     )
-    agents.add_argument("--step", type=int, metavar="N", help="log: only the making of step N; 0: the first harness")
+    agents.add_argument(
+        "--step", type=_whole(), metavar="N", help="log: only the making of step N; 0: the first harness"
+    )
     config = _verb(verbs, "config", "your own settings: what they are, where they lie, what may be said", json=True)
     config.add_argument("action", choices=("show", "path", "schema"))
     config.add_argument("--keys", action="store_true", help="show: every key binding by its id")

@@ -256,6 +256,42 @@ def test_a_workspace_that_is_a_file_is_none(
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("serve r --port 99999", "--port: expected a whole number from 1 to 65535, got '99999'"),
+        ("serve r --port -1", "from 1 to 65535"),
+        ("serve r --port 0", "from 1 to 65535"),
+        ("serve r --port nan", "from 1 to 65535"),
+        (f"serve r --port {'9' * 5000}", "from 1 to 65535"),
+        ("samples r --at -1", "expected a whole number from 0 to 1000000000, got '-1'"),
+        ("replay r --save x --rollouts -5", "from 0 to 1000000000"),
+        ("agents log r --step 1.5", "from 0 to 1000000000"),
+        ("more-evidence r g1 --seeds 0", "from 1 to 1000"),
+        ("reproduce r g0 --seed -1", "from 0 to 4294967295"),
+        ("tasks new x --at-once 65", "from 1 to 64"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_numbers_have_their_range(capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("since", ["999999d", "0001-01-01", "9999-12-31T23:59:59-12:00"])
+def test_a_time_beyond_the_calendar_is_none(workspace: Path, capsys: pytest.CaptureFixture[str], since: str) -> None:
+    make_run(workspace, "a")
+    assert main(["digest", "a", "--since", since]) in (0, 2)
+    assert capsys.readouterr().err.count("\n") <= 1
+
+
+def test_a_generation_of_many_digits_is_none(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(workspace, "a")
+    assert main(["rollback", "a", "9" * 5000]) == 2
+    assert "a has no generation 9999" in capsys.readouterr().err
+
+
 def each_verb() -> Iterator[argparse.ArgumentParser]:
     for action in parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
