@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sia_tui.cli.main import main
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.config.user import load_user
 from sia_tui.core.hunks import hunks, partial
 from sia_tui.harness.repository import HarnessRepository, PatchFailed
 from sia_tui.policy import remote, wire
+from sia_tui.store.reader import RunReader
 from sia_tui.tasks import own
 from sia_tui.tasks.task import TaskError
+from tests.tui.runs import make_run
+
+ROOT = Path(__file__).parents[1]
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 PLAIN = st.recursive(
@@ -160,6 +166,46 @@ def test_a_request_is_parsed_or_refused_in_one_line(body: bytes) -> None:
 def test_a_far_servers_answer_is_whole_or_none(answer: object) -> None:
     if remote.complete(answer):
         assert isinstance(remote.read(answer).text, str)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a run at a gate and a few files that are none."""
+    root = tmp_path_factory.mktemp("place")
+    make_run(root / "runs" / "r", "patch_gate")
+    os.mkfifo(root / "pipe")
+    (root / "large").touch()
+    os.truncate(root / "large", 2 << 30)
+    return root
+
+
+ENDLESS = {
+    "propose r --patch FILE": "FILE: ",
+    "approve r/gate-4 --hash HASH --patch FILE": "FILE: ",
+    "approve r/gate-4 --hash HASH --plan FILE": "FILE: ",
+    "run FILE --name z --headless": "FILE: cannot be read (",
+    "plan CONFIG --shape FILE": "FILE: cannot be read (",
+    "doctor --config FILE": "FILE: cannot be read (",
+    "tasks new z --cases FILE --command true --folder made": "FILE cannot be read: ",
+}
+
+
+@pytest.mark.parametrize("words", [*ENDLESS, "plan FILE", "restore FILE"])
+@pytest.mark.parametrize("file", ["/dev/zero", "PLACE/pipe", "PLACE/large", "PLACE"])
+def test_a_file_without_an_end_is_not_read(
+    place: Path, capsys: pytest.CaptureFixture[str], words: str, file: str
+) -> None:
+    gate = RunReader(place / "runs" / "r" / "run.db").state().waiting
+    assert gate is not None
+    file = file.replace("PLACE", str(place))
+    put = {"FILE": file, "HASH": gate.hash, "CONFIG": str(ROOT / "configs" / "lawbench-nano.yaml")}
+    assert main([*(put.get(word, word) for word in words.split()), "--workspace", str(place)]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    if words in ENDLESS:
+        said = ENDLESS[words].replace("FILE", file)
+        assert f"{said}more than " in err if file.endswith("large") else f"{said}a regular file is expected" in err
+    assert not Path("made").exists() and [run.name for run in (place / "runs").iterdir()] == ["r"]
 
 
 BASE = {"harness.py": b"ONE = 1\nTWO = 2\nTHREE = 3\n", "crlf.py": b"A = 1\r\nB = 2\r\n", "bare.py": b"END = 1"}
