@@ -9,6 +9,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -290,6 +291,32 @@ def test_a_generation_of_many_digits_is_none(workspace: Path, capsys: pytest.Cap
     make_run(workspace, "a")
     assert main(["rollback", "a", "9" * 5000]) == 2
     assert "a has no generation 9999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "module", ["sia_tui.cli.verbs", "sia_tui.store.version", "sia_tui.cli.reading", "sqlite3.dbapi2"]
+)
+def test_an_interrupt_while_it_begins_ends_it_quietly(workspace: Path, module: str) -> None:
+    code = f"""
+import runpy, sys
+class Interrupting:
+    def find_spec(self, name, *more):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["ls"]
+runpy.run_module("sia_tui", run_name="__main__")
+"""
+    place = {**os.environ, "SIA_WORKSPACE": str(workspace)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=place, cwd=ROOT, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_command_begins_where_python_m_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"sia-tui": "sia_tui.__main__:run"}
 
 
 def each_verb() -> Iterator[argparse.ArgumentParser]:
