@@ -16,7 +16,7 @@ from sia_tui.cli.verbs import parser
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 
-_VERBS = {
+VERBS = {
     "run": "sia_tui.cli.running",
     "resume": "sia_tui.cli.running",
     "attach": "sia_tui.cli.window",
@@ -101,7 +101,7 @@ def _do(options: argparse.Namespace) -> int:
                 f"{options.verb} needs Linux, whose namespaces or Landlock, seccomp and inotify wall in what a model wrote; "
                 f"on {sys.platform} there are demo, replay, report, show and the other verbs that read"
             )
-        code = int(getattr(import_module(_VERBS[options.verb]), options.verb.replace("-", "_"))(options))
+        code = int(getattr(import_module(VERBS[options.verb]), options.verb.replace("-", "_"))(options))
         sys.stdout.flush()
         return code
     except (UsageError, StoreError, Failure) as error:
