@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from sia_tui.cli.main import VERBS, main
+from sia_tui.cli.verbs import parser
 from sia_tui.config import ConfigError, RunConfig, load_config
 from sia_tui.config.user import load_user
 from sia_tui.core.hunks import hunks, partial
+from sia_tui.core.text import clean
 from sia_tui.harness.repository import HarnessRepository, PatchFailed
 from sia_tui.policy import remote, wire
+from sia_tui.store.reader import RunReader
 from sia_tui.tasks import own
 from sia_tui.tasks.task import TaskError
+from tests.tui.runs import make_run
+
+ROOT = Path(__file__).parents[1]
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 PLAIN = st.recursive(
@@ -160,6 +169,108 @@ def test_a_request_is_parsed_or_refused_in_one_line(body: bytes) -> None:
 def test_a_far_servers_answer_is_whole_or_none(answer: object) -> None:
     if remote.complete(answer):
         assert isinstance(remote.read(answer).text, str)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a run at a gate and a few files that are none."""
+    root = tmp_path_factory.mktemp("place")
+    make_run(root / "runs" / "r", "patch_gate")
+    os.mkfifo(root / "pipe")
+    (root / "large").touch()
+    os.truncate(root / "large", 2 << 30)
+    return root
+
+
+ENDLESS = {
+    "propose r --patch FILE": "FILE: ",
+    "approve r/gate-4 --hash HASH --patch FILE": "FILE: ",
+    "approve r/gate-4 --hash HASH --plan FILE": "FILE: ",
+    "run FILE --name z --headless": "FILE: cannot be read (",
+    "plan CONFIG --shape FILE": "FILE: cannot be read (",
+    "doctor --config FILE": "FILE: cannot be read (",
+    "tasks new z --cases FILE --command true --folder made": "FILE cannot be read: ",
+}
+
+
+@pytest.mark.parametrize("words", [*ENDLESS, "plan FILE", "restore FILE"])
+@pytest.mark.parametrize("file", ["/dev/zero", "PLACE/pipe", "PLACE/large", "PLACE"])
+def test_a_file_without_an_end_is_not_read(
+    place: Path, capsys: pytest.CaptureFixture[str], words: str, file: str
+) -> None:
+    gate = RunReader(place / "runs" / "r" / "run.db").state().waiting
+    assert gate is not None
+    file = file.replace("PLACE", str(place))
+    put = {"FILE": file, "HASH": gate.hash, "CONFIG": str(ROOT / "configs" / "lawbench-nano.yaml")}
+    assert main([*(put.get(word, word) for word in words.split()), "--workspace", str(place)]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    if words in ENDLESS:
+        said = ENDLESS[words].replace("FILE", file)
+        assert f"{said}more than " in err if file.endswith("large") else f"{said}a regular file is expected" in err
+    assert not Path("made").exists() and [run.name for run in (place / "runs").iterdir()] == ["r"]
+
+
+NOT_HERE = {"attach", "demo", "doctor", "replay", "reproduce", "attribute", "serve", "tasks", "agents", "verify"}
+"""Verbs that open a window or a port, start something or fetch it, or take seconds whatever they are asked."""
+KNOWN = ("r", "g1", "p-1", "gate-4", "r/gate-4", "lawbench", "harness.py")
+ODD = (
+    *("", " ", "-", "--", "-1", "0", "nan", "1e999", "9" * 5000, "²", "g-1", "r/../r", "../..", "/", "/dev/null", "~"),
+    *(
+        "\x1b[31m",
+        "\n",
+        "a\nb",
+        "\r",
+        "\x7f",
+        "\u202e",
+        "罪",
+        "\udcff",
+        "\udcff/x",
+        "x" * 5000,
+        "a/" * 3000,
+        "%s",
+        "{}",
+        "[]",
+    ),
+    *("=", "a=b", ",", "1,", "steps=1,steps", "levers=,", "0001-01-01", "2026-13-01", "99999999d", "H100x0", "!!int x"),
+)
+
+WORDS = st.sampled_from(KNOWN) | st.sampled_from(ODD)
+
+
+def actions_of(verb: str) -> list[argparse.Action]:
+    (choices,) = (made.choices for made in parser()._actions if isinstance(made, argparse._SubParsersAction))
+    return [made for made in choices[verb]._actions if made.dest not in ("help", "workspace", "edit")]
+
+
+def said_of(verb: str, draw: Any) -> list[str]:
+    """A command line that argparse may well take, with odd words where it takes any."""
+    words = [verb]
+    for made in actions_of(verb):
+        if made.option_strings and not made.required and not draw(st.booleans(), label=made.dest):
+            continue
+        words += made.option_strings[-1:]
+        if made.nargs == 0:
+            continue
+        words += [draw(st.sampled_from(tuple(made.choices)) if made.choices else WORDS, label=made.dest)]
+    return words
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - NOT_HERE - {"home"}))
+@settings(max_examples=8, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_odd_words_are_refused_or_taken(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, data: st.DataObject
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        try:
+            code = main([*said_of(verb, data.draw), "--workspace", str(place)])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    out, err = capsys.readouterr()
+    assert code in (0, 1, 2, 3)
+    assert out + err == clean(out + err) and "Traceback" not in err and (out or err or code == 0)
 
 
 BASE = {"harness.py": b"ONE = 1\nTWO = 2\nTHREE = 3\n", "crlf.py": b"A = 1\r\nB = 2\r\n", "bare.py": b"END = 1"}

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sia_tui import given
 from sia_tui.cli.main import UsageError
 from sia_tui.core.hunks import partial
 from sia_tui.core.state import Step
@@ -20,7 +21,7 @@ def change(options: argparse.Namespace, step: Step) -> dict[str, Any]:
     if options.patch and options.hunks:
         raise UsageError("--patch is a whole patch: --hunks chooses among the proposed ones")
     if options.patch:
-        patch = text_of(options.patch)
+        patch = written(options.patch)
     elif options.hunks:
         patch = _chosen(step.proposal.patch, options.hunks)
     return {"patch": patch, "plan": plan or None}
@@ -40,7 +41,7 @@ def _fields(file: str | None, settings: list[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(text_of(file)) if file else {}
+        found = yaml.safe_load(written(file, given.CONFIG)) if file else {}
         pairs = dict(setting.partition("=")[::2] for setting in settings)
         values = {_SHORT.get(name, name): _number(yaml.safe_load(value)) for name, value in pairs.items()}
     except yaml.YAMLError as fault:
@@ -58,10 +59,9 @@ def _number(value: Any) -> Any:
         return value
 
 
-def text_of(file: str) -> str:
-    """As it is, line ends too. Raises UsageError."""
+def written(file: str, most: int = given.PATCH) -> str:
+    """Raises UsageError."""
     try:
-        with Path(file).open(encoding="utf-8", newline="") as stream:
-            return stream.read()
+        return given.read_whole(Path(file), most)
     except (OSError, UnicodeDecodeError) as fault:
         raise UsageError(f"{file}: {fault}") from fault

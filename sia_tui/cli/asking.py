@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from sia_tui.cli.main import DONE, UsageError
@@ -23,6 +23,7 @@ from sia_tui.store.place import require_in_place
 from sia_tui.store.reader import Answer, RunReader, append_command
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writable import writing
 
 ANSWER_S = 20.0
 
@@ -114,13 +115,8 @@ def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str
             return asked.ask(paths, kind, body)
         except StoreError as error:
             raise UsageError(str(error)) from error
-    number = append_command(paths.db, kind, whoami(), body)
-    if not is_held(paths.lock):
-        from sia_tui.engine.settle import settle
-
-        # An engine that has just taken the run will answer.
-        with suppress(RunHeld):
-            settle(workspace, paths)
+    say = partial(append_command, paths.db, kind, whoami(), body)
+    number = say() if is_held(paths.lock) else _settled(workspace, paths, say)
     reader, end = RunReader(paths.db), time.monotonic() + ANSWER_S
     try:
         while (answer := reader.answer_to(number)) is None:
@@ -130,6 +126,17 @@ def answered(workspace: Workspace, paths: RunPaths, kind: str, body: Mapping[str
     finally:
         reader.close()
     return answer
+
+
+def _settled(workspace: Workspace, paths: RunPaths, say: Callable[[], int]) -> int:
+    from sia_tui.engine.settle import settle
+
+    try:
+        with writing(paths):
+            return settle(workspace, paths, say)
+    except RunHeld:
+        # An engine has just taken the run, and will answer.
+        return say()
 
 
 def _plain(options: argparse.Namespace, kind: str) -> int:

@@ -34,13 +34,13 @@ def began(paths: RunPaths, since: str) -> str | None:
         return last_seen(paths, whoami())
     if since == "all":
         return None
-    if ago := re.fullmatch(r"(\d{1,6})([mhd])", since):
-        then = datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
-        return then.isoformat(timespec="milliseconds")
     try:
-        then = datetime.fromisoformat(since)
-    except ValueError:
+        if ago := re.fullmatch(r"(\d{1,6})([mhd])", since):
+            then = datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        else:
+            then = datetime.fromisoformat(since).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UsageError(
             f"--since {since}: expected 30m, 12h, 2d, all, last or a time such as 2026-01-05T07:00"
         ) from None
-    return then.astimezone(UTC).isoformat(timespec="milliseconds")
+    return then.isoformat(timespec="milliseconds")

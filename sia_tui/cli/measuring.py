@@ -130,8 +130,6 @@ def more_evidence(options: argparse.Namespace) -> int:
     if incumbent is None:
         raise UsageError("g0 is nobody's candidate: there is nothing to pair it with")
     seeds = range(asked.config.seed + 1, asked.config.seed + 1 + (2 if options.seeds is None else options.seeds))
-    if not seeds:
-        raise UsageError("--seeds: at least 1")
     asked.measured([Wanted(index, index, "dev", seed) for seed in seeds for index in (incumbent, candidate)])
     found = asked.again.evidence(candidate)
     told = {"run": asked.paths.name, **evidence_data(found)}

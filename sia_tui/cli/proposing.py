@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any
 
-from sia_tui.cli.amending import text_of
+from sia_tui.cli.amending import written
 from sia_tui.cli.asking import answered
 from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import read
@@ -26,7 +26,7 @@ def propose(options: argparse.Namespace) -> int:
     state = read(paths)
     try:
         found = _revived(paths, state, options.revive) if options.revive else None
-        patch = found.patch if found is not None else text_of(options.patch)
+        patch = found.patch if found is not None else written(options.patch)
         if found is not None and not patch:
             raise UsageError(f"{found.told}: nothing of {options.revive} is left to propose")
         revives = revivable(state, options.revive).id if options.revive else None

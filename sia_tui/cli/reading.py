@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -325,7 +326,7 @@ def history(options: argparse.Namespace) -> int:
 def generation_index(state: State, name: str) -> int:
     """`g2` or `2`. Raises UsageError."""
     number = name.removeprefix("g")
-    if not number.isdecimal() or int(number) >= len(state.generations):
+    if not re.fullmatch(r"\d{1,9}", number) or int(number) >= len(state.generations):
         known = f"g0 … g{len(state.generations) - 1}" if state.generations else "none yet"
         raise UsageError(f"{state.run} has no generation {name}; there are: {known}")
     return int(number)

@@ -165,9 +165,12 @@ def _new(options: argparse.Namespace) -> int:
 
 def _words(option: str, said: str) -> list[str]:
     try:
-        return shlex.split(said)
+        words = shlex.split(said)
     except ValueError as error:
         raise UsageError(f"{option}: {error}: {said}") from None
+    if not words:
+        raise UsageError(f"{option}: names no program")
+    return words
 
 
 def _program(options: argparse.Namespace) -> Program | None:

@@ -14,6 +14,7 @@ from sia_tui.store.asked import is_anothers
 from sia_tui.store.lock import RunHeld, hold
 from sia_tui.store.place import require_in_place
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writable import writing
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -40,7 +41,7 @@ _LEVELS = {"ok": "ok", "behind": "note", "broken": "BROKEN"}
 
 
 def _mend(workspace: Workspace, paths: RunPaths) -> None:
-    """Git brought in line with the log, as an engine does at every turn. Raises UsageError."""
+    """Git brought in line with the log, as an engine does at every turn. Raises UsageError, StoreError."""
     from contextlib import closing
 
     from sia_tui.engine.history import follow
@@ -50,7 +51,7 @@ def _mend(workspace: Workspace, paths: RunPaths) -> None:
     if is_anothers(paths):
         raise UsageError(f"{paths.name} is another user's: its git is brought in line by their engine")
     try:
-        with hold(paths.lock), closing(RunReader(paths.db)) as reader:
+        with writing(paths), hold(paths.lock), closing(RunReader(paths.db)) as reader:
             state = reader.state()
             if state.generations:
                 follow(state, HarnessRepository(workspace.harness_repository), paths.worktree)

@@ -13,6 +13,7 @@ from sia_tui.config.sections import PlanConfig
 from sia_tui.core.hashing import digest
 from sia_tui.core.plans import ALGORITHMS
 from sia_tui.core.text import one_line
+from sia_tui.given import CONFIG, read_whole
 
 
 class ConfigError(Exception):
@@ -22,7 +23,7 @@ class ConfigError(Exception):
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     """Read a YAML config and lay `a.b=value` overrides over it. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, CONFIG)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; see configs/ for examples") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -46,7 +47,7 @@ def hash_of(path: Path, recorded: str) -> str:
     """`recorded` where that is the hash of the config: of all it says, or of the keys that its file has, as a later version
     knows more of them; else what the hash is now. Raises ConfigError."""
     config = load_config(path)
-    told = parse(path.read_text(encoding="utf-8"), str(path))
+    told = parse(read_whole(path, CONFIG), str(path))
     written = digest({name: value for name, value in told.items() if name not in BESIDE})
     return recorded if recorded in (config.hash, written) else config.hash
 

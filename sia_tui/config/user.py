@@ -8,6 +8,7 @@ from sia_tui.config.file import ConfigError, parse
 from sia_tui.config.notify import NotifyConfig
 from sia_tui.config.sections import Section
 from sia_tui.core.text import one_line
+from sia_tui.given import CONFIG, read_whole
 from sia_tui.person import user_file
 
 
@@ -34,7 +35,7 @@ def load_user() -> UserConfig:
     """As the file says, or the defaults where there is none. Raises ConfigError."""
     path = user_file()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, CONFIG)
     except FileNotFoundError:
         return UserConfig()
     except (OSError, UnicodeDecodeError) as error:

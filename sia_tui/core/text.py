@@ -10,6 +10,9 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _ODD = re.compile("[^\n\t -~\u3000-\u3029\u4e00-\u9fa5\uff01-\uff5e]")
 """Worth a look one by one: the rest, most of any text, is known to steer nothing."""
 
+_WIDE = re.compile("[^\x00-\x7f]")
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def _mark(char: str) -> str:
     code = ord(char)
@@ -24,9 +27,19 @@ def _steers(char: str) -> bool:
     return char not in _KEPT and unicodedata.category(char) in _HIDDEN
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written anywhere: what an argument or JSON brings may hold half a character, or a byte that is none."""
+    return not _HALF.search(text)
+
+
 def escaped(text: str) -> str:
     """JSON that reads the same, with every such character as its escape."""
     return _ODD.sub(lambda odd: _escape(odd[0]) if _steers(odd[0]) else odd[0], text)
+
+
+def in_ascii(text: str) -> str:
+    """JSON that reads the same, for whoever takes nothing else."""
+    return _WIDE.sub(lambda wide: _escape(wide[0]), text)
 
 
 def _escape(char: str) -> str:

@@ -19,7 +19,7 @@ from sia_tui.core.meantime import more_for
 from sia_tui.core.own import NotProposed, proposed
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.state import State, undecided
-from sia_tui.core.text import one_line
+from sia_tui.core.text import clean, is_text, one_line
 from sia_tui.engine.saved import what_is_saved
 from sia_tui.store.workspace import RunPaths
 from sia_tui.store.writer import Command, RunStore, now
@@ -42,7 +42,7 @@ def heed(
             message, events = _carry_out(command, store.state, what_is_saved(store, paths), fault, rules)
             store.answer(command, True, message, *events)
         except (Refused, StaleHash, NotAmended, NotProposed) as error:
-            message = str(error)
+            message = clean(str(error))
             store.answer(command, False, message)
         except Exception as error:  # noqa: BLE001 - a command is untrusted, and one that stays unanswered comes again
             message = f"malformed command: {one_line(repr(error))}"
@@ -54,7 +54,7 @@ def heed(
 def _carry_out(
     command: Command, state: State, saved: str, fault: Fault, rules: Rules | None
 ) -> tuple[str, list[ev.Event]]:
-    body: dict[str, Any] = json.loads(command.body)
+    body = _body(command.body)
     match command.kind:
         case "approve" | "reject":
             return _verdict(command, body, state)
@@ -90,6 +90,16 @@ def _carry_out(
         case "rollback":
             return _go_back(command, body, state)
     raise Refused(f"no command {command.kind!r}")
+
+
+def _body(written: str) -> dict[str, Any]:
+    """Of words that can be written down again: JSON may escape what is half a character."""
+    body = json.loads(written)
+    if not isinstance(body, dict):
+        raise Refused("malformed command: what it says is no object")
+    if not is_text(written_anew := json.dumps(body, ensure_ascii=False)):
+        raise Refused(f"malformed command: half a character in {one_line(written_anew, 100)}")
+    return body
 
 
 def _accept(command: Command, row: str, reason: str) -> tuple[str, list[ev.Event]]:

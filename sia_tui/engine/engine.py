@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import signal
@@ -49,8 +48,8 @@ from sia_tui.policy.client import GatewayDied, GatewayError
 from sia_tui.store import reserve
 from sia_tui.store.lock import Hold, hold
 from sia_tui.store.sharing import admit, group_id
-from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writable import require_writable
 from sia_tui.store.writer import RunStore
 from sia_tui.tasks.task import TaskError
 from sia_tui.tasks.verifier import VerifierDied, VerifierFailed
@@ -110,7 +109,7 @@ async def run_engine(workspace: Workspace, paths: RunPaths, config: RunConfig, o
             return await _held(workspace, paths, config, store, held, Reporter(store, options.write), options)
     except (OSError, sqlite3.Error) as error:
         if not no_room(error):
-            _require_writable(paths, error)
+            require_writable(paths, error)
             raise
         with suppress(OSError):
             options.write(f"{_full(paths, error)}; make some, then: sia-tui resume {paths.name}")
@@ -191,14 +190,6 @@ def _wait_for_room(store: RunStore, report: Reporter, paths: RunPaths, error: Ex
     with suppress(OSError):
         report.say(f"paused: {why}")
     return FAILED
-
-
-def _require_writable(paths: RunPaths, error: OSError | sqlite3.Error) -> None:
-    """Raises StoreError where the error is of a place that may be read and not written."""
-    forbidden = isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
-    if forbidden or str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        what = f"{paths.root} cannot be written ({error}); make it writable, or go on with a copy of it"
-        raise StoreError(f"{what}: sia-tui backup {paths.name} FILE, sia-tui restore FILE --workspace DIR") from error
 
 
 def _is_full(paths: RunPaths, error: Exception) -> bool:

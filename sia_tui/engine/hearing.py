@@ -114,7 +114,7 @@ class _Ear:
                 return Answer(False, f"{peer.name} is not in the group {self.group}, whose members answer its gates")
             told = json.loads(line)
             kind, body = told["kind"], dict(told["body"])
-        except (TimeoutError, ValueError, KeyError, TypeError):
+        except (TimeoutError, ValueError, KeyError, TypeError, RecursionError):
             return Answer(False, "malformed command")
         if kind not in KINDS:
             return Answer(False, f"{kind} is for whoever owns the run; approvers may: {', '.join(KINDS)}")

@@ -26,6 +26,7 @@ from sia_tui.core.state import State
 from sia_tui.core.text import one_line
 from sia_tui.engine.deleting import remove
 from sia_tui.engine.history import follow, refs
+from sia_tui.given import opened
 from sia_tui.harness.repository import SEED_BRANCH, HarnessRepository, RepositoryError
 from sia_tui.repositories import repository_of
 from sia_tui.store.copying import member, snapshot
@@ -170,7 +171,7 @@ def restore(workspace: Workspace, file: Path) -> list[str]:
         lefts = _emptied(workspace)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_RESTORED, dir=workspace.runs)))
         try:
-            with zipfile.ZipFile(file) as packed:
+            with opened(file) as stream, zipfile.ZipFile(stream) as packed:
                 told = _contents(packed, file)
                 begun = [left for left in lefts if _placing(left) == digest(told)]
                 names = [str(name) for name in told["runs"]]

@@ -22,6 +22,7 @@ from sia_tui.core.shape import Shape, UnknownShape, shape_of
 from sia_tui.core.state import State, Step
 from sia_tui.core.text import one_line
 from sia_tui.engine.hardware import this_machine
+from sia_tui.given import CONFIG, read_whole
 from sia_tui.policy.nano import architecture
 from sia_tui.store.reader import RunReader
 
@@ -51,7 +52,7 @@ def shape(config: RunConfig, described: Path | None = None) -> Shape:
     if file is None:
         return shape_of(architecture(config.policy.recipe, config.policy.recipe.vocab))
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_whole(file, CONFIG))
     except FileNotFoundError:
         raise UnknownShape(
             f"{file}: no such file; fetch the model, or name its config.json with --shape, "

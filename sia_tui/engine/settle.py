@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 from sia_tui.config import ConfigError, load_config
@@ -16,9 +17,11 @@ from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.store.writer import RunStore
 
 
-def settle(workspace: Workspace, paths: RunPaths) -> None:
-    """Answer every open command of a run. Raises RunHeld when an engine has just taken it: that one will answer."""
+def settle(workspace: Workspace, paths: RunPaths, say: Callable[[], int] = lambda: 0) -> int:
+    """Answer every open command of a run, and the one that `say` writes down, whose number is returned: asked for only where
+    it can be answered. Raises RunHeld when an engine has just taken the run: that one will answer."""
     with hold(paths.lock, as_engine=False), RunStore(paths.db) as store:
+        number = say()
         if store.commands():
             _say_unattended(store, paths)
         heed(store, paths, rules=_rules(paths))
@@ -26,6 +29,7 @@ def settle(workspace: Workspace, paths: RunPaths) -> None:
         if store.state.generations:
             with suppress(RepositoryError):
                 move_branch(HarnessRepository(workspace.harness_repository), store.state, paths.worktree)
+        return number
 
 
 def _say_unattended(store: RunStore, paths: RunPaths) -> None:

@@ -19,10 +19,13 @@ from sia_tui.core.machine import Usage, usage_from
 from sia_tui.core.spending import Stretch, stretches
 from sia_tui.core.spent import Cost
 from sia_tui.core.state import State
+from sia_tui.core.text import is_text
 from sia_tui.store.connection import Connection
 from sia_tui.store.logged import entry, folded, written
 from sia_tui.store.trajectories import unpack
 from sia_tui.store.version import StoreError, open_readonly
+from sia_tui.store.workspace import RunPaths
+from sia_tui.store.writable import require_writable
 
 
 @dataclass(frozen=True)
@@ -277,15 +280,19 @@ def counted(state: State, tally: Tally) -> State:
 
 def append_command(path: Path, kind: str, by: str, body: Mapping[str, Any]) -> int:
     """Ask the engine for something; its answer comes with `answer_to`. Raises StoreError."""
+    said = json.dumps({"uid": os.getuid(), **body}, ensure_ascii=False)
+    if not is_text(said):
+        raise StoreError(f"{kind}: half a character in what is said; say it in UTF-8")
     open_readonly(path).close()
     connection = sqlite3.connect(path, timeout=5.0)
     try:
         with connection:
             at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            values = (at, by, kind, json.dumps({"uid": os.getuid(), **body}, ensure_ascii=False))
+            values = (at, by, kind, said)
             cursor = connection.execute("insert into commands (at, by, kind, body) values (?, ?, ?, ?)", values)
             return int(cursor.lastrowid or 0)
     except sqlite3.Error as error:
+        require_writable(RunPaths(path.parent), error)
         raise StoreError(f"{path}: the command could not be written ({error})") from error
     finally:
         connection.close()

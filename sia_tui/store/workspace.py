@@ -128,8 +128,11 @@ class Workspace:
 
     @classmethod
     def locate(cls, given: str | None) -> Workspace:
-        """`--workspace`, else $SIA_WORKSPACE, else ./.sia. Not created here."""
-        return cls(Path(given or os.environ.get("SIA_WORKSPACE") or ".sia").absolute())
+        """`--workspace`, else $SIA_WORKSPACE, else ./.sia. Not created here. Raises StoreError for a file."""
+        root = Path(given or os.environ.get("SIA_WORKSPACE") or ".sia").absolute()
+        if root.exists() and not root.is_dir():
+            raise StoreError(f"{root} is a file; a workspace is a folder, which need not be there yet")
+        return cls(root)
 
     @property
     def harness_repository(self) -> Path:

@@ -175,14 +175,16 @@ class RunStore:
 
     def commands(self) -> list[Command]:
         """Those not answered yet, oldest first."""
-        rows = self._db.table("commands").rows_where("answered_at is null", order_by="id")
-        return [Command(row["id"], row["kind"], row["by"], row["body"]) for row in rows]
+        words = ", ".join(f"cast({name} as blob)" for name in ("kind", "by", "body"))
+        rows = self._db.execute(f"select id, {words} from commands where answered_at is null order by id")
+        return [Command(number, *(said.decode("utf-8", "replace") for said in told)) for number, *told in rows]
 
     def answer(self, command: Command, ok: bool, message: str, *events: Event) -> None:
         """Answer a command and record what it caused, in one transaction."""
         with immediate(self._db):
             entries = [self._append(event) for event in events]
-            self._db.table("commands").update(command.id, {"answered_at": now(), "ok": int(ok), "message": message})
+            answer = "update commands set answered_at = ?, ok = ?, message = ? where id = ?"
+            self._db.execute(answer, [now(), int(ok), message, command.id])
         self._fold(entries)
 
     def _append(self, event: Event) -> Recorded:

@@ -23,6 +23,7 @@ from sia_tui.core.containers import PROGRAMS, WALLS
 from sia_tui.core.episodes import Case, Scores, Split
 from sia_tui.core.hashing import digest
 from sia_tui.core.text import one_line
+from sia_tui.given import CASES, CONFIG, read_whole
 from sia_tui.tasks import duplicates, splits
 from sia_tui.tasks.judge import Judge
 from sia_tui.tasks.reads import SPEC, Reads
@@ -117,7 +118,7 @@ def described(folder: Path) -> Described:
     try:
         if path.exists() and not path.is_file():
             raise TaskError(f"{path} is no file: make a task with `sia-tui tasks new`")
-        told = Described.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        told = Described.model_validate(yaml.safe_load(read_whole(path, CONFIG)))
         json.dumps(told.model_dump(), ensure_ascii=False).encode()
         return told
     except FileNotFoundError:
@@ -133,7 +134,7 @@ def described(folder: Path) -> Described:
 def read_cases(path: Path) -> list[Line]:
     """Raises TaskError, with the line that is wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, CASES)
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
     lines = [_line(f"{path.name} line {n}", row) for n, row in enumerate(text.split("\n"), 1) if row.strip()]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import shlex
 import shutil
 import sqlite3
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +20,14 @@ import yaml
 from sia_tui.cli import running
 from sia_tui.cli.main import main
 from sia_tui.cli.table import cells, table
+from sia_tui.cli.verbs import parser
 from sia_tui.core.events import RunCreated
 from sia_tui.core.hashing import digest
 from sia_tui.store.writer import RunStore
 from tests.tui import runs
 
-CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano.yaml"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs" / "lawbench-nano.yaml"
 
 
 @pytest.fixture
@@ -200,3 +209,194 @@ def test_a_folder_of_no_run_name_hides_no_run(workspace: Path, capsys: pytest.Ca
     assert main(["gc", "--dry-run"]) == 2
     told = capsys.readouterr()
     assert f"{workspace}: {line.partition('over: ')[2]}; what it needs is not known" in told.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["approve", "r/gate-\udcff", "--hash", "\udcff\udcfe"],
+        ["memory", "lawbench", "--add", "\udcff"],
+        ["memory", "lawbench", "--add=\udcff"],
+        ["propose", "r", "--patch", "x", "--title", "\udcff/x"],
+        ["\udcff"],
+    ],
+    ids=lambda words: words[0].encode("utf-8", "replace").decode(),
+)
+def test_words_that_are_not_utf_8_are_refused(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert "not UTF-8" in told.err and told.err.count("\n") == 1 and told.err.isascii() and told.out == ""
+    assert not workspace.exists()
+
+
+def test_paths_may_be_any_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "\udcff"
+    make_run(place, "a")
+    for words in (
+        ["ls", "--workspace", str(place)],
+        ["ls", f"--workspace={place}"],
+        ["--workspace", f"{place}x", "ls"],
+    ):
+        assert main(words) == 0
+    assert "a  " in capsys.readouterr().out
+
+
+def says(command: str, workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Of a shell, where `sia-tui` stands for this one."""
+    me = f'sia-tui() {{ {shlex.quote(sys.executable)} -m sia_tui "$@"; }}; set -o pipefail; '
+    place = {**os.environ, "SIA_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", me + command], capture_output=True, text=True, env=place, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize("verb", ["ls", "history done --json"])
+def test_what_cannot_be_printed_is_a_failure(workspace: Path, verb: str) -> None:
+    runs.make_run(workspace / "runs" / "done", "done")
+    done = says(f"sia-tui {verb} > /dev/full", workspace)
+    assert (done.returncode, done.stderr) == (1, "sia-tui: stdout: No space left on device\n")
+
+
+@pytest.mark.parametrize("verb", ["history done", "--help"])
+def test_a_reader_who_has_seen_enough_is_told_nothing(workspace: Path, verb: str) -> None:
+    runs.make_run(workspace / "runs" / "done", "done")
+    assert says(f"sia-tui {verb} | true", workspace).stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_fault_of_a_verbs(workspace: Path, closed: str) -> None:
+    runs.make_run(workspace / "runs" / "done", "done")
+    done = says(f"sia-tui show done --json {closed}", workspace)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_refusal_that_nobody_hears_is_one(workspace: Path) -> None:
+    for closed in ("2>&-", "2> /dev/full"):
+        assert says(f"sia-tui show ghost {closed}", workspace).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "ascii", ["PYTHONIOENCODING=ascii", "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"], ids=["ascii", "C"]
+)
+def test_where_only_ascii_is_taken_words_are_escaped(workspace: Path, ascii: str) -> None:
+    runs.make_run(workspace / "runs" / "done", "done")
+    plain = says(f"export {ascii}; sia-tui show done", workspace)
+    assert plain.returncode == 0 and plain.stdout.isascii() and "\\u25b8g" in plain.stdout
+    told = says(f"export {ascii}; sia-tui samples done --json", workspace)
+    assert told.returncode == 0 and told.stdout.isascii()
+    assert json.loads(told.stdout) == json.loads(says("sia-tui samples done --json", workspace).stdout)
+
+
+def test_nobody_is_told_by_name_what_steers_a_terminal(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ls", "\x1b[31m"])
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "verb", [["ls"], ["gc"], ["pending"], ["show"], ["run", str(CONFIG)]], ids=lambda verb: verb[0]
+)
+def test_a_workspace_that_is_a_file_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    place = tmp_path / "file"
+    place.touch()
+    assert main([*verb, "--workspace", str(place)]) == 2
+    told = capsys.readouterr()
+    assert (
+        told.out == ""
+        and told.err == f"sia-tui: {place} is a file; a workspace is a folder, which need not be there yet\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("serve r --port 99999", "--port: expected a whole number from 1 to 65535, got '99999'"),
+        ("serve r --port -1", "from 1 to 65535"),
+        ("serve r --port 0", "from 1 to 65535"),
+        ("serve r --port nan", "from 1 to 65535"),
+        (f"serve r --port {'9' * 5000}", "from 1 to 65535"),
+        ("samples r --at -1", "expected a whole number from 0 to 1000000000, got '-1'"),
+        ("replay r --save x --rollouts -5", "from 0 to 1000000000"),
+        ("agents log r --step 1.5", "from 0 to 1000000000"),
+        ("more-evidence r g1 --seeds 0", "from 1 to 1000"),
+        ("reproduce r g0 --seed -1", "from 0 to 4294967295"),
+        ("tasks new x --at-once 65", "from 1 to 64"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_numbers_have_their_range(capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("since", ["999999d", "0001-01-01", "9999-12-31T23:59:59-12:00"])
+def test_a_time_beyond_the_calendar_is_none(workspace: Path, capsys: pytest.CaptureFixture[str], since: str) -> None:
+    make_run(workspace, "a")
+    assert main(["digest", "a", "--since", since]) in (0, 2)
+    assert capsys.readouterr().err.count("\n") <= 1
+
+
+def test_a_generation_of_many_digits_is_none(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(workspace, "a")
+    assert main(["rollback", "a", "9" * 5000]) == 2
+    assert "a has no generation 9999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "module", ["sia_tui.cli.verbs", "sia_tui.store.version", "sia_tui.cli.reading", "sqlite3.dbapi2"]
+)
+def test_an_interrupt_while_it_begins_ends_it_quietly(workspace: Path, module: str) -> None:
+    code = f"""
+import runpy, sys
+class Interrupting:
+    def find_spec(self, name, *more):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["ls"]
+runpy.run_module("sia_tui", run_name="__main__")
+"""
+    place = {**os.environ, "SIA_WORKSPACE": str(workspace)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=place, cwd=ROOT, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_command_begins_where_python_m_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"sia-tui": "sia_tui.__main__:run"}
+
+
+def each_verb() -> Iterator[argparse.ArgumentParser]:
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.values()
+
+
+def test_no_option_of_a_verb_takes_the_place_of_one_before_the_verb() -> None:
+    before = {action.dest for action in parser()._actions}
+    for verb in each_verb():
+        shared = [action for action in verb._actions if action.dest in before - {"help"}]
+        assert all(action.default is argparse.SUPPRESS for action in shared), verb.prog
+        assert {action.dest for action in shared} <= {"workspace", "ascii"}, verb.prog
+
+
+def test_rollouts_at_a_step(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.make_run(workspace / "runs" / "tr", "training")
+    assert main(["samples", "tr", "--at", "5"]) == 0
+    assert "train-0005" in capsys.readouterr().out
+
+
+def test_the_workspace_is_named_before_the_verb_or_behind_it(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "other", "elsewhere")
+    for words in (["--workspace", str(tmp_path / "other"), "ls"], ["ls", "--workspace", str(tmp_path / "other")]):
+        assert main(words) == 0
+        assert "elsewhere" in capsys.readouterr().out

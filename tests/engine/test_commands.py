@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from sia_tui.core.gates import Gate
 from sia_tui.core.meantime import Gather
 from sia_tui.core.proposals import Proposal
 from sia_tui.core.standing import says
+from sia_tui.core.text import clean
 from sia_tui.engine.commands import heed
 from sia_tui.engine.session import Session
 from sia_tui.engine.settle import settle
@@ -126,6 +128,36 @@ def test_nonsense_is_answered_and_changes_nothing(
     before = store.state
     ok, message = ask(store, tmp_path, kind, **body)
     assert not ok and message and store.state == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("approve", '{"gate": "gate-1", "hash": "\\ud800"}'),
+        ("approve", '{"gate": "\\ud800", "hash": "x"}'),
+        ("reject", '{"gate": "gate-1", "hash": "HASH", "note": "\\ud800"}'),
+        ("\x9b31m", "{}"),
+        ("pause", "[]"),
+        ("pause", "null"),
+        ("pause", "[" * 100_000),
+        ("pause", b"\xff"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_words_that_are_none_are_answered_and_stop_nobody(
+    store: RunStore, tmp_path: Path, kind: str, body: str | bytes
+) -> None:
+    gate = store.state.waiting
+    assert gate is not None
+    said = body.replace("HASH", gate.hash) if isinstance(body, str) else body
+    with closing(sqlite3.connect(tmp_path / "run.db")) as rows, rows:
+        row = ("2026", "x", kind, said)
+        words = "insert into commands (at, by, kind, body) values (?, ?, ?, cast(? as text))"
+        number = rows.execute(words, row).lastrowid
+    assert ask(store, tmp_path, "defer", gate=gate.id)[0]
+    answered = RunReader(tmp_path / "run.db").answer_to(number or 0)
+    assert answered is not None and not answered.ok and store.state.waiting == gate
+    assert answered.message == clean(answered.message) and len(answered.message) < 400
 
 
 def test_putting_off_is_no_verdict(store: RunStore, tmp_path: Path) -> None:

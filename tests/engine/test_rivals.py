@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sia_tui.cli.main import main
 from sia_tui.engine.engine import Options, run_engine
 from sia_tui.engine.session import EngineError, Session
 from sia_tui.harness import plumbing
@@ -21,6 +22,7 @@ from sia_tui.harness.sandbox import probe
 from sia_tui.store.lock import RunHeld, hold
 from sia_tui.store.reader import RunReader
 from sia_tui.store.workspace import RunPaths, Workspace
+from sia_tui.store.writer import RunStore
 from tests.engine.filling import CONFIG
 from tests.tui.runs import make_run
 
@@ -73,6 +75,32 @@ def test_where_nothing_may_be_written_a_run_is_read_and_not_resumed(paths: RunPa
         assert shown.returncode == 0 or err.count("\n") == 1, err
     _, err = engine.communicate(timeout=60)
     assert engine.returncode == 2 and err.count("\n") == 1, err
+
+
+@pytest.mark.skipif(not probe().of("bwrap").works, reason="a place that root cannot write to takes bubblewrap")
+@pytest.mark.parametrize("verb", ["pause", "contract --end", "verify --mend", "approve"])
+def test_every_verb_says_the_same_where_nothing_may_be_written(paths: RunPaths, verb: str) -> None:
+    root, gate = str(paths.root.parents[1]), RunReader(paths.db).state().waiting
+    assert gate is not None
+    name, *more = verb.split()
+    words = [name, f"r/{gate.id}", "--hash", gate.hash] if verb == "approve" else [name, "r", *more]
+    asked = start(paths, *words, before=("bwrap", "--dev-bind", "/", "/", "--ro-bind", root, root))
+    out, err = asked.communicate(timeout=60)
+    assert asked.returncode == 2 and out == "" and err.count("\n") == 1, err
+    assert (
+        err.startswith(f"sia-tui: {paths.root} cannot be written (")
+        and "go on with a copy of it: sia-tui backup" in err
+    )
+
+
+def test_what_cannot_be_settled_is_not_queued(paths: RunPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    paths.lock.mkdir()
+    assert main(["pause", "r", "--workspace", str(paths.root.parents[1])]) == 1
+    err = capsys.readouterr().err
+    assert err == f"sia-tui: {paths.lock}: Is a directory\n"
+    paths.lock.rmdir()
+    with RunStore(paths.db) as store:
+        assert store.commands() == []
 
 
 def test_an_engine_that_may_not_write_says_what_to_do(paths: RunPaths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -285,6 +285,29 @@ def test_what_cannot_be_written_is_said_to_whoever_asked(workspace: Workspace, m
         assert asyncio.run(heard()).message.endswith("(disk full)")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b'{"kind": "approve", "body": {"gate": "gate-1", "hash": "\\ud800"}}\n', b"[" * 100_000 + b"\n"],
+    ids=["half a character", "deep"],
+)
+def test_words_that_are_none_are_answered(workspace: Workspace, said: bytes) -> None:
+    (group,) = groups(1)
+    paths, share = workspace.run("r"), ShareConfig(approvers=group.gr_name)
+
+    async def heard() -> Any:
+        async with hearing(paths, share):
+            reader, writer = await asyncio.open_unix_connection(paths.root / SOCKET)
+            writer.write(said)
+            answer = json.loads(await asyncio.wait_for(reader.readline(), 20))
+            writer.close()
+            return answer
+
+    with begun(paths) as store:
+        admit(workspace, paths, share.readers)
+        answer = asyncio.run(heard())
+        assert not answer["ok"] and answer["message"] and store.commands() == []
+
+
 def test_a_run_without_approvers_says_so_and_that_its_engine_lives(workspace: Workspace) -> None:
     (group,) = groups(1)
     paths, share = workspace.run("r"), ShareConfig(viewers=group.gr_name)

@@ -104,5 +104,8 @@ def test_the_verb_says_one_line_and_makes_nothing(tmp_path: Path, capsys: pytest
     assert "--command: No closing quotation" in said_by(
         capsys, "tasks", "new", "x", *cases, "--command", "node 'x", *at
     )
+    assert "--agent: names no program" in said_by(
+        capsys, "tasks", "new", "x", *cases, "--command", "node x", "--agent", " ", *at
+    )
     assert "none.jsonl cannot be read" in said_by(capsys, "tasks", "new", "x", *cases, "--command", "node x", *at)
     assert not to.exists() and not (tmp_path / "ws").exists()
