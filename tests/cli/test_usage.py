@@ -180,7 +180,7 @@ def test_a_run_whose_folder_was_renamed_is_told_and_only_looked_at(
     gate = json.loads(capsys.readouterr().out)[0]
     shutil.copytree(asked, other) if copied else asked.rename(other)
     do = "is there too: move one of them away" if copied else f"move it back: mv {other} {asked}"
-    line = "sia-tui: {other} holds the run asked"
+    line = f"sia-tui: {other} holds the run asked"
     before = sorted(workspace.rglob("*"))
     for words in CHANGING:
         arguments = [word.replace("HASH", gate["hash"]).replace("gate-4", gate["gate"]) for word in words]

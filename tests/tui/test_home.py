@@ -77,8 +77,9 @@ async def test_what_waits_comes_first_is_readable_on_a_small_screen_and_w_goes_t
     os.utime(place.workspace.run("oldest").config, (0, 0))
     app = home(place)
     async with app.run_test(size=SMALL, notifications=True) as pilot:
-        await until(pilot, lambda: listed(app) and bool(app._caller.waiting))
+        await until(pilot, lambda: listed(app) and len(app._caller.waiting) == 2)
         pane = app.query_one(HomePane)
+        await until(pilot, lambda: pane._complete)
         assert [view.run for view in pane._views] == ["sql-repair-07", "oldest", "kernels-3", "charges-1"]
         assert pane._chosen is not None and pane._chosen.run == "sql-repair-07"
         shown = screen_text(app)

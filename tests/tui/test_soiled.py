@@ -102,6 +102,11 @@ async def test_each_is_reached_and_shows_no_word_but_as_a_word(tmp_path: Path, m
                     met |= await come(pilot, app)
                 assert type(app.screen).__name__ == name, text(app)
                 app.pop_screen()
+            app.action_pane("rollouts")
+            for key in ("enter", "slash"):
+                met |= await come(pilot, app)
+                app.simulate_key(key)
+            met |= await come(pilot, app)
     played = ReplayApp(paths, Replay(paths))
     async with played.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: played.view.state.run != "")
