@@ -179,7 +179,7 @@ def test_a_second_engine_is_told_who_holds_the_run(desk: Desk, fates: dict[str, 
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = desk.cli("resume", "fates-g0-1")
-    assert refused.returncode == 2 and "pid 4711 on there since 2026-01-01" in refused.stderr
+    assert refused.returncode == 2 and "pid 4711 on there since" in refused.stderr
 
 
 def test_memory_is_written_as_the_run_goes_and_can_be_made_again(desk: Desk, fates: dict[str, Any]) -> None:

@@ -130,8 +130,8 @@ async def test_whoever_leaves_from_home_is_offered_a_standing_yes_to_what_will_a
             shown = screen_text(app)
             assert "sql-repair-07 waits at gate-4" in shown and "kernels-3 goes on, and waits at its next gate" in shown
             await pilot.press("u")
-            await until(pilot, lambda: isinstance(app.screen, Form))
-            assert app.here == "gate" and "approve gate-4, and until" in screen_text(app)
+            await until(pilot, lambda: isinstance(app.screen, Form) and "approve gate-4, and until" in screen_text(app))
+            assert app.here == "gate"
             await pilot.press("escape", "q")
             assert app.here == "home" and place.done == []
 
@@ -144,8 +144,8 @@ async def test_a_standing_yes_is_given_beforehand_to_a_run_at_work(place: Place)
             await pilot.press("q")
             await until(pilot, lambda: isinstance(app.screen, Leaving))
             await pilot.press("u")
-            await until(pilot, lambda: isinstance(app.screen, Form))
-            assert "yes to what will be asked: harness: at most 3 steps, 2 h of work" in screen_text(app)
+            said = "yes to what will be asked: harness: at most 3 steps, 2 h of work"
+            await until(pilot, lambda: isinstance(app.screen, Form) and said in screen_text(app))
             await pilot.press("ctrl+s")
             await until(pilot, lambda: place.done == [("contract", "kernels-3")])
             assert app.is_running and app.here == "live"
