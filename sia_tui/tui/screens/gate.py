@@ -263,13 +263,12 @@ class GatePane(ChangingPane):
     @on(Reason.Given)
     def _reason_given(self, event: Reason.Given) -> None:
         self.query_one("#evidence").focus()
+        if event.text is None:
+            self._bar.say("not rejected")
+            return
         more = {"other_lever": True} if self._other_lever else None
-        self._hold("reject", event.text, event.about, more, what="" if event.text else "without a reason")
-
-    @on(Reason.Cancelled)
-    def _reason_cancelled(self) -> None:
-        self.query_one("#evidence").focus()
-        self._bar.say("not rejected")
+        about = self.query_one(Reason).about
+        self._hold("reject", event.text, about, more, what="" if event.text else "without a reason")
 
     @on(Lines.Chosen, "#evidence")
     def _chosen(self, event: Lines.Chosen) -> None:
