@@ -8,8 +8,8 @@ and leave no process and a run that `verify` finds whole. Then there is room, an
 with one that always had room (`alike`): ledger, every episode and rollout one for one, adapters, leftovers. What was filled
 stands in DIR/filled.jsonl. Exit status 1 where it was not alike, or something other than a pause came of it.
 
-`--every 0`: only what the trainer writes stands on a disk of its own, of four pages at first and six more each time that it was
-full, so that its lessons, checkpoints, step adapters and result each are the first to find no room.
+`--every 0`: only what the trainer writes stands on a disk of its own, of four pages at first and sixteen more each time that it
+was full, so that its lessons, checkpoints, step adapters and result each are the first to find no room.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tests.e2e.killing import paths_of, require_no_orphans
 
 SIZE = 600 << 20
 MOUNTED = "SIA_SMALL_DISK"
+GROWS = 16 * PAGE
 
 
 def main() -> int:
@@ -100,9 +101,9 @@ def tight(desk: Desk, folder: Path) -> list[str]:
         found[f"{Path(paused[1]).relative_to(paths.training)}: {paused[2]}"] += 1
         require_no_orphans(paths)
         faults += [f"with {size} bytes: {fault}" for fault in broken(workspace, paths)]
-        size += 6 * PAGE
+        size += GROWS
         subprocess.run(["mount", "-o", f"remount,size={size}", str(paths.training)], check=True)
-    print(f"full {found.total()} times, the last with {size - 6 * PAGE:,} bytes:")
+    print(f"full {found.total()} times, the last with {size - GROWS:,} bytes:")
     for words, times in found.most_common():
         print(f"  {times} × {words}")
     return faults + differences(workspace, paths, paths_of(desk, "calm"), TOLERANCE)
