@@ -13,6 +13,7 @@ import ctypes
 import hashlib
 import importlib.util
 import inspect
+import itertools
 import json
 import math
 import os
@@ -107,7 +108,7 @@ def _from_source(reward: Reward, here: Path) -> Reward:
 
 def forget_byte_code(here: Path) -> None:
     """Of the code in the task's folder and in the verifier's, not of what is installed there."""
-    for place, folders, files in (*os.walk(here), *os.walk(Path.cwd())):
+    for place, folders, files in itertools.chain(os.walk(here), os.walk(Path.cwd())):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in INSTALLED]
         linked = [name for name in folders if name == CACHE and Path(place, name).is_symlink()]
         compiled = [name for name in files if name.endswith(".pyc")] if Path(place).name == CACHE else []

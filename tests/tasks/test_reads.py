@@ -81,9 +81,12 @@ async def test_byte_code_that_nobody_hashed_does_not_judge(tmp_path: Path, way: 
     folder, task = own_task(tmp_path, way)
     case = task.ids("train")[0]
     before = planted(folder / "helper.py")
+    installed = folder / "venv" / "__pycache__" / "other.pyc"
+    installed.parent.mkdir(parents=True)
+    installed.write_bytes(b"")
     async with verifier(task, tmp_path) as living:
         assert (await living.score(case, "x")).reward == 0.0
-        assert not before.exists()
+        assert not before.exists() and installed.exists()
         # As code under test may do that a reward runs.
         planted(folder / "helper.py")
         assert (await living.score(case, "x")).reward == 0.0
