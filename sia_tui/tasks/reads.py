@@ -65,6 +65,9 @@ class Reads:
             added = [name for name in self._names() if name not in self.hashes]
         except TaskError as error:
             return str(error)
+        except RecursionError:
+            # os.walk calls itself for each level (until Python 3.12).
+            return f"{self._folder} has folders nested too deep to be looked into"
         return f"{self._folder / added[0]} was added" if added else None
 
     def _names(self) -> list[str]:

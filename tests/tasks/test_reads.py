@@ -18,6 +18,7 @@ from sia_tui.tasks.reads import Reads, _stamp
 from sia_tui.tasks.scaffold import Ordered, new
 from sia_tui.tasks.task import Task, TaskError
 from sia_tui.tasks.verifier import VerifierProcess, VerifierTampered
+from sia_tui.trees import remove
 from tests.tasks.test_own import lines, loaded, write
 
 HELPER = "def paid(): return {}"
@@ -124,6 +125,19 @@ def test_a_word_of_a_command_is_a_file_wherever_it_lies(tmp_path: Path) -> None:
     assert sorted(reads.hashes) == sorted(["./score", "../beside", str(tmp_path / "beside")])
     (tmp_path / "beside").unlink()
     assert reads.differs() == f"{tmp_path / 'in' / '../beside'} was removed"
+
+
+def test_folders_without_end_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Reads(tmp_path, code=True)
+    monkeypatch.chdir(tmp_path)
+    try:
+        for _ in range(2000):
+            Path("d").mkdir()
+            os.chdir("d")
+        assert sys.version_info >= (3, 12) or "nested too deep" in str(reads.differs())
+    finally:
+        os.chdir(tmp_path)
+        remove(tmp_path / "d")
 
 
 def test_a_page_that_is_written_through_memory_is_read_anew(tmp_path: Path) -> None:
