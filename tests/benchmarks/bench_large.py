@@ -1,5 +1,7 @@
 """The window on a run of 1,000,000 events and 100,000 trajectories, over a real terminal: how soon it shows something, and
-what it costs while 5,000 events a second arrive. Beside it, in the same rounds, the smallest Textual app there is.
+what it costs while 5,000 events a second arrive, left alone and with its help opened and closed all the time. Beside it, in the
+same rounds, the smallest Textual app there is; beside the help, a screen full of text under a dialogue full of text, with nothing
+arriving, by the same keys.
 
 What arrives is what an engine writes in a training: every event an episode's, with its row (a tenth with their trajectories,
 which nobody reads unasked: all of them would be 3 GB in ten minutes), and progress, metrics and a reading of the machine as
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -41,6 +44,32 @@ class Smallest(App):
         yield Static("SMALLEST")
 
 Smallest().run()
+"""
+PLAIN = """
+from textual.app import App
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+def text(name):
+    return "\\n".join([name, *("what a line of text says " * 3 for _ in range(30))])
+
+class Box(ModalScreen):
+    BINDINGS = [("question_mark", "dismiss")]
+    CSS = "Box { align: center middle; & > Static { width: 76; height: auto; border: round $primary; background: $surface; } }"
+
+    def compose(self):
+        yield Static(text("keys: plain"))
+
+class Plain(App):
+    BINDINGS = [("question_mark", "open")]
+
+    def compose(self):
+        yield Static(text("PLAIN"))
+
+    def action_open(self):
+        self.push_screen(Box())
+
+Plain().run()
 """
 AT = "2026-01-05T07:00:00.000+00:00"
 
@@ -107,6 +136,9 @@ def terminal_until(terminal: Terminal, holds: Callable[[bytes], bool], within_s:
 
 
 def arriving(attach: list[str], environment: dict[str, str], db: Path, seconds: float) -> None:
+    with Terminal([sys.executable, "-c", PLAIN], environment) as terminal:
+        terminal_until(terminal, lambda seen: b"PLAIN" in seen)
+        plain = Keys.pressed(terminal, "PLAIN", seconds / 4)
     # In a process of its own, as an engine is: a thread of this one would hold up what reads the clock.
     spawn = multiprocessing.get_context("spawn")
     over = spawn.Event()
@@ -114,25 +146,60 @@ def arriving(attach: list[str], environment: dict[str, str], db: Path, seconds: 
     with Terminal(attach, environment) as terminal:
         terminal_until(terminal, lambda seen: b"GENERATIONS" in seen)
         writer.start()
-        delays: list[float] = []
-        began, used, sizes = time.monotonic(), cpu(terminal.pid), [resident(terminal.pid)]
-        while time.monotonic() < began + seconds:
-            for key, text in (("?", b"keys: live"), ("?", b"GENERATIONS")):
-                drain(terminal, KEY_EVERY_S)
-                pressed = time.perf_counter()
-                terminal.press(key)
-                terminal_until(terminal, lambda seen, text=text: text in seen)  # type: ignore[misc]
-                delays.append(time.perf_counter() - pressed)
-            sizes.append(resident(terminal.pid))
-        share = (cpu(terminal.pid) - used) / (time.monotonic() - began)
+        before = resident(terminal.pid)
+        began, used = time.monotonic(), cpu(terminal.pid)
+        drain(terminal, seconds / 4)
+        alone = (cpu(terminal.pid) - used) / (time.monotonic() - began)
+        keys = Keys.pressed(terminal, "GENERATIONS", seconds)
         over.set()
         writer.join()
-    delays.sort()
     print(
-        f"{PER_SECOND:,} events/s for {seconds:.0f} s: key to paint p50 {1000 * delays[len(delays) // 2]:.0f} ms, p95"
-        f" {1000 * delays[int(0.95 * len(delays))]:.0f} ms of {len(delays)}; {share:.0%} of a core;"
-        f" {sizes[0]:.0f} → {sizes[-1]:.0f} MB, most {max(sizes):.0f}"
+        f"{PER_SECOND:,} events/s for {seconds:.0f} s: {alone:.0%} of a core left alone; {keys},"
+        f" {keys.middle / plain.middle:.2f} and {keys.late / plain.late:.2f} × a plain dialogue;"
+        f" {before:.0f} → {keys.sizes[-1]:.0f} MB, most {max(keys.sizes):.0f}"
     )
+    print(f"a plain dialogue over a plain screen, nothing arriving: {plain}")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What it took to open and close the help, over and over."""
+
+    delays: list[float]
+    """Seconds from a key to its picture, the shortest first."""
+    share: float
+    """Of a core."""
+    sizes: list[float]
+    """Megabytes in memory after each round."""
+
+    @property
+    def middle(self) -> float:
+        return self.delays[len(self.delays) // 2]
+
+    @property
+    def late(self) -> float:
+        return self.delays[int(0.95 * len(self.delays))]
+
+    def __str__(self) -> str:
+        often = 1 / KEY_EVERY_S
+        return (
+            f"with a key up to {often:.1f} times a second {self.share:.0%}, key to paint p50 {1000 * self.middle:.0f} ms,"
+            f" p95 {1000 * self.late:.0f} ms of {len(self.delays)}"
+        )
+
+    @classmethod
+    def pressed(cls, terminal: Terminal, below: str, seconds: float) -> Keys:
+        delays, sizes = [], []
+        began, used = time.monotonic(), cpu(terminal.pid)
+        while time.monotonic() < began + seconds:
+            for text in ("keys: ", below):
+                drain(terminal, KEY_EVERY_S)
+                pressed = time.perf_counter()
+                terminal.press("?")
+                terminal_until(terminal, lambda seen, text=text: text.encode() in seen)  # type: ignore[misc]
+                delays.append(time.perf_counter() - pressed)
+            sizes.append(resident(terminal.pid))
+        return cls(sorted(delays), (cpu(terminal.pid) - used) / (time.monotonic() - began), sizes)
 
 
 def drain(terminal: Terminal, seconds: float) -> None:
