@@ -1,4 +1,5 @@
-"""The line of keys keeps nothing of what it no longer shows, and is there in a window that never had the focus."""
+"""The line of keys keeps nothing of what it no longer shows, is there in a window that never had the focus, and stays as it is
+under a dialogue."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import ClassVar
 import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
 from textual.widgets._footer import FooterKey
 
 from sia_tui.store.workspace import RunPaths
@@ -20,8 +22,17 @@ from tests.tui.runs import Scene
 class Keyed(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "help", "help"), Binding("q", "quit", "leave")]
 
+    helps = True
+
     def compose(self) -> ComposeResult:
         yield Keys()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.helps or action != "help"
+
+
+class Over(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "close")]
 
 
 def alive() -> int:
@@ -36,9 +47,31 @@ async def test_keys_that_were_taken_off_are_gone() -> None:
         before, shown = alive(), len(app.query(FooterKey))
         assert shown == 2
         for _ in range(10):
+            app.helps = not app.helps
             app.refresh_bindings()
             await pilot.pause()
-        assert len(app.query(FooterKey)) == shown and alive() <= before + shown
+            assert len(app.query(FooterKey)) == shown - (not app.helps)
+        assert alive() <= before + shown
+
+
+async def test_under_a_dialogue_they_stay_and_what_changed_meanwhile_is_shown_after_it() -> None:
+    app = Keyed()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        main, before = app.screen, list(app.query(FooterKey))
+        await app.push_screen(Over())
+        await pilot.pause()
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is main and [*main.query(FooterKey)] == before
+        await app.push_screen(Over())
+        app.helps = False
+        app.refresh_bindings()
+        await pilot.pause()
+        assert [*main.query(FooterKey)] == before
+        await pilot.press("escape")
+        await pilot.pause()
+        assert [key.description for key in main.query(FooterKey)] == ["leave"]
 
 
 async def test_they_are_there_though_the_window_never_had_the_focus() -> None:

@@ -20,10 +20,14 @@ _AROUND = 3
 class Keys(Footer):
     """Where not all of them fit, whole ones are left out; those that lead out, or to them all, keep their places at the right."""
 
+    _made_of: tuple[object, ...] = ()
+    """The bindings whose keys are shown."""
+
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
 
     def compose(self) -> ComposeResult:
+        self._made_of = self._bound if self._bindings_ready else ()
         for key in super().compose():
             # Textual's footer would go on telling each of its keys how compact it is, long after they were taken off.
             key._reactive_connect = None
@@ -34,12 +38,21 @@ class Keys(Footer):
         self.call_after_refresh(self._fit)
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
-        """Of a window without the focus Textual leaves the keys as they are; in one that never had it there would be none."""
-        if self.is_attached and screen is self.screen and not self.children:
+        """Of a window without the focus Textual leaves the keys as they are; in one that never had it there would be none.
+        Under a dialogue no key of the pane's does anything, and all of them are back when it is closed: making them anew both
+        times would paint the window four times more."""
+        if not self.is_attached or screen is not self.screen:
+            return
+        if not self.children:
             self._bindings_ready = True
             self.call_after_refresh(self.recompose)
-        else:
+        elif screen.is_current and self._made_of != self._bound:
             super().bindings_changed(screen)
+
+    @property
+    def _bound(self) -> tuple[object, ...]:
+        active = self.screen.active_bindings.values()
+        return tuple((one.binding, one.enabled, one.tooltip) for one in active if one.binding.show)
 
     def on_resize(self) -> None:
         self._fit()
