@@ -32,8 +32,7 @@ def openings(path: Path, test_hash: str) -> list[Opening]:
 
 def record_opening(path: Path, run: str, test_hash: str) -> int:
     """Note that `run` opens this test set; returns how many other runs had done so before. Repeatable."""
-    from sqlite_utils import Database
-
+    from sia_tui.store.database import Database
     from sia_tui.store.writer import immediate, now
 
     made_private(path)

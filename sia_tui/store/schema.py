@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
 from sia_tui.core.consent import NO_END, Row, linked
+from sia_tui.store.database import Database, Migrations
 
 migrations = Migrations("sia_tui.run")
 

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlite_utils import Database
-
 from sia_tui.core.codec import encode
 from sia_tui.core.consent import End, Row, chained, linked
 from sia_tui.core.episodes import Attempt, Sampled, Score
@@ -27,6 +25,7 @@ from sia_tui.core.events import AgentCalled, EpisodeDone, Event, Recorded, Verdi
 from sia_tui.core.fold import advance
 from sia_tui.core.machine import Usage
 from sia_tui.core.state import State
+from sia_tui.store.database import Database
 from sia_tui.store.logged import entry, folded
 from sia_tui.store.schema import migrations
 from sia_tui.store.trajectories import pack
