@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
+from sia_tui.core.pickles import pickles
 
 
 def adapter_hash(folder: Path) -> str:
     """sha256 over the adapter's configuration and weights. Raises FileNotFoundError when the folder is no adapter, or holds
     beside safetensors what a loader might unpickle, that is, run."""
     digest = hashlib.sha256()
-    if pickled := sorted(path.name for path in folder.glob("*") if path.suffix in PICKLES):
-        raise FileNotFoundError(f"no adapter at {folder}: {pickled[0]} may hold code; only safetensors are read")
+    if found := pickles(folder):
+        raise FileNotFoundError(f"no adapter at {folder}: {found[0]} may hold code; only safetensors are read")
     for path in (folder / "adapter_config.json", folder / "adapter_model.safetensors"):
         if not path.is_file():
             raise FileNotFoundError(f"no adapter at {folder}: {path.name} is missing")

@@ -24,6 +24,7 @@ from sia_tui.weights.pipe import Pipe
 from sia_tui.weights.progress import Asked, Progress, beside, seal
 from sia_tui.weights.protocol import Job, Metrics, Rollout, Trained
 from sia_tui.weights.stopping import Look, TrainingFailed, best, improved, reason_to_stop, tripped
+from sia_tui.weights.unpickled import Unpickled
 from sia_tui.weights.whole import STEPS, by_step, copy, step_of
 
 KEPT_CHECKPOINTS = 2
@@ -220,13 +221,11 @@ def _why(moved: dict[str, float]) -> str:
     return f"{broken[0]} is not finite" if broken else "no group had spread, or every update was zero"
 
 
-class Rated:
+class Rated(Unpickled):
     """Mixed into TRL's trainers: a learning rate that rises linearly and then holds, or falls along a cosine."""
 
     warmup: int
     cosine: bool
-    optimizer: Any
-    lr_scheduler: Any
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """In place of transformers' own, whose warm-up spends the first step at a rate of 0."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from sia_tui.core.pickles import pickles
 from sia_tui.weights.groups import Turn
 from sia_tui.weights.protocol import Job, Rollout
 from sia_tui.weights.stopping import Look
@@ -19,6 +20,7 @@ PROMPTS = 4
 """Distinct prompts kept for the probe."""
 CRITIC = "critic"
 """PPO's value head, as checkpoints name it."""
+PICKLED = "a checkpoint of its holds pickles, as earlier versions wrote them, which might run code: none is read"
 
 
 class Prompt(BaseModel):
@@ -93,18 +95,18 @@ def seal(checkpoint: Path, progress: Progress) -> None:
 
 
 def resume(job: Job, say: Callable[[str], None] = lambda line: None) -> tuple[Path, Progress] | None:
-    """The newest whole checkpoint of this job. Damaged, partial and foreign ones are removed, and those of an earlier
-    version, of which something is said."""
-    earlier = False
+    """The newest whole checkpoint of this job. Damaged, partial and foreign ones are removed, and those with pickles, of
+    which something is said."""
+    told = False
     for checkpoint in by_step(job.checkpoints):
         progress = _unseal(checkpoint)
         if progress is not None and progress.job == _job_digest(job):
-            if progress.stopped or job.plan.algorithm != "ppo" or beside(checkpoint, CRITIC).exists():
+            if not pickles(checkpoint):
                 return checkpoint, progress
-            earlier = True
+            if not told:
+                say(PICKLED)
+            told = True
         shutil.rmtree(checkpoint)
-    if earlier:
-        say("its checkpoints are an earlier version's, which kept the value head as a pickle: the training begins anew")
     return None
 
 

@@ -70,9 +70,9 @@ def test_an_answer_to_something_else_is_refused(told: Told) -> None:
         ends.pipe.answer(asked)
 
 
-def checkpoint(asked: Job, step: int, name: str = "optimizer.pt") -> Path:
+def checkpoint(asked: Job, step: int, name: str = "optimizer.safetensors") -> Path:
     folder = asked.checkpoints / f"checkpoint-{step}"
-    folder.mkdir(parents=True)
+    (folder / name).parent.mkdir(parents=True)
     (folder / name).write_bytes(b"state")
     state = progress.fresh(asked)
     state.looks.append(Look(step, 0.5))
@@ -84,7 +84,7 @@ def test_the_newest_whole_checkpoint_of_the_same_job_is_taken(tmp_path: Path) ->
     asked = job(tmp_path / "model", tmp_path, plan())
     folders = {step: checkpoint(asked, step) for step in (2, 10, 12, 14)}
     (folders[14] / "seal.json").unlink()
-    (folders[12] / "optimizer.pt").write_bytes(b"sta")
+    (folders[12] / "optimizer.safetensors").write_bytes(b"sta")
     found = progress.resume(asked)
     assert found is not None
     assert found[0] == folders[10] and found[1].looks == [Look(10, 0.5)]
@@ -95,13 +95,14 @@ def test_the_newest_whole_checkpoint_of_the_same_job_is_taken(tmp_path: Path) ->
     assert not list(asked.checkpoints.iterdir())
 
 
-def test_ppo_begins_anew_and_says_so_where_its_value_head_is_kept_as_it_once_was(tmp_path: Path) -> None:
-    asked, said = job(tmp_path / "model", tmp_path, plan(algorithm="ppo")), list[str]()
+@pytest.mark.parametrize("name", ["optimizer.pt", "rng_state.pth", "reference/adapter_model.bin"])
+def test_it_begins_anew_and_says_so_where_a_checkpoint_holds_a_pickle(name: str, tmp_path: Path) -> None:
+    asked, said = job(tmp_path / "model", tmp_path, plan()), list[str]()
     for step in (2, 4):
-        checkpoint(asked, step, "critic.pt")
+        checkpoint(asked, step, name)
     assert progress.resume(asked, said.append) is None and not list(asked.checkpoints.iterdir())
-    assert len(said) == 1 and said[0].endswith("the training begins anew")
-    new = checkpoint(asked, 6, "critic.safetensors")
+    assert said == [progress.PICKLED]
+    new = checkpoint(asked, 6)
     assert (found := progress.resume(asked, said.append)) is not None and found[0] == new and len(said) == 1
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sia_tui.core.pickles import pickles
 from sia_tui.weights.protocol import Failed, Full, Job, Left, Need, Rollout, Trained
 from sia_tui.weights.whole import carry
 from tests.weights.bandit import Heard, Policy, Reward, job, plan, run, run_here, start
@@ -219,7 +220,7 @@ def test_a_killed_trainer_goes_on_to_the_very_same_adapter(
     newest = broken.folder / "checkpoints" / f"checkpoint-{'4' if algorithm == 'short' else '2'}"
     damaged = newest.with_name(f"checkpoint-{at}")
     shutil.copytree(newest, damaged, dirs_exist_ok=True)
-    (damaged / "optimizer.pt").write_bytes(b"cut sh")
+    (damaged / "optimizer.safetensors").write_bytes(b"cut sh")
     # That a process goes on as well is seen once: three more would only import the libraries again.
     second = run(broken, policy) if algorithm == "short" else run_here(broken, policy)
     after = int(newest.name.rpartition("-")[2]) + 1
@@ -237,6 +238,7 @@ def test_told_to_leave_it_makes_a_checkpoint_and_another_one_elsewhere_learns_th
     first = run_here(broken, policy, leave_at=5)
     assert first.end == Left(step=6), "between two looks"
     assert {path.name for path in broken.checkpoints.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
+    assert pickles(broken.folder) == []
     elsewhere = job(whole.model, tmp_path / "elsewhere", whole.plan)
     assert carry(broken.folder, elsewhere.folder)
     shutil.rmtree(broken.folder)
