@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.harness.escaping import Attempt, Came, attempts, tried
+from tests.harness.escaping import OPEN, Attempt, Came, attempts, tried
 from tests.harness.world import levels
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security.md"
@@ -21,12 +21,17 @@ def table(some: list[Attempt], came: dict[str, dict[str, Came]]) -> str:
         if attempt.about != about:
             about = attempt.about
             lines.append(f"| **{about}** | |{' |' * len(came)}")
-        cells = [_cell(attempt, found[attempt.name], level) for level, found in came.items()]
+        cells = [_cell(attempt, found.get(attempt.name), level) for level, found in came.items()]
         lines.append(f"| {attempt.name} | {attempt.tries} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(attempt: Attempt, came: Came, level: str) -> str:
+def _cell(attempt: Attempt, came: Came | None, level: str) -> str:
+    if came is None:
+        return "·"
+    if level == OPEN and came.kind in ("escaped", "seen"):
+        # Not what it gained: that is this machine's.
+        return "gained"
     if not came.is_as(attempt.expected(level)):  # type: ignore[arg-type]
         return f"**ESCAPED**: {came.how}"
     return f"{came.kind} ({came.how})" if came.how else came.kind
@@ -39,13 +44,17 @@ def _listed(names: list[str]) -> str:
 def main() -> None:
     some = [attempt for attempt in attempts() if attempt.about != "rights"]
     came: dict[str, dict[str, Came]] = {}
-    for level in levels():
+    for level in [*levels(), OPEN]:
         with tempfile.TemporaryDirectory(prefix="sia-security-") as folder:
             came[level] = asyncio.run(tried(level, Path(folder), some))
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     who = "root" if os.geteuid() == 0 else "a plain user"
-    counted = f"{len(some)} attempts at {_listed(list(came))}, made by {who}.\n\n"
+    open_ = came[OPEN]
+    counted = (
+        f"{len(some)} attempts at {_listed(list(came)[:-1])}, made by {who}; at `{OPEN}` the {len(open_)} that only read,"
+        f" of which {sum(one.kind in ('escaped', 'seen') for one in open_.values())} gain what they try.\n\n"
+    )
     PAGE.write_text(before + BEGIN + counted + table(some, came) + END + rest.split(END)[1], encoding="utf-8")
 
 
