@@ -237,6 +237,8 @@ def _question(asked: dict[str, Any]) -> str:
             f"tokens a case {seen['tokens_before']:.0f} → {seen['tokens_after']:.0f}, "
             f"{percent(seen['tool_share'])} answered without the policy"
         )
+    if asked["matched"]:
+        lines.append(f"null:      {asked['matched']['told']}, for about its tokens")
     if asked["attribution"]:
         lines += asked["attribution"]
     elif measured:

@@ -14,9 +14,9 @@ from sia_tui.cli.main import DONE, UsageError
 from sia_tui.cli.reading import read
 from sia_tui.cli.window import fits, open_window
 from sia_tui.config import RunConfig, hash_of
-from sia_tui.core.clock import when
+from sia_tui.core.clock import eta, when
 from sia_tui.core.fitness import ROWS
-from sia_tui.core.telling import eta, tell
+from sia_tui.core.telling import tell
 from sia_tui.core.text import one_line
 from sia_tui.person import whoami
 from sia_tui.store.lock import RunHeld, is_held, using

@@ -281,6 +281,9 @@ class EvaluateConfig(Section):
     trace: int = Field(24, ge=0)
     """At most so many dev cases that a patch of several hunks changed are answered again without each of them in turn, to
     tell which came through which. 0: none."""
+    matched: int = Field(4, ge=0)
+    """While a gate waits for a person the tokens of a patch that takes more than the incumbent are spent on that: at most so many
+    answers to each case of the preview, of which the best is paid. 0 or 1: they are not."""
     idle_repeats: int = Field(1, ge=0)
     """While a gate waits for a person the incumbent is measured on dev so many times more, under other sampling seeds."""
 

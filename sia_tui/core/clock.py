@@ -1,4 +1,4 @@
-"""When something was, as whoever reads it counts: by their own clock, and with the day where that is not today."""
+"""When something was, or will be, as whoever reads it counts: by their own clock, and with the day where that is not today."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def when(at: str, now: datetime | None = None, seconds: bool = True) -> str:
 def utc(at: str) -> str:
     """`2026-11-26 21:03:27 UTC`, for what is read elsewhere; nothing of no time."""
     return f"{at[:19].replace('T', ' ')} UTC" if at else ""
+
+
+def eta(seconds: float | None) -> str:
+    """`ETA m:ss`; a dash while nobody can tell."""
+    if seconds is None:
+        return "ETA –"
+    return f"ETA {round(seconds) // 60}:{round(seconds) % 60:02d}"

@@ -15,6 +15,7 @@ from sia_tui.core.evidence import (
     EvidenceFound,
     EvidenceMissed,
     EvidenceWanted,
+    Matched,
     MeasuredAgain,
     Traced,
 )
@@ -370,6 +371,7 @@ __all__ = [
     "EvidenceFound",
     "EvidenceMissed",
     "EvidenceWanted",
+    "Matched",
     "MeasuredAgain",
     "NodeJoined",
     "NodeLost",

@@ -120,6 +120,23 @@ class Through:
 
 
 @dataclass(frozen=True)
+class Matched(Event):
+    """The incumbent on the cases of a preview, with about as many tokens a case as the patch takes: as many answers, of which
+    the best is paid."""
+
+    id: str
+    """Of the proposal."""
+    generation: int
+    """The incumbent's."""
+    samples: int
+    n: int
+    mean: float
+    """Of each case's best reward: it takes the verifier to pick that, so no harness picks better."""
+    tokens: float
+    """Mean sampled and prompt tokens a case, of all its answers."""
+
+
+@dataclass(frozen=True)
 class Traced(Event):
     """Some cases that a patch changed, answered again without each of its hunks in turn."""
 

@@ -367,6 +367,11 @@ def _(event: ev.Attributed, state: State) -> State:
 
 
 @_on.register
+def _(event: ev.Matched, state: State) -> State:
+    return _step(state, event.id, matched=event)
+
+
+@_on.register
 def _(event: ev.Traced, state: State) -> State:
     return _step(state, event.id, traced=event)
 

@@ -30,6 +30,14 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class Match:
+    """Spend a patch's tokens on the incumbent: so many answers to each case of the preview, the first of them there already."""
+
+    proposal: str
+    samples: int
+
+
+@dataclass(frozen=True)
 class Trace:
     """Answer what a patch changed again, without each of its hunks in turn."""
 
@@ -73,18 +81,31 @@ def afterwards(state: State, attribute: bool, most: int) -> Attribute | Trace | 
     return Trace(step.id) if _traceable(step, most) else None
 
 
-def while_waiting(state: State, repeats: int, most: int) -> Repeat | Trace | None:
-    """What may be measured while a gate waits for a person: the incumbent, for the noise of its score on dev, and at a
-    gate about a result where that came from. Never the candidate before the yes, and never hidden.
+def while_waiting(state: State, repeats: int, most: int, samples: int) -> Match | Repeat | Trace | None:
+    """What may be measured while a gate waits for a person: the incumbent, for what a patch's tokens would bring it and for
+    the noise of its score on dev, and at a gate about a result where that came from. Never the candidate before the yes, and
+    never hidden.
 
     None of it changes the gate's hash: it is no evidence for or against the proposal that the answer could rest on.
     """
     best, step = state.best, state.current
     if best is None or step is None or step.open_gate is None or "dev" not in best.results:
         return None
+    if (wanted := unmatched(step, samples)) and step.open_gate.kind == "step":
+        return Match(step.id, wanted)
     if len(state.repeats) < repeats:
         return Repeat(best.index, len(state.repeats) + 1)
     return Trace(step.id) if _traceable(step, most) else None
+
+
+def unmatched(step: Step, most: int) -> int:
+    """How many answers of the incumbent take about a patch's tokens, at most `most`; 0 where that is no more than one, or
+    known already of as many cases."""
+    seen, known = step.preview, step.matched
+    if seen is None or not seen.tokens_before or (known is not None and known.n == seen.n):
+        return 0
+    samples = min(most, round(seen.tokens_after / seen.tokens_before))
+    return samples if samples > 1 else 0
 
 
 def untraced(step: Step, most: int) -> str:

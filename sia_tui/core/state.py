@@ -87,6 +87,7 @@ class Step:
     """That is not there yet."""
     evidence: tuple[ev.EvidenceFound, ...] = ()
     """Of its best candidate, under one more sampling seed each."""
+    matched: ev.Matched | None = None
     traced: ev.Traced | None = None
 
     @property

@@ -15,7 +15,7 @@ from sia_tui.core.rewards import rewards
 from sia_tui.core.standing import left
 from sia_tui.core.state import Generation, State, Step
 from sia_tui.core.stats import resolvable_gain
-from sia_tui.core.telling import pooled, repeated, traced
+from sia_tui.core.telling import matched, pooled, repeated, traced
 
 
 def summary(state: State) -> dict[str, Any]:
@@ -113,6 +113,7 @@ def gate(state: State) -> dict[str, Any]:
         "measured": _measured(step.measured),
         "under_seeds": [asdict(found) | {"told": pooled(found)} for found in step.evidence],
         "noise": [repeated(one) for one in state.repeats],
+        "matched": asdict(step.matched) | {"told": matched(step.matched)} if step.matched else None,
         "traced": traced(step.traced) if step.traced else None,
         "attribution": _attribution(state, step),
         "patch": step.proposal.patch,

@@ -16,13 +16,6 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}"
 
 
-def eta(seconds: float | None) -> str:
-    """`ETA m:ss`; a dash while nobody can tell."""
-    if seconds is None:
-        return "ETA –"
-    return f"ETA {round(seconds) // 60}:{round(seconds) % 60:02d}"
-
-
 def saved(checkpoint: int | None, rollouts: int, generation: int) -> str:
     """What is left of a training that broke off: optimizer steps behind its last checkpoint, rollouts in the store, and
     which generation serves on."""
@@ -44,6 +37,10 @@ def pooled(found: ev.EvidenceFound) -> str:
         f"seed {found.seed} {found.drawn.told}; {found.draws} seeds pooled by case {found.pooled.told}, {sides}, "
         f"n = {found.n}: {found.outcome}; {moved}"
     )
+
+
+def matched(found: ev.Matched) -> str:
+    return f"g{found.generation}, the best of {found.samples} answers: {percent(found.mean)} on {found.n} train cases"
 
 
 def traced(found: ev.Traced) -> list[str]:
@@ -277,6 +274,11 @@ def _(event: ev.Attributed) -> str:
         f"{found.interaction.told} beyond their sum" if found.interaction else f"the fourth cell {found.absent}"
     ]
     return f"g{event.between} and g{event.new} told apart on dev: {', '.join(cells)}"
+
+
+@tell.register
+def _(event: ev.Matched) -> str:
+    return f"{event.id}: {matched(event)}, for about its tokens"
 
 
 @tell.register

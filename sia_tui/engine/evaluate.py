@@ -96,8 +96,8 @@ async def preview(session: Session, step: Step, most: int | None = None) -> None
         hi=gain.hi,
         fixed=gain.fixed,
         broke=gain.broke,
-        tokens_before=_mean_tokens(session, best.key, cases),
-        tokens_after=_mean_tokens(session, key, cases),
+        tokens_before=mean_tokens(session, best.key, cases),
+        tokens_after=mean_tokens(session, key, cases),
         tool_share=tool_share([row for row in session.reader.episodes(key, "train") if row.case_id in new]),
     )
     session.record(ev.PreviewDone(step.id, seen))
@@ -179,6 +179,7 @@ def tool_share(rows: Sequence[EpisodeRow]) -> float:
     return sum(row.source == "tool" and row.answer is not None for row in rows) / len(rows)
 
 
-def _mean_tokens(session: Session, key: str, cases: Sequence[Case]) -> float:
+def mean_tokens(session: Session, key: str, cases: Sequence[Case]) -> float:
+    """Sampled and prompt tokens a case."""
     wanted = {case.id for case in cases}
     return sum(row.tokens for row in session.reader.episodes(key) if row.case_id in wanted) / len(wanted)

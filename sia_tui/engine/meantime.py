@@ -15,12 +15,12 @@ from sia_tui.core.evidence import Cell, Through
 from sia_tui.core.hashing import digest
 from sia_tui.core.hunks import hunks, without
 from sia_tui.core.loop import used_up
-from sia_tui.core.meantime import Attribute, Gather, Repeat, Trace, while_waiting
+from sia_tui.core.meantime import Attribute, Gather, Match, Repeat, Trace, while_waiting
 from sia_tui.core.state import State, Step
 from sia_tui.core.stats import Gain
 from sia_tui.core.text import one_line
 from sia_tui.engine.again import Wanted, measure
-from sia_tui.engine.evaluate import Drawn, preview, run_cases
+from sia_tui.engine.evaluate import Drawn, mean_tokens, preview, run_cases
 from sia_tui.engine.leaving import called_off
 from sia_tui.engine.rollout import Interrupted
 from sia_tui.engine.session import EngineError, Session, rewards
@@ -97,6 +97,23 @@ async def attribute(session: Session, pair: Pair) -> None:
     made = (state.generations[index].key for index in (pair.old, pair.between, pair.new))
     old, between, new = (rewards(session, key, cases) for key in made)
     session.record(ev.Attributed(pair.old, pair.between, pair.new, apart(pair, old, between, new, missing)))
+
+
+async def match(session: Session, step: Step, samples: int) -> None:
+    """Further answers of the incumbent to the preview's cases, each under a sampling seed of its own; the next patch finds
+    them there."""
+    best, seen = session.state.best, step.preview
+    assert best is not None and seen is not None
+    cases, keys = session.cases("train", seen.n), [best.key]
+    for number in range(1, samples):
+        keys.append(digest(["more of", best.key, number]))
+        drawn = Drawn(best.key, session.config.seed + number)
+        phase = f"g{best.index} on the preview's cases again, {number} of {samples - 1}"
+        await run_cases(session, best.commit, keys[-1], best.adapter, cases, phase, drawn=drawn)
+    paid = [rewards(session, key, cases) for key in keys]
+    mean = sum(max(one[case.id] for one in paid) for case in cases) / len(cases)
+    tokens = sum(mean_tokens(session, key, cases) for key in keys)
+    session.record(ev.Matched(step.id, best.index, samples, len(cases), mean, tokens))
 
 
 async def trace(session: Session, step: Step) -> None:
@@ -194,9 +211,11 @@ async def _meanwhile(session: Session) -> None:
     evaluate, rules = session.config.evaluate, session.config.rules
     try:
         while used_up(session.state, rules) is None:
-            match while_waiting(session.state, evaluate.idle_repeats, evaluate.trace):
+            match while_waiting(session.state, evaluate.idle_repeats, evaluate.trace, evaluate.matched):
                 case None:
                     return
+                case Match(proposal=proposal, samples=samples):
+                    await match(session, session.state.step(proposal), samples)
                 case Repeat(generation=index, number=number):
                     wanted = Wanted(index, index, "dev", session.config.seed + number)
                     await measure(session, session.state, wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sia_tui.core.telling import eta
+from sia_tui.core.clock import eta
 from sia_tui.core.text import one_line
 from sia_tui.store.writer import RunStore, now
 

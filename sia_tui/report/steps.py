@@ -8,7 +8,7 @@ from dataclasses import asdict
 from sia_tui.core.clock import utc
 from sia_tui.core.hunks import hunks
 from sia_tui.core.state import State, Step
-from sia_tui.core.telling import points, traced
+from sia_tui.core.telling import matched, points, traced
 from sia_tui.core.text import one_line
 from sia_tui.report.blocks import Block, Code, Section, Table, Words
 from sia_tui.report.facts import Facts
@@ -110,6 +110,8 @@ def _seen(step: Step) -> list[Block]:
                 f"{points(seen.gain)} [{points(seen.lo)}, {points(seen.hi)}]"
             )
         )
+    if step.matched is not None:
+        told.append(Words(f"For about as many tokens as the patch takes: {matched(step.matched)}"))
     if step.pilot is not None:
         pilot = step.pilot.pilot
         told.append(

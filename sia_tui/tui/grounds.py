@@ -10,7 +10,7 @@ from sia_tui.core.advice import Row, Section, page
 from sia_tui.core.attribution import attribution
 from sia_tui.core.attribution import told as attributed
 from sia_tui.core.events import PilotDone
-from sia_tui.core.meantime import untraced
+from sia_tui.core.meantime import unmatched, untraced
 from sia_tui.core.memo import told
 from sia_tui.core.plans import Pilot
 from sia_tui.core.proposals import Preview
@@ -54,7 +54,7 @@ def grounds(asked: Question, width: int) -> list[Line]:
     sections = [
         _measured(asked) if keeping else [],
         _more(asked, width),
-        _preview(step.preview, width, f"g{asked.state.incumbent}") if step.preview else [],
+        _preview(asked, step.preview, width) if step.preview else [],
         *pilot[:1],
         *((sides, promise) if keeping else (promise, sides)),
         *pilot[1:],
@@ -70,7 +70,8 @@ def grounds(asked: Question, width: int) -> list[Line]:
     return lines
 
 
-def _preview(seen: Preview, width: int, name: str) -> list[Line]:
+def _preview(asked: Question, seen: Preview, width: int) -> list[Line]:
+    name = f"g{asked.state.incumbent}"
     room = max(4, width - 28)
     lines = [head("SEEN SO FAR", f"{seen.n} train cases, paired")]
     for label, mean in ((f"now {name}", seen.incumbent), ("patched", seen.candidate)):
@@ -93,8 +94,24 @@ def _preview(seen: Preview, width: int, name: str) -> list[Line]:
             (f"  ({100 * factor:+.0f} %)", WARN if factor > 0.05 else ""),
         )
     )
+    lines += _matched(asked, width)
     lines.append(line(("without the policy ", DIM), (percent(seen.tool_share), WARN if seen.tool_share > 0.5 else "")))
     return lines
+
+
+def _matched(asked: Question, width: int) -> list[Line]:
+    """What the incumbent makes of as many tokens: a patch that is not above that has bought its gain."""
+    found, most = asked.step.matched, asked.config.evaluate.matched if asked.config else 0
+    if found is not None:
+        solved = f"{round(found.mean * found.n)}/{found.n} {percent(found.mean)}"
+        told = f"as many tokens on g{found.generation}, the best of {found.samples}: {solved}; it takes the verifier to pick it"
+    elif (samples := unmatched(asked.step, most)) and asked.gate.kind == "step":
+        told = (
+            f"as many tokens on g{asked.state.incumbent}, the best of {samples}: an engine measures it while this waits"
+        )
+    else:
+        return []
+    return [line((text, DIM if found is None else "")) for text in wrap(told, width)]
 
 
 def _piloted(done: PilotDone, width: int) -> list[list[Line]]:

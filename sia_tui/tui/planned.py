@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
+from sia_tui.core.clock import eta
 from sia_tui.core.plans import TrainPlan
 from sia_tui.core.refusals import refusals
 from sia_tui.core.state import State, Step
-from sia_tui.core.telling import eta, percent, points
+from sia_tui.core.telling import percent, points
 from sia_tui.core.text import one_line
 from sia_tui.store.reader import Progress
 from sia_tui.tui.asked import Question

@@ -11,9 +11,9 @@ from sia_tui.core import events as ev
 from sia_tui.core.attribution import attribution, pairs
 from sia_tui.core.evidence import Through
 from sia_tui.core.fold import advance, fold
-from sia_tui.core.meantime import Repeat, Trace, while_waiting
+from sia_tui.core.meantime import Match, Repeat, Trace, unmatched, while_waiting
 from sia_tui.core.state import State
-from sia_tui.core.telling import traced
+from sia_tui.core.telling import matched, traced
 from tests.core.story import RULES, tell_story
 from tests.core.test_attribution import in_turn
 
@@ -64,7 +64,7 @@ def test_only_the_incumbent_is_measured_while_somebody_thinks_and_only_as_often_
     state, seen = State(), list[object]()
     for entry in tell_story(lambda options: "indecisive" if "indecisive" in options else options[0]):
         state = advance(state, entry)
-        wish = while_waiting(state, 2, 4)
+        wish = while_waiting(state, 2, 4, 0)
         assert (wish is None) or state.waiting is not None
         while isinstance(wish, Repeat):
             assert wish.generation == state.incumbent
@@ -75,10 +75,48 @@ def test_only_the_incumbent_is_measured_while_somebody_thinks_and_only_as_often_
             hashes = [gate.hash for gate in state.gates]
             state = advance(state, ev.Recorded(0, entry.at, again))
             assert [gate.hash for gate in state.gates] == hashes
-            wish = while_waiting(state, 2, 4)
+            wish = while_waiting(state, 2, 4, 0)
         assert wish is None or (isinstance(wish, Trace) and state.waiting is not None and state.waiting.kind == "keep")
-        assert while_waiting(state, 0, 0) is None
+        assert while_waiting(state, 0, 0, 0) is None
     assert len(seen) == len(set(seen)) and {wish.number for wish in seen if isinstance(wish, Repeat)} == {1, 2}
+
+
+def test_the_tokens_of_a_dearer_patch_are_spent_on_the_incumbent_first_and_once() -> None:
+    state, seen = State(), list[Match]()
+    for entry in tell_story(lambda options: "better" if "better" in options else options[0]):
+        if isinstance(entry.event, ev.PreviewDone):
+            dearer = replace(entry.event.preview, tokens_before=10.0, tokens_after=26.0)
+            state = advance(state, replace(entry, event=replace(entry.event, preview=dearer)))
+        else:
+            state = advance(state, entry)
+        wish = while_waiting(state, 1, 4, 2 if seen else 8)
+        if isinstance(wish, Match):
+            assert state.waiting is not None and state.waiting.kind == "step" and wish.samples == (2 if seen else 3)
+            seen.append(wish)
+            step, hashes = state.step(wish.proposal), [gate.hash for gate in state.gates]
+            assert step.preview is not None
+            found = ev.Matched(step.id, state.incumbent or 0, wish.samples, step.preview.n, 0.5, 26.0)
+            state = advance(state, ev.Recorded(0, entry.at, found))
+            assert [gate.hash for gate in state.gates] == hashes and state.step(step.id).matched == found
+            assert not isinstance(while_waiting(state, 1, 4, 8), Match)
+    assert len(seen) > 1 and len({wish.proposal for wish in seen}) == len(seen)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 9))
+def test_as_many_answers_as_take_about_a_patchs_tokens(before: float, after: float, most: int) -> None:
+    step = next(step for step in fold(tell_story(lambda options: options[0])).steps if step.preview)
+    assert step.preview is not None
+    samples = unmatched(replace(step, preview=replace(step.preview, tokens_before=before, tokens_after=after)), most)
+    assert samples == 0 or 2 <= samples <= most
+    if samples:
+        assert samples == most or abs(samples * before - after) <= before
+    elif before and most > 1:
+        assert after <= 1.5 * before
+
+
+def test_what_it_found_is_said_in_one_line() -> None:
+    found = ev.Matched("p", 2, 3, 80, 0.5375, 800.0)
+    assert matched(found) == "g2, the best of 3 answers: 53.8 % on 80 train cases"
 
 
 def test_what_came_through_no_single_hunk_is_said() -> None:

@@ -18,7 +18,7 @@ from tests.core.story import RULES
 def session(tokens: int = 1) -> Any:
     """`tokens`: the budget."""
     rules = SimpleNamespace(**RULES.__dict__ | {"max_tokens": tokens})
-    evaluate = SimpleNamespace(idle_repeats=9, trace=0)
+    evaluate = SimpleNamespace(idle_repeats=9, trace=0, matched=0)
     said: list[str] = []
     report = SimpleNamespace(beat=lambda: None, phase=lambda why: None, say=said.append, said=said)
     config = SimpleNamespace(evaluate=evaluate, rules=rules, seed=0)

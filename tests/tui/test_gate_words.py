@@ -141,6 +141,33 @@ def test_a_gate_says_that_a_patch_was_turned_down_before(tmp_path: Path) -> None
     assert row == f"{first} ana refused “Ask twice”: too dear  came back once"
 
 
+def test_the_gate_sets_a_dearer_patch_beside_as_many_tokens_on_the_incumbent(tmp_path: Path) -> None:
+    config = load_config(Path("configs/lawbench-nano.yaml"))
+
+    def said() -> list[str]:
+        asked = question(run.store.state, config)
+        assert asked is not None
+        lines = [line.plain for line in grounds(asked, 110)]
+        return [line for line in lines if line.startswith("as many tokens")]
+
+    with writing(tmp_path / "runs" / "r") as run:
+        run.prepare("r")
+        run.generation(None, 0.2)
+        name = run.proposal("harness", "Ask twice")
+        run.preview(name)
+        gate = run.gate(name)
+        assert said() == [], "it costs a third more"
+        run.verdict(gate, "reject", "no")
+        run.store.record(ev.ProposalRefused(name, "ana", "no"))
+        dear = run.proposal("harness", "Ask five times")
+        run.preview(dear, tokens=1300.0)
+        run.gate(dear)
+        assert said() == ["as many tokens on g0, the best of 4: an engine measures it while this waits"]
+        run.store.record(ev.Matched(dear, 0, 4, 120, 0.45, 1290.0))
+        [line] = said()
+        assert line.startswith("as many tokens on g0, the best of 4: 54/120 45.0 %; it takes the verifier")
+
+
 def test_where_no_case_is_traced_to_a_hunk_it_is_said_why(tmp_path: Path) -> None:
     def said(asked: Question | None) -> list[str]:
         assert asked is not None

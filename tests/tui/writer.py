@@ -183,8 +183,9 @@ class Writer:
         self.clock.wait(20)
         return name
 
-    def preview(self, name: str) -> None:
-        seen = Preview(120, 0.31, 0.39, 0.08, 0.01, 0.15, ("train-0001", "train-0002"), ("train-0003",), 260.0, 344.0)
+    def preview(self, name: str, tokens: float = 344.0) -> None:
+        sides = ("train-0001", "train-0002"), ("train-0003",)
+        seen = Preview(120, 0.31, 0.39, 0.08, 0.01, 0.15, *sides, 260.0, tokens)
         self.store.record(ev.PreviewDone(name, seen))
 
     def pilot(self, name: str) -> None:
