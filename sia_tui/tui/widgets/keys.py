@@ -22,6 +22,8 @@ class Keys(Footer):
 
     _made_of: tuple[object, ...] = ()
     """The bindings whose keys are shown."""
+    _due = False
+    """Whether they are to be made anew already."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
@@ -41,13 +43,17 @@ class Keys(Footer):
         """Of a window without the focus Textual leaves the keys as they are; in one that never had it there would be none.
         Under a dialogue no key of the pane's does anything, and all of them are back when it is closed: making them anew both
         times would paint the window four times more."""
-        if not self.is_attached or screen is not self.screen:
+        if self.children and not (screen.app.app_focus and screen.is_current):
             return
-        if not self.children:
-            self._bindings_ready = True
-            self.call_after_refresh(self.recompose)
-        elif screen.is_current and self._made_of != self._bound:
-            super().bindings_changed(screen)
+        self._bindings_ready = True
+        if not self._due and self.is_attached and screen is self.screen and self._made_of != self._bound:
+            # What has the focus changes more than once on the way to another pane.
+            self._due = True
+            self.call_after_refresh(self._make)
+
+    async def _make(self) -> None:
+        self._due = False
+        await self.recompose()
 
     @property
     def _bound(self) -> tuple[object, ...]:
