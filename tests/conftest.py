@@ -1,4 +1,5 @@
-"""How tests share two processes: a file's stay in one, so that what they share is made once, and the longest begin first."""
+"""How tests share three processes, which keep two cores busy though each waits a third of its time: a file's stay in one, so
+that what they share is made once, and the longest begin first."""
 
 from __future__ import annotations
 
