@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 CONFIG, PATCH, CASES = 1 << 20, 16 << 20, 1 << 30
 """The most bytes of each."""
+REGULAR = "a regular file is expected"
 
 
 def opened(path: Path) -> BinaryIO:
@@ -17,15 +18,24 @@ def opened(path: Path) -> BinaryIO:
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise OSError("a regular file is expected")
+        raise OSError(REGULAR)
     return os.fdopen(number, "rb")
 
 
 def read_whole(path: Path, most: int) -> str:
     """As it is, line ends too. Raises OSError, also for more than `most` bytes, and UnicodeDecodeError."""
     with opened(path) as file:
-        large = os.fstat(file.fileno()).st_size > most
-        said = b"" if large else file.read(most + 1)
-    if large or len(said) > most:
-        raise OSError(f"more than {most >> 20} MiB")
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(_more(most))
+        return read_all(file, most)
+
+
+def read_all(file: BinaryIO, most: int) -> str:
+    """All that comes. Raises OSError for more than `most` bytes, and UnicodeDecodeError."""
+    if len(said := file.read(most + 1)) > most:
+        raise OSError(_more(most))
     return said.decode("utf-8")
+
+
+def _more(most: int) -> str:
+    return f"more than {most >> 20} MiB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,9 @@ def _number(value: Any) -> Any:
 
 
 def written(file: str, most: int = given.PATCH) -> str:
-    """Raises UsageError."""
+    """In a file, or on the input where that is named `-`. Raises UsageError."""
     try:
-        return given.read_whole(Path(file), most)
+        return given.read_all(sys.stdin.buffer, most) if file == "-" else given.read_whole(Path(file), most)
     except (OSError, UnicodeDecodeError) as fault:
-        raise UsageError(f"{file}: {fault}") from fault
+        more = "; what a pipe says is read as -" if str(fault) == given.REGULAR else ""
+        raise UsageError(f"{file}: {fault}{more}") from fault

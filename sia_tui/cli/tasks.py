@@ -83,6 +83,8 @@ def _ls(options: argparse.Namespace, workspace: Workspace) -> int:
 def _get(options: argparse.Namespace, workspace: Workspace, name: str) -> int:
     from sia_tui.tasks import lawbench
 
+    if options.wheel and name != lawbench.NAME:
+        raise UsageError(f"--wheel is of {lawbench.NAME} alone: {name} is made here, and nothing is downloaded")
     workspace.create()
     if name != lawbench.NAME:
         folder = workspace.folder("tasks") / name

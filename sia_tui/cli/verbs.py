@@ -107,7 +107,7 @@ def _deciding(verbs: _Verbs) -> None:
         verb.add_argument("--hash", required=True, metavar="H", help="the hash you looked at (8 characters or more)")
     part = approve.add_argument_group("a yes to something else, which is checked, tried and asked about anew")
     part.add_argument("--hunks", metavar="1,3", help="these hunks of the patch alone")
-    part.add_argument("--patch", metavar="FILE", help="this patch in the place of the proposed one")
+    part.add_argument("--patch", metavar="FILE", help="this patch in the place of the proposed one; - reads the input")
     part.add_argument(
         "--plan", metavar="FILE", help="fields of the plan, as YAML or JSON, in place of the proposed ones"
     )
@@ -135,7 +135,9 @@ def _deciding(verbs: _Verbs) -> None:
 
     own = _verb(verbs, "propose", "a patch of yours as the next proposal, or an earlier one revived", "RUN", json=True)
     what = own.add_mutually_exclusive_group(required=True)
-    what.add_argument("--patch", metavar="FILE", help="a unified diff of the harness, paths as in the harness")
+    what.add_argument(
+        "--patch", metavar="FILE", help="a unified diff of the harness, paths as in the harness; - reads the input"
+    )
     what.add_argument("--revive", metavar="P|GEN", help="a refused or rolled-back step, made to fit what serves now")
     own.add_argument("--title", default="", metavar="T", help="what it does (--revive: as before)")
     own.add_argument("--reason", default="", metavar="T", help="why; the Feedback-Agent reads it")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from sia_tui.cli.main import USAGE, main
 from sia_tui.cli.reading import read
 from sia_tui.core.own import NotProposed, revivable
+from sia_tui.given import PATCH
 from sia_tui.store.workspace import Workspace
 from tests.tui.grown import grown_run
 from tests.tui.runs import make_run
@@ -71,6 +74,30 @@ def test_a_patch_of_ones_own_takes_a_title(capsys: pytest.CaptureFixture[str], p
     own = ["propose", "--workspace", str(place), "r", "--patch", str(tmp_path / "own.diff")]
     assert main(own) == USAGE and "has a title" in capsys.readouterr().err
     assert main([*own, "--title", "Ask twice"]) == 0 and "+ASK = 2" in capsys.readouterr().out
+
+
+def test_a_patch_is_taken_from_a_pipe_that_is_the_input(place: Path) -> None:
+    diff = b"--- a/harness.py\n+++ b/harness.py\n@@ -1 +1 @@\n-ASK = 1\n+ASK = 2\n"
+
+    def said(patch: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            "sia_tui",
+            "propose",
+            "--workspace",
+            str(place),
+            "r",
+            "--title",
+            "Ask twice",
+            *words,
+        ]
+        return subprocess.run(command, input=patch, capture_output=True, timeout=60)
+
+    assert b"+ASK = 2" in said(diff, "--patch", "-").stdout
+    assert said(b"\xff", "--patch", "-").returncode == said(b"", "--patch", "-").returncode == USAGE
+    assert said(b" " * (PATCH + 1), "--patch", "-").stderr.endswith(b"-: more than 16 MiB\n")
+    assert said(diff, "--patch", "/dev/stdin").stderr.endswith(b"expected; what a pipe says is read as -\n")
 
 
 def test_decisions_put_promises_beside_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def make_run(workspace: Path, name: str) -> Path:
         (["doctor", "--config", "none.yaml"], "none.yaml: no such file"),
         (["memory", "chess"], "no task 'chess'; there are: lawbench"),
         (["tasks", "get", "nothing"], "no task 'nothing'; there are: lawbench"),
+        (["tasks", "get", "denoise", "--wheel", "x.whl"], "--wheel is of lawbench alone: denoise is made here"),
     ],
     ids=lambda value: " ".join(value)[-24:] if isinstance(value, list) else "",
 )
