@@ -76,7 +76,7 @@ def _pass_rates(found: Rewards) -> str:
     inner = [0, 0, 0, 0]
     for solved, count in enumerate(found.histogram[1:n], 1):
         inner[min(3, 4 * solved // n)] += count
-    quarters = ("< ¼", "< ½", "< ¾", "< 1")
+    quarters = ("< 1/4", "< 1/2", "< 3/4", "< 1")
     told = [f"never {found.histogram[0]}", *(f"{name} {count}" for name, count in zip(quarters, inner, strict=True))]
     return " · ".join([*told, f"always {found.histogram[n]}"])
 

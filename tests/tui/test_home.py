@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.tui.place import Place
 from tests.tui.runs import Scene, make_run, moment
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lawbench-nano-quick.yaml"
+SOURCE = Path(__file__).parents[2] / "sia_tui"
 
 
 SCENES: dict[str, Scene] = {"charges-1": "done", "sql-repair-07": "patch_gate", "kernels-3": "training"}
@@ -375,6 +377,13 @@ async def test_in_ascii_no_glyph_is_left(place: Place) -> None:
             await pilot.pause(0.1)
             signs = {char for char in drawn(app) if not char.isascii() and not char.isalpha()}
             assert signs <= {"：", "。"}, key
+
+
+def test_every_sign_that_the_window_draws_has_one_in_ascii() -> None:
+    files = [*(SOURCE / "tui").rglob("*.py"), *(SOURCE / "core").glob("*.py")]
+    texts = {file.name: re.sub(r'""".*?"""|#.*', "", file.read_text("utf-8"), flags=re.DOTALL) for file in files}
+    signs = {char for text in texts.values() for char in text if not char.isascii()}
+    assert {"↷", "⚙", "°"} <= signs and not [char for char in signs if plain(char) == "?"]
 
 
 def test_in_ascii_text_stays_and_what_draws_does_not() -> None:
