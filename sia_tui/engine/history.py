@@ -73,7 +73,8 @@ def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> 
         return True
     repository.tie(state.run, worktree, branch)
     if branch == best.commit:
-        return True
+        behind = _left_behind(repository, state, worktree, best.commit)
+        return behind is None or repository.follow(worktree, behind, best.commit)
     if branch not in {generation.commit for generation in state.generations}:
         raise RepositoryError(
             f"branch {state.run} of {repository.root} stands at {branch[:10]}, which is no generation of this run; "
@@ -81,6 +82,15 @@ def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> 
         )
     repository.move(state.run, branch, best.commit)
     return repository.follow(worktree, branch, best.commit)
+
+
+def _left_behind(repository: HarnessRepository, state: State, worktree: Path, wanted: str) -> str | None:
+    """The generation that the worktree shows in the place of its branch's: somebody was killed between moving the two."""
+    shown = repository.laid_out(worktree)
+    if shown is None or shown == repository.resolve(f"{wanted}^{{tree}}"):
+        return None
+    commits = (made.commit for made in state.generations)
+    return next((commit for commit in commits if repository.resolve(f"{commit}^{{tree}}") == shown), None)
 
 
 def generation_note(state: State, generation: Generation) -> str:

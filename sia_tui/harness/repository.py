@@ -198,6 +198,10 @@ class HarnessRepository:
         self.git.run(*place, "reset", "-q", "--hard", new)
         return True
 
+    def laid_out(self, worktree: Path) -> str | None:
+        """Tree id of what git last put into this repository's worktree, with what a person staged since."""
+        return self.git.run("-C", str(worktree), "write-tree").strip() if self.is_tied(worktree) else None
+
     def note(self, run: str, commit: str, text: str) -> None:
         """Replace the note that `git log` shows below the commit; one that says so already stays."""
         if self.noted(run, commit) != text.strip():
