@@ -68,9 +68,13 @@ def notes(state: State) -> Iterator[tuple[str, str]]:
 
 def move_branch(repository: HarnessRepository, state: State, worktree: Path) -> bool:
     """The run's branch to its incumbent, the worktree after it. False if the worktree holds a person's edits."""
-    best, branch = state.best, repository.resolve(f"refs/heads/{state.run}")
-    if best is None or branch is None:
+    best, ref = state.best, f"refs/heads/{state.run}"
+    if best is None:
         return True
+    if (branch := repository.resolve(ref)) is None:
+        # Somebody deleted it.
+        branch = best.commit
+        repository.mark(ref, branch)
     repository.tie(state.run, worktree, branch)
     if branch == best.commit:
         behind = _left_behind(repository, state, worktree, best.commit)

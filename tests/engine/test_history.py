@@ -26,3 +26,13 @@ def test_a_worktree_that_was_left_behind_its_branch_comes_after_it_but_for_a_per
     assert move_branch(repository, state, worktree) and shown.read_text() == "x = 2\n"
     shown.write_text("x = 9\n")
     assert move_branch(repository, state, worktree) and shown.read_text() == "x = 9\n", "it is at its place"
+
+
+def test_a_branch_that_somebody_deleted_is_there_again(tmp_path: Path) -> None:
+    repository, first = HarnessRepository.plant(tmp_path / "harness", "task", {"harness.py": b"x = 1\n"})
+    worktree, made = tmp_path / "tree", SimpleNamespace(commit=first)
+    repository.start_run("r", first, worktree)
+    repository.unmark("refs/heads/r")
+    state: Any = SimpleNamespace(run="r", best=made, generations=[made])
+    assert move_branch(repository, state, worktree) and repository.resolve("refs/heads/r") == first
+    assert repository.is_tied(worktree)
