@@ -42,7 +42,7 @@ pytest: .venv/.tested
 
 # What takes minutes: whole runs killed in every part and compared with those that were not, and one led by the advisor.
 test-long: .venv/.tested
-	$(BIN)/python -m pytest -q -m long
+	$(BIN)/python -m pytest -q -n 2 -m long
 
 test-triton: .venv/.tested .venv-triton/.installed
 	OMP_NUM_THREADS=1 .venv-triton/bin/python -m pytest -q -n0 -rs -m 'triton or not triton' tests/tasks/trimul/test_gpu.py tests/tasks/trimul/test_triton.py
