@@ -104,7 +104,7 @@ def unmatched(step: Step, most: int) -> int:
     seen, known = step.preview, step.matched
     if seen is None or not seen.tokens_before or (known is not None and known.n == seen.n):
         return 0
-    samples = min(most, round(seen.tokens_after / seen.tokens_before))
+    samples = round(min(most, seen.tokens_after / seen.tokens_before))
     return samples if samples > 1 else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sia_tui.core import events as ev
@@ -16,6 +16,9 @@ from sia_tui.core.state import State
 from sia_tui.core.telling import matched, traced
 from tests.core.story import RULES, tell_story
 from tests.core.test_attribution import in_turn
+
+
+TRIED = next(step for step in fold(tell_story(lambda options: options[0])).steps if step.preview)
 
 
 @st.composite
@@ -103,8 +106,9 @@ def test_the_tokens_of_a_dearer_patch_are_spent_on_the_incumbent_first_and_once(
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 9))
+@example(5e-324, 1.0, 4)
 def test_as_many_answers_as_take_about_a_patchs_tokens(before: float, after: float, most: int) -> None:
-    step = next(step for step in fold(tell_story(lambda options: options[0])).steps if step.preview)
+    step = TRIED
     assert step.preview is not None
     samples = unmatched(replace(step, preview=replace(step.preview, tokens_before=before, tokens_after=after)), most)
     assert samples == 0 or 2 <= samples <= most
