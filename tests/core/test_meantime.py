@@ -17,7 +17,6 @@ from sia_tui.core.telling import matched, traced
 from tests.core.story import RULES, tell_story
 from tests.core.test_attribution import in_turn
 
-
 TRIED = next(step for step in fold(tell_story(lambda options: options[0])).steps if step.preview)
 
 
