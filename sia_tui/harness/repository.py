@@ -199,8 +199,11 @@ class HarnessRepository:
         return True
 
     def laid_out(self, worktree: Path) -> str | None:
-        """Tree id of what git last put into this repository's worktree, with what a person staged since."""
-        return self.git.run("-C", str(worktree), "write-tree").strip() if self.is_tied(worktree) else None
+        """Tree id of what git last put into this repository's worktree, with what a person staged since; None of another's,
+        and amid a merge or a git of theirs."""
+        with contextlib.suppress(RepositoryError):
+            return self.git.run("-C", str(worktree), "write-tree").strip() if self.is_tied(worktree) else None
+        return None
 
     def note(self, run: str, commit: str, text: str) -> None:
         """Replace the note that `git log` shows below the commit; one that says so already stays."""

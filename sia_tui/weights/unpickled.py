@@ -26,7 +26,7 @@ class Unpickled:
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)  # type: ignore[misc]
-        (Path(output_dir or self.args.output_dir) / UNREAD).unlink()
+        (Path(output_dir or self.args.output_dir) / UNREAD).unlink(missing_ok=True)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self.args.should_save:

@@ -23,6 +23,12 @@ def test_a_worktree_that_was_left_behind_its_branch_comes_after_it_but_for_a_per
     shown.write_text("x = 9\n")
     assert not move_branch(repository, state, worktree) and shown.read_text() == "x = 9\n"
     shown.write_text("x = 1\n")
+    lock = repository.root / ".git" / "worktrees" / "tree" / "index.lock"
+    lock.touch()
+    assert move_branch(repository, state, worktree) and shown.read_text() == "x = 1\n", (
+        "somebody's git is at work there"
+    )
+    lock.unlink()
     assert move_branch(repository, state, worktree) and shown.read_text() == "x = 2\n"
     shown.write_text("x = 9\n")
     assert move_branch(repository, state, worktree) and shown.read_text() == "x = 9\n", "it is at its place"
