@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from sia_tui.policy import base, nano
 from sia_tui.tasks.task import text_of
 
 TRAINING_S = 7200.0
+LOOK_S = 0.2
+"""How often it is looked whether another run's training of the same policy is over."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,37 @@ async def _nano(session: Session) -> Base:
         recipe = recipe.model_copy(update={"form": "plan"})
     folder = session.workspace.folder("policies") / f"nano-{nano.recipe_hash(recipe, texts, answers)}"
     if not (folder / "manifest.json").exists():
-        await _train(session, recipe, texts, answers, folder)
+        async with _alone(session, folder):
+            if not (folder / "manifest.json").exists():
+                await _train(session, recipe, texts, answers, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     told = f"{folder.name}, {manifest['parameters'] / 1e6:.1f} M parameters"
     return Base(folder, told, manifest["weights_sha256"])
+
+
+@asynccontextmanager
+async def _alone(session: Session, folder: Path) -> AsyncIterator[None]:
+    """Of runs that want the same policy one trains it and the others wait, each for as long as a training may take."""
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        try:
+            async with asyncio.timeout(TRAINING_S):
+                if not _taken(lock.fileno()):
+                    session.report.phase("waiting for another run, which trains the same nano policy")
+                    while not _taken(lock.fileno()):  # noqa: ASYNC110 - another process' lock wakes nobody
+                        await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise EngineError(
+                f"another run has been training {folder.name} for {TRAINING_S / 3600:g} h: stop it, and resume this one"
+            ) from None
+        yield
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _train(session: Session, recipe: nano.NanoRecipe, texts: list[str], answers: list[str], folder: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from tests.agents.turns import Asked, Call, Say, Turn, Usage
 from tests.e2e.script import CLONING, better
 
-SEED = {path.name: path.read_text(encoding="utf-8") for path in Path("harness_repo/lawbench").glob("*.*")}
+LIGHT = Path("tests/e2e/light/tools.py")
+SEED = {path.name: path.read_text(encoding="utf-8") for path in (*Path("harness_repo/lawbench").glob("*.*"), LIGHT)}
 FIRST = {name: text for name, text in SEED.items() if name.endswith((".py", ".md"))} | {
     "prompt.md": "案情：{facts}\n罪名：\n"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import yaml
 from tests.lawbench_shaped import write_lawbench_shaped
 
 ROOT = Path(__file__).parents[2]
+LIGHT = ROOT / "tests" / "e2e" / "light" / "tools.py"
 STARTING = ("run", "resume", "branch", "attach")
 SHARED = ("environments", "policies", "baselines", "fitness")
 """Folders of a workspace, named by what they are made of."""
@@ -73,6 +75,8 @@ def make_desk(root: Path, charges: int = 12, per_charge: int = 24, test_per_char
         "gate": {"policy": "auto", "indecisive": "roll_back"},
         "budget": {"steps": 8},
     }
+    shutil.copytree(ROOT / "harness_repo" / "lawbench", root / "seeds" / "lawbench")
+    shutil.copyfile(LIGHT, root / "seeds" / "lawbench" / "tools.py")
     path = root / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
     return Desk(root / "workspace", path)

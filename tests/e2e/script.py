@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from sia_tui.agents.blocks import BLOCKS
 from sia_tui.agents.protocol import Record
@@ -115,6 +116,9 @@ def remark(number: int) -> Make:
     return lambda files: {"harness.py": f"# remark {number}\n{files['harness.py']}"}
 
 
+HEAVY = ("fates", "soak", "walk")
+"""Scripts whose first harness searches with scikit-learn, as the house's does; that of the others is light."""
+
 Said = Make | TrainPlan | tuple[Make, TrainPlan]
 """A patch, a plan, or both at once."""
 SCRIPTS: dict[str, tuple[tuple[str, Said], ...]] = {
@@ -170,8 +174,10 @@ def unified(old: Files, new: Files) -> str:
 def plug_in(script: str) -> None:
     """The scripted agent, in place of the config's, for engines of this process and those it starts."""
     from sia_tui.cli import background
-    from sia_tui.engine import step
+    from sia_tui.engine import session, step
 
+    if script not in HEAVY:
+        session.SEEDS = Path(os.environ["SIA_WORKSPACE"]).parent / "seeds"
     background.PROGRAM = (sys.executable, "-m", "tests.e2e.script", script)
     step.make_feedback_agent = lambda player, calls: ScriptedAgent(SCRIPTS[script])  # type: ignore[assignment]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import itertools
 import os
 import signal
@@ -21,7 +22,7 @@ from sia_tui.core import events as ev
 from sia_tui.core.hardware import machine_named
 from sia_tui.core.replicas import Serving
 from sia_tui.core.state import State
-from sia_tui.engine import hardware, prepare, training
+from sia_tui.engine import hardware, policies, prepare, training
 from sia_tui.engine.crew import Place
 from sia_tui.engine.engine import Options, _Engine
 from sia_tui.engine.policies import base_of
@@ -31,6 +32,7 @@ from sia_tui.engine.serving import Watch
 from sia_tui.engine.session import EngineError, Session, gpus_for_ray, serving
 from sia_tui.engine.trainer import ALL_SERVE, TrainerDied, placed
 from sia_tui.policy.client import Gateway
+from sia_tui.policy.nano import recipe_hash
 from sia_tui.policy.vllm_server import command
 from sia_tui.policy.wire import Settings
 from sia_tui.store.lock import Hold
@@ -116,6 +118,23 @@ async def test_a_remote_model_is_its_name_and_address(tmp_path: Path) -> None:
     assert (await base_of(other)).sha256 != base.sha256
     settings = serving(asked.config)
     assert (settings["model"], settings["address"]) == ("m", "http://127.0.0.1:1/v1")
+
+
+async def test_of_runs_that_want_the_same_nano_policy_one_trains_it(tmp_path: Path) -> None:
+    asked = session(tmp_path)
+    asked.task = cast(Any, SimpleNamespace(labels=("a", "b"), forms=None, rows=lambda view: []))
+    folder = tmp_path / "policies" / f"nano-{recipe_hash(asked.config.policy.recipe, [], ['a', 'b'])}"
+    folder.mkdir(parents=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(base_of(asked))
+        await asyncio.sleep(3 * policies.LOOK_S)
+        assert not waiting.done()
+        told = '{"parameters": 200000, "weights_sha256": "as the other trained it"}'
+        (folder / "manifest.json").write_text(told)
+    base = await asyncio.wait_for(waiting, 10)
+    assert (base.sha256, base.folder) == ("as the other trained it", folder)
+    assert cast(Quiet, asked.report).phases == ["waiting for another run, which trains the same nano policy"]
 
 
 PLACED = {"weights": {"plan": {"serve_on": [4, 5], "train_on": [6]}}, "policy": {"backend": "vllm", "device": "cuda"}}

@@ -89,7 +89,8 @@ async def test_too_many_tool_calls_are_counted(world: MakeWorld) -> None:
 )
 async def test_prepare_is_held_to_its_folder(world: MakeWorld, body: str, reason: str) -> None:
     here = world(ECHO, f"def prepare(rows, out):\n    {body}\n")
-    with pytest.raises(HarnessBroken, match=reason):
+    # Whoever looks from outside may find too much of something before the process itself comes to its limit.
+    with pytest.raises((HarnessBroken, WorkerDied), match=reason):
         await prepare(here.setup(tools_mb=2, scratch_mb=2), 1.0 if "sleep" in body else 20.0)
 
 
