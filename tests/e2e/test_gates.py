@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Desk
-from tests.e2e.killing import asked, paths_of, start, wait_for
+from tests.e2e.killing import paths_of, start, wait_for
 
 pytestmark = pytest.mark.xdist_group("e2e-gates")
 
 RUN = "asked"
+OPENED = "select count(*) from events where kind = 'GateOpened'"
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,9 @@ def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]
     wanted = desk.cli("more-evidence", RUN)
     assert wanted.returncode == 0 and "its preview on as many further train cases" in wanted.stdout, wanted.stderr
     assert "no gate is waiting" in desk.cli("pending").stdout
-    again = desk.cli("resume", RUN, "--headless", script="gates")
-    assert again.returncode == 3, again.stdout + again.stderr
+    paths, log = paths_of(desk, RUN), desk.workspace.parent / "gates.log"
+    engine = start(desk, "resume", RUN, "--wait", script="gates", log=log)
+    assert wait_for(paths, engine, OPENED, 2), log.read_text()
     early, waiting = waiting, pending(desk)
     assert waiting["preview"]["n"] == 18 and (waiting["gate"], waiting["hash"] != early["hash"]) == (
         early["gate"],
@@ -58,8 +60,7 @@ def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]
     twice = desk.cli("approve", f"{RUN}/{waiting['gate']}", "--hash", waiting["hash"])
     assert twice.returncode == 2 and "answered already" in twice.stderr
 
-    resumed = desk.cli("resume", RUN, "--headless", script="gates")
-    assert resumed.returncode == 3, resumed.stdout + resumed.stderr
+    assert wait_for(paths, engine, OPENED, 3), log.read_text()
     second = pending(desk)
     assert second["title"] == "script: better" and second["hash"] != waiting["hash"]
     told = desk.show(RUN)
@@ -70,10 +71,7 @@ def test_a_gate_is_asked_answered_and_obeyed(desk: Desk, waiting: dict[str, Any]
     yes = desk.cli("approve", f"{RUN}/{second['gate']}", "--hash", second["hash"], "--note", "go")
     assert yes.returncode == 0, yes.stderr
 
-    paths, log = paths_of(desk, RUN), desk.workspace.parent / "gates.log"
-    engine = start(desk, "resume", RUN, "--wait", script="gates", log=log)
-    opened = "select count(*) from events where kind = 'GateOpened'"
-    assert wait_for(paths, engine, opened, asked(paths, opened) + 1), log.read_text()
+    assert wait_for(paths, engine, OPENED, 4), log.read_text()
     told = desk.show(RUN)
     assert told["generations"][1]["kept"] and told["generations"][1]["verdict"]["note"] == "go"
     assert pending(desk)["lever"] == "stop" and engine.poll() is None
