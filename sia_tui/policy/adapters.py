@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from sia_tui.core.pickles import pickles
+from sia_tui.pickles import pickles
 
 
 def adapter_hash(folder: Path) -> str:

@@ -43,6 +43,8 @@ class Replay(Follower):
         self._stops_at: Mark | None = None
         self._since = 0.0
         self._moved = threading.Event()
+        self._playhead = threading.Lock()
+        """Whoever moves it, the thread that plays or a person, moves it from where it is."""
 
     def seen(self) -> None:
         """Nothing of a recording is left for later."""
@@ -65,18 +67,20 @@ class Replay(Follower):
 
     def play(self) -> None:
         """Play or pause; from the end it begins anew. It stops at the next gate, where a person would have stood."""
-        if not self.playing and self.ended:
-            self.at_s = 0.0
-        self.playing = not self.playing
-        self._since = self._clock()
-        self._stops_at = self.film.next_mark(self.at_s, "gate")
+        with self._playhead:
+            if not self.playing and self.ended:
+                self.at_s = 0.0
+            self.playing = not self.playing
+            self._since = self._clock()
+            self._stops_at = self.film.next_mark(self.at_s, "gate")
         self._moved.set()
 
     def seek(self, to_s: float) -> None:
         """Show another moment; what plays goes on from there, but stays where there is something to see."""
-        self.at_s = min(max(0.0, to_s), self.film.length_s)
-        self.playing = self.playing and not self.film.marked(self.at_s)
-        self._stops_at = self.film.next_mark(self.at_s, "gate")
+        with self._playhead:
+            self.at_s = min(max(0.0, to_s), self.film.length_s)
+            self.playing = self.playing and not self.film.marked(self.at_s)
+            self._stops_at = self.film.next_mark(self.at_s, "gate")
         self._moved.set()
 
     def step(self, way: int) -> None:
@@ -93,8 +97,11 @@ class Replay(Follower):
 
     def advance(self) -> None:
         """Move on by the time that has passed."""
-        if not self.playing:
-            return
+        with self._playhead:
+            if self.playing:
+                self._advance()
+
+    def _advance(self) -> None:
         before, self._since = self._since, self._clock()
         to = self.at_s + (self._since - before) * self.speed
         stop = self._stops_at

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from sia_tui.core.pickles import pickles
+from sia_tui.pickles import pickles
+from sia_tui.trees import remove
 from sia_tui.weights.groups import Turn
 from sia_tui.weights.protocol import Job, Rollout
 from sia_tui.weights.stopping import Look
@@ -106,7 +106,7 @@ def resume(job: Job, say: Callable[[str], None] = lambda line: None) -> tuple[Pa
             if not told:
                 say(PICKLED)
             told = True
-        shutil.rmtree(checkpoint)
+        remove(checkpoint)
     return None
 
 

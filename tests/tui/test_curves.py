@@ -28,6 +28,7 @@ from sia_tui.tui.screens.curves import CurvesPane
 from sia_tui.tui.screens.overlays import Overlays
 from sia_tui.tui.view import View
 from sia_tui.tui.widgets.curve import Curve
+from sia_tui.tui.widgets.plot import STEPS, whole_steps
 from tests.tui.desk import SMALL, WIDE, Engine, open_on, screen_text, settle
 from tests.tui.opened import until
 from tests.tui.runs import make_run
@@ -218,6 +219,13 @@ async def test_the_cursor_tells_every_lines_value_at_its_step(paths: RunPaths) -
         await pilot.press("escape")
         await drawn(pilot)
         assert "at step" not in screen_text(app) and "reward 0.31 → 0.43" in screen_text(app)
+
+
+@pytest.mark.parametrize(("first", "last"), [(-0.5, 0.5), (0.5, 1.5), (3.9, 5.2), (-0.6, 30.6), (0, 12_345)])
+def test_only_steps_are_named_below_a_training(first: float, last: float) -> None:
+    named = whole_steps(first, last)
+    assert named and all(x.is_integer() and first <= x <= last for x in named)
+    assert len(named) <= STEPS + 1
 
 
 async def test_keys_zoom_about_the_cursor_and_smooth(paths: RunPaths) -> None:

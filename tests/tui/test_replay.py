@@ -8,6 +8,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -22,7 +24,7 @@ from sia_tui.store.reader import RunReader, counted
 from sia_tui.store.version import StoreError
 from sia_tui.store.workspace import RunPaths, Workspace
 from sia_tui.tui.ascii import Ascii
-from sia_tui.tui.film import CUT_S, film
+from sia_tui.tui.film import CUT_S, Film, film
 from sia_tui.tui.manners import Manners
 from sia_tui.tui.replay import Replay
 from sia_tui.tui.replayed import ReplayApp
@@ -90,6 +92,34 @@ def test_playing_stops_at_gates_and_at_the_end(done: RunPaths) -> None:
     assert replay.at_s == replay.film.marks[0].at_s
     replay.jump(-1)
     assert replay.at_s == 0
+
+
+class Interrupted(Film):
+    """A film in which somebody seeks while it moves on."""
+
+    seeking: ClassVar[Thread | None] = None
+    replay: ClassVar[Replay | None] = None
+
+    @property
+    def length_s(self) -> float:
+        if Interrupted.seeking is None and Interrupted.replay is not None:
+            Interrupted.seeking = Thread(target=Interrupted.replay.seek, args=(0.25,))
+            Interrupted.seeking.start()
+            Interrupted.seeking.join(0.2)
+        return super().length_s
+
+
+def test_a_seek_while_it_moves_on_is_not_lost(done: RunPaths) -> None:
+    now = 0.0
+    replay = Replay(done, lambda: now)
+    replay.play()
+    now += 1e-3
+    replay.film = Interrupted(replay.film.moments, replay.film.seconds, replay.film.marks)
+    Interrupted.replay = replay
+    replay.advance()
+    assert Interrupted.seeking is not None
+    Interrupted.seeking.join(10)
+    assert replay.at_s == 0.25
 
 
 def test_a_jump_while_it_plays_stays_at_its_mark(done: RunPaths) -> None:

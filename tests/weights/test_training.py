@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sia_tui.core.pickles import pickles
+from sia_tui.pickles import pickles
 from sia_tui.weights.protocol import Failed, Full, Job, Left, Need, Rollout, Trained
 from sia_tui.weights.whole import carry
 from tests.weights.bandit import Heard, Policy, Reward, job, plan, run, run_here, start

@@ -21,6 +21,8 @@ from sia_tui.tui.decimate import Points, decimate
 from sia_tui.tui.ticked import ROOM, ticked
 
 ZOOM = 1.5
+STEPS = 8
+"""Intervals along x that are named at most."""
 
 
 class Paper(Canvas):
@@ -84,7 +86,7 @@ class Plot(PlotWidget):
         if chart.cursor is not None:
             self.add_v_line(chart.cursor, hue("accent"))
         self.set_yticks(ticks(low, high, (height - 2) // 2))
-        self.set_xticks(_whole(first, last, width) if chart.whole_x else None)
+        self.set_xticks(_whole(first, last, width) if chart.whole_x else whole_steps(first, last))
 
     def _add(self, series: Series, points: Points, hue: Callable[[str], str]) -> None:
         xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -114,6 +116,11 @@ class Plot(PlotWidget):
 def _dotted(first: float, last: float, cell: float) -> list[float]:
     """A dot in every other cell, well within its left half: on an edge rounding would put it now here, now there."""
     return [first + (place + 0.25) * cell for place in range(0, round((last - first) / cell), 2)]
+
+
+def whole_steps(first: float, last: float) -> list[float]:
+    """No step lies between two, however near they are looked at."""
+    return [x for x in ticks(first, last, STEPS) if x.is_integer()]
 
 
 def _whole(first: float, last: float, width: int) -> list[float]:
