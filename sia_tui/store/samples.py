@@ -36,16 +36,17 @@ def chosen(rows: Sequence[EpisodeRow], each: int = EACH, at: int | None = None) 
     """Of the rollouts of one training. No rollout is in two kinds, and cases take turns, so that prompts differ.
 
     Only what was rolled out to learn from says what rewards teach. What was held out is among what changed most: there the
-    same case is asked again and again. The pilot's is no training's. `at`: only those rolled out that many optimizer steps
-    into the training, as if it had ended there. Ties go to the newest. The random ones are drawn by the hash of their id: the
-    same ones whenever it is asked.
+    same case is asked again and again. The pilot's are no training's, and stand for one that has none of its own yet. `at`:
+    only those rolled out that many optimizer steps into the training, as if it had ended there. Ties go to the newest. The
+    random ones are drawn by the hash of their id: the same ones whenever it is asked.
     """
-    rows = [row for row in rows if row.purpose in ("train", "held_out")]
+    learned = "train" if at is not None or any(row.purpose == "train" for row in rows) else "pilot"
+    rows = [row for row in rows if row.purpose == learned or (learned == "train" and row.purpose == "held_out")]
     newest_first = [row for row in reversed(rows) if at is None or row.step == at]
     taken: set[str] = set()
 
     def some(kind: Kind, key: Callable[[EpisodeRow], Any]) -> Iterator[Sample]:
-        left = [row for row in newest_first if row.purpose == "train" and row.id not in taken]
+        left = [row for row in newest_first if row.purpose == learned and row.id not in taken]
         for row in in_turns(sorted(left, key=key), each):
             taken.add(row.id)
             yield Sample(kind, row)
@@ -53,7 +54,7 @@ def chosen(rows: Sequence[EpisodeRow], each: int = EACH, at: int | None = None) 
     best = list(some("best paid", lambda row: -row.reward))
     worst = list(some("worst", lambda row: row.reward))
     random = list(some("random", lambda row: digest(row.id)))
-    old = _changes([row for row in rows if at is None or _step(row) <= at])
+    old = _changes([row for row in rows if row.purpose != "pilot" and (at is None or _step(row) <= at)])
     news = sorted((row for row in newest_first if row.id in old), key=lambda row: -abs(row.reward - old[row.id].reward))
     changed = [Sample("changed most", new, old[new.id]) for new in in_turns(news, each)]
     return [*best, *worst, *random, *changed]

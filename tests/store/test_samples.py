@@ -46,7 +46,7 @@ def test_cases_take_turns(rows: list[EpisodeRow], most: int) -> None:
 @given(ROWS, st.integers(1, 4))
 def test_what_is_chosen_is_what_it_is_called(rows: list[EpisodeRow], each: int) -> None:
     found = chosen(rows, each)
-    learned = [row for row in rows if row.purpose == "train"]
+    learned = [row for row in rows if row.purpose == "train"] or [row for row in rows if row.purpose == "pilot"]
     once = [sample.row.id for sample in found if sample.before is None]
     assert len(set(once)) == len(once) == min(len(learned), 3 * each) and set(once) <= {row.id for row in learned}
     assert all(count <= each for count in Counter(sample.kind for sample in found).values())
@@ -71,6 +71,15 @@ def test_what_the_rewards_teach_is_told_by_what_was_learned_from() -> None:
     taught = {sample.kind: sample.row.purpose for sample in found if sample.kind != "changed most"}
     assert taught == {"best paid": "train", "worst": "train", "random": "train"}
     assert {sample.row.purpose for sample in found if sample.kind == "changed most"} == {"held_out"}
+
+
+def test_until_there_is_a_rollout_of_its_own_the_pilots_stand_for_a_training() -> None:
+    rows = [row(number, f"c{number % 3}", 0, number / 9, "pilot") for number in range(9)]
+    rows += [row(20, "h", 0, 1.0, "held_out")]
+    found = chosen(rows)
+    assert {(sample.row.purpose, sample.before) for sample in found} == {("pilot", None)}
+    assert found[0].row.reward == max(one.reward for one in rows if one.purpose == "pilot")
+    assert chosen(rows, at=0) == []
 
 
 def test_the_largest_change_is_first_and_the_middle_is_not_looked_at() -> None:

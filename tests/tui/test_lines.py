@@ -120,3 +120,12 @@ async def test_nothing_to_show_says_so_and_any_size_holds() -> None:
             app.show(5)
             await pilot.resize_terminal(*size)
             await pilot.pause()
+
+
+async def test_as_high_as_its_rows_it_has_no_empty_one() -> None:
+    app = Page()
+    async with app.run_test(size=(30, 10)) as pilot:
+        app.lines.styles.height = "auto"
+        app.show(3)
+        await pilot.pause()
+        assert app.lines.size.height == 3

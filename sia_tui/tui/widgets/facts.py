@@ -17,7 +17,7 @@ class Facts(Lines):
 
     DEFAULT_CSS = """
     Facts {
-        height: auto; max-height: 30%; padding: 0 1; scrollbar-size-horizontal: 0;
+        height: auto; max-height: 30%; padding: 0 1;
         border-top: solid $panel-lighten-2; border-title-color: $warning;
         &:focus { border-top: solid $accent; }
     }
