@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sia_tui.harness.plumbing import Plumbing, RepositoryError
-from sia_tui.harness.worktree import is_tied, tie, untie
+from sia_tui.harness.worktree import follow, is_tied, tie, untie
 
 __all__ = ["SEED_DATE", "Change", "HarnessRepository", "PatchFailed", "RepositoryError"]
 MOST_PATCH = 4 << 20
@@ -186,17 +186,9 @@ class HarnessRepository:
             self.git.swap(branch, old, new)
 
     def follow(self, worktree: Path, old: str, new: str) -> bool:
-        """Bring a worktree that shows `old` to `new`. False, and untouched, if a person has edits in it, or it is not this
-        repository's."""
-        if not self.is_tied(worktree):
-            return False
-        place = ("-C", str(worktree))
-        try:
-            self.git.run(*place, "diff", "--quiet", old, "--")
-        except RepositoryError:
-            return not self.git.run(*place, "diff", "--name-only", new, "--")
-        self.git.run(*place, "reset", "-q", "--hard", new)
-        return True
+        """Bring a worktree that shows `old`, or is half way from there, to `new`. False, and untouched, if a person has edits
+        in it, or it is not this repository's."""
+        return self.is_tied(worktree) and follow(self.git, worktree, old, new)
 
     def laid_out(self, worktree: Path) -> str | None:
         """Tree id of what git last put into this repository's worktree, with what a person staged since; None of another's,

@@ -44,6 +44,28 @@ def untie(root: Path, run: str) -> None:
             shutil.rmtree(place)
 
 
+def follow(git: Plumbing, worktree: Path, old: str, new: str) -> bool:
+    """False, and untouched, if anything in it stands in neither commit: only a person can have written that. Files of both
+    are what a git leaves that was killed on the way. Raises RepositoryError."""
+    if _edited(git, worktree, old, new):
+        return False
+    git.run("-C", str(worktree), "reset", "-q", "--hard", new)
+    return True
+
+
+def _edited(git: Plumbing, worktree: Path, old: str, new: str) -> bool:
+    def differ(*commits: str) -> set[str]:
+        return set(git.run("-C", str(worktree), "diff", "--name-only", "-z", *commits, "--").split("\0")) - {""}
+
+    if differ(old) & differ(new):
+        return True
+    # What git does not know of yet it does not compare, and would write over.
+    added = (path for path in differ("--diff-filter=A", old, new) if (worktree / path).is_file())
+    return any(
+        git.run("hash-object", "--no-filters", str(worktree / path)) != git.resolve(f"{new}:{path}") for path in added
+    )
+
+
 def _take_over(made: Path, worktree: Path) -> None:
     place = _named(made / ".git")
     if place is None:

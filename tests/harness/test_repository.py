@@ -107,6 +107,48 @@ def test_a_worktree_follows_unless_a_person_has_edits_in_it(
     assert "TWO = 22" in (tree / "task" / "harness.py").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def halfway(tmp_path: Path) -> tuple[HarnessRepository, Path, str, str]:
+    """A worktree of three files and two commits: of the second one file is changed, one gone and one new."""
+    old = {"a.py": b"a = 1\n", "b.py": b"b = 1\n", "gone.py": b"g = 1\n"}
+    repository, first = HarnessRepository.plant(tmp_path / "harness", "task", old)
+    tree = repository.tree_of(first, "task", {"a.py": "a = 2\n", "b.py": "b = 2\n", "new.md": "new\n"})
+    second = repository.commit_generation(tree, {}, first, "two", {}, SEED_DATE)
+    repository.start_run("r", first, tmp_path / "tree")
+    repository.move("r", first, second)
+    return repository, tmp_path / "tree", first, second
+
+
+@pytest.mark.parametrize("done", range(16))
+def test_a_worktree_that_a_killed_git_left_between_two_commits_comes_to_the_second(
+    done: int, halfway: tuple[HarnessRepository, Path, str, str]
+) -> None:
+    repository, tree, first, second = halfway
+    steps = (
+        lambda: (tree / "task" / "a.py").write_text("a = 2\n"),
+        lambda: (tree / "task" / "b.py").write_text("b = 2\n"),
+        (tree / "task" / "gone.py").unlink,
+        lambda: (tree / "task" / "new.md").write_text("new\n"),
+    )
+    for place, step in enumerate(steps):
+        if done >> place & 1:
+            step()
+    assert repository.follow(tree, first, second)
+    assert {path.name for path in (tree / "task").iterdir()} == {"a.py", "b.py", "new.md"}
+    assert repository.git.run("-C", str(tree), "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(("name", "text"), [("b.py", "b = 3\n"), ("new.md", "mine\n"), ("gone.py", "g = 2\n")])
+def test_what_stands_in_neither_commit_is_a_persons_and_stays(
+    name: str, text: str, halfway: tuple[HarnessRepository, Path, str, str]
+) -> None:
+    repository, tree, first, second = halfway
+    (tree / "task" / "a.py").write_text("a = 2\n")
+    (tree / "task" / name).write_text(text)
+    assert not repository.follow(tree, first, second)
+    assert (tree / "task" / name).read_text() == text and (tree / "task" / "a.py").read_text() == "a = 2\n"
+
+
 def test_a_copy_of_a_repository_leaves_the_one_it_was_copied_from_alone(
     tmp_path: Path, planted: tuple[HarnessRepository, str]
 ) -> None:
