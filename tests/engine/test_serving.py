@@ -140,7 +140,9 @@ async def test_of_runs_that_want_the_same_nano_policy_one_trains_it(tmp_path: Pa
 PLACED = {"weights": {"plan": {"serve_on": [4, 5], "train_on": [6]}}, "policy": {"backend": "vllm", "device": "cuda"}}
 
 
-def test_policy_and_trainer_see_the_gpus_that_the_plan_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_policy_and_trainer_see_the_gpus_that_the_plan_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = session(tmp_path, **PLACED).config
     settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(config))
     assert settings.gpus == (4, 5) and settings.vllm.tensor_parallel == 2
@@ -171,7 +173,7 @@ def test_policy_and_trainer_see_the_gpus_that_the_plan_names(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("named", ["-1", "0"])
-def test_without_a_gpu_none_serves_whatever_is_named(
+async def test_without_a_gpu_none_serves_whatever_is_named(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = replace(session(tmp_path, **PLACED).config.weights.plans(0)[0], serve_on=(), train_on=())
@@ -192,7 +194,7 @@ def test_without_a_gpu_none_serves_whatever_is_named(
     assert placed(job)["CUDA_VISIBLE_DEVICES"] == ""
 
 
-def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tmp_path: Path) -> None:
+async def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tmp_path: Path) -> None:
     config = session(tmp_path, **PLACED, cluster={"replicas": 2}).config
     settings = Settings(model_dir="m", sockets="s", lanes=1, **serving(config))
     assert (settings.replicas, settings.gpus, settings.vllm.tensor_parallel) == (2, (4, 5), 1)
@@ -202,7 +204,9 @@ def test_replicas_share_the_gpus_that_serve_and_those_on_nodes_need_none_here(tm
     assert (settings.replicas, settings.gpus, settings.vllm.tensor_parallel) == (1, (), 1)
 
 
-def test_a_ray_of_the_engines_own_gives_no_gpu_that_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_ray_of_the_engines_own_gives_no_gpu_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 5,6,7")
     assert gpus_for_ray(session(tmp_path, **PLACED).config) == "6,7"
     far = {"replicas": 2, "executor": "ray", "serve": "nodes"}
@@ -215,7 +219,7 @@ def test_a_ray_of_the_engines_own_gives_no_gpu_that_serves(tmp_path: Path, monke
     assert training._held_twice(asked) == ALL_SERVE
 
 
-def test_several_processes_of_a_training_need_ray_before_anything_is_spent(
+async def test_several_processes_of_a_training_need_ray_before_anything_is_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "find_spec", lambda name: None)
@@ -256,7 +260,7 @@ async def test_what_happens_to_replicas_is_recorded_once() -> None:
     assert watch.newest == (Serving(0, "GPU 0", "in", 3, "b", 9.5), Serving(1, "GPU 1", "out", 3, None, 9.5))
 
 
-def test_a_run_serves_in_one_place(tmp_path: Path) -> None:
+async def test_a_run_serves_in_one_place(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="serve_on differs between algorithms"):
         session(tmp_path, weights={"plan": {"serve_on": [0]}, "algorithms": {"dpo": {"serve_on": [1]}}})
 

@@ -74,6 +74,33 @@ async def test_under_a_dialogue_they_stay_and_what_changed_meanwhile_is_shown_af
         assert [key.description for key in main.query(FooterKey)] == ["leave"]
 
 
+class Told(Keys):
+    """Hears of other keys while it is being made anew."""
+
+    made = 0
+
+    def compose(self) -> ComposeResult:
+        self.made += 1
+        if self._bindings_ready:
+            self.bindings_changed(self.screen)
+        yield from super().compose()
+
+
+async def test_what_changes_while_they_are_made_anew_does_not_make_them_twice() -> None:
+    keys = Told()
+    app = Keyed()
+    app.compose = lambda: iter((keys,))  # type: ignore[method-assign]
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        before = keys.made
+        app.helps = False
+        app.refresh_bindings()
+        await pilot.pause()
+        await pilot.pause()
+        assert keys.made == before + 1
+        assert [key.description for key in app.query(FooterKey)] == ["leave"]
+
+
 async def test_they_are_there_though_the_window_never_had_the_focus() -> None:
     app = Keyed()
     app.set_reactive(App.app_focus, False)

@@ -52,8 +52,11 @@ class Keys(Footer):
             self.call_after_refresh(self._make)
 
     async def _make(self) -> None:
-        self._due = False
+        """What changes while the old ones go is in the new ones: they are of the moment at which they come."""
         await self.recompose()
+        self._due = False
+        if self.is_attached:
+            self.bindings_changed(self.screen)
 
     @property
     def _bound(self) -> tuple[object, ...]:
