@@ -129,3 +129,6 @@ async def test_as_high_as_its_rows_it_has_no_empty_one() -> None:
         app.show(3)
         await pilot.pause()
         assert app.lines.size.height == 3
+        app.show(0)
+        await pilot.pause()
+        assert app.lines.size.height == 1 and app.lines.render_line(0).text.startswith("nothing here")

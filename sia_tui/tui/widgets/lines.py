@@ -33,6 +33,7 @@ class Lines(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     Lines {
         height: 1fr;
+        min-height: 1;
         scrollbar-size: 0 1;
         scrollbar-gutter: stable;
         overflow-x: hidden;
