@@ -21,7 +21,7 @@ from sia_tui.tui.decimate import Points, decimate
 from sia_tui.tui.ticked import ROOM, ticked
 
 ZOOM = 1.5
-STEPS = 8
+STEPS = 9
 """Intervals along x that are named at most."""
 
 
