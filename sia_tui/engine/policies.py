@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from sia_tui.core.hashing import digest
 from sia_tui.engine.jobs import run_job
 from sia_tui.engine.session import EngineError, Session
+from sia_tui.flock import got
 from sia_tui.policy import base, nano
 from sia_tui.tasks.task import text_of
 
@@ -90,23 +90,15 @@ async def _alone(session: Session, folder: Path) -> AsyncIterator[None]:
     with folder.with_name(f".{folder.name}.lock").open("w") as lock:
         try:
             async with asyncio.timeout(TRAINING_S):
-                if not _taken(lock.fileno()):
+                if not got(lock.fileno()):
                     session.report.phase("waiting for another run, which trains the same nano policy")
-                    while not _taken(lock.fileno()):  # noqa: ASYNC110 - another process' lock wakes nobody
+                    while not got(lock.fileno()):  # noqa: ASYNC110 - another process' lock wakes nobody
                         await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise EngineError(
                 f"another run has been training {folder.name} for {TRAINING_S / 3600:g} h: stop it, and resume this one"
             ) from None
         yield
-
-
-def _taken(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 async def _train(session: Session, recipe: nano.NanoRecipe, texts: list[str], answers: list[str], folder: Path) -> None:

@@ -6,7 +6,6 @@ only wheels: a source distribution, a URL or an index of its own would run or fe
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -22,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sia_tui.children import die_with_parent
+from sia_tui.flock import got
 
 TIMEOUT_S, LOOK_S = 900.0, 0.1
 """What one step may take, and how often it is looked whether it is to stop."""
@@ -159,13 +159,7 @@ def _locked(path: Path, stop: threading.Event) -> Iterator[None]:
     """Whoever holds it makes the same environment, within the time that both its steps may take."""
     end = time.monotonic() + 2 * TIMEOUT_S
     with path.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if stop.wait(LOOK_S) or time.monotonic() > end:
-                    raise EnvironmentFailed(
-                        f"{path} is held by another process that makes the same environment"
-                    ) from None
+        while not got(file.fileno()):
+            if stop.wait(LOOK_S) or time.monotonic() > end:
+                raise EnvironmentFailed(f"{path} is held by another process that makes the same environment")
         yield

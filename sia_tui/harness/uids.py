@@ -5,7 +5,6 @@ A number is held by a lock that the kernel drops with the engine, so that engine
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import shutil
@@ -14,6 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from sia_tui.flock import got
 
 LOCKS = Path("/run/sia-tui/uids")
 
@@ -40,11 +41,9 @@ def held(uids: tuple[int, int]) -> Held | None:
             lock = os.open(LOCKS / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if got(lock):
             return Held(uid, lock)
-        except BlockingIOError:
-            os.close(lock)
+        os.close(lock)
     return None
 
 

@@ -6,13 +6,14 @@ of their folder (`/proc/self/fd/N/name`). Linux only.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sia_tui.flock import got
 
 ADMIN = "admin.sock"
 
@@ -39,11 +40,9 @@ def private_folder(folder: Path) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     lock = os.open(folder / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not got(lock):
         os.close(lock)
-        raise RuntimeError(f"another gateway serves in {folder}") from None
+        raise RuntimeError(f"another gateway serves in {folder}")
     remove_sockets(folder)
     return lock
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sia_tui.core.clock import when
 from sia_tui.core.text import one_line
+from sia_tui.flock import got
 from sia_tui.store.asked import listens
 
 TRIES, TRY_S = 10, 0.03
@@ -71,11 +72,9 @@ def hold(path: Path, as_engine: bool = True) -> Iterator[Hold]:
 def _taken(descriptor: int, how: int) -> bool:
     """A client that asks `is_held` has the lock for an instant; only an engine has it longer."""
     for _ in range(TRIES):
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        if got(descriptor, how):
             return True
-        except BlockingIOError:
-            time.sleep(TRY_S)
+        time.sleep(TRY_S)
     return False
 
 
@@ -98,10 +97,7 @@ def is_held(path: Path) -> bool:
     except PermissionError:
         return listens(path.parent)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
+        return not got(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
@@ -153,7 +149,7 @@ def using(root: Path, what: str = "an engine", alone: bool = False) -> Iterator[
         return
     try:
         end = time.monotonic() + (0 if alone else USE_S)
-        while not _got(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        while not got(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
             if time.monotonic() > end:
                 told = "is used by" if alone else "is being cleared by"
                 raise RunHeld(f"workspace {root} {told} {_user(path)}; wait for it")
@@ -179,11 +175,3 @@ def _user(path: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return "an engine or another command"
-
-
-def _got(descriptor: int, how: int) -> bool:
-    try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
