@@ -87,7 +87,7 @@ async def _nano(session: Session) -> Base:
 @asynccontextmanager
 async def _alone(session: Session, folder: Path) -> AsyncIterator[None]:
     """Of runs that want the same policy one trains it and the others wait, each for as long as a training may take."""
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         try:
             async with asyncio.timeout(TRAINING_S):
                 if not got(lock.fileno()):

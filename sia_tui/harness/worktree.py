@@ -60,10 +60,18 @@ def _edited(git: Plumbing, worktree: Path, old: str, new: str) -> bool:
     if differ(old) & differ(new):
         return True
     # What git does not know of yet it does not compare, and would write over.
-    added = (path for path in differ("--diff-filter=A", old, new) if (worktree / path).is_file())
-    return any(
-        git.run("hash-object", "--no-filters", str(worktree / path)) != git.resolve(f"{new}:{path}") for path in added
-    )
+    return any(_in_the_way(git, worktree, path, f"{new}:{path}") for path in differ("--diff-filter=A", old, new))
+
+
+def _in_the_way(git: Plumbing, worktree: Path, path: str, blob: str) -> bool:
+    """Whether something of a person's has the name of a file that is to come, or of a folder of it."""
+    place = worktree / path
+    around = [folder for folder in place.parents if folder != worktree and folder.is_relative_to(worktree)]
+    if any(folder.is_symlink() or folder.is_file() for folder in around):
+        return True
+    if place.is_file() and not place.is_symlink():
+        return git.run("hash-object", "--no-filters", str(place)) != git.resolve(blob)
+    return place.is_symlink() or place.exists()
 
 
 def _take_over(made: Path, worktree: Path) -> None:

@@ -125,7 +125,7 @@ async def test_of_runs_that_want_the_same_nano_policy_one_trains_it(tmp_path: Pa
     asked.task = cast(Any, SimpleNamespace(labels=("a", "b"), forms=None, rows=lambda view: []))
     folder = tmp_path / "policies" / f"nano-{recipe_hash(asked.config.policy.recipe, [], ['a', 'b'])}"
     folder.mkdir(parents=True)
-    with folder.with_name(f".{folder.name}.lock").open("w") as other:
+    with folder.with_name(f"{folder.name}.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         waiting = asyncio.create_task(base_of(asked))
         await asyncio.sleep(3 * policies.LOOK_S)

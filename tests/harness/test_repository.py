@@ -149,6 +149,27 @@ def test_what_stands_in_neither_commit_is_a_persons_and_stays(
     assert (tree / "task" / name).read_text() == text and (tree / "task" / "a.py").read_text() == "a = 2\n"
 
 
+@pytest.mark.parametrize("way", ["link", "folder", "file in the place of a folder", "link in the place of a folder"])
+def test_nothing_of_a_persons_is_written_over_whatever_it_is(
+    way: str, halfway: tuple[HarnessRepository, Path, str, str], tmp_path: Path
+) -> None:
+    repository, tree, first, second = halfway
+    deeper = repository.tree_of(second, "task", {"a.py": "a = 2\n", "deep/er.md": "x\n", "new.md": "new\n"})
+    third = repository.commit_generation(deeper, {}, second, "three", {}, SEED_DATE)
+    mine = tree / "task" / ("deep" if "place" in way else "new.md")
+    (tmp_path / "elsewhere").mkdir()
+    if way.startswith("link"):
+        mine.symlink_to(tmp_path / "elsewhere")
+    elif way == "folder":
+        (mine / "of mine").mkdir(parents=True)
+    else:
+        mine.write_text("mine\n")
+    before = mine.lstat()
+    assert not repository.follow(tree, first, third)
+    assert (mine.lstat().st_ino, mine.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_copy_of_a_repository_leaves_the_one_it_was_copied_from_alone(
     tmp_path: Path, planted: tuple[HarnessRepository, str]
 ) -> None:
